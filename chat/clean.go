@@ -1,0 +1,213 @@
+package chat
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// What others wrote is printed only after it went through here: messages, file
+// names, reasons, texts of the server, on a user's terminal as on the operator's
+// console and in logs. What comes out holds no control but LF, no escape sequence,
+// nothing that turns the direction of a line, and nothing that cannot be seen.
+//
+// Of the things that cannot be seen, some have honest uses: U+200D glues emoji
+// together, variation selectors choose their colour, U+200C shapes Persian words.
+// They are dropped all the same. Terminals disagree about the width of what they
+// make, so a line could hide or shift what stands beside it, and two texts that look
+// alike must be alike. A glued emoji is then shown as its parts, which is harmless.
+
+// Limits of what is shown of one text at a time.
+const (
+	ShownLines      = 200
+	ShownCharacters = 4000
+	marksShown      = 8 // combining marks on one character
+	tabBlanks       = "    "
+)
+
+// Clean makes a text of several lines fit to be shown: see CleanAll and Excerpt. A
+// text over the limits ends with a remark that says how much is missing.
+func Clean(s string) string {
+	shown, rest := Excerpt(CleanAll(s))
+	if rest == "" {
+		return shown
+	}
+	return shown + fmt.Sprintf("... %d more characters", Characters(rest))
+}
+
+// CleanLine is Clean for what must stay on one line: a line feed or a tab becomes a
+// blank.
+func CleanLine(s string) string {
+	s = strings.ReplaceAll(s, "\t", " ")
+	return strings.ReplaceAll(Clean(s), "\n", " ")
+}
+
+// CleanAll makes a text harmless and keeps its length. In this order: bytes that are
+// not UTF-8 become U+FFFD; CR LF becomes LF; escape sequences go whole, in their 7-bit
+// and 8-bit forms, to the end of the text if they have none; other controls go; a tab
+// becomes four blanks, U+2028 and U+2029 a line feed; what cannot be seen goes, and
+// combining marks after the eighth on one character.
+func CleanAll(s string) string {
+	c := cleaner{in: s}
+	c.out.Grow(len(s))
+	for c.in != "" {
+		c.step()
+	}
+	return c.out.String()
+}
+
+// Excerpt cuts a clean text after ShownLines lines or ShownCharacters characters,
+// whichever comes first. What it left out is rest, of which there may be another
+// excerpt.
+func Excerpt(clean string) (shown, rest string) {
+	lines, characters := 1, 0
+	for i, r := range clean {
+		switch {
+		case r == '\n':
+			lines++
+			if lines > ShownLines {
+				return clean[:i], clean[i+1:]
+			}
+		case unicode.Is(unicode.M, r):
+			continue
+		}
+		characters++
+		if characters > ShownCharacters {
+			return clean[:i], clean[i:]
+		}
+	}
+	return clean, ""
+}
+
+// Characters counts what a reader would count: combining marks belong to the
+// character that they stand on.
+func Characters(s string) int {
+	n := 0
+	for _, r := range s {
+		if !unicode.Is(unicode.M, r) {
+			n++
+		}
+	}
+	return n
+}
+
+// cleaner consumes in and appends to out what may be shown of it.
+type cleaner struct {
+	in    string
+	out   strings.Builder
+	marks int // combining marks on the last character
+}
+
+// step consumes one character or one escape sequence.
+func (c *cleaner) step() {
+	r := c.next()
+	switch {
+	case r == esc:
+		c.escape()
+	case r >= 0x80 && r < 0xa0:
+		c.control(r - 0x40)
+	case r == '\t':
+		c.keep(tabBlanks)
+	case r == '\n', r == 0x2028, r == 0x2029:
+		c.keep("\n")
+	case r < ' ', r == 0x7f, unseen(r):
+	case unicode.Is(unicode.M, r):
+		if c.marks++; c.marks <= marksShown {
+			c.out.WriteRune(r)
+		}
+	default:
+		c.keep(string(r))
+	}
+}
+
+// next takes a character; a byte that is not UTF-8 is U+FFFD.
+func (c *cleaner) next() rune {
+	r, n := utf8.DecodeRuneInString(c.in)
+	c.in = c.in[n:]
+	return r
+}
+
+// peek looks at the next character; at the end it is not one.
+func (c *cleaner) peek() rune {
+	if c.in == "" {
+		return -1
+	}
+	r, _ := utf8.DecodeRuneInString(c.in)
+	return r
+}
+
+func (c *cleaner) keep(s string) {
+	c.out.WriteString(s)
+	c.marks = 0
+}
+
+const esc = 0x1b
+
+// escape drops what follows an ESC: blanks to slashes as often as there are, then
+// one character that says what the sequence is.
+func (c *cleaner) escape() {
+	c.skip(' ', '/')
+	if final := c.peek(); final >= '0' && final <= '~' {
+		c.next()
+		c.control(final)
+	}
+}
+
+// control drops the rest of a sequence that ESC and final began.
+func (c *cleaner) control(final rune) {
+	switch final {
+	case '[': // CSI: parameters, intermediates, one final character
+		c.skip('0', '?')
+		c.skip(' ', '/')
+		c.one('@', '~')
+	case ']', 'P', '_', '^', 'X': // OSC, DCS, APC, PM, SOS
+		c.str()
+	case 'N', 'O': // SS2, SS3: one character from another set
+		c.one(' ', '~')
+	}
+}
+
+// str drops the text of an OSC or one of its kin, up to the string terminator, a bell,
+// or a control that makes terminals give it up.
+func (c *cleaner) str() {
+	for c.in != "" {
+		if c.peek() == esc {
+			if strings.HasPrefix(c.in, "\x1b\\") {
+				c.in = c.in[2:]
+			}
+			return // another sequence begins
+		}
+		switch c.next() {
+		case 0x9c, '\a', 0x18, 0x1a:
+			return
+		}
+	}
+}
+
+func (c *cleaner) one(from, to rune) bool {
+	r := c.peek()
+	if r < from || r > to {
+		return false
+	}
+	c.next()
+	return true
+}
+
+func (c *cleaner) skip(from, to rune) {
+	for c.one(from, to) {
+	}
+}
+
+// unseen tells whether a character shows nothing of itself: formats (directions, joiners,
+// tags, U+FEFF, soft hyphens) but for the few that are drawn around digits, variation
+// selectors, and letters that are blank by definition.
+func unseen(r rune) bool {
+	if r < 0xad { // nothing of the kind in ASCII and Latin-1 before the soft hyphen
+		return false
+	}
+	return unicode.Is(unicode.Cf, r) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r) ||
+		unicode.Is(unicode.Variation_Selector, r) ||
+		unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) ||
+		r >= 0xe0000 && r <= 0xe0fff
+}

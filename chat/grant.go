@@ -1,0 +1,182 @@
+package chat
+
+import (
+	"slices"
+	"strings"
+)
+
+// Grant is what a connection may publish and subscribe: allow-lists, and nothing
+// else. A ticket carries one.
+type Grant struct {
+	Publish       []string
+	Subscribe     []string
+	DenySubscribe []string // where an allow-list cannot say it: queue groups
+}
+
+// Inboxes. The broker never checks a reply subject, so a request is served only
+// if its reply begins with the inbox of the user in its subject, and whoever
+// answers may publish to inboxes only. The reserved names keep the coordinator's
+// and the operator's inboxes out of every user's reach.
+const (
+	InboxRoot   = "_IN"
+	LobbyInbox  = "_IN.lobby"
+	StoreInbox  = "_IN.coordinator"
+	AdminInbox  = "_IN.admin"
+	ImportInbox = "_R_" // what the lobby's replies look like in the coordinator's account
+)
+
+// Inbox is the prefix of a user's inbox.
+func Inbox(u User) string { return InboxRoot + "." + string(u) }
+
+// MemberInbox is the prefix of a member's inbox: one for each session.
+func MemberInbox(u User, channel string) string { return Inbox(u) + "." + channel }
+
+// LobbyGrant is for anybody who has no name yet.
+func LobbyGrant() Grant {
+	return Grant{
+		Publish:   publishes(Anyone, Address{}),
+		Subscribe: []string{LobbyInbox + ".>"},
+	}
+}
+
+// UserGrant is for the connection of a user.
+func UserGrant(u User) Grant {
+	a := Address{User: u}
+	return Grant{
+		Publish:   publishes(AUser, a),
+		Subscribe: append(subscribes(AUser, a), Inbox(u)+".>"),
+	}
+}
+
+// MemberGrant is for the connection of a user to one channel of a session.
+func MemberGrant(u User, channel string) Grant {
+	a := Address{User: u, Session: channel}
+	return Grant{
+		Publish:   publishes(AMember, a),
+		Subscribe: append(subscribes(AMember, a), MemberInbox(u, channel)+".>"),
+	}
+}
+
+// ObserverGrant is for the stock nats CLI. Queue groups are denied: an observer
+// in one would swallow the requests of others.
+func ObserverGrant() Grant {
+	return Grant{
+		Publish:       []string{"_INBOX.>", "$SRV.>"},
+		Subscribe:     []string{"chat.>", "_INBOX.>"},
+		DenySubscribe: []string{"> >"},
+	}
+}
+
+// OperatorGrant is for the verbs of chatcoord that talk to a running one.
+func OperatorGrant() Grant {
+	return Grant{
+		Publish:   publishes(Operator, Address{}),
+		Subscribe: []string{AdminInbox + ".>"},
+	}
+}
+
+// AnsweringGrant is for the coordinator's connection that serves requests: the
+// only one that ever uses a reply subject from outside, so it may publish
+// nowhere but to inboxes.
+func AnsweringGrant() Grant {
+	g := Grant{Publish: []string{InboxRoot + ".>", "_INBOX.>", ImportInbox + ".>"}}
+	for _, f := range []*family{coordFamily, lobbyFamily, adminFamily} {
+		g.Subscribe = append(g.Subscribe, f.root()+".>")
+	}
+	g.Subscribe = append(g.Subscribe, "$SRV.>")
+	return g
+}
+
+// StoringGrant is for the coordinator's connection that keeps state and tells
+// users about it.
+func StoringGrant() Grant {
+	return Grant{
+		Publish:   []string{StateRoot + ".>", "$JS.API.>", userFamily.root() + ".>", auditFamily.root() + ".>"},
+		Subscribe: []string{StoreInbox + ".>"},
+	}
+}
+
+// TappingGrant is for the console: what is said, and the audit records.
+func TappingGrant() Grant {
+	return Grant{Subscribe: []string{Said.Wildcard(), Direct.Wildcard(), auditFamily.root() + ".>"}}
+}
+
+// SystemGrant is for the coordinator's connection to the system account: it hears
+// who connects to the account with the public key chatAccount, and who leaves.
+func SystemGrant(chatAccount string) Grant {
+	return Grant{
+		Publish:   []string{"$SYS.REQ.>"},
+		Subscribe: []string{"$SYS.ACCOUNT." + chatAccount + ".CONNECT", "$SYS.ACCOUNT." + chatAccount + ".DISCONNECT", StoreInbox + ".>"},
+	}
+}
+
+// publishes lists what p may publish under its address: its own token where its
+// name belongs, anything where it may choose, and only the kinds that exist
+// unless the family is open to every kind.
+func publishes(p Party, a Address) []string {
+	var subjects []string
+	for _, r := range table {
+		if r.fam.from != p {
+			continue
+		}
+		s := r.fam.fill(func(placeholder string) string {
+			switch placeholder {
+			case "{user}":
+				return string(a.User)
+			case "{session}":
+				return a.Session
+			case "{kind}":
+				if r.fam == coordFamily || r.fam == adminFamily {
+					return "*"
+				}
+				return r.Kind
+			}
+			return "*"
+		})
+		if !slices.Contains(subjects, s) {
+			subjects = append(subjects, s)
+		}
+	}
+	return subjects
+}
+
+// subscribes lists what p receives under its address. A word in the middle is
+// spelled out, kind by kind: NATS lets a subscriber write > where the list has *
+// as the last token, so chat.session.s.*.* would give away chat.session.s.file.>,
+// other members' files and all.
+func subscribes(p Party, a Address) []string {
+	var subjects []string
+	for _, r := range table {
+		f := r.fam
+		if f.to != p {
+			continue
+		}
+		receiver := "{to}"
+		if f.from == Coordinator {
+			receiver = "{user}"
+		}
+		s := f.fill(func(placeholder string) string {
+			switch {
+			case placeholder == receiver:
+				return string(a.User)
+			case placeholder == "{session}":
+				return a.Session
+			case placeholder == "{kind}" && strings.HasSuffix(f.pattern, placeholder):
+				return ">"
+			case placeholder == "{kind}":
+				return r.Kind
+			}
+			return "*"
+		})
+		if !slices.Contains(subjects, s) {
+			subjects = append(subjects, s)
+		}
+	}
+	return subjects
+}
+
+// root is the part of a family's subjects before the first placeholder.
+func (f *family) root() string {
+	s, _, _ := strings.Cut(f.pattern, ".{")
+	return s
+}

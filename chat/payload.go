@@ -1,0 +1,233 @@
+package chat
+
+import "time"
+
+// EnterRequest asks for a name. The answer is an EnterReply in a Sealed.
+type EnterRequest struct {
+	Proto int    `json:"proto"`
+	Name  string `json:"name"`
+	Key   string `json:"key"`  // public login key (nkey, U...): the ticket is bound to it
+	Seal  string `json:"seal"` // public curve key (xkey, X...) that the answer is sealed to
+}
+
+// Sealed is an EnterReply that only the asker can open.
+type Sealed struct {
+	From string `json:"from"` // the sender's public curve key
+	Box  []byte `json:"box"`
+}
+
+// EnterReply is the answer to an EnterRequest: a ticket, or why not.
+type EnterReply struct {
+	Error  *Error `json:"error,omitempty"`
+	Ticket Ticket `json:"ticket"`
+}
+
+// Ticket is a credential: a NATS user JWT, useless without the key it is bound to.
+type Ticket struct {
+	JWT     string    `json:"jwt"`
+	Expires time.Time `json:"expires"`
+}
+
+// HelloRequest is the first request of every connection of a user.
+type HelloRequest struct {
+	Proto int  `json:"proto"`
+	Name  Name `json:"name"` // as typed; its user is the subject's
+}
+
+// HelloReply is everything that the user should know.
+type HelloReply struct {
+	Returning bool      `json:"returning"` // the name belonged to this key before
+	LastSeen  time.Time `json:"last_seen"` // of a returning user: the login before this one
+	Back      bool      `json:"back"`      // the user was present already: a connection came back
+	Presence  Presence  `json:"presence"`
+	Sessions  []Session `json:"sessions"` // open, proposed, and those that ended a moment ago
+	Revision  uint64    `json:"revision"` // that Sessions and Presence are true at
+	Rules     Rules     `json:"rules"`
+}
+
+// Rules are the limits that the coordinator was started with.
+type Rules struct {
+	MaxText       int           `json:"max_text"`       // bytes
+	MaxGroup      int           `json:"max_group"`      // members, the host included
+	InviteTimeout time.Duration `json:"invite_timeout"` // nanoseconds
+	Grace         time.Duration `json:"grace"`          // nanoseconds
+}
+
+// Presence is whether others see a user.
+type Presence string
+
+// The presences. Until a user has chosen, nobody sees them.
+const (
+	Undecided  Presence = ""
+	Visible    Presence = "visible"
+	HiddenAway Presence = "hidden"
+)
+
+// PresenceRequest chooses whether others see the user.
+type PresenceRequest struct {
+	Presence Presence `json:"presence"`
+}
+
+// Done answers a request that has nothing to say but that it was carried out.
+type Done struct {
+	Revision uint64 `json:"revision"`
+}
+
+// ListRequest asks for the roster as it is at Revision or later.
+type ListRequest struct {
+	Revision uint64 `json:"revision,omitempty"` // the asker has seen this one
+	Watch    bool   `json:"watch,omitempty"`    // also send presence notices from now on
+}
+
+// ListReply is the roster: every other user that the asker may see, by name.
+type ListReply struct {
+	Users    []Entry `json:"users"`
+	Revision uint64  `json:"revision"`
+}
+
+// Entry is a line of a roster. A user who chats with nobody is available.
+type Entry struct {
+	Name    Name   `json:"name"`
+	Busy    bool   `json:"busy,omitempty"`
+	With    []Name `json:"with,omitempty"`    // the partners whom the viewer may see, by name
+	Someone bool   `json:"someone,omitempty"` // partners whom the viewer may not see
+}
+
+// InviteRequest proposes a session.
+type InviteRequest struct {
+	Guests []string `json:"guests"` // names in any case; two or more make a group
+}
+
+// AnswerRequest accepts or denies an invitation.
+type AnswerRequest struct {
+	Session string `json:"session"`
+	Accept  bool   `json:"accept"`
+}
+
+// SessionRequest names a session.
+type SessionRequest struct {
+	Session string `json:"session"`
+}
+
+// EndRequest ends a session.
+type EndRequest struct {
+	Session string `json:"session"`
+	Reason  Reason `json:"reason"` // ByQuit or ByBye
+}
+
+// JoinRequest asks for a member's ticket, bound to a key made for this session.
+type JoinRequest struct {
+	Session string `json:"session"`
+	Key     string `json:"key"` // public nkey (U...)
+}
+
+// JoinReply is a member's ticket for the session's present channel.
+type JoinReply struct {
+	Ticket  Ticket `json:"ticket"`
+	Channel string `json:"channel"`
+}
+
+// RenewRequest asks for a new ticket for the key that the account has.
+type RenewRequest struct{}
+
+// ExitRequest leaves.
+type ExitRequest struct{}
+
+// SessionReply is a session after a step.
+type SessionReply struct {
+	Session  Session `json:"session"`
+	Revision uint64  `json:"revision"`
+}
+
+// SessionNotice tells a user that one of their sessions or invitations changed. It
+// carries the whole record, so repeating or missing one is harmless: the receiver
+// compares it with what it knew before.
+type SessionNotice struct {
+	Session  Session `json:"session"`
+	Revision uint64  `json:"revision"`
+}
+
+// PresenceNotice tells a viewer what has changed since the last one.
+type PresenceNotice struct {
+	Changed  []Entry `json:"changed,omitempty"` // come, or with a new status
+	Gone     []Name  `json:"gone,omitempty"`
+	Revision uint64  `json:"revision"`
+}
+
+// ServerNotice tells that the server stops; chats go on when it is back.
+type ServerNotice struct {
+	Stopping bool `json:"stopping"`
+}
+
+// DirectMessage is a direct message (N and Text) or an acknowledgement (Ack).
+type DirectMessage struct {
+	N    uint64 `json:"n,omitempty"`    // the sender's number for it, growing
+	Name Name   `json:"name,omitempty"` // how the sender writes the name that the subject vouches for
+	Text string `json:"text,omitempty"`
+	Ack  uint64 `json:"ack,omitempty"` // the N that has arrived
+}
+
+// Message is what a member says in a session.
+type Message struct {
+	N    uint64    `json:"n"` // counts per sender and session, from 1
+	At   time.Time `json:"at"`
+	Text string    `json:"text"`
+}
+
+// MemberSignal is what members tell each other about their talk. Any of its
+// fields may be absent.
+type MemberSignal struct {
+	Ack  map[User]uint64 `json:"ack,omitempty"`  // cumulative: has N and all before it from these
+	Sync *Sync           `json:"sync,omitempty"` // a connection came up
+	Bye  *bool           `json:"bye,omitempty"`  // says bye, or takes it back
+}
+
+// Sync says where a member stands when its connection has come up. Who reads it
+// sends again what is missing, and answers with a Sync of its own if asked.
+type Sync struct {
+	Have  map[User]uint64 `json:"have"`          // the last N that it has from each member
+	First uint64          `json:"first"`         // the lowest N of its own that it still keeps for somebody, or its next
+	Ask   bool            `json:"ask,omitempty"` // please answer with yours
+}
+
+// AdminRequest asks for a list.
+type AdminRequest struct{}
+
+// AdminUser is a present user as the operator sees them.
+type AdminUser struct {
+	Name       Name      `json:"name"`
+	Status     string    `json:"status"` // available, busy
+	Presence   Presence  `json:"presence"`
+	With       []Name    `json:"with,omitempty"`
+	Address    string    `json:"address"`    // IP and port
+	Connection uint64    `json:"connection"` // the broker's number for it
+	Server     string    `json:"server"`     // the NATS server's id
+	Since      time.Time `json:"since"`
+	Lost       bool      `json:"lost,omitempty"` // the connection is lost, the grace time runs
+}
+
+// AdminUsersReply lists the present users by name.
+type AdminUsersReply struct {
+	Users []AdminUser `json:"users"`
+}
+
+// AdminSessionsReply lists open sessions and invitations, oldest first.
+type AdminSessionsReply struct {
+	Sessions []Session `json:"sessions"`
+}
+
+// Audit is one line for those who watch: a request, an action, a refusal. Text is
+// the sentence; the other fields say the same to programs. Messages are not
+// repeated here: whoever may see them taps their subjects.
+type Audit struct {
+	Time    time.Time `json:"time"`
+	Kind    string    `json:"kind"`  // request, action, refused, server, error
+	Event   string    `json:"event"` // session.start and so on
+	Text    string    `json:"text"`
+	User    Name      `json:"user,omitempty"`
+	Users   []Name    `json:"users,omitempty"`
+	Session string    `json:"session,omitempty"`
+	Class   Class     `json:"class,omitempty"`
+	Address string    `json:"address,omitempty"`
+	Code    Code      `json:"code,omitempty"`
+}

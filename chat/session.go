@@ -1,0 +1,140 @@
+package chat
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// State is how far a session has come. It only goes forward.
+type State string
+
+// The states.
+const (
+	Proposed State = "proposed" // an invitation, seen from a guest
+	Open     State = "open"
+	Closed   State = "closed"
+)
+
+// Class is who can read a session.
+type Class string
+
+// The classes.
+const (
+	Transparent Class = "transparent" // shown on the coordinator's console
+	SealedClass Class = "sealed"      // end-to-end encrypted
+)
+
+// Reason is why a session is closed, or why a member is no longer in it.
+type Reason string
+
+// The reasons. The first four end an invitation, the others a session.
+const (
+	ByDeny     Reason = "denied"
+	ByExpiry   Reason = "expired"
+	ByWithdraw Reason = "withdrawn"
+	ByGone     Reason = "gone" // a guest became busy or left before the chat began
+
+	ByQuit  Reason = "quit"
+	ByBye   Reason = "bye"
+	ByLeave Reason = "left"
+	ByLoss  Reason = "lost" // did not come back within the grace time
+)
+
+// Session is one conversation from proposal to end: the record that is stored and
+// the one that its members see. Proposed, it is an invitation.
+type Session struct {
+	ID      string        `json:"id"` // 128 random bits in hex; people see the first six characters
+	State   State         `json:"state"`
+	Host    User          `json:"host"`
+	Members []Member      `json:"members"` // the host first, then the guests as invited
+	Class   Class         `json:"class"`
+	Epoch   int           `json:"epoch,omitempty"`   // grows when a member leaves: a new channel that the leaver cannot read
+	Timeout time.Duration `json:"timeout,omitempty"` // of the proposal
+	At      time.Time     `json:"at"`                // when it was proposed, then when it was opened: for people only
+	Reason  Reason        `json:"reason,omitempty"`  // Closed: why
+	By      []User        `json:"by,omitempty"`      // Closed: whose doing it was; expired: who did not answer
+}
+
+// Member is a user in a session, or one who is asked to be.
+type Member struct {
+	Name     Name   `json:"name"`
+	Accepted bool   `json:"accepted,omitempty"`
+	Left     Reason `json:"left,omitempty"` // no longer in it, and why
+	Lost     bool   `json:"lost,omitempty"` // only as seen by members: the connection is lost, the grace time runs
+}
+
+// User returns the member's user.
+func (m Member) User() User { return m.Name.User() }
+
+// Short is the part of the id that people see.
+func (s Session) Short() string { return s.ID[:min(6, len(s.ID))] }
+
+// Group tells whether more than one was invited.
+func (s Session) Group() bool { return len(s.Members) > 2 }
+
+// Channel is the token that stands for the session in its members' subjects: the
+// id, and from the second epoch on its number.
+func (s Session) Channel() string {
+	if s.Epoch == 0 {
+		return s.ID
+	}
+	return s.ID + "-" + strconv.Itoa(s.Epoch)
+}
+
+// SessionOf is the id of the session that a channel belongs to.
+func SessionOf(channel string) string {
+	id, _, _ := strings.Cut(channel, "-")
+	return id
+}
+
+// Member finds a member who has not left.
+func (s Session) Member(u User) (Member, bool) {
+	for _, m := range s.Members {
+		if m.User() == u && m.Left == "" {
+			return m, true
+		}
+	}
+	return Member{}, false
+}
+
+// Present returns the members who have not left, the host first.
+func (s Session) Present() []Member {
+	var in []Member
+	for _, m := range s.Members {
+		if m.Left == "" {
+			in = append(in, m)
+		}
+	}
+	return in
+}
+
+// Others returns the names of the members who have not left, without u.
+func (s Session) Others(u User) []Name {
+	var names []Name
+	for _, m := range s.Members {
+		if m.Left == "" && m.User() != u {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
+// NameOf returns the name of a user who is or was in the session.
+func (s Session) NameOf(u User) Name {
+	for _, m := range s.Members {
+		if m.User() == u {
+			return m.Name
+		}
+	}
+	return Name(u)
+}
+
+// Guests returns the names of those who were invited.
+func (s Session) Guests() []Name {
+	var names []Name
+	for _, m := range s.Members[min(1, len(s.Members)):] {
+		names = append(names, m.Name)
+	}
+	return names
+}
