@@ -1,0 +1,81 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"natter/chat"
+)
+
+// tryFor is how long one try of a call waits. Requests are safe to repeat, so a
+// coordinator that dies with one in its hands costs the asker only this.
+const tryFor = 3 * time.Second
+
+// Call sends a request and waits for its answer until ctx is done. Its error is a
+// *chat.Error: the coordinator's own, NotConnected while the connection is down, or
+// Timeout when no coordinator answers.
+func Call[Q, R any](ctx context.Context, nc *nats.Conn, r chat.Request[Q, R], a chat.Address, q Q) (R, error) {
+	var reply R
+	data, err := json.Marshal(q)
+	if err != nil {
+		return reply, fmt.Errorf("encode %s: %w", r.Pattern(), err)
+	}
+	msg, err := ask(ctx, nc, r.Subject(a), data)
+	if err != nil {
+		return reply, err
+	}
+	if msg.Header.Get(micro.ErrorCodeHeader) != "" {
+		e := &chat.Error{}
+		if json.Unmarshal(msg.Data, e) != nil || e.Text == "" {
+			e = chat.Errorf(chat.Internal, "The coordinator reports an internal error.")
+		}
+		return reply, e
+	}
+	if err := json.Unmarshal(msg.Data, &reply); err != nil {
+		return reply, fmt.Errorf("decode the answer to %s: %w", r.Pattern(), err)
+	}
+	return reply, nil
+}
+
+func ask(ctx context.Context, nc *nats.Conn, subject string, data []byte) (*nats.Msg, error) {
+	for {
+		try, cancel := context.WithTimeout(ctx, tryFor)
+		msg, err := nc.RequestWithContext(try, subject, data)
+		cancel()
+		switch {
+		case err == nil:
+			return msg, nil
+		case errors.Is(err, nats.ErrNoResponders):
+			select { // a coordinator that is starting
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		case errors.Is(err, nats.ErrMaxPayload):
+			return nil, chat.Errorf(chat.TooLong, "That is too long to be sent.")
+		default:
+			return nil, chat.Errorf(chat.NotConnected, "Not connected to the server.")
+		}
+		if ctx.Err() != nil {
+			if !nc.IsConnected() {
+				return nil, chat.Errorf(chat.NotConnected, "Not connected to the server.")
+			}
+			return nil, chat.Errorf(chat.Timeout, "The coordinator does not answer.")
+		}
+	}
+}
+
+// Tell publishes a notice.
+func Tell[M any](nc *nats.Conn, r chat.Notice[M], a chat.Address, m M) error {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", r.Pattern(), err)
+	}
+	return nc.Publish(r.Subject(a), data)
+}

@@ -1,0 +1,72 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// logger hands the server's log to slog. A server logs "fatal" and goes on, or
+// exits the program: here it is kept, so that Start can return it.
+type logger struct {
+	log *slog.Logger
+
+	mu    sync.Mutex
+	first string // the first fatal line
+}
+
+func newLogger(log *slog.Logger) *logger {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &logger{log: log.With("component", "nats")}
+}
+
+// Noticef logs what is normal: of interest only to who looks for a fault.
+func (l *logger) Noticef(format string, v ...any) { l.log.Debug(line(format, v)) }
+
+// Warnf logs a warning.
+func (l *logger) Warnf(format string, v ...any) { l.log.Warn(line(format, v)) }
+
+// Errorf logs an error.
+func (l *logger) Errorf(format string, v ...any) { l.log.Error(line(format, v)) }
+
+// Debugf is never called: the server is not asked to debug.
+func (l *logger) Debugf(format string, v ...any) { l.log.Debug(line(format, v)) }
+
+// Tracef would show bodies of messages, which no log may have.
+func (l *logger) Tracef(string, ...any) {}
+
+// Fatalf keeps the line for Start.
+func (l *logger) Fatalf(format string, v ...any) {
+	text := line(format, v)
+	l.log.Error(text)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.first == "" {
+		l.first = text
+	}
+}
+
+// fatal is why a server with opts does not run, or nil.
+func (l *logger) fatal(opts *server.Options) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.first == "":
+		return nil
+	case strings.HasPrefix(l.first, "Can't start JetStream"):
+		return problemf(ErrDataDir, "The state in %s cannot be used (%s).", opts.StoreDir, l.first)
+	case strings.HasPrefix(l.first, "Error listening"): // taken since we looked
+		return problemf(ErrInUse, "Cannot listen on %s, port %d (%s).", opts.Host, opts.Port, l.first)
+	}
+	return errors.New("starting the embedded server: " + l.first)
+}
+
+func line(format string, v []any) string {
+	return strings.TrimSpace(fmt.Sprintf(format, v...))
+}

@@ -1,0 +1,291 @@
+// Package embedded runs a NATS server inside this process, in operator mode, with
+// everything that natter asks of one already set up.
+//
+//	   no credentials                tickets                    in process
+//	        │                           │                           │
+//	┌───────▼──────┐  chat.lobby  ┌─────▼──────┐            ┌───────▼───────┐
+//	│ LOBBY        │─────────────▶│ CHAT       │───────────▶│ SYS           │
+//	│ lobby grant, │  who asks is │ JetStream, │ who comes  │ coordinators  │
+//	│ for anybody  │  vouched for │ users      │ and leaves │ only          │
+//	└──────────────┘              └────────────┘            └───────────────┘
+//
+// # What is promised
+//
+// A connection can do what its ticket's grant says and nothing else; one without
+// a ticket can do what the lobby's grant says. What JetStream has acknowledged is
+// on the disk. A reader that does not read costs bounded memory and slows nobody.
+//
+// # The data directory
+//
+//	lock                          held by the process that uses the directory
+//	keys/*.nk                     who we are; without them no ticket is good any more
+//	observer.creds operator.creds written once, for the nats CLI and for chatcoord
+//	jetstream/                    the state
+//
+// Keys are made at the first start and never again: a directory with state and
+// without one of its keys is refused, because a new key would orphan the state.
+// The JWTs of the accounts are minted anew from the keys at each start, so that
+// limits and exports are those of the program that runs.
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"natter/broker/ticket"
+	"natter/chat"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// DefaultListen is where the server listens if nothing else is said.
+const DefaultListen = "127.0.0.1:4222"
+
+// DefaultMaxStore is how many bytes the state may take on the disk.
+const DefaultMaxStore = 1 << 30
+
+const (
+	maxMemory   = 256 << 20 // of streams in memory
+	startLimit  = 5 * time.Second
+	stopLimit   = 1500 * time.Millisecond
+	lameDuck    = 500 * time.Millisecond
+	lameGrace   = 50 * time.Millisecond
+	maxPending  = 16 << 20
+	writeLimit  = 5 * time.Second
+	pingEvery   = 10 * time.Second
+	pingsMissed = 2
+	authLimit   = 2.0 // seconds
+)
+
+// Config is what there is to choose. Its zero value listens on DefaultListen and
+// keeps nothing.
+type Config struct {
+	Listen   string       // host:port; with port 0 or -1 any free one
+	DataDir  string       // "" keeps nothing beyond Shutdown
+	MaxStore int64        // bytes on the disk, well below what the volume has; 0 is DefaultMaxStore
+	Log      *slog.Logger // nil is silent
+}
+
+// Server is a NATS server in this process. It is made by Start and of no use
+// after Shutdown or Stop.
+type Server struct {
+	ns    *server.Server
+	ids   *identities
+	chat  *ticket.Minter
+	sys   *ticket.Minter
+	addr  string
+	stop  sync.Once
+	clean func() // gives the data directory back
+}
+
+// Start starts a server and returns when it is ready. Its error is ErrInUse if
+// the address is taken and ErrDataDir if the directory cannot be used.
+func Start(cfg Config) (*Server, error) {
+	host, port, err := splitListen(cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFree(host, port); err != nil {
+		return nil, err
+	}
+	dir, clean, err := openDataDir(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := start(cfg, host, port, dir)
+	if err != nil {
+		clean()
+		return nil, err
+	}
+	s.clean = clean
+	return s, nil
+}
+
+func start(cfg Config, host string, port int, dir string) (*Server, error) {
+	ids, err := loadIdentities(dir, cfg.DataDir != "")
+	if err != nil {
+		return nil, err
+	}
+	opts, err := options(cfg, ids)
+	if err != nil {
+		return nil, err
+	}
+	opts.Host, opts.Port, opts.StoreDir = host, port, dir
+	s := &Server{ids: ids, chat: ids.chatMinter(), sys: ids.systemMinter()}
+	if cfg.DataDir != "" {
+		if err := writeCreds(dir, s.chat); err != nil {
+			return nil, err
+		}
+	}
+	if s.ns, err = run(opts, cfg.Log); err != nil {
+		return nil, err
+	}
+	s.addr = s.ns.Addr().String()
+	return s, nil
+}
+
+// run starts a server and turns what it calls fatal into an error.
+func run(opts *server.Options, log *slog.Logger) (*server.Server, error) {
+	ns, err := server.NewServer(opts)
+	if err != nil {
+		return nil, fmt.Errorf("setting up the embedded server: %w", err)
+	}
+	l := newLogger(log)
+	ns.SetLoggerV2(l, false, false, false)
+	ns.Start()
+	err = l.fatal(opts)
+	if err == nil && !ns.ReadyForConnections(startLimit) {
+		err = errors.New("the embedded server does not become ready")
+	}
+	if err != nil {
+		ns.Shutdown()
+		ns.WaitForShutdown()
+		return nil, err
+	}
+	return ns, nil
+}
+
+// options are the settings of a server that loses nothing it has acknowledged,
+// notices a dead connection soon, and is slowed by nobody.
+func options(cfg Config, ids *identities) (*server.Options, error) {
+	store := cfg.MaxStore
+	if store <= 0 {
+		store = DefaultMaxStore
+	}
+	opts := &server.Options{
+		ServerName:             "chatcoord",
+		NoSigs:                 true,
+		JetStream:              true,
+		SyncAlways:             true, // else a power cut loses two minutes
+		JetStreamMaxMemory:     maxMemory,
+		JetStreamMaxStore:      store,
+		DisableJetStreamBanner: true,
+		MaxPending:             maxPending,
+		WriteDeadline:          writeLimit,
+		NoFastProducerStall:    true, // a slow reader is cut off and slows nobody
+		PingInterval:           pingEvery,
+		MaxPingsOut:            pingsMissed,
+		AuthTimeout:            authLimit,
+		LameDuckDuration:       lameDuck,
+		LameDuckGracePeriod:    lameGrace,
+	}
+	if err := ids.trust(opts); err != nil {
+		return nil, fmt.Errorf("setting up the accounts: %w", err)
+	}
+	return opts, nil
+}
+
+// Addr is the host:port that the server listens on.
+func (s *Server) Addr() string { return s.addr }
+
+// URL is where a program on this computer reaches the server.
+func (s *Server) URL() string {
+	host, port, _ := net.SplitHostPort(s.addr)
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "nats://" + net.JoinHostPort(host, port)
+}
+
+// Minter mints tickets of the account that users are in.
+func (s *Server) Minter() *ticket.Minter { return s.chat }
+
+// ChatAccount is the public key of the account that users are in.
+func (s *Server) ChatAccount() string { return s.chat.Account() }
+
+// Dial opens a connection within the process that can do what g says and has its
+// inboxes under inbox.
+func (s *Server) Dial(name string, g chat.Grant, inbox string, opts ...nats.Option) (*nats.Conn, error) {
+	return s.dial(s.chat, name, g, inbox, opts)
+}
+
+// DialSystem is Dial in the system account.
+func (s *Server) DialSystem(name string, g chat.Grant, inbox string, opts ...nats.Option) (*nats.Conn, error) {
+	return s.dial(s.sys, name, g, inbox, opts)
+}
+
+func (s *Server) dial(m *ticket.Minter, name string, g chat.Grant, inbox string, opts []nats.Option) (*nats.Conn, error) {
+	text, key, err := m.Creds(g, 0, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	all := []nats.Option{
+		nats.InProcessServer(s.ns),
+		nats.Name(name),
+		nats.UserJWT(func() (string, error) { return text, nil }, key.Sign),
+		nats.MaxReconnects(-1), // the server cuts off who reads too slowly, also us
+		nats.ReconnectWait(100 * time.Millisecond),
+	}
+	if inbox != "" {
+		all = append(all, nats.CustomInboxPrefix(inbox))
+	}
+	nc, err := nats.Connect("", append(all, opts...)...)
+	if err != nil {
+		return nil, fmt.Errorf("connecting %s to the embedded server: %w", name, err)
+	}
+	return nc, nil
+}
+
+// Shutdown stops the server so that its clients know at once, in less than two
+// seconds, and gives the data directory back.
+func (s *Server) Shutdown() {
+	s.stop.Do(func() {
+		late := time.AfterFunc(stopLimit, s.ns.Shutdown)
+		defer late.Stop()
+		s.ns.LameDuckShutdown()
+		s.ns.WaitForShutdown()
+		s.clean()
+	})
+}
+
+// Stop stops the server without a word to its clients, as a crash would.
+func (s *Server) Stop() {
+	s.stop.Do(func() {
+		s.ns.Shutdown()
+		s.ns.WaitForShutdown()
+		s.clean()
+	})
+}
+
+// splitListen reads a host:port. NATS asks for any free port with -1.
+func splitListen(listen string) (string, int, error) {
+	if listen == "" {
+		listen = DefaultListen
+	}
+	host, text, err := net.SplitHostPort(listen)
+	port, perr := strconv.Atoi(text)
+	if err != nil || perr != nil || port < -1 || port > 65535 {
+		return "", 0, chat.Errorf(chat.Arguments, "%q is not an address to listen on: write HOST:PORT.", listen)
+	}
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	if host == "" {
+		host = "0.0.0.0"
+	}
+	return host, port, nil
+}
+
+// checkFree finds out at once what NATS would notice only after all the rest.
+func checkFree(host string, port int) error {
+	addr := net.JoinHostPort(host, strconv.Itoa(max(port, 0)))
+	l, err := net.Listen("tcp", addr)
+	if err == nil {
+		return l.Close()
+	}
+	if errors.Is(err, addrInUse) {
+		return problemf(ErrInUse, "%s is in use. Stop the program that listens there, or listen on another address.", addr)
+	}
+	var sys *os.SyscallError
+	if errors.As(err, &sys) {
+		err = sys.Err
+	}
+	return chat.Errorf(chat.Arguments, "Cannot listen on %s: %v.", addr, err)
+}
