@@ -1,0 +1,59 @@
+// Package account is about names that outlive the login: a name belongs to the
+// first key that took it, until nobody has used it for long enough.
+//
+// A name is reserved for a key in the lobby, before anybody has proved to hold the
+// key, and taken by the first request on a connection that proves it. A reservation
+// lasts as long as the ticket that comes with it: while a ticket can still be used,
+// its name is nobody else's.
+package account
+
+import (
+	"time"
+
+	"natter/chat"
+)
+
+// Record is an account as it is stored.
+type Record struct {
+	Name      chat.Name `json:"name"` // as it was typed last
+	Key       string    `json:"key"`  // public login key
+	Created   time.Time `json:"created"`
+	Reserved  time.Time `json:"reserved,omitzero"`   // never logged in: reserved until then
+	LastLogin time.Time `json:"last_login,omitzero"` // never logged in: zero
+}
+
+// Taken tells whether somebody who holds the key has logged in.
+func (r Record) Taken() bool { return !r.LastLogin.IsZero() }
+
+// Lapsed tells whether the name may go to another key. ttl is counted from the last
+// login; 0 means never.
+func (r Record) Lapsed(now time.Time, ttl time.Duration) bool {
+	if !r.Taken() {
+		return now.After(r.Reserved)
+	}
+	return ttl > 0 && now.After(r.LastLogin.Add(ttl))
+}
+
+// Reserve gives a name to a key if it is free, until hold is over; before is the
+// record that there is, or the zero Record. Code ForeignKey if it is another's, Taken
+// if it is reserved; chat.ErrUnchanged if the key has it already.
+func Reserve(before Record, name chat.Name, key string, now time.Time, hold, ttl time.Duration) (Record, error) {
+	switch {
+	case before.Key == "" || before.Lapsed(now, ttl):
+		return Record{Name: name, Key: key, Created: now, Reserved: now.Add(hold)}, nil
+	case before.Key == key && before.Taken():
+		return before, chat.ErrUnchanged
+	case before.Key == key:
+		before.Reserved = now.Add(hold)
+		return before, nil
+	case before.Taken():
+		return before, chat.Errorf(chat.ForeignKey, "The username %s belongs to someone else. If it is yours, bring its key: chatcli --key FILE.", name)
+	}
+	return before, chat.Errorf(chat.Taken, "The username %s is already taken.", name)
+}
+
+// Login notes that the holder of the key is here.
+func Login(r Record, name chat.Name, now time.Time) Record {
+	r.Name, r.LastLogin, r.Reserved = name, now, time.Time{}
+	return r
+}

@@ -1,0 +1,84 @@
+package account
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natter/broker"
+	"natter/chat"
+)
+
+// Store keeps accounts in their stream. An account is changed on the condition that
+// its own record has not changed meanwhile, because its rules read nothing else.
+type Store struct {
+	js     jetstream.JetStream
+	stream jetstream.Stream
+}
+
+// OpenStore opens the stream. nc needs chat.StoringGrant.
+func OpenStore(ctx context.Context, nc *nats.Conn) (*Store, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := js.Stream(ctx, broker.AccountsStream)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", broker.AccountsStream, err)
+	}
+	return &Store{js, stream}, nil
+}
+
+// Get reads an account; a name without one has the zero Record and revision 0.
+func (s *Store) Get(ctx context.Context, u chat.User) (Record, uint64, error) {
+	var r Record
+	m, err := s.stream.GetLastMsgForSubject(ctx, subject(u))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return r, 0, nil
+	}
+	if err != nil {
+		return r, 0, fmt.Errorf("read account %s: %w", u, err)
+	}
+	if err := json.Unmarshal(m.Data, &r); err != nil {
+		return r, 0, fmt.Errorf("account %s cannot be read: %w", u, err)
+	}
+	return r, m.Sequence, nil
+}
+
+// Update runs a rule on an account until its result is stored. When it returns
+// without an error, the record is durable. The rule's error is returned as it is;
+// chat.ErrUnchanged counts as success.
+func (s *Store) Update(ctx context.Context, u chat.User, rule func(Record) (Record, error)) (Record, error) {
+	for {
+		before, revision, err := s.Get(ctx, u)
+		if err != nil {
+			return before, err
+		}
+		after, err := rule(before)
+		if errors.Is(err, chat.ErrUnchanged) {
+			return after, nil
+		}
+		if err != nil {
+			return before, err
+		}
+		data, err := json.Marshal(after)
+		if err != nil {
+			return before, fmt.Errorf("encode account %s: %w", u, err)
+		}
+		_, err = s.js.Publish(ctx, subject(u), data, jetstream.WithExpectLastSequencePerSubject(revision))
+		var refused *jetstream.APIError
+		if errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+			continue
+		}
+		if err != nil {
+			return before, fmt.Errorf("store account %s: %w", u, err)
+		}
+		return after, nil
+	}
+}
+
+func subject(u chat.User) string { return chat.StateRoot + ".account." + string(u) }

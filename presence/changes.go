@@ -1,0 +1,200 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sort"
+	"time"
+
+	"natter/broker"
+	"natter/chat"
+)
+
+// Changed is what a change of a user's record means: timers, the trail, the news.
+// It runs on the log's goroutine.
+func (s *Service) Changed(c broker.Change[Record]) {
+	r := c.Record
+	if r.State == Lost {
+		s.after(r.User(), r.Grace, func(ctx context.Context) { s.expire(ctx, r.User(), c.Revision) })
+	} else {
+		s.cancel(r.User())
+	}
+	if c.Own {
+		s.trail(c.Before, r)
+		if c.Before.Visible() != r.Visible() {
+			s.Touch(r.User())
+		}
+	}
+}
+
+// expire removes a user whose grace time is over.
+func (s *Service) expire(ctx context.Context, u chat.User, revision uint64) {
+	_, err := s.step(ctx, u, func(v broker.View, r Record) (Record, error) {
+		if row, _ := s.Users.Get(v, string(u)); row.Revision != revision {
+			return r, chat.ErrUnchanged
+		}
+		return Remove(r, chat.ByLoss)
+	})
+	if err != nil {
+		s.Log.Error("remove a lost user", "user", u, "err", err)
+	}
+}
+
+// connectionGone is the loss of the last connection of a key.
+func (s *Service) connectionGone(key string) {
+	if rows := s.Users.By(broker.Committed, key); len(rows) > 0 {
+		s.background(func(ctx context.Context) { s.lose(ctx, rows[0].Record) })
+	}
+}
+
+func (s *Service) lose(ctx context.Context, r Record) {
+	_, err := s.step(ctx, r.User(), func(_ broker.View, now Record) (Record, error) {
+		if now.Key != r.Key || s.live.Connected(r.Key) {
+			return now, chat.ErrUnchanged
+		}
+		return Lose(now, s.Rules.Grace, time.Now())
+	})
+	if err != nil {
+		s.Log.Error("note a lost user", "user", r.User(), "err", err)
+	}
+}
+
+// reconcile finds users who count as here and are not connected, as after a restart
+// of the server.
+func (s *Service) reconcile(ctx context.Context) {
+	for r := range s.everybody() {
+		if r.State == Here && !s.live.Connected(r.Key) {
+			s.background(func(ctx context.Context) { s.lose(ctx, r) })
+		}
+	}
+}
+
+// trail writes what a change of a user's record is to those who watch.
+func (s *Service) trail(before, after Record) {
+	event, text := "", ""
+	switch {
+	case before.Present() && after.State == Gone && after.Reason == chat.ByLoss:
+		event, text = "user.removed", fmt.Sprintf("%s removed: connection lost, did not come back", after.Name)
+	case before.Present() && after.State == Gone:
+		event, text = "user.removed", fmt.Sprintf("%s removed, %s online", after.Name, count(s.Users.Len(broker.Committed), "user"))
+	case before.State == Here && after.State == Lost:
+		event, text = "user.lost", fmt.Sprintf("%s: connection lost, waiting %s", after.Name, seconds(after.Grace))
+	case before.State == Lost && after.State == Here:
+		event, text = "user.back", fmt.Sprintf("%s: back after %.1f s%s", after.Name, time.Since(before.LostAt).Seconds(), s.goesOn(after.User()))
+	case before.Present() && before.Presence != after.Presence && after.Presence == chat.Visible:
+		event, text = "presence.changed", fmt.Sprintf("%s is visible, status %s", after.Name, s.status(after.User()))
+	case before.Present() && before.Presence != after.Presence:
+		event, text = "presence.changed", fmt.Sprintf("%s is hidden", after.Name)
+	default:
+		return
+	}
+	s.Trail.Action(chat.Audit{Event: event, User: after.Name, Address: after.Connection.Address, Text: text})
+}
+
+func (s *Service) registered(r Record, returning bool) {
+	how := "new"
+	if returning {
+		how = "returning"
+	}
+	s.Trail.Action(chat.Audit{
+		Event: "user.registered", User: r.Name, Address: r.Connection.Address,
+		Text: fmt.Sprintf("%s registered (%s), %s, %s online", r.Name, how, r.Connection.Address, count(s.Users.Len(broker.Committed), "user")),
+	})
+}
+
+// goesOn names the session that a user has come back to.
+func (s *Service) goesOn(u chat.User) string {
+	for _, session := range s.Sessions(u) {
+		if session.State == chat.Open {
+			return ", session " + session.Short() + " goes on"
+		}
+	}
+	return ""
+}
+
+func (s *Service) status(u chat.User) string {
+	if len(s.Partners(u)) > 0 {
+		return "busy"
+	}
+	return "available"
+}
+
+// refused writes a refusal to the trail.
+func (s *Service) refused(name chat.Name, what string, err error) {
+	var told *chat.Error
+	if errors.As(err, &told) {
+		s.Trail.Refused(chat.Audit{Event: "user.refused", User: name, Code: told.Code, Text: fmt.Sprintf("%s of %s: %s", what, name, told.Text)})
+	}
+}
+
+// because is the short form of a refusal of a name.
+func because(e *chat.Error) string {
+	switch e.Code {
+	case chat.Taken:
+		return "already taken"
+	case chat.ForeignKey:
+		return "belongs to another key"
+	case chat.Invalid:
+		return "not a username"
+	case chat.Reserved:
+		return "a reserved word"
+	}
+	return e.Text
+}
+
+// everybody is every present user.
+func (s *Service) everybody() iter.Seq[Record] {
+	rows := s.Users.Snapshot()
+	return func(yield func(Record) bool) {
+		for _, row := range rows {
+			if !yield(row.Record) {
+				return
+			}
+		}
+	}
+}
+
+// partners are the records of those whom a user chats with.
+func (s *Service) partners(u chat.User) []Record {
+	var found []Record
+	for _, p := range s.Partners(u) {
+		if row, ok := s.Users.Get(broker.Committed, string(p)); ok {
+			found = append(found, row.Record)
+		}
+	}
+	return found
+}
+
+// adminUsers lists everybody for the operator.
+func (s *Service) adminUsers(context.Context, broker.Caller, chat.AdminRequest) (chat.AdminUsersReply, error) {
+	reply := chat.AdminUsersReply{Users: []chat.AdminUser{}}
+	for r := range s.everybody() {
+		e := EntryOf(r, s.partners(r.User()))
+		reply.Users = append(reply.Users, chat.AdminUser{
+			Name: r.Name, Status: s.status(r.User()), Presence: r.Presence, With: e.With,
+			Address: r.Connection.Address, Connection: r.Connection.ID, Server: r.Connection.Server,
+			Since: r.Since, Lost: r.State == Lost,
+		})
+	}
+	sort.Slice(reply.Users, func(i, j int) bool { return reply.Users[i].Name.User() < reply.Users[j].Name.User() })
+	return reply, nil
+}
+
+func word(p chat.Presence) string {
+	if p == chat.Visible || p == chat.HiddenAway {
+		return string(p)
+	}
+	return "something unknown"
+}
+
+// count writes "1 user", "2 users".
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%g s", d.Seconds()) }

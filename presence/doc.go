@@ -1,0 +1,17 @@
+// Package presence is who is here, under which name, and who may see it.
+//
+//	lobby: Enter ──▶ account reserved ──▶ ticket
+//	user:  Hello ──▶ here ⇄ lost ──▶ gone
+//	                  │       (grace)
+//	                  └─ Exit ──▶ gone
+//
+// A name is asked for in the lobby and refused there with a reason, because the broker
+// never tells a client why it was refused. Whoever gets a ticket says hello on a
+// connection of their own; that takes the name. From then on the broker's own events
+// tell whether the user is connected: a lost connection keeps name and sessions for the
+// grace time, and the same key takes its place again.
+//
+// A user is available or chatting; neither is stored: both are read from the open
+// sessions. Who hides is seen by nobody and sees no list. Presence is never broadcast:
+// viewers who ask are told of changes, collected for a quarter of a second.
+package presence

@@ -1,0 +1,123 @@
+package presence
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/nats-io/nkeys"
+
+	"natter/broker"
+	"natter/chat"
+	"natter/presence/account"
+)
+
+// enter answers somebody who asks for a name: with a ticket, or with the reason why
+// not, which the broker itself would never tell.
+func (s *Service) enter(ctx context.Context, c broker.Caller, q chat.EnterRequest) (chat.Sealed, error) {
+	if !nkeys.IsValidPublicCurveKey(q.Seal) {
+		return chat.Sealed{}, chat.Errorf(chat.Arguments, `The field "seal" must be a public curve key.`)
+	}
+	var reply chat.EnterReply
+	ticket, err := s.admit(ctx, s.origin(ctx, c), q)
+	if err != nil {
+		var told *chat.Error
+		if !errors.As(err, &told) {
+			return chat.Sealed{}, err
+		}
+		reply.Error = told
+	}
+	reply.Ticket = ticket
+	data, err := json.Marshal(reply)
+	if err != nil {
+		return chat.Sealed{}, err
+	}
+	return s.sealTo(q.Seal, data)
+}
+
+// admit decides who gets a name's ticket.
+func (s *Service) admit(ctx context.Context, from string, q chat.EnterRequest) (chat.Ticket, error) {
+	name, err := chat.ParseName(q.Name)
+	asked := string(name)
+	if err != nil {
+		asked = fmt.Sprintf("%+.60q", q.Name)
+	}
+	s.Trail.Request(chat.Audit{Event: "user.request", Address: from, Text: fmt.Sprintf("%s asks for the username %s", from, asked)})
+	ticket, err2 := chat.Ticket{}, err
+	if err2 == nil {
+		ticket, err2 = s.reserve(ctx, name, q)
+	}
+	var told *chat.Error
+	if errors.As(err2, &told) {
+		s.Trail.Refused(chat.Audit{Event: "user.refused", Address: from, Code: told.Code, Text: fmt.Sprintf("username %s: %s", asked, because(told))})
+	}
+	return ticket, err2
+}
+
+func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterRequest) (chat.Ticket, error) {
+	if err := SameProto(q.Proto); err != nil {
+		return chat.Ticket{}, err
+	}
+	if !nkeys.IsValidPublicUserKey(q.Key) {
+		return chat.Ticket{}, chat.Errorf(chat.Arguments, `The field "key" must be a public user key.`)
+	}
+	if row, ok := s.Users.Get(broker.Committed, string(name.User())); ok && row.Record.Present() {
+		if row.Record.Key != q.Key || s.live.Connected(q.Key) {
+			return chat.Ticket{}, s.taken(name)
+		}
+	} else if err := Room(s.Users.Len(broker.Committed), s.MaxUsers); err != nil {
+		return chat.Ticket{}, err
+	}
+	now := time.Now()
+	acc, err := s.Accounts.Update(ctx, name.User(), func(r account.Record) (account.Record, error) {
+		return account.Reserve(r, name, q.Key, now, chat.Hold, s.NameTTL)
+	})
+	if errors.Is(err, &chat.Error{Code: chat.Taken}) {
+		return chat.Ticket{}, s.taken(name)
+	}
+	if err != nil {
+		return chat.Ticket{}, err
+	}
+	ttl := chat.Hold
+	if acc.Taken() {
+		ttl = chat.UserTicketTTL
+	}
+	return s.Minter.Mint(q.Key, chat.UserGrant(name.User()), ttl, now)
+}
+
+// taken is the refusal of a name that somebody has, with others that are free.
+func (s *Service) taken(name chat.Name) error {
+	free := Suggest(name, func(u chat.User) bool {
+		row, ok := s.Users.Get(broker.Committed, string(u))
+		return !ok || !row.Record.Present()
+	})
+	e := chat.Errorf(chat.Taken, "The username %s is already taken. Free: %s. Enter another one.", name, chat.Names(free))
+	e.Suggestions = free
+	return e
+}
+
+// sealTo makes an answer that only the holder of a curve key can read.
+func (s *Service) sealTo(receiver string, data []byte) (chat.Sealed, error) {
+	box, err := s.seal.Seal(data, receiver)
+	if err != nil {
+		return chat.Sealed{}, fmt.Errorf("seal the answer: %w", err)
+	}
+	from, err := s.seal.PublicKey()
+	return chat.Sealed{From: from, Box: box}, err
+}
+
+// origin is the IP and port that a lobby request came from.
+func (s *Service) origin(ctx context.Context, c broker.Caller) string {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if address := s.live.AddressOf(ctx, c.Origin); address != "" {
+		return address
+	}
+	if ip := net.ParseIP(c.Origin.Host); ip != nil {
+		return ip.String()
+	}
+	return "somebody"
+}

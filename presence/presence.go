@@ -1,0 +1,142 @@
+package presence
+
+import (
+	"time"
+
+	"natter/chat"
+)
+
+// State is where a user stands.
+type State string
+
+// The states.
+const (
+	Here State = "here"
+	Lost State = "lost" // the connection is lost; name and session wait for the grace time
+	Gone State = "gone" // a tombstone: the name is free
+)
+
+// Record is a present user as it is stored.
+type Record struct {
+	Name       chat.Name     `json:"name"`
+	Key        string        `json:"key"` // public login key: who the connection's owner is
+	State      State         `json:"state"`
+	Presence   chat.Presence `json:"presence,omitempty"`
+	Watch      bool          `json:"watch,omitempty"` // has asked for presence notices
+	Connection Connection    `json:"connection"`
+	Since      time.Time     `json:"since"`            // of the login
+	LostAt     time.Time     `json:"lost_at,omitzero"` // for people
+	Grace      time.Duration `json:"grace,omitempty"`  // Lost: how long, from when a replica sees this record
+	Reason     chat.Reason   `json:"reason,omitempty"` // Gone: ByLeave, ByLoss
+}
+
+// Connection is where a user is connected.
+type Connection struct {
+	Server  string `json:"server"`  // the NATS server's id
+	ID      uint64 `json:"id"`      // the server's number for the connection
+	Address string `json:"address"` // IP and port
+}
+
+// User returns the record's user.
+func (r Record) User() chat.User { return r.Name.User() }
+
+// Present tells whether the name is held.
+func (r Record) Present() bool { return r.State == Here || r.State == Lost }
+
+// Visible tells whether others see the user.
+func (r Record) Visible() bool { return r.Present() && r.Presence == chat.Visible }
+
+// Arrive is a user's hello on a connection: the first one takes the name, a further
+// one takes its place again. online counts the present users and most limits them (0:
+// no limit). Code Full.
+func Arrive(before Record, name chat.Name, key string, c Connection, online, most int, now time.Time) (Record, error) {
+	if before.Present() && before.Key == key {
+		if before.State == Here && before.Connection == c {
+			return before, chat.ErrUnchanged
+		}
+		after := before
+		after.State, after.Connection, after.LostAt, after.Grace = Here, c, time.Time{}, 0
+		return after, nil
+	}
+	if before.Present() {
+		return before, chat.Errorf(chat.Taken, "The username %s is already taken.", name)
+	}
+	if err := Room(online, most); err != nil {
+		return before, err
+	}
+	return Record{Name: name, Key: key, State: Here, Connection: c, Since: now}, nil
+}
+
+// Room tells whether one more user may come.
+func Room(online, most int) error {
+	if most > 0 && online >= most {
+		return chat.Errorf(chat.Full, "The server is full (%d of %d users).", online, most)
+	}
+	return nil
+}
+
+// Choose sets whether others see the user.
+func Choose(before Record, p chat.Presence) (Record, error) {
+	switch {
+	case !before.Present():
+		return before, errNotHere
+	case p != chat.Visible && p != chat.HiddenAway:
+		return before, chat.Errorf(chat.Arguments, "The presence must be %q or %q.", chat.Visible, chat.HiddenAway)
+	case before.Presence == p:
+		return before, chat.ErrUnchanged
+	}
+	after := before
+	after.Presence = p
+	return after, nil
+}
+
+// StartWatching notes that the user wants presence notices.
+func StartWatching(before Record) (Record, error) {
+	if !before.Present() {
+		return before, errNotHere
+	}
+	if before.Watch {
+		return before, chat.ErrUnchanged
+	}
+	after := before
+	after.Watch = true
+	return after, nil
+}
+
+// Lose is the loss of the user's last connection.
+func Lose(before Record, grace time.Duration, now time.Time) (Record, error) {
+	if before.State != Here {
+		return before, chat.ErrUnchanged
+	}
+	after := before
+	after.State, after.LostAt, after.Grace = Lost, now, grace
+	return after, nil
+}
+
+// Remove gives the name free.
+func Remove(before Record, reason chat.Reason) (Record, error) {
+	if !before.Present() {
+		return before, chat.ErrUnchanged
+	}
+	after := before
+	after.State, after.Reason = Gone, reason
+	return after, nil
+}
+
+var errNotHere = chat.Errorf(chat.NotRegistered, "You are not registered; the connection must say hello first.")
+
+// Suggest finds up to three free names like the one that is taken.
+func Suggest(name chat.Name, free func(chat.User) bool) []chat.Name {
+	var found []chat.Name
+	for _, ending := range []string{"2", "-2", "3", "-3", "4", "5", "6", "7", "8", "9", "10", "11", "12"} {
+		stem := name[:min(len(name), chat.MaxName-len(ending))]
+		candidate := stem + chat.Name(ending)
+		if free(candidate.User()) {
+			found = append(found, candidate)
+		}
+		if len(found) == 3 {
+			break
+		}
+	}
+	return found
+}

@@ -1,0 +1,275 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"natter/broker"
+	"natter/chat"
+	"natter/presence/account"
+)
+
+// Minter makes tickets.
+type Minter interface {
+	Mint(publicKey string, g chat.Grant, ttl time.Duration, now time.Time) (chat.Ticket, error)
+}
+
+// Config is what the coordinator's half needs.
+type Config struct {
+	Users    *Users
+	Accounts *account.Store
+	Minter   Minter
+	Notices  *nats.Conn // publishes to users
+	System   *nats.Conn // in the system account
+	ChatID   string     // public key of the account that the users are in
+	Trail    *broker.Trail
+	Log      *slog.Logger
+
+	Rules    chat.Rules
+	MaxUsers int           // 0: no limit
+	NameTTL  time.Duration // 0: for ever
+
+	Partners func(chat.User) []chat.User    // the members of the open session of a user, without the user
+	Sessions func(chat.User) []chat.Session // what concerns a user, as the user may see it
+}
+
+// Users is the table of present users.
+type Users = broker.Table[Record]
+
+// NewUsers adds the table to a log. Its index finds users by key.
+func NewUsers(l *broker.Log, changed func(broker.Change[Record])) *Users {
+	return broker.NewTable(l, "user", broker.TableConfig[Record]{
+		Gone:    func(r Record) bool { return r.State == Gone },
+		Index:   func(r Record) []string { return []string{r.Key} },
+		Changed: changed,
+	})
+}
+
+// Service is the coordinator's half of presence.
+type Service struct {
+	Config
+	log  *broker.Log
+	live *Liveness
+	seal nkeys.KeyPair // lobby answers are sealed with it
+	news *news
+
+	mu     sync.Mutex
+	timers map[chat.User]*time.Timer
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// settle is how long users have after a replica has started to be connected, before
+// those who are not count as lost.
+const settle = 3 * time.Second
+
+// NewService makes the service and listens to the broker's events. The log must be
+// open.
+func NewService(cfg Config, l *broker.Log) (*Service, error) {
+	seal, err := nkeys.CreateCurveKeys()
+	if err != nil {
+		return nil, fmt.Errorf("make the lobby's key: %w", err)
+	}
+	s := &Service{Config: cfg, log: l, seal: seal, timers: map[chat.User]*time.Timer{}}
+	s.news = newNews(s)
+	s.live, err = NewLiveness(cfg.System, cfg.ChatID, s.connectionGone)
+	return s, err
+}
+
+// Serve adds the endpoints.
+func (s *Service) Serve(svc *broker.Service) error {
+	return errors.Join(
+		broker.Handle(svc, chat.Enter, s.enter),
+		broker.Handle(svc, chat.Hello, s.hello),
+		broker.Handle(svc, chat.SetPresence, s.choose),
+		broker.Handle(svc, chat.List, s.list),
+		broker.Handle(svc, chat.Renew, s.renew),
+		broker.Handle(svc, chat.Exit, s.exit),
+		broker.Handle(svc, chat.AdminUsers, s.adminUsers),
+	)
+}
+
+// Start lets time run: users who do not come back after a restart are lost.
+func (s *Service) Start() {
+	s.after("", settle, s.reconcile)
+}
+
+// Stop ends all timers and waits for what is under way. The log must have stopped.
+func (s *Service) Stop() {
+	s.mu.Lock()
+	s.closed = true
+	for _, t := range s.timers {
+		t.Stop()
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+}
+
+// background runs a task that nobody waits for but Stop.
+func (s *Service) background(task func(context.Context)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		task(ctx)
+	})
+}
+
+// after runs a task after d, unless another one is set for the same user before.
+func (s *Service) after(u chat.User, d time.Duration, task func(context.Context)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.timers[u]; t != nil {
+		t.Stop()
+	}
+	if !s.closed {
+		s.timers[u] = time.AfterFunc(d, func() { s.background(task) })
+	}
+}
+
+func (s *Service) cancel(u chat.User) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.timers[u]; t != nil {
+		t.Stop()
+		delete(s.timers, u)
+	}
+}
+
+// user reads a present user.
+func (s *Service) user(u chat.User) (Record, error) {
+	row, ok := s.Users.Get(broker.Committed, string(u))
+	if !ok || !row.Record.Present() {
+		return Record{}, errNotHere
+	}
+	return row.Record, nil
+}
+
+// step runs a rule on one user's record.
+func (s *Service) step(ctx context.Context, u chat.User, rule func(broker.View, Record) (Record, error)) (broker.Row[Record], error) {
+	return broker.Step(ctx, s.Users, func(v broker.View) (string, Record, error) {
+		row, _ := s.Users.Get(v, string(u))
+		r, err := rule(v, row.Record)
+		return string(u), r, err
+	})
+}
+
+// hello lets a user in, or in again.
+func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloRequest) (chat.HelloReply, error) {
+	var reply chat.HelloReply
+	if err := SameProto(q.Proto); err != nil {
+		return reply, err
+	}
+	name, err := chat.ParseName(string(q.Name))
+	if err != nil || name.User() != c.User {
+		return reply, chat.Errorf(chat.Arguments, "The name in a hello must be the user's own.")
+	}
+	acc, _, err := s.Accounts.Get(ctx, c.User)
+	if err != nil {
+		return reply, err
+	}
+	conn, _ := s.live.Find(ctx, acc.Key)
+	before, _ := s.Users.Get(broker.Committed, string(c.User))
+	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
+		return Arrive(r, name, acc.Key, conn, s.Users.Len(v), s.MaxUsers, time.Now())
+	})
+	if err != nil {
+		s.refused(name, "hello", err)
+		return reply, err
+	}
+	back := before.Record.Present() && before.Record.Key == acc.Key
+	if !back {
+		if _, err := s.Accounts.Update(ctx, c.User, func(r account.Record) (account.Record, error) {
+			return account.Login(r, name, time.Now()), nil
+		}); err != nil {
+			return reply, err
+		}
+		s.registered(row.Record, acc.Taken())
+	}
+	if !s.live.Connected(acc.Key) {
+		s.connectionGone(acc.Key) // it went while we were busy
+	}
+	return chat.HelloReply{
+		Returning: acc.Taken(), LastSeen: acc.LastLogin, Back: back, Presence: row.Record.Presence,
+		Sessions: s.Sessions(c.User), Revision: s.log.Revision(), Rules: s.Rules,
+	}, nil
+}
+
+// SameProto tells whether the two programs understand each other.
+func SameProto(theirs int) error {
+	switch {
+	case theirs == chat.Proto:
+		return nil
+	case theirs < chat.Proto:
+		return chat.Errorf(chat.Version, "This client is too old for the server: it speaks protocol %d, the server %d.", theirs, chat.Proto)
+	}
+	return chat.Errorf(chat.Version, "This client is too new for the server: it speaks protocol %d, the server %d.", theirs, chat.Proto)
+}
+
+func (s *Service) choose(ctx context.Context, c broker.Caller, q chat.PresenceRequest) (chat.Done, error) {
+	r, err := s.user(c.User)
+	if err != nil {
+		return chat.Done{}, err
+	}
+	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s chooses presence: %s", r.Name, word(q.Presence))})
+	row, err := s.step(ctx, c.User, func(_ broker.View, r Record) (Record, error) { return Choose(r, q.Presence) })
+	if err != nil {
+		s.refused(r.Name, "presence", err)
+	}
+	return chat.Done{Revision: row.Revision}, err
+}
+
+// list answers at once from memory.
+func (s *Service) list(ctx context.Context, c broker.Caller, q chat.ListRequest) (chat.ListReply, error) {
+	var reply chat.ListReply
+	if err := s.log.Await(ctx, q.Revision); err != nil {
+		return reply, err
+	}
+	viewer, err := s.user(c.User)
+	if err != nil {
+		return reply, err
+	}
+	s.Trail.Request(chat.Audit{Event: "user.request", User: viewer.Name, Text: fmt.Sprintf("%s asks for the list of users", viewer.Name)})
+	if q.Watch {
+		if _, err := s.step(ctx, c.User, func(_ broker.View, r Record) (Record, error) { return StartWatching(r) }); err != nil {
+			return reply, err
+		}
+	}
+	reply.Revision = s.log.Revision()
+	reply.Users, err = Roster(viewer, s.everybody(), s.partners)
+	if err != nil {
+		s.refused(viewer.Name, "list", err)
+		return reply, err
+	}
+	s.Trail.Action(chat.Audit{Event: "list.sent", User: viewer.Name, Text: fmt.Sprintf("list of %s sent to %s", count(len(reply.Users), "user"), viewer.Name)})
+	return reply, nil
+}
+
+func (s *Service) renew(ctx context.Context, c broker.Caller, _ chat.RenewRequest) (chat.Ticket, error) {
+	r, err := s.user(c.User)
+	if err != nil {
+		return chat.Ticket{}, err
+	}
+	return s.Minter.Mint(r.Key, chat.UserGrant(c.User), chat.UserTicketTTL, time.Now())
+}
+
+func (s *Service) exit(ctx context.Context, c broker.Caller, _ chat.ExitRequest) (chat.Done, error) {
+	r, err := s.user(c.User)
+	if err != nil {
+		return chat.Done{}, err
+	}
+	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s exits", r.Name)})
+	row, err := s.step(ctx, c.User, func(_ broker.View, r Record) (Record, error) { return Remove(r, chat.ByLeave) })
+	return chat.Done{Revision: row.Revision}, err
+}
