@@ -1,0 +1,288 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"natter/broker"
+	"natter/chat"
+	"natter/presence"
+)
+
+// others is how long a replica leaves a repair to the one that made it necessary.
+const others = time.Second
+
+// Changed is what a change of a session means: who is told, which time runs, what
+// else can no longer be. It runs on the log's goroutine.
+func (s *Service) Changed(c broker.Change[chat.Session]) {
+	after := c.Record
+	if after.State == chat.Proposed {
+		if c.Before.State != chat.Proposed {
+			s.after(after.ID, after.Timeout, func(ctx context.Context) { s.expire(ctx, after.ID) })
+		}
+	} else {
+		s.cancel(after.ID)
+	}
+	if c.Own {
+		s.tell(Effects(c.Before, after), after, c.Revision)
+		for _, a := range trail(c.Before, after, time.Now()) {
+			s.Trail.Action(a)
+		}
+		if c.Before.State == chat.Open || after.State == chat.Open {
+			s.Touch(users(c.Before, after)...)
+		}
+	}
+	if after.State == chat.Open && c.Before.State != chat.Open {
+		for _, m := range after.Members {
+			s.repairAll(m.User(), c.Own)
+		}
+	}
+}
+
+// UserChanged is what the change of a user means for the sessions that they are in.
+// It runs on the log's goroutine.
+func (s *Service) UserChanged(c broker.Change[presence.Record]) {
+	u := c.Record.User()
+	if c.Own && c.Known && (c.Before.State == presence.Lost) != (c.Record.State == presence.Lost) && c.Record.Present() {
+		for _, row := range s.Sessions.By(broker.Committed, string(u)) {
+			if row.Record.State == chat.Open {
+				s.tell(Effects(row.Record, row.Record), row.Record, c.Revision)
+			}
+		}
+	}
+	if c.Record.State == presence.Gone {
+		s.repairAll(u, c.Own)
+	}
+}
+
+// Start repairs what a crash may have left half done.
+func (s *Service) Start() {
+	for _, row := range s.Sessions.Snapshot() {
+		s.background(func(ctx context.Context) { s.repair(ctx, row.Key) })
+	}
+}
+
+// tell sends a session to those whom a change concerns.
+func (s *Service) tell(who []chat.User, record chat.Session, revision uint64) {
+	view := s.view(record)
+	for _, u := range who {
+		n := chat.SessionNotice{Session: view, Revision: revision}
+		if err := broker.Tell(s.Notices, chat.UserSession, chat.Address{User: u}, n); err != nil {
+			s.Log.Warn("tell a session", "user", u, "session", record.Short(), "err", err)
+		}
+	}
+}
+
+// repairAll looks at everything that a user is in. Every replica does, those that did
+// not cause it a little later.
+func (s *Service) repairAll(u chat.User, own bool) {
+	wait := others
+	if own {
+		wait = 0
+	}
+	for _, row := range s.Sessions.By(broker.Committed, string(u)) {
+		task := func(ctx context.Context) { s.repair(ctx, row.Key) }
+		if _, needed := Repair(world{s, broker.Committed}, row.Record); !needed {
+			continue
+		}
+		if wait == 0 {
+			s.background(task)
+		} else {
+			s.after(row.Key+" repair", wait, task)
+		}
+	}
+}
+
+// repair makes the steps that other records' changes have made necessary.
+func (s *Service) repair(ctx context.Context, id string) {
+	for {
+		row, err := s.step(ctx, id, func(w World, before chat.Session) (chat.Session, error) {
+			if after, ok := Repair(w, before); ok {
+				return after, nil
+			}
+			return before, ErrUnchanged
+		})
+		if err != nil {
+			s.Log.Error("repair a session", "session", short(id), "err", err)
+			return
+		}
+		if _, more := Repair(world{s, broker.Committed}, row.Record); !more {
+			return
+		}
+	}
+}
+
+// expire ends an invitation that nobody has answered in time.
+func (s *Service) expire(ctx context.Context, id string) {
+	if _, err := s.step(ctx, id, func(_ World, before chat.Session) (chat.Session, error) { return Expire(before) }); err != nil {
+		s.Log.Error("expire an invitation", "session", short(id), "err", err)
+	}
+}
+
+func (s *Service) background(task func(context.Context)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		task(ctx)
+	})
+}
+
+func (s *Service) after(key string, d time.Duration, task func(context.Context)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.timers[key]; t != nil {
+		t.Stop()
+	}
+	if s.closed {
+		return
+	}
+	var t *time.Timer
+	t = time.AfterFunc(d, func() {
+		s.mu.Lock()
+		if s.timers[key] == t {
+			delete(s.timers, key)
+		}
+		s.mu.Unlock()
+		s.background(task)
+	})
+	s.timers[key] = t
+}
+
+func (s *Service) cancel(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.timers[key]; t != nil {
+		t.Stop()
+		delete(s.timers, key)
+	}
+}
+
+// trail is what a change is to those who watch, in the order in which it is read.
+func trail(before, after chat.Session, now time.Time) []chat.Audit {
+	var lines []chat.Audit
+	add := func(event, format string, args ...any) {
+		lines = append(lines, chat.Audit{
+			Event: event, Session: after.ID, Class: after.Class, Users: names(after), Text: fmt.Sprintf(format, args...),
+		})
+	}
+	id := after.Short()
+	switch {
+	case before.State == "" && after.State == chat.Proposed:
+		all := ""
+		if after.Group() {
+			all = ", all must accept"
+		} else {
+			all = ", expires " + after.At.Add(after.Timeout).Format(time.TimeOnly)
+		}
+		add("invitation.new", "invitation %s from %s to %s%s", id, after.Members[0].Name, chat.Names(after.Guests()), all)
+	case before.State == chat.Proposed && after.State == chat.Proposed:
+		for i, m := range after.Members {
+			if m.Accepted && !before.Members[i].Accepted {
+				add("invitation.answer", "invitation %s accepted by %s", id, m.Name)
+			}
+		}
+	case before.State == chat.Proposed && after.State == chat.Closed:
+		add("invitation.end", "invitation %s closed: %s%s; %s told", id, after.Reason, by(after), chat.Names(names(after)))
+	case before.State != chat.Open && after.State == chat.Open:
+		add("session.start", "session %s established: %s (%s)", id, chat.Names(names(after)), after.Class)
+	case before.State == chat.Open && after.State == chat.Open:
+		for i, m := range after.Members {
+			if m.Left != "" && before.Members[i].Left == "" {
+				add("session.member", "session %s: %s left (%s)", id, m.Name, m.Left)
+			}
+		}
+	case before.State == chat.Open && after.State == chat.Closed:
+		add("session.end", "session %s ended: %s%s, %.1f s", id, after.Reason, by(after), now.Sub(before.At).Seconds())
+	}
+	return append(lines, statuses(before, after)...)
+}
+
+// statuses are the lines about who has become busy or available.
+func statuses(before, after chat.Session) []chat.Audit {
+	var lines []chat.Audit
+	for _, m := range byName(after.Members) {
+		_, was := before.Member(m.User())
+		_, is := after.Member(m.User())
+		was, is = was && before.State == chat.Open, is && after.State == chat.Open
+		text := ""
+		switch {
+		case is && !was:
+			text = fmt.Sprintf("%s: available -> busy, chatting with %s", m.Name, chat.Names(after.Others(m.User())))
+		case was && !is:
+			text = fmt.Sprintf("%s: busy -> available", m.Name)
+		default:
+			continue
+		}
+		lines = append(lines, chat.Audit{Event: "status.changed", User: m.Name, Session: after.ID, Text: text})
+	}
+	return lines
+}
+
+// by says whose doing the end of a session was.
+func by(s chat.Session) string {
+	if len(s.By) == 0 {
+		return ""
+	}
+	var who []chat.Name
+	for _, u := range s.By {
+		who = append(who, s.NameOf(u))
+	}
+	return " by " + chat.Names(who)
+}
+
+// names are all members' names in order.
+func names(s chat.Session) []chat.Name {
+	var found []chat.Name
+	for _, m := range byName(s.Members) {
+		found = append(found, m.Name)
+	}
+	return found
+}
+
+func byName(members []chat.Member) []chat.Member {
+	sorted := append([]chat.Member(nil), members...)
+	sort.Slice(sorted, func(i, j int) bool { return sorted[i].User() < sorted[j].User() })
+	return sorted
+}
+
+// users is everybody who is in one of two states of a session.
+func users(before, after chat.Session) []chat.User {
+	var found []chat.User
+	for _, s := range []chat.Session{before, after} {
+		for _, m := range s.Members {
+			found = append(found, m.User())
+		}
+	}
+	return found
+}
+
+func sortByTime(sessions []chat.Session) {
+	sort.Slice(sessions, func(i, j int) bool { return sessions[i].At.Before(sessions[j].At) })
+}
+
+// short is the part of an id that people see, of whatever was sent as one.
+func short(id string) string { return fmt.Sprintf("%.6s", strings.Map(plain, id)) }
+
+func plain(r rune) rune {
+	if r > ' ' && r < 0x7f {
+		return r
+	}
+	return '?'
+}
+
+// shown is a list of names as somebody sent it, fit to be shown.
+func shown(guests []string) string {
+	var parts []string
+	for _, g := range guests[:min(len(guests), 2*chat.MaxGroup)] {
+		parts = append(parts, fmt.Sprintf("%.30s", strings.Map(plain, g)))
+	}
+	return strings.Join(parts, ", ")
+}

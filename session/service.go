@@ -1,0 +1,276 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natter/broker"
+	"natter/chat"
+	"natter/presence"
+)
+
+// Config is what the coordinator's half needs.
+type Config struct {
+	Sessions *Sessions
+	Users    *presence.Users
+	Minter   presence.Minter
+	Notices  *nats.Conn // publishes to users
+	Trail    *broker.Trail
+	Log      *slog.Logger
+	Rules    chat.Rules
+	Class    chat.Class
+	Touch    func(...chat.User) // what others see of these users has changed
+}
+
+// Sessions is the table of invitations and sessions.
+type Sessions = broker.Table[chat.Session]
+
+// NewSessions adds the table to a log. Its index finds the sessions of a user.
+func NewSessions(l *broker.Log, changed func(broker.Change[chat.Session])) *Sessions {
+	return broker.NewTable(l, "session", broker.TableConfig[chat.Session]{
+		Gone: func(s chat.Session) bool { return s.State == chat.Closed },
+		Index: func(s chat.Session) []string {
+			var users []string
+			for _, m := range s.Present() {
+				users = append(users, string(m.User()))
+			}
+			return users
+		},
+		Changed: changed,
+	})
+}
+
+// Service is the coordinator's half of sessions.
+type Service struct {
+	Config
+
+	mu     sync.Mutex
+	timers map[string]*time.Timer
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// NewService makes the service.
+func NewService(cfg Config) *Service {
+	return &Service{Config: cfg, timers: map[string]*time.Timer{}}
+}
+
+// Serve adds the endpoints.
+func (s *Service) Serve(svc *broker.Service) error {
+	return errors.Join(
+		broker.Handle(svc, chat.Invite, s.invite),
+		broker.Handle(svc, chat.Answer, s.answer),
+		broker.Handle(svc, chat.Withdraw, s.withdraw),
+		broker.Handle(svc, chat.Join, s.join),
+		broker.Handle(svc, chat.End, s.end),
+		broker.Handle(svc, chat.Leave, s.leave),
+		broker.Handle(svc, chat.AdminSessions, s.adminSessions),
+	)
+}
+
+// Stop ends all timers and waits for what is under way. The log must have stopped.
+func (s *Service) Stop() {
+	s.mu.Lock()
+	s.closed = true
+	for _, t := range s.timers {
+		t.Stop()
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+}
+
+// Partners are the other members of the session that a user is in.
+func (s *Service) Partners(u chat.User) []chat.User {
+	var found []chat.User
+	for _, row := range s.Sessions.By(broker.Committed, string(u)) {
+		if row.Record.State == chat.Open {
+			for _, m := range row.Record.Present() {
+				if m.User() != u {
+					found = append(found, m.User())
+				}
+			}
+		}
+	}
+	return found
+}
+
+// Of is every invitation and session of a user, as its members see them.
+func (s *Service) Of(u chat.User) []chat.Session {
+	var found []chat.Session
+	for _, row := range s.Sessions.By(broker.Committed, string(u)) {
+		found = append(found, s.view(row.Record))
+	}
+	return found
+}
+
+// view is a session as its members see it: who has lost the connection belongs to it.
+func (s *Service) view(record chat.Session) chat.Session {
+	members := make([]chat.Member, len(record.Members))
+	for i, m := range record.Members {
+		row, ok := s.Users.Get(broker.Committed, string(m.User()))
+		m.Lost = ok && row.Record.State == presence.Lost
+		members[i] = m
+	}
+	record.Members = members
+	return record
+}
+
+// world is what the rules see of everybody.
+type world struct {
+	*Service
+	v broker.View
+}
+
+// User implements World.
+func (w world) User(u chat.User) (chat.Name, bool, bool) {
+	row, ok := w.Users.Get(w.v, string(u))
+	return row.Record.Name, row.Record.Visible(), ok && row.Record.Present()
+}
+
+// Of implements World.
+func (w world) Of(u chat.User) []chat.Session {
+	var found []chat.Session
+	for _, row := range w.Sessions.By(w.v, string(u)) {
+		found = append(found, row.Record)
+	}
+	return found
+}
+
+// step runs a rule on one session; a session that is not there is the zero Session,
+// which every rule answers as one that has ended.
+func (s *Service) step(ctx context.Context, id string, rule func(World, chat.Session) (chat.Session, error)) (broker.Row[chat.Session], error) {
+	return broker.Step(ctx, s.Sessions, func(v broker.View) (string, chat.Session, error) {
+		row, _ := s.Sessions.Get(v, id)
+		after, err := rule(world{s, v}, row.Record)
+		return after.ID, after, err
+	})
+}
+
+// reply is the answer to a step; a refusal is written to the trail.
+func (s *Service) reply(row broker.Row[chat.Session], err error, refused string) (chat.SessionReply, error) {
+	if err != nil {
+		var told *chat.Error
+		if errors.As(err, &told) {
+			s.Trail.Refused(chat.Audit{Event: "user.refused", Code: told.Code, Text: refused + ": " + told.Text})
+		}
+		return chat.SessionReply{}, err
+	}
+	return chat.SessionReply{Session: s.view(row.Record), Revision: row.Revision}, nil
+}
+
+// name is a present user's name as typed.
+func (s *Service) name(u chat.User) chat.Name {
+	if row, ok := s.Users.Get(broker.Committed, string(u)); ok {
+		return row.Record.Name
+	}
+	return chat.Name(u)
+}
+
+func (s *Service) request(u chat.User, session, format string, args ...any) {
+	name := s.name(u)
+	s.Trail.Request(chat.Audit{Event: "user.request", User: name, Session: session, Text: fmt.Sprintf("%s "+format, append([]any{name}, args...)...)})
+}
+
+// invite proposes. Whoever cannot be invited for a reason that is nobody's business
+// is refused after the same time as somebody who does not exist.
+func (s *Service) invite(ctx context.Context, c broker.Caller, q chat.InviteRequest) (chat.SessionReply, error) {
+	patience := time.NewTimer(chat.RefusalDelay)
+	defer patience.Stop()
+	guests := shown(q.Guests)
+	if len(q.Guests) == 1 {
+		s.request(c.User, "", "asks to chat with %s", guests)
+	} else {
+		s.request(c.User, "", "asks for a group chat with %s", guests)
+	}
+	id, now := newID(), time.Now()
+	row, err := s.step(ctx, id, func(w World, _ chat.Session) (chat.Session, error) {
+		return Propose(w, c.User, id, q.Guests, s.Class, s.Rules, now)
+	})
+	if errors.Is(err, &chat.Error{Code: chat.Unavailable}) {
+		select {
+		case <-patience.C:
+		case <-ctx.Done():
+		}
+	}
+	return s.reply(row, err, fmt.Sprintf("invitation from %s to %s", s.name(c.User), guests))
+}
+
+func (s *Service) answer(ctx context.Context, c broker.Caller, q chat.AnswerRequest) (chat.SessionReply, error) {
+	verb, now := "denies", time.Now()
+	if q.Accept {
+		verb = "accepts"
+	}
+	s.request(c.User, q.Session, "%s invitation %s", verb, short(q.Session))
+	row, err := s.step(ctx, q.Session, func(w World, before chat.Session) (chat.Session, error) {
+		return Answer(w, before, c.User, q.Accept, now)
+	})
+	return s.reply(row, err, fmt.Sprintf("answer of %s to %s", s.name(c.User), short(q.Session)))
+}
+
+func (s *Service) withdraw(ctx context.Context, c broker.Caller, q chat.SessionRequest) (chat.SessionReply, error) {
+	s.request(c.User, q.Session, "withdraws invitation %s", short(q.Session))
+	row, err := s.step(ctx, q.Session, func(_ World, before chat.Session) (chat.Session, error) {
+		return Withdraw(before, c.User)
+	})
+	return s.reply(row, err, fmt.Sprintf("withdrawal by %s of %s", s.name(c.User), short(q.Session)))
+}
+
+func (s *Service) end(ctx context.Context, c broker.Caller, q chat.EndRequest) (chat.SessionReply, error) {
+	how := "Quit"
+	switch q.Reason {
+	case chat.ByQuit:
+	case chat.ByBye:
+		how = "bye"
+	default:
+		return chat.SessionReply{}, chat.Errorf(chat.Arguments, "The reason must be %q or %q.", chat.ByQuit, chat.ByBye)
+	}
+	s.request(c.User, q.Session, "ends session %s (%s)", short(q.Session), how)
+	row, err := s.step(ctx, q.Session, func(_ World, before chat.Session) (chat.Session, error) {
+		return End(before, c.User, q.Reason)
+	})
+	return s.reply(row, err, fmt.Sprintf("end by %s of %s", s.name(c.User), short(q.Session)))
+}
+
+func (s *Service) leave(ctx context.Context, c broker.Caller, q chat.SessionRequest) (chat.SessionReply, error) {
+	s.request(c.User, q.Session, "leaves session %s", short(q.Session))
+	row, err := s.step(ctx, q.Session, func(_ World, before chat.Session) (chat.Session, error) {
+		return Leave(before, c.User, chat.ByLeave)
+	})
+	return s.reply(row, err, fmt.Sprintf("leave by %s of %s", s.name(c.User), short(q.Session)))
+}
+
+// join hands a member the ticket to the session's present channel.
+func (s *Service) join(_ context.Context, c broker.Caller, q chat.JoinRequest) (chat.JoinReply, error) {
+	row, ok := s.Sessions.Get(broker.Committed, q.Session)
+	if _, in := row.Record.Member(c.User); !ok || !in || row.Record.State != chat.Open {
+		return chat.JoinReply{}, errNotInChat
+	}
+	channel := row.Record.Channel()
+	ticket, err := s.Minter.Mint(q.Key, chat.MemberGrant(c.User, channel), chat.MemberTicketTTL, time.Now())
+	return chat.JoinReply{Ticket: ticket, Channel: channel}, err
+}
+
+// adminSessions lists everything for the operator.
+func (s *Service) adminSessions(context.Context, broker.Caller, chat.AdminRequest) (chat.AdminSessionsReply, error) {
+	reply := chat.AdminSessionsReply{Sessions: []chat.Session{}}
+	for _, row := range s.Sessions.Snapshot() {
+		reply.Sessions = append(reply.Sessions, s.view(row.Record))
+	}
+	sortByTime(reply.Sessions)
+	return reply, nil
+}
+
+// newID draws a session's id.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}

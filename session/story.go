@@ -1,0 +1,235 @@
+package session
+
+import (
+	"slices"
+	"time"
+
+	"natter/chat"
+)
+
+// Event is something that happened to a session, as one of its members should
+// hear it. Events are derived from two states of the record (see Story), and each
+// carries the later of the two: after a jump, the session of an Opened may be
+// closed already.
+type Event interface{ isEvent() }
+
+// Invited: the listener is asked to join.
+type Invited struct{ Session chat.Session }
+
+// Accepted: somebody else accepted; Count of Of guests have by now. When that was
+// the last one, Opened follows.
+type Accepted struct {
+	Session   chat.Session
+	By        chat.Name
+	Count, Of int
+}
+
+// InvitationEnded: a proposal closed before the chat began. Session.Reason says
+// why and Session.By whose doing it was.
+type InvitationEnded struct{ Session chat.Session }
+
+// Opened: the chat has begun.
+type Opened struct{ Session chat.Session }
+
+// MemberLeft: a member left. If that was the end, Ended follows; otherwise the
+// others go on. A member who leaves hears it of themselves, and nothing after it
+// but the Ended that it caused.
+type MemberLeft struct {
+	Session chat.Session
+	Name    chat.Name
+	Reason  chat.Reason // ByLeave or ByLoss
+}
+
+// MemberLost: a member's connection is lost; the grace time runs.
+type MemberLost struct {
+	Session chat.Session
+	Name    chat.Name
+}
+
+// MemberBack: a lost member is back.
+type MemberBack struct {
+	Session chat.Session
+	Name    chat.Name
+}
+
+// Ended: the chat is over for everybody. Session.Reason says why and Session.By
+// whose doing it was.
+type Ended struct{ Session chat.Session }
+
+// Text is what a member said.
+type Text struct {
+	Session string // id
+	From    chat.Name
+	N       uint64
+	At      time.Time
+	Text    string // as it was sent: clean it before it is shown
+}
+
+// Bye is a member who says bye, or takes it back. When everybody has said it, the
+// session ends by itself.
+type Bye struct {
+	Session string
+	From    chat.Name
+	Back    bool // taken back
+}
+
+// NotDelivered is a message that did not reach everybody before the session ended.
+type NotDelivered struct {
+	Session string
+	Text    string
+}
+
+func (Text) isEvent()            {}
+func (Bye) isEvent()             {}
+func (NotDelivered) isEvent()    {}
+func (Invited) isEvent()         {}
+func (Accepted) isEvent()        {}
+func (InvitationEnded) isEvent() {}
+func (Opened) isEvent()          {}
+func (MemberLeft) isEvent()      {}
+func (MemberLost) isEvent()      {}
+func (MemberBack) isEvent()      {}
+func (Ended) isEvent()           {}
+
+// Story tells what has happened to a session since me knew it as before, until
+// after. Any two states will do: what was missed in between is told as far as the
+// later one shows it. Before is the zero Session if me knew nothing; then one that
+// is over already is not worth telling. A state that is not newer tells nothing.
+func Story(me chat.User, before, after chat.Session) []Event {
+	unknown := before.State == ""
+	switch {
+	case age(after) < age(before) || after.Epoch < before.Epoch:
+		return nil // an old notice
+	case before.State == chat.Closed || unknown && after.State == chat.Closed:
+		return nil
+	case !involved(me, before, after):
+		return nil
+	}
+	return slices.Concat(
+		asked(me, before, after),
+		accepts(me, before, after),
+		opening(before, after),
+		leavers(me, before, after),
+		connections(me, before, after),
+		ending(me, before, after),
+	)
+}
+
+// age orders the states.
+func age(s chat.Session) int {
+	return slices.Index([]chat.State{chat.Proposed, chat.Open, chat.Closed}, s.State)
+}
+
+// involved tells whether the story is one of me: a member, unless they had left
+// before it begins.
+func involved(me chat.User, before, after chat.Session) bool {
+	if before.State != "" {
+		_, in := before.Member(me)
+		return in
+	}
+	_, in := after.Member(me)
+	return in
+}
+
+func asked(me chat.User, before, after chat.Session) []Event {
+	m, _ := after.Member(me)
+	if before.State == "" && after.State == chat.Proposed && !m.Accepted {
+		return []Event{Invited{after}}
+	}
+	return nil
+}
+
+// accepts tells of every other guest who has accepted. In which order they did is
+// not recorded; the last count is right in any case.
+func accepts(me chat.User, before, after chat.Session) []Event {
+	if before.State != chat.Proposed && after.State != chat.Proposed {
+		return nil // who comes back to a chat need not hear how it began
+	}
+	var events []Event
+	count := 0
+	guests := after.Members[min(1, len(after.Members)):]
+	news := func(m chat.Member) bool {
+		was, _ := before.Member(m.User())
+		return m.Accepted && !was.Accepted && m.User() != me
+	}
+	for _, m := range guests {
+		if m.Accepted && !news(m) {
+			count++
+		}
+	}
+	for _, m := range guests {
+		if news(m) {
+			count++
+			events = append(events, Accepted{Session: after, By: m.Name, Count: count, Of: len(guests)})
+		}
+	}
+	return events
+}
+
+func opening(before, after chat.Session) []Event {
+	if before.State != chat.Open && begun(after) {
+		return []Event{Opened{after}}
+	}
+	return nil
+}
+
+// leavers tells who has left, or only that me has.
+func leavers(me chat.User, before, after chat.Session) []Event {
+	if before.State == "" {
+		return nil // Opened shows who is in it
+	}
+	var events []Event
+	for _, m := range after.Members {
+		if _, was := before.Member(m.User()); !was || m.Left == "" {
+			continue
+		}
+		event := MemberLeft{Session: after, Name: m.Name, Reason: m.Left}
+		if m.User() == me {
+			return []Event{event}
+		}
+		events = append(events, event)
+	}
+	if hasLeft(after, me) || after.Reason != chat.ByLeave && after.Reason != chat.ByLoss {
+		return events
+	}
+	for _, u := range after.By {
+		events = append(events, MemberLeft{Session: after, Name: after.NameOf(u), Reason: after.Reason})
+	}
+	return events
+}
+
+// connections tells whose connection was lost or has come back. Only an open
+// session waits for anybody.
+func connections(me chat.User, before, after chat.Session) []Event {
+	if after.State != chat.Open || hasLeft(after, me) {
+		return nil
+	}
+	var events []Event
+	for _, m := range after.Present() {
+		was, _ := before.Member(m.User())
+		lost := was.Lost && before.State == chat.Open
+		switch {
+		case m.User() == me || m.Lost == lost:
+		case m.Lost:
+			events = append(events, MemberLost{Session: after, Name: m.Name})
+		default:
+			events = append(events, MemberBack{Session: after, Name: m.Name})
+		}
+	}
+	return events
+}
+
+func ending(me chat.User, before, after chat.Session) []Event {
+	switch {
+	case after.State != chat.Closed || hasLeft(after, me):
+		return nil
+	case begun(after):
+		return []Event{Ended{after}}
+	}
+	return []Event{InvitationEnded{after}}
+}
+
+func hasLeft(s chat.Session, u chat.User) bool {
+	_, in := s.Member(u)
+	return !in
+}

@@ -1,0 +1,354 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natter/chat"
+)
+
+const (
+	// window is how many messages may be on their way at once.
+	window = 4096
+	// waiting lines are those typed while the connection is down.
+	maxWaiting = 100
+	// incoming is how much of what others say may wait to be read; what does not fit is
+	// asked for again.
+	incoming = 8192
+	// receiptEvery is how often a member acknowledges at most.
+	receiptEvery = 50 * time.Millisecond
+	// receiptAt is how many messages are acknowledged even earlier.
+	receiptAt = 1024
+	// resendAfter is how long an acknowledgement is waited for.
+	resendAfter = 2 * time.Second
+	// farewell is how long the last acknowledgements are waited for at the end.
+	farewell = 250 * time.Millisecond
+)
+
+// TalkConfig is what a member's talk needs.
+type TalkConfig struct {
+	Me     chat.User
+	Rejoin bool // an earlier run of this client may have been in the session
+	Rules  chat.Rules
+	Log    *slog.Logger
+	// Join makes a member's connection to the session's present channel.
+	Join func(ctx context.Context, id string, opts ...nats.Option) (nc *nats.Conn, channel string, err error)
+	// Tell takes the events Text and Bye in order. It must not block.
+	Tell func(Event)
+	// AllBye is called once everybody, the member included, has said bye.
+	AllBye func(id string)
+}
+
+// Talk is one member's part in an open session: messages go straight from member to
+// members, are kept until everybody has acknowledged them, and are sent again when a
+// connection was lost. They arrive once, and in each sender's order.
+type Talk struct {
+	TalkConfig
+	id     string
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	wake   chan struct{} // something to do for run
+
+	send sync.Mutex // keeps publishing in order; taken before mu
+
+	mu      sync.Mutex
+	epoch   int
+	line    *line // the connection; nil until joined
+	peers   map[chat.User]*peer
+	out     []outgoing // not yet acknowledged by everybody, without gaps
+	next    uint64     // the number of the next message
+	holding bool       // numbers are not known yet: see Rejoin
+	bye     bool
+	closed  bool
+	moved   chan struct{} // closed when out shrinks
+
+	todo     todo
+	received int       // messages since the last receipt
+	receipt  time.Time // of the last receipt
+	sent     time.Time // of the last message
+}
+
+// line is a connection to one channel of the session.
+type line struct {
+	nc       *nats.Conn
+	prefix   string // of the channel's subjects
+	msg, sig string // where the member publishes
+}
+
+type outgoing struct {
+	n    uint64
+	at   time.Time
+	text string
+	data []byte
+}
+
+// peer is what is known of another member.
+type peer struct {
+	name   chat.Name
+	have   uint64 // the last of theirs that we have
+	acked  uint64 // the last of ours that they have
+	owed   bool   // a receipt
+	lost   bool
+	synced bool // has said where it stands since we joined
+	bye    bool
+}
+
+// todo is what the callbacks leave to run.
+type todo struct {
+	join   bool
+	sync   bool // say where we stand
+	ask    bool // and ask the others
+	resend bool
+	bye    bool
+}
+
+// NewTalk takes part in an open session. What is said before Start waits.
+func NewTalk(cfg TalkConfig, s chat.Session) *Talk {
+	t := &Talk{
+		TalkConfig: cfg, id: s.ID, epoch: s.Epoch, next: 1, holding: cfg.Rejoin,
+		peers: map[chat.User]*peer{}, wake: make(chan struct{}, 1), moved: make(chan struct{}),
+	}
+	for _, m := range s.Present() {
+		if m.User() != t.Me {
+			t.peers[m.User()] = &peer{name: m.Name, lost: m.Lost}
+		}
+	}
+	t.todo.join = true
+	ctx, cancel := context.WithCancel(context.Background())
+	t.cancel = cancel
+	t.wg.Go(func() { t.run(ctx) })
+	return t
+}
+
+// Start makes the connection, in the background.
+func (t *Talk) Start() { t.poke() }
+
+// Update tells the talk what has become of the session. Under a new epoch nothing
+// more is said until the new channel is there: who has left could read the old one.
+func (t *Talk) Update(s chat.Session) {
+	t.send.Lock()
+	defer t.send.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for u, p := range t.peers {
+		m, in := s.Member(u)
+		if !in {
+			delete(t.peers, u)
+		}
+		p.lost = m.Lost
+	}
+	if s.Epoch > t.epoch {
+		t.epoch = s.Epoch
+		t.todo.join = true
+	}
+	t.release()
+	t.trim()
+	t.pokeIfAllBye()
+	t.poke()
+}
+
+// Say sends a message to all other members. It waits while too many are on their
+// way. Code TooLong, NotConnected while enough lines wait, NotInChat at the end.
+func (t *Talk) Say(ctx context.Context, text string) error {
+	if most := t.Rules.MaxText; len(text) > most {
+		return chat.Errorf(chat.TooLong, "Message is %s; the limit is %s. /send file.txt sends it as a file.", size(len(text)), size(most))
+	}
+	for {
+		full, err := t.trySay(text)
+		if err != nil || full == nil {
+			return err
+		}
+		select {
+		case <-full:
+		case <-ctx.Done():
+			return chat.Errorf(chat.Timeout, "The others do not read; this line was not kept.")
+		}
+	}
+}
+
+// trySay sends a message, or returns what to wait for.
+func (t *Talk) trySay(text string) (<-chan struct{}, error) {
+	t.send.Lock()
+	defer t.send.Unlock()
+	t.mu.Lock()
+	up := t.line != nil && !t.todo.join && !t.holding && t.line.nc.IsConnected()
+	switch {
+	case t.closed:
+		t.mu.Unlock()
+		return nil, errNotInChat
+	case !up && len(t.out) >= maxWaiting:
+		t.mu.Unlock()
+		return nil, chat.Errorf(chat.NotConnected, "Not connected; this line was not kept.")
+	case len(t.out) >= window:
+		moved := t.moved
+		t.mu.Unlock()
+		return moved, nil
+	}
+	o := outgoing{n: t.next, at: time.Now().UTC(), text: text}
+	o.encode()
+	t.next++
+	t.out = append(t.out, o)
+	t.bye = false
+	first := len(t.out) == 1
+	if up {
+		t.sent = o.at
+	}
+	l := t.line
+	t.mu.Unlock()
+	if up {
+		_ = l.nc.Publish(l.msg, o.data) // what gets lost is sent again
+		if first {
+			t.poke() // the time for an acknowledgement runs
+		}
+	}
+	return nil, nil
+}
+
+// Bye tells the others that the member would like to end.
+func (t *Talk) Bye() {
+	t.mu.Lock()
+	t.bye = true
+	t.todo.bye = true
+	t.pokeIfAllBye()
+	t.mu.Unlock()
+	t.poke()
+}
+
+// Waiting counts the messages that somebody has yet to acknowledge.
+func (t *Talk) Waiting() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.out)
+}
+
+// Flush waits until everybody who is connected has everything.
+func (t *Talk) Flush(ctx context.Context) error {
+	for {
+		t.mu.Lock()
+		missing, moved := t.missing(), t.moved
+		t.mu.Unlock()
+		if !missing {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return chat.Errorf(chat.Timeout, "Not everything has arrived yet.")
+		}
+	}
+}
+
+// missing tells whether a connected member has yet to acknowledge something.
+func (t *Talk) missing() bool {
+	if len(t.out) == 0 || t.closed {
+		return false
+	}
+	for _, p := range t.peers {
+		if !p.lost && p.acked < t.next-1 {
+			return true
+		}
+	}
+	return false
+}
+
+// Close ends the talk: the last receipts are sent, those of the others are waited
+// for, and nobody listens any more. It returns what somebody did not acknowledge.
+func (t *Talk) Close() []string {
+	t.acknowledge(true)
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	_ = t.Flush(ctx)
+	cancel()
+	t.mu.Lock()
+	t.closed = true
+	var lost []string
+	for _, o := range t.out {
+		lost = append(lost, o.text)
+	}
+	close(t.moved)
+	t.moved = make(chan struct{})
+	l := t.line
+	t.mu.Unlock()
+	t.cancel()
+	if l != nil {
+		_ = l.nc.FlushTimeout(farewell)
+		l.nc.Close()
+	}
+	t.wg.Wait()
+	return lost
+}
+
+func (o *outgoing) encode() {
+	o.data, _ = json.Marshal(chat.Message{N: o.n, At: o.at, Text: o.text}) // cannot fail
+}
+
+// poke wakes run.
+func (t *Talk) poke() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// trim drops what everybody has.
+func (t *Talk) trim() {
+	least := t.next - 1
+	for _, p := range t.peers {
+		least = min(least, p.acked)
+	}
+	k := 0
+	for k < len(t.out) && t.out[k].n <= least {
+		k++
+	}
+	t.out = t.out[k:]
+	close(t.moved)
+	t.moved = make(chan struct{})
+}
+
+// release gives the messages that were held their numbers, once every other member
+// has said how far an earlier run of this client had come.
+func (t *Talk) release() {
+	if !t.holding {
+		return
+	}
+	base := uint64(0)
+	for _, p := range t.peers {
+		if !p.synced {
+			return
+		}
+		base = max(base, p.acked)
+	}
+	for i := range t.out {
+		t.out[i].n += base
+		t.out[i].encode()
+	}
+	t.next += base
+	t.holding = false
+	t.todo.resend, t.todo.sync = true, true
+}
+
+func (t *Talk) pokeIfAllBye() {
+	if !t.bye {
+		return
+	}
+	for _, p := range t.peers {
+		if !p.bye {
+			return
+		}
+	}
+	t.poke()
+}
+
+// allBye tells whether everybody has said bye.
+func (t *Talk) allBye() bool {
+	for _, p := range t.peers {
+		if !p.bye {
+			return false
+		}
+	}
+	return t.bye && len(t.peers) > 0
+}

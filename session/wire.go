@@ -1,0 +1,366 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natter/chat"
+)
+
+// run does what takes time: joining, receipts, sending again. It is the talk's only
+// goroutine beside the connection's own.
+func (t *Talk) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.wake:
+		case <-timer.C:
+		}
+		t.work(ctx)
+		timer.Reset(t.nextTime())
+	}
+}
+
+// work does what is to be done now.
+func (t *Talk) work(ctx context.Context) {
+	t.mu.Lock()
+	do := t.todo
+	t.todo = todo{join: do.join} // stays until it is done: nothing is said meanwhile
+	over := t.allBye()
+	t.mu.Unlock()
+	if do.join {
+		if err := t.join(ctx); err != nil {
+			t.Log.Debug("join", "session", t.id, "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(200 * time.Millisecond):
+				t.poke()
+			}
+			return
+		}
+		do.sync, do.ask = true, true
+	}
+	t.acknowledge(false)
+	if do.sync {
+		t.standing(do.ask)
+	}
+	if do.bye {
+		t.signal(chat.MemberSignal{Bye: new(t.saidBye())})
+	}
+	t.resend(do.resend)
+	if over {
+		t.AllBye(t.id)
+	}
+}
+
+func (t *Talk) saidBye() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.bye
+}
+
+// nextTime is when a receipt or a repetition is due.
+func (t *Talk) nextTime() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	next := time.Hour
+	if t.missing() {
+		next = max(time.Until(t.sent.Add(resendAfter)), time.Millisecond)
+	}
+	for _, p := range t.peers {
+		if p.owed {
+			next = min(next, max(time.Until(t.receipt.Add(receiptEvery)), time.Millisecond))
+		}
+	}
+	return next
+}
+
+// join connects to the session's present channel, and leaves the former one when the
+// new one is up.
+func (t *Talk) join(ctx context.Context) error {
+	changed := func(*nats.Conn) { t.later(todo{sync: true, ask: true}) }
+	lost := func(nc *nats.Conn) {
+		t.mu.Lock()
+		mine := t.line != nil && t.line.nc == nc && !t.closed
+		t.mu.Unlock()
+		if mine {
+			t.later(todo{join: true}) // the ticket has expired: a new one is needed
+		}
+	}
+	t.mu.Lock()
+	epoch := t.epoch
+	t.mu.Unlock()
+	nc, channel, err := t.Join(ctx, t.id, nats.NoEcho(), nats.ReconnectHandler(changed), nats.ClosedHandler(lost))
+	if err != nil {
+		return err
+	}
+	a := chat.Address{User: t.Me, Session: channel}
+	l := &line{nc: nc, msg: chat.Said.Subject(a), sig: chat.Signal.Subject(a)}
+	l.prefix = strings.TrimSuffix(l.msg, "msg."+string(t.Me))
+	if err := t.listen(l); err != nil {
+		nc.Close()
+		return fmt.Errorf("listen to %s: %w", channel, err)
+	}
+	t.send.Lock()
+	t.mu.Lock()
+	before := t.line
+	if t.closed {
+		before = l
+	} else {
+		t.line = l
+		t.todo.join = t.epoch > epoch
+	}
+	t.mu.Unlock()
+	t.send.Unlock()
+	if before != nil {
+		before.nc.Close()
+	}
+	return nil
+}
+
+// listen reads the line's two subjects as one stream, because a bye counts only until
+// the next message.
+func (t *Talk) listen(l *line) error {
+	in := make(chan *nats.Msg, incoming)
+	for _, r := range []*chat.Route{chat.Said.Route, chat.Signal.Route} {
+		if _, err := l.nc.ChanSubscribe(l.prefix+r.Kind+".*", in); err != nil {
+			return err
+		}
+	}
+	if err := l.nc.FlushTimeout(2 * time.Second); err != nil {
+		return err
+	}
+	if err := l.nc.LastError(); err != nil {
+		return err
+	}
+	closed := l.nc.StatusChanged(nats.CLOSED)
+	if l.nc.IsClosed() {
+		return nats.ErrConnectionClosed
+	}
+	t.wg.Go(func() {
+		for {
+			select {
+			case m := <-in:
+				t.receive(l, m)
+			case <-closed:
+				return
+			}
+		}
+	})
+	return nil
+}
+
+// later leaves something to run.
+func (t *Talk) later(do todo) {
+	t.mu.Lock()
+	t.todo.join = t.todo.join || do.join
+	t.todo.sync = t.todo.sync || do.sync
+	t.todo.ask = t.todo.ask || do.ask
+	t.todo.resend = t.todo.resend || do.resend
+	t.mu.Unlock()
+	t.poke()
+}
+
+// receive takes a message or a signal. Who sent it is what the subject says.
+func (t *Talk) receive(l *line, m *nats.Msg) {
+	what, from, ok := strings.Cut(strings.TrimPrefix(m.Subject, l.prefix), ".")
+	if !ok {
+		return
+	}
+	switch what {
+	case "msg":
+		var msg chat.Message
+		if json.Unmarshal(m.Data, &msg) == nil && msg.N > 0 && len(msg.Text) <= t.Rules.MaxText {
+			t.heard(chat.User(from), msg)
+		}
+	case "sig":
+		var sig chat.MemberSignal
+		if json.Unmarshal(m.Data, &sig) == nil {
+			t.signalled(chat.User(from), sig)
+		}
+	}
+}
+
+// heard takes a message: the next one is told, an old one is acknowledged again, and
+// one that is too early shows that something is missing.
+func (t *Talk) heard(from chat.User, msg chat.Message) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.peers[from]
+	if p == nil || t.closed {
+		return
+	}
+	switch {
+	case msg.N > p.have+1:
+		t.todo.sync = true
+	case msg.N <= p.have:
+		p.owed = true
+	default:
+		p.have++
+		p.owed = true
+		t.received++
+		if p.bye {
+			p.bye = false
+			t.Tell(Bye{Session: t.id, From: p.name, Back: true})
+		}
+		t.Tell(Text{Session: t.id, From: p.name, N: msg.N, At: msg.At, Text: msg.Text})
+	}
+	t.poke()
+}
+
+// signalled takes what another member says about the talk.
+func (t *Talk) signalled(from chat.User, sig chat.MemberSignal) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.peers[from]
+	if p == nil || t.closed {
+		return
+	}
+	if n, ok := sig.Ack[t.Me]; ok {
+		t.acked(p, n)
+	}
+	if sig.Sync != nil {
+		t.synced(p, *sig.Sync)
+	}
+	if sig.Bye != nil && *sig.Bye != p.bye {
+		p.bye = *sig.Bye
+		t.Tell(Bye{Session: t.id, From: p.name, Back: !p.bye})
+		t.pokeIfAllBye()
+	}
+}
+
+// acked notes how far a member has come. Nobody can have what was never sent, unless
+// an earlier run of this client sent it.
+func (t *Talk) acked(p *peer, n uint64) {
+	if !t.holding {
+		n = min(n, t.next-1)
+	}
+	if n > p.acked {
+		p.acked = n
+		t.trim()
+	}
+}
+
+// synced takes where a member stands after its connection has come up.
+func (t *Talk) synced(p *peer, s chat.Sync) {
+	p.synced = true
+	if !t.holding {
+		t.acked(p, s.Have[t.Me])
+	} else {
+		p.acked = max(p.acked, s.Have[t.Me])
+	}
+	if s.First > p.have+1 {
+		p.have = s.First - 1 // what is missing had been acknowledged by an earlier run
+	}
+	t.release()
+	t.todo.resend = true
+	if s.Ask {
+		t.todo.sync, t.todo.bye = true, t.todo.bye || t.bye
+	}
+	t.poke()
+}
+
+// acknowledge sends the receipts that are owed, unless the last one was a moment ago
+// and few have come since.
+func (t *Talk) acknowledge(now bool) {
+	t.mu.Lock()
+	ack := map[chat.User]uint64{}
+	if now || t.received >= receiptAt || time.Since(t.receipt) >= receiptEvery {
+		for u, p := range t.peers {
+			if p.owed {
+				ack[u], p.owed = p.have, false
+			}
+		}
+	}
+	if len(ack) > 0 {
+		t.receipt, t.received = time.Now(), 0
+	}
+	t.mu.Unlock()
+	if len(ack) > 0 {
+		t.signal(chat.MemberSignal{Ack: ack})
+	}
+}
+
+// standing tells the others where this member stands.
+func (t *Talk) standing(ask bool) {
+	t.mu.Lock()
+	s := chat.Sync{Have: map[chat.User]uint64{}, First: t.next, Ask: ask}
+	if len(t.out) > 0 {
+		s.First = t.out[0].n
+	}
+	if t.holding {
+		s.First = 0
+	}
+	for u, p := range t.peers {
+		s.Have[u] = p.have
+	}
+	sig := chat.MemberSignal{Sync: &s}
+	if t.bye {
+		sig.Bye = new(true)
+	}
+	t.mu.Unlock()
+	t.signal(sig)
+}
+
+// resend repeats what connected members have not acknowledged: at once if one of them
+// has said where it stands, else when it takes too long.
+func (t *Talk) resend(now bool) {
+	t.send.Lock()
+	defer t.send.Unlock()
+	t.mu.Lock()
+	due := t.missing() && (now || time.Since(t.sent) >= resendAfter)
+	ready := t.line != nil && !t.todo.join && !t.holding && t.line.nc.IsConnected()
+	if !due || !ready {
+		t.mu.Unlock()
+		return
+	}
+	least := t.next
+	for _, p := range t.peers {
+		if !p.lost {
+			least = min(least, p.acked+1)
+		}
+	}
+	var again [][]byte
+	for _, o := range t.out {
+		if o.n >= least {
+			again = append(again, o.data)
+		}
+	}
+	t.sent = time.Now()
+	l := t.line
+	t.mu.Unlock()
+	for _, data := range again {
+		_ = l.nc.Publish(l.msg, data) // what gets lost is sent again
+	}
+}
+
+// signal publishes; what gets lost is said again at the next sync.
+func (t *Talk) signal(sig chat.MemberSignal) {
+	t.mu.Lock()
+	l := t.line
+	t.mu.Unlock()
+	data, err := json.Marshal(sig)
+	if err != nil || l == nil {
+		return
+	}
+	_ = l.nc.Publish(l.sig, data)
+}
+
+// size writes a number of bytes for people.
+func size(n int) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.4g KB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
