@@ -1,0 +1,127 @@
+// Package chattest is an installation in one process, with users that act in it: for
+// tests that read as stories.
+package chattest
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"natter/broker/brokertest"
+	"natter/broker/embedded"
+	"natter/chat"
+	"natter/internal/client"
+	"natter/internal/coord"
+)
+
+// Installation is a broker and a coordinator.
+type Installation struct {
+	T      testing.TB
+	Server *embedded.Server
+	Coord  *coord.Coordinator
+	Config coord.Config
+}
+
+// patience is how long anything may take before a test fails.
+const patience = 20 * time.Second
+
+// Run starts an installation that keeps nothing.
+func Run(t testing.TB, change ...func(*coord.Config)) *Installation {
+	t.Helper()
+	cfg := coord.Defaults()
+	cfg.Memory = true
+	cfg.Log = slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	for _, c := range change {
+		c(&cfg)
+	}
+	in := &Installation{T: t, Server: brokertest.Run(t), Config: cfg}
+	in.Start()
+	return in
+}
+
+// Start starts a coordinator; it stops with the test.
+func (in *Installation) Start() {
+	in.T.Helper()
+	links, err := coord.Embed(in.Server)
+	if err != nil {
+		in.T.Fatal(err)
+	}
+	c, err := coord.Start(context.Background(), in.Config, links.Links)
+	if err != nil {
+		in.T.Fatal(err)
+	}
+	in.Coord = c
+	in.T.Cleanup(func() {
+		c.Stop()
+		links.Close()
+	})
+}
+
+// User is a client in a test.
+type User struct {
+	*client.Client
+	T testing.TB
+}
+
+// Guest dials without a name.
+func (in *Installation) Guest() *User {
+	in.T.Helper()
+	c, err := client.Dial(in.T.Context(), client.Config{URL: in.Server.URL(), Log: in.Config.Log})
+	if err != nil {
+		in.T.Fatal(err)
+	}
+	in.T.Cleanup(c.Close)
+	return &User{c, in.T}
+}
+
+// User is a visible user.
+func (in *Installation) User(name string) *User {
+	in.T.Helper()
+	u := in.Guest()
+	if _, err := u.Enter(in.T.Context(), name); err != nil {
+		in.T.Fatalf("%s enters: %v", name, err)
+	}
+	if err := u.SetPresence(in.T.Context(), true); err != nil {
+		in.T.Fatalf("%s becomes visible: %v", name, err)
+	}
+	return u
+}
+
+// Wait reads events until one of the wanted type comes.
+func Wait[E client.Event](u *User) E {
+	u.T.Helper()
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for {
+		select {
+		case e, ok := <-u.Events():
+			if !ok {
+				u.T.Fatalf("%s is closed while waiting for %T", u.Me(), *new(E))
+			}
+			if wanted, ok := e.(E); ok {
+				return wanted
+			}
+		case <-late.C:
+			u.T.Fatalf("%s waited in vain for %T", u.Me(), *new(E))
+		}
+	}
+}
+
+// Code fails unless err is a chat.Error with a code.
+func Code(t testing.TB, err error, code chat.Code) {
+	t.Helper()
+	e, ok := err.(*chat.Error)
+	if !ok || e.Code != code {
+		t.Fatalf("error %v, want code %s", err, code)
+	}
+}
+
+// testWriter logs to a test.
+type testWriter struct{ t testing.TB }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}

@@ -1,0 +1,324 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"natter/broker"
+	"natter/chat"
+	"natter/session"
+)
+
+// Invite proposes a session; two or more guests make a group. How it ends is told
+// by events. If a guest had invited the user, the session is open at once.
+func (c *Client) Invite(ctx context.Context, guests ...string) (chat.Session, error) {
+	reply, err := call(ctx, c, chat.Invite, chat.InviteRequest{Guests: guests})
+	if err != nil {
+		return chat.Session{}, err
+	}
+	c.heard(reply.Session, reply.Revision)
+	return reply.Session, nil
+}
+
+// Answer accepts or denies an invitation.
+func (c *Client) Answer(ctx context.Context, id string, accept bool) error {
+	return step(ctx, c, chat.Answer, chat.AnswerRequest{Session: id, Accept: accept})
+}
+
+// Withdraw takes the user's own invitation back.
+func (c *Client) Withdraw(ctx context.Context, id string) error {
+	return step(ctx, c, chat.Withdraw, chat.SessionRequest{Session: id})
+}
+
+// step asks for a step of a session and waits until what it means is told.
+func step[Q any](ctx context.Context, c *Client, r chat.Request[Q, chat.SessionReply], q Q) error {
+	reply, err := call(ctx, c, r, q)
+	if err == nil {
+		c.heard(reply.Session, reply.Revision)
+	}
+	return err
+}
+
+// Invitations lists the invitations that wait for the user's answer, oldest first.
+func (c *Client) Invitations() []chat.Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var waiting []chat.Session
+	for _, k := range c.known {
+		if m, in := k.session.Member(c.me.User()); in && k.session.State == chat.Proposed && !m.Accepted {
+			waiting = append(waiting, k.session)
+		}
+	}
+	sort.Slice(waiting, func(i, j int) bool { return waiting[i].At.Before(waiting[j].At) })
+	return waiting
+}
+
+// Session is the open session.
+func (c *Client) Session() (chat.Session, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k, ok := c.known[c.open]
+	return k.session, ok && c.talk != nil
+}
+
+// Say sends a message to the other members. It returns at once, unless too many are on
+// their way. Code NotInChat; TooLong; NotConnected when 100 messages wait already.
+func (c *Client) Say(text string) error {
+	t, err := c.talking()
+	if err != nil {
+		return err
+	}
+	return t.Say(c.ctx, text)
+}
+
+// Bye asks the others to end the session politely. Saying anything takes it back.
+func (c *Client) Bye() error {
+	t, err := c.talking()
+	if err == nil {
+		t.Bye()
+	}
+	return err
+}
+
+// Flush waits until every message said so far has arrived at everybody who is
+// connected.
+func (c *Client) Flush(ctx context.Context) error {
+	t, err := c.talking()
+	if err != nil {
+		return nil
+	}
+	return t.Flush(ctx)
+}
+
+// Quit ends the session for all; what was said before arrives first.
+func (c *Client) Quit(ctx context.Context) error { return c.end(ctx, chat.ByQuit) }
+
+func (c *Client) end(ctx context.Context, reason chat.Reason) error {
+	t, err := c.talking()
+	if err != nil {
+		return err
+	}
+	s, _ := c.Session()
+	flush(ctx, t)
+	return step(ctx, c, chat.End, chat.EndRequest{Session: s.ID, Reason: reason})
+}
+
+// Leave leaves a group alone.
+func (c *Client) Leave(ctx context.Context) error {
+	t, err := c.talking()
+	if err != nil {
+		return err
+	}
+	s, _ := c.Session()
+	flush(ctx, t)
+	return step(ctx, c, chat.Leave, chat.SessionRequest{Session: s.ID})
+}
+
+// flush gives what was said a moment to arrive before the end.
+func flush(ctx context.Context, t *session.Talk) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	_ = t.Flush(ctx) // what is missing then is told as not delivered
+}
+
+func (c *Client) talking() (*session.Talk, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.talk == nil {
+		return nil, chat.Errorf(chat.NotInChat, "You are not in a chat.")
+	}
+	return c.talk, nil
+}
+
+// receive takes what comes in on the user's connection.
+func (c *Client) receive(m *nats.Msg) {
+	r, a, ok := chat.Parse(m.Subject)
+	if !ok {
+		return
+	}
+	switch r {
+	case chat.UserSession.Route:
+		notify(c, m, func(n chat.SessionNotice) {
+			c.later(func() { c.apply(n.Session, n.Revision, false) })
+		})
+	case chat.UserPresence.Route:
+		notify(c, m, func(n chat.PresenceNotice) { c.events.push(PresenceChanged{n}) })
+	case chat.UserServer.Route:
+		notify(c, m, func(n chat.ServerNotice) { c.events.push(Stopping{}) })
+	case chat.Direct.Route:
+		notify(c, m, func(d chat.DirectMessage) { c.direct(a.User, d) })
+	}
+}
+
+func notify[M any](c *Client, m *nats.Msg, take func(M)) {
+	var n M
+	if err := json.Unmarshal(m.Data, &n); err != nil {
+		c.log.Warn("a notice cannot be read", "subject", m.Subject, "err", err)
+		return
+	}
+	take(n)
+}
+
+// heard applies the answer to a request and returns when its events are told.
+func (c *Client) heard(s chat.Session, revision uint64) {
+	c.inOrder(func() { c.apply(s, revision, false) })
+}
+
+// applyAll takes everything that the coordinator knows of the user's sessions. One that
+// it does not know any more is over.
+func (c *Client) applyAll(hello chat.HelloReply, first bool) {
+	for _, s := range hello.Sessions {
+		c.apply(s, hello.Revision, first)
+	}
+	c.mu.Lock()
+	var over []chat.Session
+	for id, k := range c.known {
+		if k.session.State != chat.Closed && !slices.ContainsFunc(hello.Sessions, func(s chat.Session) bool { return s.ID == id }) {
+			over = append(over, k.session)
+		}
+	}
+	c.mu.Unlock()
+	for _, s := range over {
+		c.apply(ended(s), hello.Revision, false)
+	}
+}
+
+// sessionIn finds what has become of a session.
+func (c *Client) sessionIn(hello chat.HelloReply, id string) chat.Session {
+	for _, s := range hello.Sessions {
+		if s.ID == id {
+			return s
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return ended(c.known[id].session)
+}
+
+// ended is a session that is over for a reason that nobody remembers.
+func ended(s chat.Session) chat.Session {
+	if s.State == chat.Proposed {
+		s.Reason = chat.ByExpiry
+	} else {
+		s.Reason = chat.ByLoss
+	}
+	s.State, s.By = chat.Closed, nil
+	return s
+}
+
+// apply takes a session as it is at a revision, and tells what that means. It runs on
+// the worker only.
+func (c *Client) apply(s chat.Session, revision uint64, first bool) {
+	c.seen(revision)
+	c.mu.Lock()
+	before := c.known[s.ID]
+	if before.revision > revision || before.session.State == chat.Closed {
+		c.mu.Unlock()
+		return
+	}
+	c.known[s.ID] = known{s, revision}
+	if s.State == chat.Closed {
+		c.forgetOld()
+	}
+	talk, mine := c.talk, c.open == s.ID
+	c.mu.Unlock()
+
+	_, in := s.Member(c.me.User())
+	story := session.Story(c.me.User(), before.session, s)
+	switch {
+	case s.State == chat.Open && in && !mine:
+		defer c.begin(s, first).Start() // nobody speaks before the beginning is told
+	case mine && (s.State == chat.Closed || !in):
+		c.finish(talk, s.ID)
+	case mine && talk != nil:
+		talk.Update(s)
+	}
+	for _, e := range story {
+		c.events.push(e)
+	}
+}
+
+// forgetOld keeps only the last sessions that have ended, to recognise late notices.
+func (c *Client) forgetOld() {
+	const most = 64
+	var closed []string
+	for id, k := range c.known {
+		if k.session.State == chat.Closed {
+			closed = append(closed, id)
+		}
+	}
+	if len(closed) <= most {
+		return
+	}
+	sort.Slice(closed, func(i, j int) bool { return c.known[closed[i]].revision < c.known[closed[j]].revision })
+	for _, id := range closed[:len(closed)-most] {
+		delete(c.known, id)
+	}
+}
+
+// begin takes part in a session.
+func (c *Client) begin(s chat.Session, rejoin bool) *session.Talk {
+	t := session.NewTalk(session.TalkConfig{
+		Me: c.me.User(), Rejoin: rejoin, Rules: c.rules, Log: c.log,
+		Join: c.join, Tell: func(e session.Event) { c.events.push(e) }, AllBye: c.allBye,
+	}, s)
+	c.mu.Lock()
+	c.talk, c.open = t, s.ID
+	c.mu.Unlock()
+	return t
+}
+
+// finish stops listening and tells what has not arrived.
+func (c *Client) finish(t *session.Talk, id string) {
+	c.mu.Lock()
+	c.talk, c.open = nil, ""
+	c.mu.Unlock()
+	if t == nil {
+		return
+	}
+	for _, text := range t.Close() {
+		c.events.push(NotDelivered{Session: id, Text: text})
+	}
+}
+
+// join makes the member's connection to a session, with a key of its own.
+func (c *Client) join(ctx context.Context, id string, opts ...nats.Option) (*nats.Conn, string, error) {
+	pair, err := nkeys.CreateUser()
+	if err != nil {
+		return nil, "", err
+	}
+	public, err := pair.PublicKey()
+	if err != nil {
+		return nil, "", err
+	}
+	reply, err := call(ctx, c, chat.Join, chat.JoinRequest{Session: id, Key: public})
+	if err != nil {
+		return nil, "", err
+	}
+	options := append(broker.Options("chatcli "+string(c.me)+" in "+chat.Session{ID: id}.Short()),
+		nats.CustomInboxPrefix(chat.MemberInbox(c.me.User(), reply.Channel)),
+		nats.UserJWT(func() (string, error) { return reply.Ticket.JWT, nil }, pair.Sign))
+	options = append(options, c.cfg.Options...)
+	nc, err := nats.Connect(c.cfg.URL, append(options, opts...)...)
+	return nc, reply.Channel, err
+}
+
+// allBye ends the session once everybody has said bye. All members do it; the first
+// one wins.
+func (c *Client) allBye(id string) {
+	c.ends.Go(func() {
+		if s, ok := c.Session(); !ok || s.ID != id {
+			return
+		}
+		if err := c.end(c.ctx, chat.ByBye); err != nil && !errors.Is(err, &chat.Error{Code: chat.NotInChat}) {
+			c.log.Debug("end after bye", "err", err)
+		}
+	})
+}

@@ -1,0 +1,326 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natter/broker"
+	"natter/chat"
+	"natter/session"
+)
+
+// Config says where the server is and where keys are kept.
+type Config struct {
+	URL     string        // of a NATS server, or several with commas
+	KeyDir  string        // a key file per name, NAME.key; "" keeps keys in memory only
+	KeyFile string        // this file instead (--key)
+	Wait    time.Duration // keep trying so long at the start (--wait-server)
+	Options []nats.Option // TLS and the like
+	Log     *slog.Logger  // nil: nothing is logged
+}
+
+// Client is one user at one server.
+type Client struct {
+	cfg    Config
+	log    *slog.Logger
+	events *queue
+	lobby  *nats.Conn
+
+	ctx    context.Context // the client's life
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	ends   sync.WaitGroup // sessions that everybody has said bye to
+	work   chan func()    // what changes sessions, in order; only the worker runs it
+
+	me   chat.Name
+	key  *key
+	once sync.Once
+
+	mu       sync.Mutex
+	nc       *nats.Conn // the user's connection
+	ticket   chat.Ticket
+	rules    chat.Rules
+	presence chat.Presence
+	watching bool
+	revision uint64 // the newest that the user has seen
+	lostAt   time.Time
+	away     bool // the coordinator does not answer
+	known    map[string]known
+	open     string        // id of the open session
+	talk     *session.Talk // of the open session
+	directs  directs
+}
+
+// known is a session as the user last heard of it.
+type known struct {
+	session  chat.Session
+	revision uint64
+}
+
+// Dial reaches the server. Its error is a *chat.Error with code NotConnected.
+func Dial(ctx context.Context, cfg Config) (*Client, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	c := &Client{
+		cfg: cfg, log: cfg.Log, events: newQueue(), work: make(chan func(), 256),
+		known: map[string]known{}, directs: newDirects(),
+	}
+	lobby, err := c.dialLobby(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.lobby = lobby
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c, nil
+}
+
+func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
+	options := append(broker.Options("chatcli"), nats.CustomInboxPrefix(chat.LobbyInbox))
+	options = append(options, c.cfg.Options...)
+	until := time.Now().Add(c.cfg.Wait)
+	for {
+		nc, err := nats.Connect(c.cfg.URL, options...)
+		if err == nil {
+			return nc, nil
+		}
+		if time.Now().After(until) || ctx.Err() != nil {
+			return nil, chat.Errorf(chat.NotConnected, "cannot reach %s: %s", c.Server(), plainly(err))
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// plainly is a connection error without the library's names.
+func plainly(err error) string {
+	if errors.Is(err, nats.ErrNoServers) {
+		return "connection refused"
+	}
+	return strings.TrimPrefix(err.Error(), "nats: ")
+}
+
+// Server is the URL that the client was given, without a password.
+func (c *Client) Server() string {
+	var shown []string
+	for _, s := range strings.Split(c.cfg.URL, ",") {
+		if u, err := url.Parse(strings.TrimSpace(s)); err == nil {
+			s = u.Redacted()
+		}
+		shown = append(shown, s)
+	}
+	return strings.Join(shown, ",")
+}
+
+// Me is the name that Enter took.
+func (c *Client) Me() chat.Name { return c.me }
+
+// Events is where everything that the user should hear comes out. It is closed
+// when the client is. A reader that is slow slows nobody.
+func (c *Client) Events() <-chan Event { return c.events.out }
+
+// Online tells whether the connection to the server is up.
+func (c *Client) Online() bool {
+	nc := c.conn()
+	return nc != nil && nc.IsConnected()
+}
+
+// Presence is what was chosen last.
+func (c *Client) Presence() chat.Presence {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.presence
+}
+
+func (c *Client) conn() *nats.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nc
+}
+
+func (c *Client) keyFile(name chat.Name) string {
+	switch {
+	case c.cfg.KeyFile != "":
+		return c.cfg.KeyFile
+	case c.cfg.KeyDir != "":
+		return filepath.Join(c.cfg.KeyDir, string(name.User())+".key")
+	}
+	return ""
+}
+
+// Close closes the client without a goodbye: the name is kept for the grace time.
+func (c *Client) Close() {
+	c.once.Do(func() {
+		c.cancel()
+		c.lobby.Close()
+		if nc := c.conn(); nc != nil {
+			nc.Close()
+		}
+		c.wg.Wait() // nobody begins a session any more
+		c.mu.Lock()
+		talk := c.talk
+		c.talk = nil
+		c.mu.Unlock()
+		if talk != nil {
+			talk.Close()
+		}
+		c.ends.Wait()
+		c.events.close()
+	})
+}
+
+// Exit ends what is open, gives the name free and closes the client.
+func (c *Client) Exit(ctx context.Context) error {
+	defer c.Close()
+	if c.conn() == nil {
+		return nil
+	}
+	if s, ok := c.Session(); ok {
+		end := c.Quit
+		if s.Group() {
+			end = c.Leave
+		}
+		if err := end(ctx); err != nil {
+			c.log.Debug("end the session at exit", "err", err)
+		}
+	}
+	for _, s := range c.proposals() {
+		if err := c.Withdraw(ctx, s.ID); err != nil {
+			c.log.Debug("withdraw at exit", "err", err)
+		}
+	}
+	_, err := call(ctx, c, chat.Exit, chat.ExitRequest{})
+	return err
+}
+
+// proposals are the user's own invitations that wait.
+func (c *Client) proposals() []chat.Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var mine []chat.Session
+	for _, k := range c.known {
+		if k.session.State == chat.Proposed && k.session.Host == c.me.User() {
+			mine = append(mine, k.session)
+		}
+	}
+	return mine
+}
+
+// call asks the coordinator on the user's connection.
+func call[Q, R any](ctx context.Context, c *Client, r chat.Request[Q, R], q Q) (R, error) {
+	var none R
+	nc := c.conn()
+	if nc == nil {
+		return none, chat.Errorf(chat.NotRegistered, "You are not registered.")
+	}
+	ctx, cancel := context.WithTimeout(ctx, callFor)
+	defer cancel()
+	reply, err := broker.Call(ctx, nc, r, chat.Address{User: c.me.User()}, q)
+	silent := errors.Is(err, &chat.Error{Code: chat.Timeout})
+	c.mu.Lock()
+	changed := silent != c.away
+	if errors.Is(err, &chat.Error{Code: chat.NotConnected}) {
+		changed = false
+	}
+	if changed {
+		c.away = silent
+	}
+	c.mu.Unlock()
+	switch {
+	case changed && silent:
+		c.events.push(CoordinatorAway{})
+	case changed:
+		c.events.push(CoordinatorBack{})
+	}
+	return reply, err
+}
+
+// callFor is how long an answer is waited for.
+const callFor = 10 * time.Second
+
+// inOrder has the worker run something and waits for it.
+func (c *Client) inOrder(f func()) {
+	done := make(chan struct{})
+	select {
+	case c.work <- func() { f(); close(done) }:
+	case <-c.ctx.Done():
+		return
+	}
+	select {
+	case <-done:
+	case <-c.ctx.Done():
+	}
+}
+
+// start begins the client's own goroutine.
+func (c *Client) start() {
+	c.wg.Go(func() {
+		for {
+			select {
+			case f := <-c.work:
+				f()
+			case <-c.ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+// seen notes a revision, so that lists are never older than what the user knows.
+func (c *Client) seen(revision uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.revision = max(c.revision, revision)
+}
+
+// SetPresence chooses whether others see the user.
+func (c *Client) SetPresence(ctx context.Context, visible bool) error {
+	p := chat.HiddenAway
+	if visible {
+		p = chat.Visible
+	}
+	done, err := call(ctx, c, chat.SetPresence, chat.PresenceRequest{Presence: p})
+	if err != nil {
+		return err
+	}
+	c.seen(done.Revision)
+	c.mu.Lock()
+	c.presence = p
+	c.mu.Unlock()
+	return nil
+}
+
+// List asks for the roster. Code Hidden if the user is hidden.
+func (c *Client) List(ctx context.Context) ([]chat.Entry, error) { return c.list(ctx, false) }
+
+// Watch is List, and from then on PresenceChanged events come.
+func (c *Client) Watch(ctx context.Context) ([]chat.Entry, error) { return c.list(ctx, true) }
+
+func (c *Client) list(ctx context.Context, watch bool) ([]chat.Entry, error) {
+	c.mu.Lock()
+	q := chat.ListRequest{Revision: c.revision, Watch: watch}
+	c.mu.Unlock()
+	reply, err := call(ctx, c, chat.List, q)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.watching = c.watching || watch
+	c.mu.Unlock()
+	return reply.Users, nil
+}
+
+func (c *Client) fault(what string, err error) {
+	c.log.Error(what, "user", c.me, "err", fmt.Sprint(err))
+}

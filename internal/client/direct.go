@@ -1,0 +1,108 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"natter/broker"
+	"natter/chat"
+)
+
+// directs are the direct messages under way and what has been heard.
+type directs struct {
+	n       uint64
+	waiting map[directID]chan struct{}
+	heard   map[chat.User]uint64 // the last N of each sender
+	wrote   map[chat.User]bool   // whom the user wrote to: they may answer even a hidden user
+}
+
+type directID struct {
+	to chat.User
+	n  uint64
+}
+
+// newDirects counts from the time, so that a client that starts again is not taken for
+// one that repeats itself. The numbers stay exact in every language's JSON.
+func newDirects() directs {
+	return directs{
+		n:       uint64(time.Now().UnixMilli()) * 1000,
+		waiting: map[directID]chan struct{}{},
+		heard:   map[chat.User]uint64{},
+		wrote:   map[chat.User]bool{},
+	}
+}
+
+// Direct sends a direct message and waits until it has arrived. Code Unavailable.
+func (c *Client) Direct(ctx context.Context, name, text string) error {
+	to, err := chat.ParseName(name)
+	switch {
+	case err != nil:
+		return chat.Errorf(chat.Unavailable, "%s cannot be reached.", chat.CleanLine(name))
+	case to.User() == c.me.User():
+		return chat.Errorf(chat.Self, "That is you.")
+	case len(text) > c.rules.MaxText:
+		return chat.Errorf(chat.TooLong, "The message has %d bytes; the limit is %d.", len(text), c.rules.MaxText)
+	}
+	nc := c.conn()
+	if nc == nil || !nc.IsConnected() {
+		return chat.Errorf(chat.NotConnected, "Not connected to the server.")
+	}
+	arrived := make(chan struct{})
+	c.mu.Lock()
+	c.directs.n++
+	id := directID{to.User(), c.directs.n}
+	c.directs.waiting[id] = arrived
+	c.directs.wrote[id.to] = true
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.directs.waiting, id)
+		c.mu.Unlock()
+	}()
+	err = broker.Tell(nc, chat.Direct, chat.Address{To: id.to, User: c.me.User()}, chat.DirectMessage{N: id.n, Name: c.me, Text: text})
+	if err != nil {
+		return chat.Errorf(chat.NotConnected, "Not connected to the server.")
+	}
+	select {
+	case <-arrived:
+		return nil
+	case <-time.After(chat.DirectTimeout):
+	case <-ctx.Done():
+	}
+	return chat.Errorf(chat.Unavailable, "%s cannot be reached.", to)
+}
+
+// direct takes a direct message or an acknowledgement. Who hides does not answer,
+// except to those they wrote to themselves.
+func (c *Client) direct(from chat.User, d chat.DirectMessage) {
+	c.mu.Lock()
+	if d.Ack > 0 {
+		if arrived, ok := c.directs.waiting[directID{from, d.Ack}]; ok {
+			close(arrived)
+			delete(c.directs.waiting, directID{from, d.Ack})
+		}
+		c.mu.Unlock()
+		return
+	}
+	welcome := c.presence == chat.Visible || c.directs.wrote[from]
+	fresh := d.N > c.directs.heard[from]
+	if d.N == 0 || d.Text == "" || len(d.Text) > c.rules.MaxText || !welcome {
+		c.mu.Unlock()
+		return
+	}
+	if fresh {
+		c.directs.heard[from] = d.N
+	}
+	nc := c.nc
+	c.mu.Unlock()
+	if fresh {
+		name := chat.Name(from)
+		if d.Name.User() == from {
+			name = d.Name
+		}
+		c.events.push(DirectText{From: name, Text: d.Text})
+	}
+	if err := broker.Tell(nc, chat.Direct, chat.Address{To: from, User: c.me.User()}, chat.DirectMessage{Ack: d.N}); err != nil {
+		c.log.Debug("acknowledge a direct message", "err", err)
+	}
+}

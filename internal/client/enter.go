@@ -1,0 +1,294 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"natter/broker"
+	"natter/chat"
+)
+
+// Welcome is the answer to Enter.
+type Welcome struct {
+	Name      chat.Name
+	Returning bool
+	LastSeen  time.Time
+	KeyFile   string // "" if the key is in memory only
+	Presence  chat.Presence
+	Rules     chat.Rules
+}
+
+// Enter asks for a name and takes it. Its error is a *chat.Error, after which
+// another name can be tried; the key file of a name is made when it succeeds.
+func (c *Client) Enter(ctx context.Context, name string) (Welcome, error) {
+	n, err := chat.ParseName(name)
+	if err != nil {
+		return Welcome{}, err
+	}
+	c.me = n
+	if c.key, err = loadKey(c.keyFile(n)); err != nil {
+		return Welcome{}, err
+	}
+	if err := c.enter(ctx, c.lobby); err != nil {
+		return Welcome{}, err
+	}
+	if err := c.key.save(); err != nil {
+		return Welcome{}, err
+	}
+	hello, err := c.arrive(ctx)
+	if err != nil {
+		c.key.discard()
+		return Welcome{}, err
+	}
+	c.lobby.Close()
+	return Welcome{
+		Name: n, Returning: hello.Returning, LastSeen: hello.LastSeen,
+		KeyFile: c.key.file, Presence: hello.Presence, Rules: hello.Rules,
+	}, nil
+}
+
+// arrive connects as the user and says hello for the first time.
+func (c *Client) arrive(ctx context.Context) (chat.HelloReply, error) {
+	nc, err := c.dialUser()
+	if err != nil {
+		return chat.HelloReply{}, chat.Errorf(chat.NotConnected, "The server does not accept the connection: %s.", plainly(err))
+	}
+	c.mu.Lock()
+	c.nc = nc
+	c.mu.Unlock()
+	hello, err := call(ctx, c, chat.Hello, chat.HelloRequest{Proto: chat.Proto, Name: c.me})
+	if err != nil {
+		c.mu.Lock()
+		c.nc = nil
+		c.mu.Unlock()
+		nc.Close()
+		return hello, err
+	}
+	c.mu.Lock()
+	c.rules, c.presence = hello.Rules, hello.Presence
+	c.mu.Unlock()
+	c.start()
+	c.inOrder(func() { c.applyAll(hello, true) })
+	c.wg.Go(c.renewals)
+	return hello, nil
+}
+
+// enter asks the lobby for a ticket.
+func (c *Client) enter(ctx context.Context, lobby *nats.Conn) error {
+	seal, err := nkeys.CreateCurveKeys()
+	if err != nil {
+		return fmt.Errorf("make a key for the answer: %w", err)
+	}
+	public, err := seal.PublicKey()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callFor)
+	defer cancel()
+	box, err := broker.Call(ctx, lobby, chat.Enter, chat.Address{}, chat.EnterRequest{
+		Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Seal: public,
+	})
+	if err != nil {
+		return err
+	}
+	data, err := seal.Open(box.Box, box.From)
+	if err != nil {
+		return chat.Errorf(chat.Internal, "The coordinator's answer cannot be read.")
+	}
+	var reply chat.EnterReply
+	if err := json.Unmarshal(data, &reply); err != nil {
+		return chat.Errorf(chat.Internal, "The coordinator's answer cannot be read.")
+	}
+	if reply.Error != nil {
+		return reply.Error
+	}
+	c.setTicket(reply.Ticket)
+	return nil
+}
+
+func (c *Client) setTicket(t chat.Ticket) {
+	c.mu.Lock()
+	c.ticket = t
+	c.mu.Unlock()
+}
+
+// dialUser connects with the present ticket and subscribes to what the user hears.
+func (c *Client) dialUser() (*nats.Conn, error) {
+	options := append(broker.Options("chatcli "+string(c.me)),
+		nats.CustomInboxPrefix(chat.Inbox(c.me.User())),
+		nats.UserJWT(c.presentTicket, c.sign),
+		nats.IgnoreAuthErrorAbort(),
+		nats.DisconnectErrHandler(c.disconnected),
+		nats.ReconnectHandler(c.reconnected),
+		nats.ReconnectErrHandler(c.notReconnected),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.fault("connection", err) }),
+	)
+	nc, err := nats.Connect(c.cfg.URL, append(options, c.cfg.Options...)...)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.subscribe(nc); err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return nc, nil
+}
+
+func (c *Client) subscribe(nc *nats.Conn) error {
+	for _, subject := range chat.UserGrant(c.me.User()).Subscribe {
+		if subject == chat.Inbox(c.me.User())+".>" {
+			continue // the library's own
+		}
+		if _, err := nc.Subscribe(subject, c.receive); err != nil {
+			return err
+		}
+	}
+	if err := nc.FlushTimeout(2 * time.Second); err != nil {
+		return err
+	}
+	return nc.LastError()
+}
+
+func (c *Client) presentTicket() (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ticket.JWT, nil
+}
+
+func (c *Client) sign(nonce []byte) ([]byte, error) { return c.key.pair.Sign(nonce) }
+
+// disconnected starts the time that the user is away.
+func (c *Client) disconnected(nc *nats.Conn, err error) {
+	c.mu.Lock()
+	mine := nc == c.nc && c.ctx.Err() == nil
+	if mine {
+		c.lostAt = time.Now()
+	}
+	c.mu.Unlock()
+	if mine {
+		c.events.push(Lost{Server: c.Server(), Err: err})
+	}
+}
+
+// notReconnected gets a new ticket when the server refuses the one that there is.
+func (c *Client) notReconnected(nc *nats.Conn, err error) {
+	refused := errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired)
+	if !refused || nc != c.conn() {
+		return
+	}
+	lobby, err := c.dialLobby(c.ctx)
+	if err == nil {
+		defer lobby.Close()
+		err = c.enter(c.ctx, lobby)
+	}
+	c.log.Debug("a new ticket", "err", err)
+}
+
+// reconnected asks for everything that was missed.
+func (c *Client) reconnected(nc *nats.Conn) {
+	if nc != c.conn() {
+		return
+	}
+	c.later(func() { c.again() })
+}
+
+// later has the worker run something.
+func (c *Client) later(f func()) {
+	select {
+	case c.work <- f:
+	case <-c.ctx.Done():
+	}
+}
+
+// again says hello after a lost connection, until the coordinator answers.
+func (c *Client) again() {
+	for c.ctx.Err() == nil {
+		hello, err := call(c.ctx, c, chat.Hello, chat.HelloRequest{Proto: chat.Proto, Name: c.me})
+		var told *chat.Error
+		switch {
+		case err == nil:
+			c.backAgain(hello)
+			return
+		case errors.Is(err, &chat.Error{Code: chat.NotConnected}):
+			return // the next reconnect says it
+		case errors.Is(err, &chat.Error{Code: chat.Timeout}), errors.Is(err, &chat.Error{Code: chat.Internal}):
+		case errors.As(err, &told):
+			c.events.push(SignedOut{Reason: told.Text})
+			return
+		}
+	}
+}
+
+// backAgain tells what has become of everything.
+func (c *Client) backAgain(hello chat.HelloReply) {
+	c.mu.Lock()
+	after := time.Since(c.lostAt)
+	wanted, watching, open, talk := c.presence, c.watching, c.open, c.talk
+	c.mu.Unlock()
+	connected := Connected{Server: c.Server(), After: after}
+	if open != "" {
+		now := c.sessionIn(hello, open)
+		connected.Chat = &now
+		if talk != nil && now.State == chat.Open {
+			connected.Sent = talk.Waiting()
+		}
+	}
+	c.events.push(connected)
+	c.applyAll(hello, false)
+	if hello.Presence != wanted && wanted != chat.Undecided {
+		if err := c.SetPresence(c.ctx, wanted == chat.Visible); err != nil {
+			c.fault("choose presence again", err)
+		}
+	}
+	if watching && !hello.Back {
+		if _, err := c.Watch(c.ctx); err != nil {
+			c.fault("watch again", err)
+		}
+	}
+}
+
+// renewals gets a new ticket well before the present one expires.
+func (c *Client) renewals() {
+	for {
+		c.mu.Lock()
+		wait := time.Until(c.ticket.Expires) * 3 / 4
+		c.mu.Unlock()
+		select {
+		case <-time.After(max(wait, time.Second)):
+		case <-c.ctx.Done():
+			return
+		}
+		if err := c.renew(); err != nil {
+			c.log.Warn("renew the ticket", "err", err)
+		}
+	}
+}
+
+// renew makes a connection with a new ticket before the old one is closed, so that
+// nothing is missed in between.
+func (c *Client) renew() error {
+	ticket, err := call(c.ctx, c, chat.Renew, chat.RenewRequest{})
+	if err != nil {
+		return err
+	}
+	c.setTicket(ticket)
+	nc, err := c.dialUser()
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	old := c.nc
+	c.nc = nc
+	c.mu.Unlock()
+	_, err = call(c.ctx, c, chat.Hello, chat.HelloRequest{Proto: chat.Proto, Name: c.me})
+	if drained := old.Drain(); drained != nil {
+		old.Close()
+	}
+	return err
+}

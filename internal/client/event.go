@@ -1,0 +1,55 @@
+package client
+
+import (
+	"time"
+
+	"natter/chat"
+	"natter/session"
+)
+
+// Event is something that a user should hear: one of the types of this file, or a
+// session.Event. Events come in the order in which they happened.
+type Event any
+
+// What members say in the open session.
+type (
+	Text         = session.Text
+	Bye          = session.Bye
+	NotDelivered = session.NotDelivered
+)
+
+// DirectText is a direct message.
+type DirectText struct {
+	From chat.Name
+	Text string
+}
+
+// Lost is the connection to the server going away; it is tried again for ever.
+type Lost struct {
+	Server string
+	Err    error
+}
+
+// Connected is the connection coming back. The session events that were missed
+// meanwhile come after it.
+type Connected struct {
+	Server string
+	After  time.Duration
+	Sent   int           // messages that waited and are sent now
+	Chat   *chat.Session // the session that was open before, as it is now; nil if there was none
+}
+
+// CoordinatorAway and CoordinatorBack tell that requests wait while the broker answers.
+type (
+	CoordinatorAway struct{}
+	CoordinatorBack struct{}
+)
+
+// Stopping is the server saying that it restarts.
+type Stopping struct{}
+
+// SignedOut is the end: the server does not want this user any more.
+type SignedOut struct{ Reason string }
+
+// PresenceChanged comes after Watch.
+type PresenceChanged struct{ chat.PresenceNotice }

@@ -1,0 +1,71 @@
+package client
+
+import "sync"
+
+// queue hands events to a reader who may be slow: what does not fit into the channel
+// waits in memory, and order is kept.
+type queue struct {
+	out  chan Event
+	stop chan struct{}
+	wg   sync.WaitGroup
+
+	mu      sync.Mutex
+	waiting []Event
+	pumping bool
+	closed  bool
+}
+
+func newQueue() *queue { return &queue{out: make(chan Event, 1024), stop: make(chan struct{})} }
+
+// push adds an event. It never blocks.
+func (q *queue) push(e Event) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return
+	}
+	if !q.pumping {
+		select {
+		case q.out <- e:
+			return
+		default:
+		}
+		q.pumping = true
+		q.wg.Go(q.pump)
+	}
+	q.waiting = append(q.waiting, e)
+}
+
+// pump moves what waits into the channel as the reader gets on.
+func (q *queue) pump() {
+	for {
+		q.mu.Lock()
+		if len(q.waiting) == 0 {
+			q.pumping, q.waiting = false, nil
+			q.mu.Unlock()
+			return
+		}
+		e := q.waiting[0]
+		q.waiting = q.waiting[1:]
+		q.mu.Unlock()
+		select {
+		case q.out <- e:
+		case <-q.stop:
+			return
+		}
+	}
+}
+
+// close ends the queue: what is in the channel can still be read.
+func (q *queue) close() {
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return
+	}
+	q.closed = true
+	q.mu.Unlock()
+	close(q.stop)
+	q.wg.Wait()
+	close(q.out)
+}

@@ -1,0 +1,246 @@
+// Package coord is the coordinator assembled: the log, what it knows of users and
+// sessions, and the service that answers for them.
+//
+//	links ──▶ streams ──▶ log ──▶ tables ──▶ presence, session ──▶ endpoints
+//
+// A coordinator keeps nothing that is not in the streams. Any number of them may serve
+// the same ones, and one may end at any moment.
+package coord
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natter/broker"
+	"natter/chat"
+	"natter/presence"
+	"natter/presence/account"
+	"natter/session"
+)
+
+// Links are the coordinator's connections to the broker, each with the grant of its
+// name, and what it needs to make tickets.
+type Links struct {
+	Answer *nats.Conn // chat.AnsweringGrant
+	Store  *nats.Conn // chat.StoringGrant
+	System *nats.Conn // chat.SystemGrant, in the system account
+	ChatID string     // public key of the account that users are in
+	Minter presence.Minter
+}
+
+// Config is what an operator may choose.
+type Config struct {
+	Rules    chat.Rules
+	MaxUsers int           // 0: no limit
+	NameTTL  time.Duration // 0: names are kept for ever
+	Class    chat.Class    // of new sessions
+	Memory   bool          // streams are kept in memory
+	Replicas int           // of each stream; 0 is 1
+	Log      *slog.Logger
+}
+
+// Defaults are the choices that need no flag.
+func Defaults() Config {
+	return Config{
+		Rules:   chat.Rules{MaxText: chat.MaxText, MaxGroup: chat.MaxGroup, InviteTimeout: chat.InviteTimeout, Grace: chat.Grace},
+		NameTTL: chat.NameTTL,
+		Class:   chat.Transparent,
+		Log:     slog.New(slog.DiscardHandler),
+	}
+}
+
+// Coordinator is one replica.
+type Coordinator struct {
+	cfg      Config
+	links    Links
+	trail    *broker.Trail
+	log      *broker.Log
+	service  *broker.Service
+	users    *presence.Users
+	sessions *session.Sessions
+	presence *presence.Service
+	session  *session.Service
+
+	cancel  context.CancelFunc
+	run     sync.WaitGroup
+	failed  chan error
+	started time.Time
+	met     atomic.Int64 // users who registered here
+	opened  atomic.Int64 // sessions that opened here
+}
+
+// Start brings a coordinator up. When it returns, requests are answered.
+func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
+	c := &Coordinator{cfg: cfg, links: links, started: time.Now(), failed: make(chan error, 1)}
+	c.trail = broker.NewTrail(links.Store, cfg.Log)
+	if err := c.openStreams(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.assemble(ctx); err != nil {
+		return nil, err
+	}
+	life, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	if err := c.log.Open(life); err != nil {
+		cancel()
+		return nil, err
+	}
+	c.run.Go(func() {
+		if err := c.log.Run(); err != nil {
+			c.failed <- err
+		}
+	})
+	if err := c.serve(); err != nil {
+		c.halt()
+		return nil, err
+	}
+	c.presence.Start()
+	c.session.Start()
+	return c, nil
+}
+
+func (c *Coordinator) openStreams(ctx context.Context) error {
+	js, err := jetstream.New(c.links.Store)
+	if err != nil {
+		return err
+	}
+	storage := jetstream.FileStorage
+	if c.cfg.Memory {
+		storage = jetstream.MemoryStorage
+	}
+	return broker.EnsureStreams(ctx, js, storage, max(c.cfg.Replicas, 1))
+}
+
+// assemble makes the tables and the services that read each other's.
+func (c *Coordinator) assemble(ctx context.Context) error {
+	log, err := broker.NewLog(c.links.Store, broker.LiveStream, c.cfg.Log)
+	if err != nil {
+		return err
+	}
+	accounts, err := account.OpenStore(ctx, c.links.Store)
+	if err != nil {
+		return err
+	}
+	c.log = log
+	c.users = presence.NewUsers(log, c.userChanged)
+	c.sessions = session.NewSessions(log, c.sessionChanged)
+	c.session = session.NewService(session.Config{
+		Sessions: c.sessions, Users: c.users, Minter: c.links.Minter, Notices: c.links.Store,
+		Trail: c.trail, Log: c.cfg.Log, Rules: c.cfg.Rules, Class: c.cfg.Class,
+		Touch: func(users ...chat.User) { c.presence.Touch(users...) },
+	})
+	c.presence, err = presence.NewService(presence.Config{
+		Users: c.users, Accounts: accounts, Minter: c.links.Minter, Notices: c.links.Store,
+		System: c.links.System, ChatID: c.links.ChatID, Trail: c.trail, Log: c.cfg.Log,
+		Rules: c.cfg.Rules, MaxUsers: c.cfg.MaxUsers, NameTTL: c.cfg.NameTTL,
+		Partners: c.session.Partners, Sessions: c.session.Of,
+	}, log)
+	return err
+}
+
+func (c *Coordinator) userChanged(change broker.Change[presence.Record]) {
+	if change.Own && !change.Before.Present() && change.Record.Present() {
+		c.met.Add(1)
+	}
+	c.presence.Changed(change)
+	c.session.UserChanged(change)
+}
+
+func (c *Coordinator) sessionChanged(change broker.Change[chat.Session]) {
+	if change.Own && change.Before.State != chat.Open && change.Record.State == chat.Open {
+		c.opened.Add(1)
+	}
+	c.session.Changed(change)
+}
+
+func (c *Coordinator) serve() error {
+	service, err := broker.NewService(c.links.Answer, c.cfg.Log)
+	if err != nil {
+		return err
+	}
+	c.service = service
+	if err := errors.Join(c.presence.Serve(service), c.session.Serve(service)); err != nil {
+		return err
+	}
+	if err := c.links.Answer.Flush(); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return c.links.Answer.LastError() // a subscription that is not permitted says so only here
+}
+
+// Failed gives the error that the coordinator cannot go on after.
+func (c *Coordinator) Failed() <-chan error { return c.failed }
+
+// Ready writes to the trail that the coordinator serves at a place.
+func (c *Coordinator) Ready(where string) {
+	c.trail.Write(chat.AuditServer, chat.Audit{Event: "server.ready", Class: c.cfg.Class, Text: fmt.Sprintf(
+		"chatcoord %s ready: %s, %s, chats %s", chat.Release, where, users(c.users.Len(broker.Committed)), c.cfg.Class)})
+}
+
+// Farewell tells every user that the server restarts, and why it stops to the trail.
+func (c *Coordinator) Farewell(why string) {
+	told := c.users.Snapshot()
+	for _, row := range told {
+		_ = broker.Tell(c.links.Store, chat.UserServer, chat.Address{User: row.Record.User()}, chat.ServerNotice{Stopping: true}) // who misses it notices by itself
+	}
+	open := 0
+	for _, row := range c.sessions.Snapshot() {
+		if row.Record.State == chat.Open {
+			open++
+		}
+	}
+	c.trail.Write(chat.AuditServer, chat.Audit{Event: "server.stopping", Text: fmt.Sprintf(
+		"stopping: %s, %s told, %s kept for %g s", why, users(len(told)), sessions(open), c.cfg.Rules.Grace.Seconds())})
+}
+
+// Stop finishes what is under way and stops answering. What is stored stays: another
+// coordinator, or this one after a restart, goes on from there.
+func (c *Coordinator) Stop() {
+	c.halt()
+	c.trail.Write(chat.AuditServer, chat.Audit{Event: "server.stopped", Text: fmt.Sprintf(
+		"stopped after %s: %s, %s", lasted(time.Since(c.started)), users(int(c.met.Load())), sessions(int(c.opened.Load())))})
+	_ = c.links.Store.FlushTimeout(time.Second) // the console shows what arrives
+}
+
+func (c *Coordinator) halt() {
+	if c.service != nil {
+		c.service.Stop()
+	}
+	c.cancel()
+	c.run.Wait()
+	c.presence.Stop()
+	c.session.Stop()
+}
+
+func users(n int) string {
+	if n == 1 {
+		return "1 user"
+	}
+	return fmt.Sprintf("%d users", n)
+}
+
+func sessions(n int) string {
+	if n == 1 {
+		return "1 session"
+	}
+	return fmt.Sprintf("%d sessions", n)
+}
+
+// lasted writes a duration as people say it.
+func lasted(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	if d < time.Hour {
+		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	}
+	return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+}
