@@ -1,0 +1,48 @@
+# make          build both programs into bin/
+# make check    everything that must be true before a commit
+# make fuzz     each fuzz target for FUZZTIME
+# make bench    every benchmark once
+# make demo     a coordinator and two users in this terminal
+
+FUZZTIME ?= 30s
+
+.PHONY: all check docs fuzz bench demo clean
+
+all:
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/chatcoord ./cmd/chatcli
+
+check:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt -w . would format these files'; exit 1; }
+	go mod tidy -diff
+	go vet ./...
+	go tool staticcheck ./...
+	go test -race -shuffle=on ./...
+
+# The parts of docs/ that are computed from the code.
+docs:
+	go test ./chat -run TestProtocolPage -update
+
+fuzz:
+	@for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+# bob accepts whoever asks; alice invites him, says hello and ends the chat.
+demo: all
+	@dir=$$(mktemp -d); port=$${PORT:-42220}; url=nats://127.0.0.1:$$port; \
+	bin/chatcoord --listen 127.0.0.1:$$port --data-dir $$dir/server & coord=$$!; \
+	trap 'kill $$coord 2>/dev/null; wait $$coord 2>/dev/null; rm -rf $$dir' EXIT; \
+	printf '%s\n' bob yes '/wait invitation' y '/wait message' 'hello alice' '/wait end' 3 | \
+		XDG_DATA_HOME=$$dir/bob bin/chatcli --plain --wait-server 5s --server $$url | sed 's/^/  bob   | /' & bob=$$!; \
+	printf '%s\n' alice yes '/wait user bob' 2 bob 'hello bob' '/wait message' Quit 3 | \
+		XDG_DATA_HOME=$$dir/alice bin/chatcli --plain --wait-server 5s --server $$url | sed 's/^/  alice | /'; \
+	wait $$bob
+
+clean:
+	rm -rf bin
