@@ -14,6 +14,7 @@ import (
 	"natter/chat"
 	"natter/internal/client"
 	"natter/internal/coord"
+	"natter/session"
 )
 
 // Installation is a broker and a coordinator.
@@ -79,14 +80,47 @@ func (in *Installation) Guest() *User {
 // User is a visible user.
 func (in *Installation) User(name string) *User {
 	in.T.Helper()
-	u := in.Guest()
-	if _, err := u.Enter(in.T.Context(), name); err != nil {
-		in.T.Fatalf("%s enters: %v", name, err)
+	return Dial(in.T, client.Config{URL: in.Server.URL(), Log: in.Config.Log}, name)
+}
+
+// Dial is a visible user at any server.
+func Dial(t testing.TB, cfg client.Config, name string) *User {
+	t.Helper()
+	c, err := client.Dial(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := u.SetPresence(in.T.Context(), true); err != nil {
-		in.T.Fatalf("%s becomes visible: %v", name, err)
+	t.Cleanup(c.Close)
+	if _, err := c.Enter(t.Context(), name); err != nil {
+		t.Fatalf("%s enters: %v", name, err)
 	}
-	return u
+	if err := c.SetPresence(t.Context(), true); err != nil {
+		t.Fatalf("%s becomes visible: %v", name, err)
+	}
+	return &User{c, t}
+}
+
+// Chat begins a chat between a host and guests.
+func Chat(host *User, guests ...*User) chat.Session {
+	host.T.Helper()
+	var names []string
+	for _, g := range guests {
+		names = append(names, string(g.Me()))
+	}
+	s, err := host.Invite(host.T.Context(), names...)
+	if err != nil {
+		host.T.Fatalf("%s invites: %v", host.Me(), err)
+	}
+	for _, g := range guests {
+		Wait[session.Invited](g)
+		if err := g.Answer(host.T.Context(), s.ID, true); err != nil {
+			host.T.Fatalf("%s accepts: %v", g.Me(), err)
+		}
+	}
+	for _, u := range append(guests, host) {
+		Wait[session.Opened](u)
+	}
+	return s
 }
 
 // Wait reads events until one of the wanted type comes.

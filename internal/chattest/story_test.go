@@ -1,11 +1,14 @@
 package chattest_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/client"
+	"natter/internal/coord"
 	"natter/session"
 )
 
@@ -44,5 +47,185 @@ func TestTwoPeopleChat(t *testing.T) {
 	}
 	if e := chattest.Wait[session.Ended](alice); e.Session.Reason != chat.ByQuit || e.Session.By[0] != "bob" {
 		t.Fatalf("alice is told %+v", e)
+	}
+}
+
+func TestGroupGoesOnWithoutTheLeaver(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob, carol := in.User("alice"), in.User("bob"), in.User("carol")
+	chattest.Chat(alice, bob, carol)
+	if err := carol.Say("first"); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[client.Text](alice)
+	chattest.Wait[client.Text](bob)
+	if err := carol.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if e := chattest.Wait[session.MemberLeft](alice); e.Name != "carol" || e.Reason != chat.ByLeave {
+		t.Fatalf("alice is told %+v", e)
+	}
+	for i, text := range []string{"second", "third"} {
+		if err := alice.Say(text); err != nil {
+			t.Fatal(err)
+		}
+		if got := chattest.Wait[client.Text](bob); got.Text != text || got.N != uint64(i+1) {
+			t.Fatalf("bob hears %+v", got)
+		}
+	}
+	if err := bob.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[session.Ended](alice)
+}
+
+func TestByeNeedsEverybody(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob := in.User("alice"), in.User("bob")
+	chattest.Chat(alice, bob)
+	if err := alice.Bye(); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[client.Bye](bob)
+	if err := alice.Say("wait"); err != nil {
+		t.Fatal(err)
+	}
+	if e := chattest.Wait[client.Bye](bob); !e.Back {
+		t.Fatalf("bob is told %+v", e)
+	}
+	if err := bob.Bye(); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[client.Bye](alice)
+	if err := alice.Bye(); err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range []*chattest.User{alice, bob} {
+		if e := chattest.Wait[session.Ended](u); e.Session.Reason != chat.ByBye {
+			t.Fatalf("%s is told %+v", u.Me(), e)
+		}
+	}
+}
+
+func TestLostAndBack(t *testing.T) {
+	in := chattest.Run(t)
+	dir := t.TempDir()
+	cfg := client.Config{URL: in.Server.URL(), KeyDir: dir}
+	alice, bob := in.User("alice"), chattest.Dial(t, cfg, "bob")
+	chattest.Chat(alice, bob)
+	if err := bob.Say("one"); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[client.Text](alice)
+	bob.Close()
+	chattest.Wait[session.MemberLost](alice)
+	if err := alice.Say("while you were away"); err != nil {
+		t.Fatal(err)
+	}
+	bob = chattest.Dial(t, cfg, "bob")
+	chattest.Wait[session.Opened](bob)
+	chattest.Wait[session.MemberBack](alice)
+	if got := chattest.Wait[client.Text](bob); got.Text != "while you were away" {
+		t.Fatalf("bob hears %+v", got)
+	}
+	if err := bob.Say("two"); err != nil {
+		t.Fatal(err)
+	}
+	if got := chattest.Wait[client.Text](alice); got.Text != "two" {
+		t.Fatalf("alice hears %+v", got)
+	}
+}
+
+func TestLostForGood(t *testing.T) {
+	in := chattest.Run(t, func(c *coord.Config) { c.Rules.Grace = 50 * time.Millisecond })
+	alice, bob := in.User("alice"), in.User("bob")
+	chattest.Chat(alice, bob)
+	bob.Close()
+	chattest.Wait[session.MemberLost](alice)
+	if e := chattest.Wait[session.Ended](alice); e.Session.Reason != chat.ByLoss || e.Session.By[0] != "bob" {
+		t.Fatalf("alice is told %+v", e)
+	}
+	users, err := alice.List(t.Context())
+	if err != nil || len(users) != 0 {
+		t.Fatalf("alice sees %+v, %v", users, err)
+	}
+}
+
+func TestDirectMessages(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob := in.User("alice"), in.User("Bob")
+	if err := alice.Direct(t.Context(), "bob", "hello"); err != nil {
+		t.Fatal(err)
+	}
+	if e := chattest.Wait[client.DirectText](bob); e.From != "alice" || e.Text != "hello" {
+		t.Fatalf("bob hears %+v", e)
+	}
+	if err := alice.SetPresence(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if err := bob.Direct(t.Context(), "alice", "an answer"); err != nil {
+		t.Fatalf("an answer to a hidden user who wrote first: %v", err)
+	}
+	carol := in.User("carol")
+	for _, name := range []string{"alice", "nobody", "a b"} {
+		err := carol.Direct(t.Context(), name, "hello")
+		chattest.Code(t, err, chat.Unavailable)
+		if want := name + " cannot be reached."; err.Error() != want {
+			t.Errorf("%q, want %q", err, want)
+		}
+	}
+	chattest.Code(t, carol.Direct(t.Context(), "Carol", "me"), chat.Self)
+}
+
+func TestHiddenUsersSeeAndAreSeenByNobody(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob := in.User("alice"), in.User("bob")
+	if err := alice.SetPresence(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	_, err := alice.List(t.Context())
+	chattest.Code(t, err, chat.Hidden)
+	users, err := bob.List(t.Context())
+	if err != nil || len(users) != 0 {
+		t.Fatalf("bob sees %+v, %v", users, err)
+	}
+	_, err = bob.Invite(t.Context(), "alice")
+	chattest.Code(t, err, chat.Unavailable)
+	_, absent := bob.Invite(t.Context(), "nobody")
+	if want := strings.ReplaceAll(err.Error(), "alice", "nobody"); absent.Error() != want {
+		t.Fatalf("%q for a hidden user and %q for an absent one", err, absent)
+	}
+	chattest.Chat(alice, bob)
+}
+
+func TestPresenceNotices(t *testing.T) {
+	in := chattest.Run(t)
+	alice := in.User("alice")
+	if _, err := alice.Watch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[chat.Name]bool{}
+	for _, name := range []string{"bob", "carol"} {
+		in.User(name)
+		for !seen[chat.Name(name)] {
+			for _, e := range chattest.Wait[client.PresenceChanged](alice).Changed {
+				seen[e.Name] = true
+			}
+		}
+	}
+}
+
+func TestTheServerIsFull(t *testing.T) {
+	in := chattest.Run(t, func(c *coord.Config) { c.MaxUsers = 2 })
+	in.User("alice")
+	bob := in.User("bob")
+	carol := in.Guest()
+	_, err := carol.Enter(t.Context(), "carol")
+	chattest.Code(t, err, chat.Full)
+	if err := bob.Exit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := carol.Enter(t.Context(), "carol"); err != nil {
+		t.Fatal(err)
 	}
 }

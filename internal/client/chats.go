@@ -146,7 +146,7 @@ func (c *Client) receive(m *nats.Msg) {
 	switch r {
 	case chat.UserSession.Route:
 		notify(c, m, func(n chat.SessionNotice) {
-			c.later(func() { c.apply(n.Session, n.Revision, false) })
+			c.later(func() { c.apply(n.Session, n.Revision) })
 		})
 	case chat.UserPresence.Route:
 		notify(c, m, func(n chat.PresenceNotice) { c.events.push(PresenceChanged{n}) })
@@ -168,14 +168,14 @@ func notify[M any](c *Client, m *nats.Msg, take func(M)) {
 
 // heard applies the answer to a request and returns when its events are told.
 func (c *Client) heard(s chat.Session, revision uint64) {
-	c.inOrder(func() { c.apply(s, revision, false) })
+	c.inOrder(func() { c.apply(s, revision) })
 }
 
 // applyAll takes everything that the coordinator knows of the user's sessions. One that
 // it does not know any more is over.
-func (c *Client) applyAll(hello chat.HelloReply, first bool) {
+func (c *Client) applyAll(hello chat.HelloReply) {
 	for _, s := range hello.Sessions {
-		c.apply(s, hello.Revision, first)
+		c.apply(s, hello.Revision)
 	}
 	c.mu.Lock()
 	var over []chat.Session
@@ -186,7 +186,7 @@ func (c *Client) applyAll(hello chat.HelloReply, first bool) {
 	}
 	c.mu.Unlock()
 	for _, s := range over {
-		c.apply(ended(s), hello.Revision, false)
+		c.apply(ended(s), hello.Revision)
 	}
 }
 
@@ -215,7 +215,7 @@ func ended(s chat.Session) chat.Session {
 
 // apply takes a session as it is at a revision, and tells what that means. It runs on
 // the worker only.
-func (c *Client) apply(s chat.Session, revision uint64, first bool) {
+func (c *Client) apply(s chat.Session, revision uint64) {
 	c.seen(revision)
 	c.mu.Lock()
 	before := c.known[s.ID]
@@ -234,7 +234,9 @@ func (c *Client) apply(s chat.Session, revision uint64, first bool) {
 	story := session.Story(c.me.User(), before.session, s)
 	switch {
 	case s.State == chat.Open && in && !mine:
-		defer c.begin(s, first).Start() // nobody speaks before the beginning is told
+		// Nobody speaks before the beginning is told. Whoever never saw the invitation
+		// has been in the session in an earlier run.
+		defer c.begin(s, before.session.State == "").Start()
 	case mine && (s.State == chat.Closed || !in):
 		c.finish(talk, s.ID)
 	case mine && talk != nil:

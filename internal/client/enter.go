@@ -74,7 +74,7 @@ func (c *Client) arrive(ctx context.Context) (chat.HelloReply, error) {
 	c.rules, c.presence = hello.Rules, hello.Presence
 	c.mu.Unlock()
 	c.start()
-	c.inOrder(func() { c.applyAll(hello, true) })
+	c.inOrder(func() { c.applyAll(hello) })
 	c.wg.Go(c.renewals)
 	return hello, nil
 }
@@ -240,7 +240,7 @@ func (c *Client) backAgain(hello chat.HelloReply) {
 		}
 	}
 	c.events.push(connected)
-	c.applyAll(hello, false)
+	c.applyAll(hello)
 	if hello.Presence != wanted && wanted != chat.Undecided {
 		if err := c.SetPresence(c.ctx, wanted == chat.Visible); err != nil {
 			c.fault("choose presence again", err)

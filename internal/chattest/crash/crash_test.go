@@ -1,0 +1,189 @@
+package crash_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"natter/broker/embedded"
+	"natter/chat"
+	"natter/internal/chattest"
+	"natter/internal/client"
+	"natter/internal/coord"
+	"natter/session"
+)
+
+// serveIn makes the test binary a coordinator: its data directory and address.
+const serveIn, serveAt = "NATTER_TEST_DIR", "NATTER_TEST_LISTEN"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(serveIn); dir != "" {
+		if err := serve(dir, os.Getenv(serveAt)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func serve(dir, listen string) error {
+	srv, err := embedded.Start(embedded.Config{Listen: listen, DataDir: dir})
+	if err != nil {
+		return err
+	}
+	links, err := coord.Embed(srv)
+	if err != nil {
+		return err
+	}
+	if _, err := coord.Start(context.Background(), coord.Defaults(), links.Links); err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	select {} // until it is killed
+}
+
+// server is a coordinator process that can be killed and started again.
+type server struct {
+	t           *testing.T
+	dir, listen string
+	cmd         *exec.Cmd
+}
+
+func start(t *testing.T) *server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{t: t, dir: t.TempDir(), listen: l.Addr().String()}
+	_ = l.Close()
+	s.again()
+	t.Cleanup(s.kill)
+	return s
+}
+
+// again starts the process and waits until it answers.
+func (s *server) again() {
+	s.t.Helper()
+	s.cmd = exec.Command(os.Args[0])
+	s.cmd.Env = append(os.Environ(), serveIn+"="+s.dir, serveAt+"="+s.listen)
+	s.cmd.Stderr = os.Stderr
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 16)); err != nil {
+		s.t.Fatalf("the coordinator does not start: %v", err)
+	}
+}
+
+// kill is kill -9.
+func (s *server) kill() {
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+}
+
+func (s *server) user(name string) *chattest.User {
+	s.t.Helper()
+	return chattest.Dial(s.t, client.Config{URL: "nats://" + s.listen}, name)
+}
+
+// pair is two users in a chat.
+func (s *server) pair() (alice, bob *chattest.User) {
+	s.t.Helper()
+	alice, bob = s.user("alice"), s.user("bob")
+	chattest.Chat(alice, bob)
+	return alice, bob
+}
+
+// TestKillInAChat kills the coordinator and its broker while messages are under way:
+// none is lost, none comes twice, and the chat goes on.
+func TestKillInAChat(t *testing.T) {
+	s := start(t)
+	alice, bob := s.pair()
+	const messages = 10_000
+	sent := make(chan error, 1)
+	go func() {
+		for i := range messages {
+			if err := sayUntilKept(alice, strconv.Itoa(i)); err != nil {
+				sent <- err
+				return
+			}
+		}
+		sent <- nil
+	}()
+	for i := range messages {
+		if i == messages/3 || i == messages/2 {
+			s.kill()
+			s.again()
+		}
+		if got := chattest.Wait[client.Text](bob); got.Text != strconv.Itoa(i) {
+			t.Fatalf("message %d is %q", i, got.Text)
+		}
+	}
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	if err := bob.Say("all here"); err != nil {
+		t.Fatal(err)
+	}
+	if got := chattest.Wait[client.Text](alice); got.Text != "all here" {
+		t.Fatalf("alice hears %q", got.Text)
+	}
+	if err := alice.Quit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if e := chattest.Wait[session.Ended](bob); e.Session.Reason != chat.ByQuit {
+		t.Fatalf("bob is told %+v", e)
+	}
+}
+
+// sayUntilKept says something again while too much waits for the connection.
+func sayUntilKept(u *chattest.User, text string) error {
+	for {
+		err := u.Say(text)
+		if e, ok := err.(*chat.Error); !ok || e.Code != chat.NotConnected {
+			return err
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-u.T.Context().Done():
+			return err
+		}
+	}
+}
+
+// TestKillKeepsNamesAndInvitations kills the coordinator between a question and its
+// answer.
+func TestKillKeepsNamesAndInvitations(t *testing.T) {
+	s := start(t)
+	alice, bob := s.user("alice"), s.user("bob")
+	invitation, err := alice.Invite(t.Context(), "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[session.Invited](bob)
+	s.kill()
+	chattest.Wait[client.Lost](bob)
+	s.again()
+	chattest.Wait[client.Connected](bob)
+	chattest.Wait[client.Connected](alice)
+	if err := bob.Answer(t.Context(), invitation.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[session.Opened](alice)
+	chattest.Wait[session.Opened](bob)
+	if err := alice.Say("still here"); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[client.Text](bob)
+}
