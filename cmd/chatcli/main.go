@@ -1,0 +1,211 @@
+// Chatcli is the user's program of natter: a chat with whom one invites, in the
+// terminal or in a script.
+//
+// This package knows flags, the environment, signals and exit codes, and nothing else:
+// what the user meets afterwards is package ui, and what the user does is package
+// client. It reaches no broker but over the network.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"natter/chat"
+	"natter/internal/client"
+	"natter/internal/ui"
+)
+
+func main() { os.Exit(main1()) }
+
+// main1 is main without the end, so that scripts can test it.
+func main1() int {
+	return run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+}
+
+// program is one run.
+type program struct {
+	in       io.Reader
+	out, err io.Writer
+	config
+	code int
+}
+
+// usageError is a wrong command line: one line that says so, and exit code 2.
+type usageError struct{ error }
+
+// run does what the arguments say and returns the exit code.
+func run(args []string, in io.Reader, out, err io.Writer) int {
+	p := &program{in: in, out: out, err: err}
+	root := p.commands()
+	root.SetArgs(args)
+	failure := root.Execute()
+	if failure == nil {
+		return p.code
+	}
+	fmt.Fprintf(err, "chatcli: %v\n", failure)
+	if errors.As(failure, &usageError{}) {
+		fmt.Fprintln(err, "Try chatcli --help.")
+		return ui.ExitUsage
+	}
+	return ui.ExitFailure
+}
+
+// commands are chatcli and its verbs.
+func (p *program) commands() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "chatcli",
+		Args:          cobra.ArbitraryArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(_ *cobra.Command, args []string) error { return p.chat(args) },
+	}
+	p.register(root.PersistentFlags())
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		return p.bindEnv(cmd.Flags(), os.LookupEnv)
+	}
+	root.AddCommand(
+		verb("send", cobra.ExactArgs(2), "send needs whom to write to and a text, or - for standard input",
+			func(args []string) error {
+				return p.once(func(ctx context.Context, c *client.Client, o ui.Options) int {
+					return ui.SendOnce(ctx, c, o, args[0], args[1])
+				})
+			}),
+		verb("list", cobra.NoArgs, "list takes no arguments",
+			func([]string) error { return p.once(ui.ListOnce) }),
+		verb("listen", cobra.NoArgs, "listen takes no arguments",
+			func([]string) error { return p.once(listen) }),
+	)
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true}) // "help" may be a username
+	root.SetHelpFunc(func(*cobra.Command, []string) { fmt.Fprint(p.out, usage) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{flagError(cmd.Flags(), err)}
+	})
+	return root
+}
+
+func verb(name string, args cobra.PositionalArgs, complaint string, do func([]string) error) *cobra.Command {
+	return &cobra.Command{
+		Use: name,
+		Args: func(cmd *cobra.Command, given []string) error {
+			if args(cmd, given) != nil {
+				return usageError{errors.New(complaint)}
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, given []string) error { return do(given) },
+	}
+}
+
+// chat is chatcli without a verb.
+func (p *program) chat(args []string) error {
+	if done, err := p.about(); done || err != nil {
+		return err
+	}
+	if err := p.positional(args); err != nil {
+		return err
+	}
+	if done, err := p.shown(); done || err != nil {
+		return err
+	}
+	return p.visit(ui.Run)
+}
+
+// once is a verb that asks nothing, so the name must be known.
+func (p *program) once(do func(context.Context, *client.Client, ui.Options) int) error {
+	if done, err := p.about(); done || err != nil {
+		return err
+	}
+	if done, err := p.shown(); done || err != nil {
+		return err
+	}
+	if p.name == "" {
+		return usageError{errors.New("your own username is missing: --name NAME or CHATCLI_NAME")}
+	}
+	return p.visit(do)
+}
+
+// listen prints what arrives until it is told to stop. Nobody can write to whom they
+// do not see, so the user is visible unless told otherwise.
+func listen(ctx context.Context, c *client.Client, o ui.Options) int {
+	o.Listen, o.Linger = true, ui.Forever
+	if o.Presence == chat.Undecided {
+		o.Presence = chat.Visible
+	}
+	return ui.Run(ctx, c, o)
+}
+
+// visit reaches the server and does the rest. Whoever tells the program to stop also
+// decides the exit code.
+func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int) error {
+	logger, closeLog, err := p.logger()
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	ctx, cancel := signals(context.Background())
+	defer cancel()
+	c, err := client.Dial(ctx, client.Config{
+		URL: p.server, KeyDir: p.keyDir(), KeyFile: p.key, Wait: p.waitServer.d, Log: logger,
+	})
+	if err != nil {
+		p.code = p.unreachable(err)
+	} else {
+		p.code = do(ctx, c, p.options(logger))
+	}
+	if sig, ok := context.Cause(ctx).(toldToStop); ok {
+		p.code = sig.code()
+	}
+	return nil
+}
+
+// unreachable says why there is no connection, and returns the exit code.
+func (p *program) unreachable(err error) int {
+	var e *chat.Error
+	if !errors.As(err, &e) {
+		fmt.Fprintf(p.err, "chatcli: %v\n", err)
+		return ui.ExitFailure
+	}
+	fmt.Fprintf(p.err, "chatcli: %s\n", strings.TrimSuffix(chat.CleanLine(e.Text), "."))
+	switch e.Code {
+	case chat.Denied:
+		return ui.ExitDenied
+	case chat.NotConnected, chat.Timeout:
+		fmt.Fprintln(p.err, "Start a server with: chatcoord        or name another one: chatcli --server nats://HOST:4222")
+		return ui.ExitUnreachable
+	}
+	return ui.ExitFailure
+}
+
+// options are the flags as the front end wants them.
+func (p *program) options(log *slog.Logger) ui.Options {
+	home, _ := os.UserHomeDir()
+	return ui.Options{
+		In: p.in, Out: p.out, Terminal: isTerminal(p.in) && isTerminal(p.out),
+		Name: p.name, Presence: p.presence.presence(), Accept: p.accept.policy,
+		ByeExits: p.onBye.value == "exit", Echo: p.echo, Time: p.time, Bell: p.bell,
+		Linger: p.linger.d, Strict: p.strict, KeepGoing: p.keepGoing, Home: home, Log: log,
+	}
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// keyDir is where keys are kept. Without a home there is no such place.
+func (p *program) keyDir() string {
+	dir, err := dataDir(os.Getenv, os.UserHomeDir)
+	if err != nil && p.key == "" {
+		fmt.Fprintln(p.err, "chatcli: there is no home directory; the key of your name is not kept (--key FILE keeps it)")
+	}
+	return dir
+}

@@ -1,0 +1,268 @@
+package ui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"natter/chat"
+)
+
+// Verb is what a command asks for.
+type Verb string
+
+// The verbs. Reply is a line that means what the state expects; Wrong is one that
+// means nothing, with the sentence to answer in Text.
+const (
+	Reply      Verb = "reply"
+	Wrong      Verb = "wrong"
+	Say        Verb = "say"
+	List       Verb = "list"
+	Chat       Verb = "chat"
+	Group      Verb = "group"
+	Cancel     Verb = "cancel"
+	Accept     Verb = "accept"
+	Deny       Verb = "deny"
+	Quit       Verb = "quit"
+	Leave      Verb = "leave"
+	Direct     Verb = "msg"
+	Respond    Verb = "r"
+	Send       Verb = "send"
+	Files      Verb = "files"
+	Stop       Verb = "stop"
+	Show       Verb = "show"
+	Hide       Verb = "hide"
+	Block      Verb = "block"
+	Unblock    Verb = "unblock"
+	Blocked    Verb = "blocked"
+	Who        Verb = "who"
+	Time       Verb = "time"
+	Bell       Verb = "bell"
+	More       Verb = "more"
+	Help       Verb = "help"
+	Exit       Verb = "exit"
+	Disconnect Verb = "disconnect" // Exit, but not in a chat
+	Wait       Verb = "wait"
+)
+
+// Command is a line of input, understood as far as it can be without knowing the
+// state.
+type Command struct {
+	Verb Verb
+	Args []string // names, topics, on and off
+	Text string   // what is to be said, or the whole Reply, or the sentence of Wrong
+}
+
+// shape is what may follow a command.
+type shape int
+
+const (
+	nothing  shape = iota
+	oneMaybe       // at most one word
+	one            // exactly one word
+	words          // one word or more
+	text           // the rest of the line, as it is
+	nameText       // a name and the rest of the line
+	anything       // the rest of the line, maybe none
+)
+
+// grammar is one command: how it is written, what follows it, what it does.
+type grammar struct {
+	word  string
+	alias string
+	verb  Verb
+	shape shape
+	usage string // what follows, in words
+}
+
+// commands is the command language: after "/".
+var commands = []grammar{
+	{"list", "l", List, nothing, ""},
+	{"chat", "c", Chat, one, " NAME"},
+	{"group", "g", Group, words, " NAME NAME, or /group all"},
+	{"cancel", "", Cancel, nothing, ""},
+	{"accept", "y", Accept, oneMaybe, " or /accept NAME"},
+	{"deny", "n", Deny, oneMaybe, " or /deny NAME"},
+	{"quit", "q", Quit, nothing, ""},
+	{"leave", "", Leave, nothing, ""},
+	{"msg", "", Direct, nameText, " NAME TEXT"},
+	{"r", "", Respond, text, " TEXT"},
+	{"send", "f", Send, text, " PATH"},
+	{"files", "", Files, nothing, ""},
+	{"stop", "", Stop, one, " N"},
+	{"show", "", Show, nothing, ""},
+	{"hide", "", Hide, nothing, ""},
+	{"block", "", Block, one, " NAME"},
+	{"unblock", "", Unblock, one, " NAME"},
+	{"blocked", "", Blocked, nothing, ""},
+	{"who", "", Who, nothing, ""},
+	{"time", "", Time, one, " on or /time off"},
+	{"bell", "", Bell, one, " on or /bell off"},
+	{"more", "", More, nothing, ""},
+	{"say", "", Say, text, " TEXT"},
+	{"help", "h", Help, oneMaybe, " or /help TOPIC"},
+	{"help", "?", Help, oneMaybe, " or /help TOPIC"},
+	{"exit", "", Exit, nothing, ""},
+	{"wait", "", Wait, anything, " EVENT SECONDS"},
+}
+
+// oldWords are the upper-case commands of the third seed.
+var oldWords = []grammar{
+	{"GET_CLIENT_LIST", "", List, nothing, ""},
+	{"GET_CLIENT_INFO", "", Chat, one, " NAME"},
+	{"SEND_FILE", "", Send, text, " PATH"},
+	{"CLOSE_SESSION", "", Quit, nothing, ""},
+	{"DISCONNECT_CLIENT", "", Disconnect, nothing, ""},
+	{"#HELP", "", Help, nothing, ""},
+}
+
+// Parse understands a line. In this order: a backslash (the rest is text), a slash (a
+// command), "@NAME" and a blank or a colon (a direct message), an upper-case word of
+// the seeds, and otherwise whatever the state expects (Reply).
+func Parse(line string) Command {
+	switch {
+	case strings.HasPrefix(line, `\`):
+		return Command{Verb: Say, Text: line[1:]}
+	case strings.HasPrefix(line, "/"):
+		return parseSlash(line[1:])
+	case strings.HasPrefix(line, "@"):
+		if c, ok := parseAt(line[1:]); ok {
+			return c
+		}
+	}
+	if c, ok := parseOld(line); ok {
+		return c
+	}
+	return Command{Verb: Reply, Text: line}
+}
+
+func parseSlash(line string) Command {
+	word, rest, _ := strings.Cut(line, " ")
+	lower := strings.ToLower(word)
+	for _, g := range commands {
+		if lower == g.word || lower == g.alias && lower != "" {
+			return g.fill("/"+g.word, rest)
+		}
+	}
+	hint := ""
+	if near := Nearest(lower, slashWords()); near != "" {
+		hint = fmt.Sprintf(" Did you mean /%s?", near)
+	}
+	return wrong("Unknown command /%s.%s /help shows all.", shorten(word), hint)
+}
+
+func slashWords() []string {
+	var all []string
+	for _, g := range commands {
+		all = append(all, g.word)
+	}
+	return slices.Compact(all)
+}
+
+// parseAt understands "NAME:text" and "NAME text". What is no name is no direct
+// message; the seeds' "@:hi", which names nobody, is one that went wrong.
+func parseAt(line string) (Command, bool) {
+	i := strings.IndexAny(line, ": ")
+	switch {
+	case i < 0:
+		return Command{}, false
+	case i == 0:
+		return wrong("Write @NAME TEXT."), true
+	case !looksLikeName(line[:i]):
+		return Command{}, false
+	}
+	name, said := line[:i], line[i+1:]
+	if line[i] == ':' {
+		said = strings.TrimPrefix(said, " ")
+	}
+	if strings.TrimSpace(said) == "" {
+		return wrong("Write @%s TEXT.", name), true
+	}
+	return Command{Verb: Direct, Args: []string{name}, Text: said}, true
+}
+
+// parseOld understands a seed's word, alone or with "<...>" or a blank behind it.
+func parseOld(line string) (Command, bool) {
+	for _, g := range oldWords {
+		rest, ok := strings.CutPrefix(line, g.word)
+		switch {
+		case !ok:
+		case rest == "", rest[0] == ' ':
+			return g.fill(g.word, unbracket(rest)), true
+		case rest[0] == '<' && strings.HasSuffix(strings.TrimSpace(rest), ">"):
+			return g.fill(g.word, unbracket(rest)), true
+		}
+	}
+	return Command{}, false
+}
+
+// unbracket takes the blanks and the "<" and ">" off an argument.
+func unbracket(s string) string {
+	s = strings.TrimSpace(s)
+	if strings.HasPrefix(s, "<") && strings.HasSuffix(s, ">") {
+		s = strings.TrimSpace(s[1 : len(s)-1])
+	}
+	return s
+}
+
+// fill makes a command of what was written, by the grammar's shape.
+func (g grammar) fill(written, rest string) Command {
+	args := strings.Fields(rest)
+	ok := true
+	c := Command{Verb: g.verb}
+	switch g.shape {
+	case nothing:
+		ok = len(args) == 0
+	case oneMaybe:
+		ok, c.Args = len(args) <= 1, args
+	case one:
+		ok, c.Args = len(args) == 1, args
+	case words:
+		c.Args = splitNames(rest)
+		ok = len(c.Args) > 0
+	case text:
+		ok, c.Text = len(args) > 0, rest
+	case anything:
+		c.Text = strings.TrimSpace(rest)
+	case nameText:
+		name, said, _ := strings.Cut(strings.TrimLeft(rest, " "), " ")
+		ok = strings.TrimSpace(said) != ""
+		c.Args, c.Text = []string{name}, said
+	}
+	if !ok {
+		return wrong("Write %s%s.", written, g.usage)
+	}
+	return c
+}
+
+func wrong(format string, args ...any) Command {
+	return Command{Verb: Wrong, Text: fmt.Sprintf(format, args...)}
+}
+
+// splitNames takes names apart at blanks and commas.
+func splitNames(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' })
+}
+
+// looksLikeName tells whether s is a name, be it a reserved one.
+func looksLikeName(s string) bool {
+	_, err := chat.ParseName(s)
+	return err == nil || isCode(err, chat.Reserved)
+}
+
+// isYes and isNo understand the answer to a question.
+func isYes(s string) bool { return isAny(s, "y", "yes") }
+func isNo(s string) bool  { return isAny(s, "n", "no") }
+
+func isAny(s string, words ...string) bool {
+	return slices.Contains(words, strings.ToLower(strings.TrimSpace(s)))
+}
+
+// shorten keeps an unknown word from filling the screen.
+func shorten(s string) string {
+	const most = 40
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "..."
+	}
+	return s
+}

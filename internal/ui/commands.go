@@ -1,0 +1,138 @@
+package ui
+
+import (
+	"strings"
+
+	"natter/chat"
+)
+
+// command carries out what is possible in every state after the beginning.
+func (f *front) command(c Command) {
+	switch c.Verb {
+	case Reply:
+		f.reply(c.Text)
+	case Wrong:
+		f.fail("! " + c.Text)
+	case List:
+		f.list(f.users)
+	case Chat:
+		f.invite(c.Args)
+	case Group:
+		f.inviteGroup(c.Args)
+	case Cancel:
+		f.cancel()
+	case Accept, Deny:
+		f.answerNamed(c.Args, c.Verb == Accept)
+	case Show, Hide:
+		f.setPresence(c.Verb == Show)
+	case Wait:
+		f.startWait(c.Text)
+	case Exit:
+		f.leave(f.code)
+	case Disconnect:
+		f.disconnect()
+	case Direct, Respond:
+		f.direct(c)
+	default:
+		f.talk(c)
+	}
+}
+
+// talk is command for what belongs to a chat.
+func (f *front) talk(c Command) {
+	switch c.Verb {
+	case Say, Quit, Leave:
+		if f.open == nil {
+			f.fail(inNoChat)
+			return
+		}
+	}
+	switch c.Verb {
+	case Say:
+		f.say(c.Text)
+	case Quit:
+		f.quit()
+	case Leave:
+		f.leaveGroup()
+	default:
+		f.display(c)
+	}
+}
+
+// display is command for what only concerns the user's own screen, and for what is not
+// there yet.
+func (f *front) display(c Command) {
+	switch c.Verb {
+	case Help:
+		f.help(c.Args)
+	case Who:
+		f.who()
+	case More:
+		f.showMore()
+	case Time:
+		f.toggle(&f.out.time, "time", c.Args[0])
+	case Bell:
+		f.toggle(&f.o.Bell, "bell", c.Args[0])
+	case Send:
+		f.fail(noFiles)
+	case Files, Stop:
+		f.fail(noTransfers)
+	case Block, Unblock, Blocked:
+		f.fail(noBlocking)
+	}
+}
+
+// disconnect is /exit in the words of the third seed, which leave only outside a chat.
+func (f *front) disconnect() {
+	if f.open != nil {
+		f.fail(inAChat)
+		return
+	}
+	f.leave(f.code)
+}
+
+func (f *front) toggle(what *bool, name, word string) {
+	switch strings.ToLower(word) {
+	case "on":
+		*what = true
+	case "off":
+		*what = false
+	default:
+		f.fail("! Write /" + name + " on or /" + name + " off.")
+	}
+}
+
+func (f *front) who() {
+	presence := f.o.Presence
+	if presence == chat.Undecided {
+		presence = chat.HiddenAway
+	}
+	f.out.notice(who(f.name, presence, f.c.Server(), f.c.Online()))
+	if f.open != nil {
+		f.out.notice(whoChats(*f.open, f.me))
+	}
+}
+
+func (f *front) showMore() {
+	if f.more.text == "" {
+		f.fail("! There is nothing more to show.")
+		return
+	}
+	f.more.text = f.out.say(f.more.who, f.more.text)
+}
+
+// help prints the page, or a topic of it.
+func (f *front) help(args []string) {
+	topic := ""
+	if len(args) > 0 {
+		topic = strings.ToLower(args[0])
+	}
+	page, ok := helpPages[topic]
+	if !ok {
+		f.fail("! There is no help on " + shorten(args[0]) + ". Topics: files, groups, keys, old.")
+		return
+	}
+	for l := range strings.SplitSeq(page, "\n") {
+		f.out.line(l)
+	}
+}

@@ -1,0 +1,174 @@
+package ui
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"natter/chat"
+)
+
+// nameLine handles a line at the name prompt, where only help and exit are commands.
+func (f *front) nameLine(c Command, s string) {
+	switch {
+	case c.Verb == Help:
+		f.help(c.Args)
+	case c.Verb == Exit, c.Verb == Disconnect:
+		f.leave(f.code)
+	case c.Verb != Reply && !strings.ContainsAny(s[:1], `/@\`):
+		f.fail("! Enter your username first.")
+	default:
+		f.tryName(s)
+	}
+}
+
+// tryName asks for a name. The second seed writes a # in front of it.
+func (f *front) tryName(s string) {
+	s = strings.TrimPrefix(strings.TrimSpace(s), "#")
+	f.ask("the username "+shorten(s), func(ctx context.Context) func() {
+		if _, err := chat.ParseName(s); err != nil {
+			return func() { f.nameRefused(s, err) }
+		}
+		w, err := f.c.Enter(ctx, s)
+		if err != nil {
+			return func() { f.nameRefused(s, err) }
+		}
+		return func() {
+			f.refused = nil
+			f.name, f.me, f.grace = w.Name, w.Name.User(), w.Rules.Grace
+			f.out.notice(welcome(w, f.o.Home, f.o.Now()))
+			f.presence()
+		}
+	})
+}
+
+// nameRefused asks for another name, if another one can help and somebody is there.
+func (f *front) nameRefused(s string, err error) {
+	f.refused = err
+	f.fail(refused(s, err))
+	if code := nameCode(err); code != ExitName || f.eof {
+		f.leave(code)
+		return
+	}
+	f.enter(atName)
+}
+
+// nameCode is the exit code of a program that could not have a name.
+func nameCode(err error) int {
+	var e *chat.Error
+	if !errors.As(err, &e) {
+		return ExitFailure
+	}
+	switch e.Code {
+	case chat.Taken, chat.Invalid, chat.Reserved, chat.ForeignKey:
+		return ExitName
+	case chat.Denied:
+		return ExitDenied
+	case chat.NotConnected, chat.Timeout:
+		return ExitUnreachable
+	}
+	return ExitFailure
+}
+
+// presence asks whether others may see the user, unless that was said by a flag.
+func (f *front) presence() {
+	switch f.o.Presence {
+	case chat.Undecided:
+		f.enter(atPresence)
+	default:
+		f.choosePresence(f.o.Presence == chat.Visible)
+	}
+}
+
+// presenceLine handles a line while the question is open: what asks for others has to
+// wait.
+func (f *front) presenceLine(c Command) {
+	switch c.Verb {
+	case Show, Hide:
+		f.choosePresence(c.Verb == Show)
+	case Reply:
+		f.presenceReply(c.Text)
+	case Chat, Group:
+		f.fail("! Answer yes or no first.")
+	default:
+		f.command(c)
+	}
+}
+
+func (f *front) presenceReply(s string) {
+	switch {
+	case isYes(s), strings.TrimSpace(s) == "":
+		f.choosePresence(true)
+	case isNo(s):
+		f.choosePresence(false)
+	default:
+		f.fail("! Enter yes or no.")
+	}
+}
+
+// choosePresence answers the question of the beginning: yes is followed by the list,
+// no by what it means.
+func (f *front) choosePresence(visible bool) {
+	f.ask("the server", func(ctx context.Context) func() {
+		if err := f.c.SetPresence(ctx, visible); err != nil {
+			return func() { f.presenceFailed(err) }
+		}
+		if !visible {
+			return func() {
+				f.o.Presence = chat.HiddenAway
+				f.out.notice(nowHidden)
+				f.settled()
+			}
+		}
+		users, err := f.c.List(ctx)
+		return func() {
+			f.o.Presence = chat.Visible
+			if err != nil {
+				f.failed(err)
+			} else {
+				f.out.users(users)
+			}
+			f.settled()
+		}
+	})
+}
+
+func (f *front) presenceFailed(err error) {
+	f.failed(err)
+	if f.eof {
+		f.leave(ExitFailure)
+		return
+	}
+	f.o.Presence = chat.Undecided
+	f.settled()
+}
+
+// settled goes home, unless a chat that was open before has come back meanwhile.
+func (f *front) settled() {
+	if f.open == nil && f.await.session == "" {
+		f.home()
+	}
+}
+
+// setPresence is /show and /hide.
+func (f *front) setPresence(visible bool) {
+	f.ask("the server", func(ctx context.Context) func() {
+		err := f.c.SetPresence(ctx, visible)
+		return func() {
+			switch {
+			case err != nil:
+				f.failed(err)
+			case visible:
+				f.o.Presence = chat.Visible
+				f.out.notice(nowVisible)
+			default:
+				f.o.Presence = chat.HiddenAway
+				f.out.notice(nowHidden)
+			}
+		}
+	})
+}
+
+// after is a timer as a channel; it is garbage when nobody looks at it any more.
+func (f *front) after(d time.Duration) <-chan time.Time { return time.After(d) }

@@ -1,0 +1,198 @@
+package ui
+
+import (
+	"slices"
+
+	"natter/chat"
+	"natter/internal/client"
+	"natter/session"
+)
+
+// event handles what the client tells. While a question is under way, what changes the
+// state waits for its answer, and everything behind it does: the answer to an invitation
+// should be known before the chat that it opens. What is said meanwhile is shown at once.
+func (f *front) event(e client.Event) {
+	if f.ordered && (changesState(e) || len(f.deferred) > 0) {
+		f.deferred = append(f.deferred, e)
+		return
+	}
+	f.handle(e)
+}
+
+func changesState(e client.Event) bool {
+	switch e.(type) {
+	case session.Invited, session.InvitationEnded, session.Accepted, session.Opened, session.MemberLeft, session.Ended:
+		return true
+	}
+	return false
+}
+
+// handle tells the user, and moves on if that is what the event means.
+func (f *front) handle(e client.Event) {
+	switch e := e.(type) {
+	case session.Invited:
+		f.onInvited(e.Session)
+	case session.Accepted:
+		if e.Session.Host == f.me || e.Session.ID == f.proposal.ID {
+			f.out.notice(accepted(e))
+		}
+	case session.InvitationEnded:
+		f.onInvitationEnded(e.Session)
+	case session.Opened:
+		f.onOpened(e.Session)
+	case session.MemberLeft:
+		f.onLeft(e)
+	case session.MemberLost:
+		f.out.notice("* " + string(e.Name) + " lost the connection. Waiting " + seconds(f.grace) + ".")
+	case session.MemberBack:
+		f.out.notice("* " + string(e.Name) + " is back.")
+	case session.Ended:
+		f.onEnded(e.Session)
+	default:
+		f.handleTalk(e)
+	}
+	f.checkWait()
+}
+
+// handleTalk is handle for what is said and what becomes of the connection.
+func (f *front) handleTalk(e client.Event) {
+	switch e := e.(type) {
+	case client.Text:
+		f.show(string(e.From), e.Text)
+		f.tally.add(happening{kind: "message", text: e.Text})
+	case client.DirectText:
+		f.show(string(e.From)+" (direct)", e.Text)
+		f.lastDirect = e.From
+		f.tally.add(happening{kind: "message", text: e.Text})
+	case client.Bye:
+		f.onBye(e)
+	case client.NotDelivered:
+		f.fail(notDelivered(e.Text))
+	case client.PresenceChanged:
+		f.onPresence(e.PresenceNotice)
+	case client.SignedOut:
+		f.out.notice(signedOut(e.Reason))
+		f.code, f.done, f.gone = ExitSignedOut, true, true
+	default:
+		f.handleConnection(e)
+	}
+}
+
+func (f *front) handleConnection(e client.Event) {
+	switch e := e.(type) {
+	case client.Lost:
+		f.out.notice("! Connection to " + e.Server + " lost. Trying again.")
+	case client.Connected:
+		f.out.notice(connected(e, f.me))
+		if e.Chat != nil && e.Chat.State == chat.Closed {
+			f.endedBefore = e.Chat.ID
+		}
+	case client.CoordinatorAway:
+		f.out.notice("! The coordinator does not answer. You can go on chatting; lists and invitations wait.")
+	case client.CoordinatorBack:
+		f.out.notice("* The coordinator answers again.")
+	case client.Stopping:
+		f.out.notice("* The server is restarting; chats go on when it is back.")
+	}
+}
+
+// show prints what somebody said and keeps what was too long for /more.
+func (f *front) show(who, text string) {
+	if rest := f.out.say(who, text); rest != "" {
+		f.more.who, f.more.text = who, rest
+	}
+}
+
+func (f *front) onInvited(s chat.Session) {
+	f.invitations = append(f.invitations, s)
+	f.out.notice(invited(s, f.me))
+	if f.o.Bell {
+		f.out.bell()
+	}
+	f.tally.add(happening{kind: "invitation"})
+	f.answerByPolicy()
+}
+
+func (f *front) onInvitationEnded(s chat.Session) {
+	f.forget(s.ID)
+	f.out.notice(invitationEnded(s, f.me))
+	switch {
+	case s.ID == f.await.session, s.ID == f.proposal.ID:
+		f.home()
+	case f.state == atMenu:
+		f.enter(atMenu)
+	}
+}
+
+func (f *front) onOpened(s chat.Session) {
+	f.forget(s.ID)
+	for _, l := range opened(s, f.me) {
+		f.out.notice(l)
+	}
+	f.open, f.proposal, f.await = &s, chat.Session{}, await{}
+	f.byes = map[chat.User]bool{}
+	f.enter(chatting)
+	f.tally.add(happening{kind: "chat"})
+}
+
+// onBye tells that somebody would like to end the chat. If the user said so first, there
+// is nothing to reply: the end comes when the last one has.
+func (f *front) onBye(e client.Bye) {
+	if f.open == nil {
+		return
+	}
+	f.byes[e.From.User()] = !e.Back
+	if e.Back || !f.byes[f.me] {
+		f.out.notice(bye(e))
+	}
+}
+
+// onLeft tells that somebody left. If the user did, that was the end of it for them,
+// unless it ended the chat for all: then Ended follows.
+func (f *front) onLeft(e session.MemberLeft) {
+	_, in := e.Session.Member(f.me)
+	switch {
+	case e.Name.User() != f.me:
+		f.open = &e.Session
+		f.out.notice(memberLeft(e))
+		return
+	case e.Reason == chat.ByLoss:
+		f.out.notice("* You did not come back in time.")
+	default:
+		f.out.notice("* You left the group chat.")
+	}
+	if !in || e.Session.State != chat.Closed {
+		f.tally.add(happening{kind: "end"})
+		f.home()
+	}
+}
+
+func (f *front) onEnded(s chat.Session) {
+	if why := ended(s, f.me); why != "" && f.endedBefore != s.ID {
+		f.out.notice(why)
+	}
+	f.out.line(sessionEnded)
+	f.tally.add(happening{kind: "end"})
+	f.home()
+	if s.Reason == chat.ByBye && f.o.ByeExits {
+		f.leave(f.code)
+	}
+}
+
+// forget drops an invitation that is answered or over.
+func (f *front) forget(id string) {
+	f.invitations = slices.DeleteFunc(f.invitations, func(s chat.Session) bool { return s.ID == id })
+}
+
+// onPresence keeps the roster that /wait user looks at.
+func (f *front) onPresence(n chat.PresenceNotice) {
+	if f.roster == nil {
+		return
+	}
+	for _, e := range n.Changed {
+		f.roster[e.Name.User()] = e
+	}
+	for _, gone := range n.Gone {
+		delete(f.roster, gone.User())
+	}
+}

@@ -1,0 +1,279 @@
+package ui
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"natter/chat"
+	"natter/internal/client"
+)
+
+// Options are the choices of one run.
+type Options struct {
+	In       io.Reader
+	Out      io.Writer
+	Terminal bool // In and Out are a terminal: prompts without LF, the bell, /cancel
+
+	Name      string           // tried first, instead of asking
+	Presence  chat.Presence    // Undecided: ask
+	Accept    Policy           // of invitations
+	ByeExits  bool             // the end by bye ends the program
+	Echo      bool             // one's own messages are shown
+	Time      bool             // lines carry the time
+	Bell      bool             // one bell per invitation
+	Linger    time.Duration    // after the end of input; Forever
+	Strict    bool             // an error line makes the exit code 1
+	KeepGoing bool             // a /wait that ends in vain does not end the program
+	Listen    bool             // there is no input: nothing is asked, no menu is shown
+	Home      string           // shown as ~
+	Now       func() time.Time // nil: time.Now
+	Log       *slog.Logger     // of faults; nil: none
+}
+
+// Forever is a Linger without end.
+const Forever time.Duration = -1
+
+// Exit codes.
+const (
+	ExitOK          = 0
+	ExitFailure     = 1
+	ExitUsage       = 2
+	ExitName        = 3 // taken, invalid or foreign, and nobody to ask
+	ExitDenied      = 4
+	ExitUnreachable = 5
+	ExitSignedOut   = 6
+	ExitRefused     = 7 // asked and refused, or waited in vain
+)
+
+// state is where the user is: it decides what a Reply means.
+type state int
+
+const (
+	atName state = iota
+	atPresence
+	atMenu
+	atUser
+	atGroup
+	inviting // one's own invitation waits, or one that was accepted waits for others
+	chatting
+)
+
+// front is the plain front end. One goroutine, that of run, owns all of it.
+type front struct {
+	o     Options
+	c     *client.Client
+	out   *printer
+	me    chat.User
+	name  chat.Name
+	grace time.Duration
+
+	state    state
+	showMenu bool // the menu is due before the next prompt
+	asked    bool // the prompt stands, no line has come since
+
+	// what the next line waits for
+	asking   string         // the question under way, in words
+	ordered  bool           // events that change the state wait for its answer
+	deferred []client.Event // what came while it is; see event
+	await    await
+	wait     *waiting
+	tally    tally
+	roster   map[chat.User]chat.Entry // what /wait user knows; nil until it is asked
+
+	invitations []chat.Session     // that wait for the user's answer, oldest first
+	proposal    chat.Session       // while inviting
+	open        *chat.Session      // while chatting
+	free        []chat.Name        // what the picker shows
+	endedBefore string             // the session whose end was told already
+	byes        map[chat.User]bool // who has said bye and not taken it back, the user included
+
+	directs    []Command // to be sent, the first one is under way
+	lastDirect chat.Name
+	more       struct{ who, text string } // what was too long to be shown
+	hinted     bool                       // how to write Quit was explained
+
+	refused error // why the last name was not to be had
+	leaving bool
+	gone    bool // the client has said goodbye
+	eof     bool
+	done    bool
+	code    int
+
+	base    context.Context // what questions run under
+	results chan func()     // what is to be done now that they are answered
+	pending sync.WaitGroup
+	timers  timers
+}
+
+// await is a session of which an outcome is due before the next line is read. One that
+// is not soon, because people have to make up their minds, holds up scripts only.
+type await struct {
+	session string
+	soon    bool
+}
+
+// waiting is a /wait under way.
+type waiting struct{ want want }
+
+// timers are the times at which something is due; a nil channel never is.
+type timers struct {
+	patience <-chan time.Time // the question takes long: say so
+	wait     <-chan time.Time
+	linger   <-chan time.Time
+}
+
+// patience is how long an answer may take until the user is told what for.
+const patience = 2 * time.Second
+
+// Run talks with the user until they leave, and returns the exit code. When ctx ends,
+// it says goodbye and returns ExitOK: whoever ended it knows why.
+func Run(ctx context.Context, c *client.Client, o Options) int {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	f := newFront(ctx, o)
+	f.c = c
+	lines := make(chan input)
+	if !o.Listen {
+		go read(ctx, o.In, lines)
+	}
+	f.start()
+	f.loop(ctx, lines)
+	cancel()
+	f.part(context.WithoutCancel(ctx))
+	f.pending.Wait()
+	return f.code
+}
+
+func newFront(ctx context.Context, o Options) *front {
+	return &front{
+		o:       o,
+		out:     &printer{w: o.Out, terminal: o.Terminal, time: o.Time, now: o.Now},
+		base:    ctx,
+		results: make(chan func()),
+		eof:     o.Listen,
+	}
+}
+
+// loop takes what comes: lines (when one may be read), events, answers, times.
+func (f *front) loop(ctx context.Context, lines <-chan input) {
+	events := f.c.Events()
+	for !f.done && f.out.err == nil {
+		var in <-chan input
+		if f.ready() {
+			f.prompt()
+			in = lines
+		}
+		select {
+		case l := <-in:
+			f.input(l)
+		case e, ok := <-events:
+			if !ok {
+				events = nil
+				f.closed()
+				continue
+			}
+			f.event(e)
+		case result := <-f.results:
+			result()
+		case <-f.timers.patience:
+			f.timers.patience = nil
+			f.out.notice("* Waiting for " + f.asking + ".")
+		case <-f.timers.wait:
+			f.waitedInVain()
+		case <-f.timers.linger:
+			f.leave(f.code)
+		case <-ctx.Done():
+			return
+		}
+	}
+	if f.out.err != nil {
+		f.code = ExitFailure
+	}
+}
+
+// closed ends the program when the client has closed by itself.
+func (f *front) closed() {
+	if f.leaving {
+		return // it was told to; the answer is on its way
+	}
+	f.done, f.gone = true, true
+	if f.code == ExitOK {
+		f.code = ExitFailure
+	}
+}
+
+// ready tells whether a line may be read.
+func (f *front) ready() bool {
+	blocked := f.await.session != "" && (f.await.soon || !f.o.Terminal)
+	return f.asking == "" && !blocked && f.wait == nil && !f.leaving && !f.eof
+}
+
+// ask runs a question to the server beside the loop. Its result, a function that the
+// loop calls, may be nil. No line is read and no chat begins or ends before it.
+func (f *front) ask(what string, question func(context.Context) func()) {
+	f.ordered = true
+	f.askFreely(what, question)
+}
+
+// askFreely is ask for what may take long while the chat goes on: no line is read, but
+// every event is handled as it comes.
+func (f *front) askFreely(what string, question func(context.Context) func()) {
+	f.asking = what
+	f.timers.patience = time.After(patience)
+	f.beside(question, func() {
+		f.asking, f.ordered, f.timers.patience = "", false, nil
+	})
+}
+
+// beside runs a question, then the loop's end of it: first after, then the result.
+func (f *front) beside(question func(context.Context) func(), after func()) {
+	f.pending.Go(func() {
+		result := question(f.base)
+		select {
+		case f.results <- func() {
+			after()
+			if result != nil {
+				result()
+			}
+			f.catchUp()
+			f.leaveNow()
+		}:
+		case <-f.base.Done():
+		}
+	})
+}
+
+// catchUp handles the events that were put off while a question was under way.
+func (f *front) catchUp() {
+	for !f.ordered && len(f.deferred) > 0 {
+		e := f.deferred[0]
+		f.deferred = f.deferred[1:]
+		f.handle(e)
+	}
+}
+
+// failed says why what a line of input asked for was not done. A fault is logged whole.
+func (f *front) failed(err error) {
+	if e := (*chat.Error)(nil); !errors.As(err, &e) {
+		f.o.Log.Error("internal error", "user", f.me, "err", err)
+	}
+	f.fail(problem(err))
+}
+
+// fail says what was wrong with a line of input.
+func (f *front) fail(sentence string) {
+	f.out.notice(sentence)
+	if f.o.Strict && f.code == ExitOK {
+		f.code = ExitFailure
+	}
+}

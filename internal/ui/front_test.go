@@ -1,0 +1,270 @@
+package ui
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"natter/chat"
+	"natter/internal/client"
+	"natter/session"
+)
+
+// The front end without a server: what it makes of events, and of lines that ask
+// nobody anything. Whole conversations are in the scripts of cmd/chatcli.
+
+// at is a front of alice's at the menu.
+func at(t *testing.T, o Options) (*front, *strings.Builder) {
+	t.Helper()
+	var b strings.Builder
+	o.Out, o.Presence = &b, chat.Visible
+	o.Now = func() time.Time { return time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC) }
+	f := newFront(context.Background(), o)
+	f.name, f.me, f.grace = "alice", "alice", 30*time.Second
+	f.enter(atMenu)
+	return f, &b
+}
+
+// expect compares what was printed since the last time.
+func expect(t *testing.T, b *strings.Builder, want ...string) {
+	t.Helper()
+	text := ""
+	if len(want) > 0 {
+		text = strings.Join(want, "\n") + "\n"
+	}
+	if b.String() != text {
+		t.Errorf("got\n%swant\n%s", b.String(), text)
+	}
+	b.Reset()
+}
+
+var menuLines = []string{"1. List users", "2. Chat", "3. Exit", "4. Group chat", "Enter your choice: "}
+
+func begun(names ...chat.Name) chat.Session {
+	s := proposal(names...)
+	s.State = chat.Open
+	return s
+}
+
+func TestInvitationAtTheMenu(t *testing.T) {
+	f, b := at(t, Options{})
+	f.prompt()
+	expect(t, b, menuLines...)
+	s := proposal("bob", "alice")
+	f.event(session.Invited{Session: s})
+	f.prompt()
+	expect(t, b, "* bob invites you to chat. It is shown on the server console. Accept? (y/n)")
+	f.event(session.InvitationEnded{Session: closed(s, chat.ByWithdraw, "bob")})
+	f.prompt()
+	expect(t, b, append([]string{"* bob withdrew the invitation."}, menuLines...)...)
+	f.line("y")
+	f.line("/accept")
+	expect(t, b, "! Enter 1, 2, 3 or 4.", "! There is no invitation to answer.")
+}
+
+func TestOwnInvitationHoldsUpAScriptOnly(t *testing.T) {
+	for _, terminal := range []bool{false, true} {
+		f, b := at(t, Options{Terminal: terminal})
+		s := proposal("alice", "dave")
+		f.proposed(s)
+		expect(t, b, "* Invitation sent to dave. Waiting, 60 s. /cancel withdraws it.")
+		if f.ready() != terminal {
+			t.Errorf("on a terminal (%v): ready %v", terminal, f.ready())
+		}
+		f.event(session.Accepted{Session: s, By: "dave", Count: 1, Of: 1})
+		f.event(session.Opened{Session: begun("alice", "dave")})
+		expect(t, b, "* dave accepted your invitation.",
+			"* You are now chatting with dave. Enter Quit to end the chat.", "* This chat is shown on the server console.")
+		if !f.ready() || f.state != chatting {
+			t.Error("the chat has not begun")
+		}
+	}
+}
+
+func TestOwnInvitationFails(t *testing.T) {
+	f, b := at(t, Options{})
+	s := proposal("alice", "carol", "dave")
+	f.proposed(s)
+	b.Reset()
+	f.event(session.Accepted{Session: s, By: "dave", Count: 1, Of: 2})
+	f.event(session.InvitationEnded{Session: closed(s, chat.ByDeny, "carol")})
+	f.prompt()
+	expect(t, b, append([]string{"* dave accepted (1 of 2).", "* carol denied. The group chat was not established."}, menuLines...)...)
+}
+
+func TestChat(t *testing.T) {
+	f, b := at(t, Options{})
+	s := begun("alice", "dave")
+	f.event(session.Opened{Session: s})
+	b.Reset()
+	f.event(client.Text{Session: s.ID, From: "dave", Text: "one\ntwo"})
+	f.event(client.DirectText{From: "bob", Text: "psst"})
+	f.event(session.MemberLost{Session: s, Name: "dave"})
+	f.event(session.MemberBack{Session: s, Name: "dave"})
+	f.event(client.Bye{Session: s.ID, From: "dave"})
+	f.event(client.NotDelivered{Session: s.ID, Text: "hello"})
+	f.line(" /help")
+	f.line("  ")
+	f.line("DISCONNECT_CLIENT")
+	f.line("/leave")
+	f.prompt()
+	f.event(session.Ended{Session: closed(s, chat.ByQuit, "dave")})
+	f.prompt()
+	expect(t, b, append([]string{
+		"dave: one", "dave: two", "bob (direct): psst",
+		"* dave lost the connection. Waiting 30 s.", "* dave is back.",
+		"* dave is logging off. Reply bye to end the chat.", `! Not delivered: "hello"`,
+		`! Starts with a blank and a slash. Remove the blank for a command, or write \ first to send it.`,
+		"! You are in a chat. Quit ends it; /exit leaves at once.",
+		"! This is not a group chat. Quit ends it.",
+		"* dave ended the chat.", "Chat session ended",
+	}, menuLines...)...)
+}
+
+func TestLostPartner(t *testing.T) {
+	f, b := at(t, Options{})
+	f.event(session.Opened{Session: begun("alice", "dave")})
+	b.Reset()
+	s := closed(begun("alice", "dave"), chat.ByLoss, "dave")
+	f.event(session.MemberLeft{Session: s, Name: "dave", Reason: chat.ByLoss})
+	f.event(session.Ended{Session: s})
+	expect(t, b, "* dave did not come back.", "Chat session ended")
+}
+
+func TestLostConnectionEndsTheChat(t *testing.T) {
+	f, b := at(t, Options{})
+	f.event(session.Opened{Session: begun("alice", "dave")})
+	b.Reset()
+	s := closed(begun("alice", "dave"), chat.ByQuit, "dave")
+	f.event(client.Lost{Server: "nats://127.0.0.1:4222"})
+	f.event(client.Connected{After: 95 * time.Second, Chat: &s})
+	f.event(session.Ended{Session: s})
+	expect(t, b, "! Connection to nats://127.0.0.1:4222 lost. Trying again.",
+		"* Connected again after 95 s. Your chat with dave has ended.", "Chat session ended")
+}
+
+func TestLeavingAGroup(t *testing.T) {
+	f, b := at(t, Options{})
+	s := begun("alice", "bob", "carol")
+	f.event(session.Opened{Session: s})
+	b.Reset()
+	s.Members[0].Left = chat.ByLeave
+	f.event(session.MemberLeft{Session: s, Name: "alice", Reason: chat.ByLeave})
+	f.prompt()
+	expect(t, b, append([]string{"* You left the group chat."}, menuLines...)...)
+}
+
+func TestEventsWaitForTheAnswer(t *testing.T) {
+	f, b := at(t, Options{})
+	f.asking, f.ordered = "the server", true
+	s := begun("alice", "dave")
+	f.event(client.DirectText{From: "bob", Text: "first"})
+	f.event(session.Opened{Session: s})
+	f.event(client.Text{Session: s.ID, From: "dave", Text: "last"})
+	expect(t, b, "bob (direct): first")
+	f.asking, f.ordered = "", false
+	f.catchUp()
+	expect(t, b, "* You are now chatting with dave. Enter Quit to end the chat.", "* This chat is shown on the server console.", "dave: last")
+}
+
+func TestWait(t *testing.T) {
+	f, b := at(t, Options{KeepGoing: true, Strict: true})
+	f.event(client.DirectText{From: "bob", Text: "hello"})
+	b.Reset()
+	f.line("/wait message ^h")
+	if !f.ready() {
+		t.Error("what has happened is waited for")
+	}
+	f.line("/wait message 0.5")
+	if f.ready() {
+		t.Error("what has not happened is not waited for")
+	}
+	f.waitedInVain()
+	expect(t, b, "! Waited 0.5 s for message.")
+	if !f.ready() || f.leaving || f.code != ExitFailure {
+		t.Errorf("ready %v, leaving %v, code %d", f.ready(), f.leaving, f.code)
+	}
+	f.roster = map[chat.User]chat.Entry{}
+	f.waitFor(want{kind: "user", user: "dave", most: time.Hour})
+	f.event(client.PresenceChanged{PresenceNotice: chat.PresenceNotice{Changed: []chat.Entry{{Name: "Dave", Busy: true}}}})
+	if f.ready() {
+		t.Error("dave is busy")
+	}
+	f.event(client.PresenceChanged{PresenceNotice: chat.PresenceNotice{Changed: []chat.Entry{{Name: "Dave"}}}})
+	if !f.ready() {
+		t.Error("dave is available")
+	}
+}
+
+func TestStrictLines(t *testing.T) {
+	f, b := at(t, Options{Strict: true})
+	f.input(input{text: "caf\ufffd", notUTF8: true})
+	f.input(input{tooLong: true})
+	f.prompt()
+	expect(t, b, append([]string{"! That line is not UTF-8; it was not used. Write it in UTF-8.", "! Line too long."}, menuLines...)...)
+	if f.code != ExitFailure {
+		t.Errorf("code %d", f.code)
+	}
+}
+
+func TestWrongChoices(t *testing.T) {
+	f, b := at(t, Options{})
+	for _, s := range []string{"0", "7", "abc", "1;2", "١", "18446744073709551616", "Quit now"} {
+		f.line(s)
+		f.asked = false
+		f.prompt()
+		expect(t, b, append([]string{"! Enter 1, 2, 3 or 4."}, menuLines...)...)
+	}
+	f.line("#alice")
+	expect(t, b, "! You are alice already.")
+}
+
+func TestNothingAnybodyWritesReachesTheTerminalRaw(t *testing.T) {
+	f, b := at(t, Options{})
+	evil := "x\x1b[2J\x1b]0;t\a\r\u202e"
+	s := begun("alice", "dave")
+	s.Members[1].Name = chat.Name(evil)
+	for _, e := range []client.Event{
+		session.Invited{Session: s}, session.Opened{Session: s}, client.Text{From: chat.Name(evil), Text: evil},
+		client.DirectText{From: chat.Name(evil), Text: evil}, client.NotDelivered{Text: evil}, client.Bye{From: chat.Name(evil)},
+		client.Lost{Server: evil}, session.MemberLost{Session: s, Name: chat.Name(evil)},
+	} {
+		f.event(e)
+	}
+	f.out.users([]chat.Entry{{Name: chat.Name(evil), Busy: true, With: []chat.Name{chat.Name(evil)}}})
+	f.line("/" + evil)
+	if strings.ContainsAny(b.String(), "\x1b\a\r\u202e") {
+		t.Errorf("got %q", b.String())
+	}
+}
+
+func TestPolicy(t *testing.T) {
+	s := proposal("bob", "alice")
+	for _, c := range []struct {
+		text            string
+		accept, decided bool
+	}{{"ask", false, false}, {"all", true, true}, {"none", false, true}, {"Bob,carol", true, true}, {"carol", false, false}} {
+		p, err := ParsePolicy(c.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if accept, decided := p.answer(s); accept != c.accept || decided != c.decided {
+			t.Errorf("%s: %v %v", c.text, accept, decided)
+		}
+	}
+	if _, err := ParsePolicy("a.b"); err == nil {
+		t.Error("a.b is taken for a name")
+	}
+}
+
+func TestExitCodesOfRefusedNames(t *testing.T) {
+	for code, want := range map[chat.Code]int{
+		chat.Taken: ExitName, chat.Invalid: ExitName, chat.Reserved: ExitName, chat.ForeignKey: ExitName,
+		chat.Denied: ExitDenied, chat.NotConnected: ExitUnreachable, chat.Full: ExitFailure,
+	} {
+		if got := nameCode(chat.Errorf(code, "No.")); got != want {
+			t.Errorf("%s: %d, want %d", code, got, want)
+		}
+	}
+}

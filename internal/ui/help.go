@@ -1,0 +1,30 @@
+package ui
+
+// helpPages are what /help says, by topic.
+var helpPages = map[string]string{
+	"": `Chat      write and press Enter. Quit ends it for both, bye asks first, /leave leaves a group.
+People    /list   /chat NAME   /group NAME NAME   /accept   /deny   /cancel   @NAME text
+Files     /send PATH   /accept N   /deny N   /stop N   /files
+You       /show   /hide   /block NAME   /who   /exit
+More      /help files   /help groups   /help keys   /help old (the words of the seeds)   man chatcli`,
+
+	"files": `Files     come with a later version: /send, /files and /stop say so.`,
+
+	"groups": `Start     4, or /group NAME NAME, or /group all. All must accept; who denies ends it for all.
+Leave     Quit ends the group chat for all. /leave leaves alone; the others go on while two remain.
+bye       everyone must say it.`,
+
+	"keys": `Enter     sends the line.
+Ctrl-C    leaves the program; a chat ends as by Quit.
+Ctrl-D    on an empty line: as choice 3.
+Text      \Quit, \bye, \/help and \@bob send the word itself, without the backslash.`,
+
+	"old": `#NAME                   your username, at the name prompt
+@NAME:TEXT              a direct message
+GET_CLIENT_LIST         /list
+GET_CLIENT_INFO NAME    /chat NAME; also GET_CLIENT_INFO<NAME>
+SEND_FILE PATH          /send PATH; also SEND_FILE<PATH>
+CLOSE_SESSION           Quit
+DISCONNECT_CLIENT       3, outside a chat
+#HELP                   /help`,
+}

@@ -1,0 +1,84 @@
+package ui
+
+import (
+	"context"
+	"time"
+
+	"natter/internal/client"
+	"natter/session"
+)
+
+// goodbye is how long leaving may take when the program is told to stop, and parting
+// how long when the user asked to.
+const (
+	goodbye = time.Second
+	parting = 20 * time.Second
+)
+
+// leave ends the program as choice 3 does: what was said arrives first, the others
+// see a normal end, the name is given free.
+func (f *front) leave(code int) {
+	f.eof, f.timers.linger = true, nil
+	f.code = code
+	if f.leaving {
+		return
+	}
+	f.leaving = true
+	f.leaveNow()
+}
+
+// leaveNow begins as soon as nothing else is under way.
+func (f *front) leaveNow() {
+	if !f.leaving || f.done || f.asking != "" || len(f.directs) > 0 {
+		return
+	}
+	f.ask("your last messages to arrive", func(ctx context.Context) func() {
+		ctx, cancel := context.WithTimeout(ctx, parting)
+		defer cancel()
+		_ = f.c.Flush(ctx) // what did not arrive is told by an event
+		_ = f.c.Exit(ctx)  // whether the server hears of it or not, this is the end
+		return func() { f.gone, f.done = true, true }
+	})
+}
+
+// part says goodbye in a second, if that was not done in peace. What is still under way
+// has been told to stop, and gets as long for it.
+func (f *front) part(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, goodbye)
+	defer cancel()
+	if !f.gone {
+		f.settle(ctx)
+		_ = f.c.Exit(ctx)
+	}
+	f.c.Close()
+	f.lastWords()
+	f.out.finish()
+}
+
+// lastWords tells what had arrived before the client was closed: the end of the chat, too.
+func (f *front) lastWords() {
+	f.leaving = true
+	events := f.deferred
+	for e := range f.c.Events() {
+		events = append(events, e)
+	}
+	for _, e := range events {
+		switch e.(type) {
+		case client.Text, client.DirectText, client.NotDelivered, session.MemberLeft, session.Ended:
+			f.handle(e)
+		}
+	}
+}
+
+// settle waits for the questions under way.
+func (f *front) settle(ctx context.Context) {
+	settled := make(chan struct{})
+	go func() {
+		f.pending.Wait() // Run waits for it as well
+		close(settled)
+	}()
+	select {
+	case <-settled:
+	case <-ctx.Done():
+	}
+}

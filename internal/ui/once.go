@@ -1,0 +1,86 @@
+package ui
+
+import (
+	"bufio"
+	"context"
+	"strings"
+	"time"
+
+	"natter/chat"
+	"natter/internal/client"
+)
+
+// once is a visit that does one thing: chatcli send, chatcli list.
+type once struct {
+	c    *client.Client
+	out  *printer
+	code int
+}
+
+// visit enters under the name, does the one thing, and leaves. The name has to be
+// known: a program that does one thing asks nothing.
+func visit(ctx context.Context, c *client.Client, o Options, do func(context.Context, *once)) int {
+	v := &once{c: c, out: &printer{w: o.Out, time: o.Time, now: time.Now}}
+	defer c.Close()
+	if _, err := c.Enter(ctx, o.Name); err != nil {
+		v.out.notice(refused(o.Name, err))
+		return nameCode(err)
+	}
+	do(ctx, v)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+	defer cancel()
+	_ = c.Exit(ctx) // the server would notice by itself
+	return v.code
+}
+
+// SendOnce sends one direct message, or with text "-" every line of the input as one.
+// It returns the exit code.
+func SendOnce(ctx context.Context, c *client.Client, o Options, to, text string) int {
+	return visit(ctx, c, o, func(ctx context.Context, v *once) {
+		if text != "-" {
+			v.send(ctx, to, text)
+			return
+		}
+		in := bufio.NewReaderSize(o.In, MaxLine+2)
+		for l := readLine(in); !l.end && ctx.Err() == nil; l = readLine(in) {
+			if l.tooLong {
+				v.fail("! Line too long.", ExitFailure)
+				continue
+			}
+			v.send(ctx, to, l.text)
+		}
+	})
+}
+
+func (v *once) send(ctx context.Context, to, text string) {
+	if strings.TrimSpace(text) == "" {
+		return
+	}
+	if err := v.c.Direct(ctx, to, text); err != nil {
+		v.fail(notReached(to, err), ExitRefused)
+		return
+	}
+	v.out.say("to "+to+" (direct)", text)
+}
+
+// ListOnce prints the list of users. Only who is visible sees one, so the user is
+// visible for this moment.
+func ListOnce(ctx context.Context, c *client.Client, o Options) int {
+	return visit(ctx, c, o, func(ctx context.Context, v *once) {
+		var users []chat.Entry
+		err := c.SetPresence(ctx, true)
+		if err == nil {
+			users, err = c.List(ctx)
+		}
+		if err != nil {
+			v.fail(problem(err), ExitFailure)
+			return
+		}
+		v.out.users(users)
+	})
+}
+
+func (v *once) fail(sentence string, code int) {
+	v.out.notice(sentence)
+	v.code = code
+}

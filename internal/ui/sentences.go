@@ -1,0 +1,293 @@
+package ui
+
+// The voice: a fact begins "* " and says what happened; an error begins "! " and says
+// what to do, or why there is nothing to do. Names stand as their owners write them.
+// "You" is the reader. No exclamation marks, no apologies, no codes.
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"natter/chat"
+	"natter/internal/client"
+	"natter/session"
+)
+
+const (
+	sessionEnded = "Chat session ended"
+	nowHidden    = "* You are hidden: others do not see you, and you see no list. You can still invite by name. /show changes that."
+	nowVisible   = "* You are visible: others see you in their lists. /hide changes that."
+	hiddenNoList = "! You are hidden, so there is no list. /show to be listed and see the list."
+	noFiles      = "! Files come with a later version; nothing was sent."
+	noTransfers  = "! Files come with a later version; there is no transfer."
+	noBlocking   = "! Blocking comes with a later version. /deny refuses an invitation, /hide keeps you out of lists."
+	blankSlash   = `! Starts with a blank and a slash. Remove the blank for a command, or write \ first to send it.`
+	quitHint     = `* Sent as text. Quit alone on a line ends the chat; \Quit sends the word.`
+	notKept      = "! Not connected; this line was not kept."
+	inAChat      = "! You are in a chat. Quit ends it; /exit leaves at once."
+	inNoChat     = "! You are not in a chat. /chat NAME invites somebody."
+)
+
+// isCode tells whether err is a chat.Error of that code.
+func isCode(err error, code chat.Code) bool {
+	return errors.Is(err, &chat.Error{Code: code})
+}
+
+// problem is the sentence for an error: a fault has none of its own.
+func problem(err error) string {
+	var e *chat.Error
+	if errors.As(err, &e) {
+		return "! " + e.Text
+	}
+	return "! Internal error. Try it again; if it happens again, tell who runs the server."
+}
+
+// refused says why the name cannot be had, and what to do.
+func refused(name string, err error) string {
+	var e *chat.Error
+	if !errors.As(err, &e) {
+		return problem(err)
+	}
+	switch e.Code {
+	case chat.Taken:
+		free := ""
+		if n := len(e.Suggestions); n > 0 {
+			free = " Free: " + chat.Names(e.Suggestions[:min(n, 3)]) + "."
+		}
+		return fmt.Sprintf("! The username %s is already taken.%s Enter another one.", name, free)
+	case chat.ForeignKey:
+		return fmt.Sprintf("! The username %s belongs to someone else. If it is yours, bring its key: chatcli --key FILE.", name)
+	}
+	return problem(err)
+}
+
+// welcome greets; home is written as ~.
+func welcome(w client.Welcome, home string, now time.Time) string {
+	switch {
+	case w.Returning && w.LastSeen.IsZero():
+		return fmt.Sprintf("* Welcome back, %s.", w.Name)
+	case w.Returning:
+		return fmt.Sprintf("* Welcome back, %s. Last here %s.", w.Name, ago(now.Sub(w.LastSeen)))
+	case w.KeyFile == "":
+		return fmt.Sprintf("* Welcome, %s. The name is yours until you leave; its key is not kept.", w.Name)
+	}
+	file := w.KeyFile
+	if rest, ok := strings.CutPrefix(file, home+string(filepath.Separator)); ok && home != "" {
+		file = filepath.Join("~", rest)
+	}
+	return fmt.Sprintf("* Welcome, %s. The name is yours on this computer (key: %s).", w.Name, file)
+}
+
+// ago says how long ago something was, in the largest unit that fits.
+func ago(d time.Duration) string {
+	for _, unit := range []struct {
+		of   time.Duration
+		name string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
+		if n := int(d / unit.of); n > 0 {
+			return count(n, unit.name) + " ago"
+		}
+	}
+	return "a moment ago"
+}
+
+// count is "1 message", "2 messages".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// seconds writes a duration as people say it: "30 s", "2.5 s".
+func seconds(d time.Duration) string {
+	s := fmt.Sprintf("%.1f", d.Seconds())
+	return strings.TrimSuffix(s, ".0") + " s"
+}
+
+// names joins the names of users of a session.
+func names(s chat.Session, users []chat.User) string {
+	list := make([]chat.Name, len(users))
+	for i, u := range users {
+		list[i] = s.NameOf(u)
+	}
+	return chat.Names(list)
+}
+
+// sent tells the host that the invitation is under way.
+func sent(s chat.Session) string {
+	all := ""
+	if s.Group() {
+		all = " All must accept."
+	}
+	return fmt.Sprintf("* Invitation sent to %s.%s Waiting, %s. /cancel withdraws it.", chat.Names(s.Guests()), all, seconds(s.Timeout))
+}
+
+// invited asks me.
+func invited(s chat.Session, me chat.User) string {
+	to := ""
+	if s.Group() {
+		others := slices.DeleteFunc(s.Guests(), func(n chat.Name) bool { return n.User() == me })
+		to = " to a group chat with " + chat.Names(others)
+	} else {
+		to = " to chat"
+	}
+	shown := ""
+	if s.Class == chat.Transparent {
+		shown = " It is shown on the server console."
+	}
+	return fmt.Sprintf("* %s invites you%s.%s Accept? (y/n)", s.NameOf(s.Host), to, shown)
+}
+
+// accepted tells the host, and guests who wait for the others.
+func accepted(e session.Accepted) string {
+	if e.Session.Group() {
+		return fmt.Sprintf("* %s accepted (%d of %d).", e.By, e.Count, e.Of)
+	}
+	return fmt.Sprintf("* %s accepted your invitation.", e.By)
+}
+
+// opened tells that the chat begins, and who can read it.
+func opened(s chat.Session, me chat.User) []string {
+	first := fmt.Sprintf("* You are now chatting with %s. Enter Quit to end the chat.", chat.Names(s.Others(me)))
+	if s.Group() {
+		first = fmt.Sprintf("* You are now in a group chat with %s. Enter Quit to end it, /leave to leave it.", chat.Names(s.Others(me)))
+	}
+	if s.Class == chat.SealedClass {
+		return []string{first, "* Messages are end-to-end encrypted."}
+	}
+	return []string{first, "* This chat is shown on the server console."}
+}
+
+// invitationEnded tells the host or a guest why there will be no chat.
+func invitationEnded(s chat.Session, me chat.User) string {
+	mine, own := s.Host == me, slices.Contains(s.By, me)
+	host, guests, by := string(s.NameOf(s.Host)), chat.Names(s.Guests()), names(s, s.By)
+	if by == "" { // nobody remembers
+		by = guests
+	}
+	switch {
+	case s.Reason == chat.ByWithdraw && mine:
+		return fmt.Sprintf("* You withdrew the invitation to %s.", guests)
+	case s.Reason == chat.ByWithdraw:
+		return fmt.Sprintf("* %s withdrew the invitation.", host)
+	case s.Reason == chat.ByDeny && own:
+		return fmt.Sprintf("* You denied the invitation from %s.", host)
+	case s.Reason == chat.ByDeny && s.Group():
+		return fmt.Sprintf("* %s denied. The group chat was not established.", by)
+	case s.Reason == chat.ByDeny:
+		return fmt.Sprintf("* %s denied your invitation.", by)
+	case s.Reason == chat.ByExpiry && mine:
+		return fmt.Sprintf("* %s did not answer; the invitation has expired.", by)
+	case s.Reason == chat.ByExpiry:
+		return fmt.Sprintf("* The invitation from %s has expired.", host)
+	case own:
+		return gaveUp(s, me)
+	case s.Group() && !slices.Contains(s.By, s.Host):
+		return fmt.Sprintf("* %s is not available any more. The group chat was not established.", by)
+	}
+	return fmt.Sprintf("* %s is not available any more.", by)
+}
+
+// gaveUp tells me that it was my own doing: another chat began.
+func gaveUp(s chat.Session, me chat.User) string {
+	if s.Host == me {
+		return fmt.Sprintf("* The invitation to %s has ended.", chat.Names(s.Guests()))
+	}
+	return fmt.Sprintf("* The invitation from %s has ended.", s.NameOf(s.Host))
+}
+
+// memberLeft tells about others; what happened to me is told by what I asked for.
+func memberLeft(e session.MemberLeft) string {
+	if e.Reason == chat.ByLoss {
+		return fmt.Sprintf("* %s did not come back.", e.Name)
+	}
+	return fmt.Sprintf("* %s left the group chat.", e.Name)
+}
+
+// ended tells why the chat is over; "" if that is known already.
+func ended(s chat.Session, me chat.User) string {
+	if s.Reason == chat.ByQuit && !slices.Contains(s.By, me) && len(s.By) > 0 {
+		return fmt.Sprintf("* %s ended the chat.", names(s, s.By))
+	}
+	return ""
+}
+
+// bye tells that somebody would like to end the chat, or not any more.
+func bye(e client.Bye) string {
+	if e.Back {
+		return fmt.Sprintf("* %s goes on chatting.", e.From)
+	}
+	return fmt.Sprintf("* %s is logging off. Reply bye to end the chat.", e.From)
+}
+
+// connected tells that the connection is back, and what became of the chat.
+func connected(e client.Connected, me chat.User) string {
+	s := fmt.Sprintf("* Connected again after %s.", seconds(e.After.Round(time.Second)))
+	switch {
+	case e.Chat == nil:
+	case e.Chat.State == chat.Closed:
+		return s + fmt.Sprintf(" Your chat with %s has ended.", chat.Names(e.Chat.Others(me)))
+	default:
+		s += fmt.Sprintf(" Your chat with %s goes on", chat.Names(e.Chat.Others(me)))
+		if e.Sent > 0 {
+			return s + fmt.Sprintf("; %s sent.", count(e.Sent, "message"))
+		}
+		s += "."
+	}
+	return s
+}
+
+// notReached tells that a direct message did not arrive. Hidden, absent, unknown and
+// blocking users are told apart by nobody.
+func notReached(name string, err error) string {
+	for _, code := range []chat.Code{chat.Unavailable, chat.Invalid, chat.Reserved} {
+		if isCode(err, code) {
+			return fmt.Sprintf("! %s cannot be reached.", name)
+		}
+	}
+	return problem(err)
+}
+
+// signedOut tells that the operator does not want the user here, and why.
+func signedOut(reason string) string {
+	if reason = strings.TrimRight(oneLine(reason), ". "); reason == "" {
+		return "! Signed out by the operator."
+	}
+	return "! Signed out by the operator: " + reason + "."
+}
+
+// notDelivered quotes the beginning of what did not arrive.
+func notDelivered(text string) string {
+	const most = 200
+	line := oneLine(text)
+	if r := []rune(line); len(r) > most {
+		line = string(r[:most]) + "..."
+	}
+	return fmt.Sprintf("! Not delivered: \"%s\"", line)
+}
+
+// who says where the user stands.
+func who(me chat.Name, presence chat.Presence, server string, online bool) string {
+	shown := "visible"
+	if presence != chat.Visible {
+		shown = "hidden"
+	}
+	if !online {
+		return fmt.Sprintf("* You are %s, %s; the connection to %s is lost.", me, shown, server)
+	}
+	return fmt.Sprintf("* You are %s, %s, at %s.", me, shown, server)
+}
+
+// whoChats says with whom the user chats.
+func whoChats(s chat.Session, me chat.User) string {
+	what := "this chat is shown on the server console"
+	if s.Class == chat.SealedClass {
+		what = "messages are end-to-end encrypted"
+	}
+	return fmt.Sprintf("* You are chatting with %s; %s.", chat.Names(s.Others(me)), what)
+}

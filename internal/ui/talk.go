@@ -1,0 +1,137 @@
+package ui
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"natter/chat"
+)
+
+// chatLine handles a line in a chat: Quit, bye, or text.
+func (f *front) chatLine(s string) {
+	switch {
+	case strings.TrimSpace(s) == "":
+	case strings.EqualFold(s, "quit"):
+		f.quit()
+	case strings.EqualFold(s, "bye"):
+		f.bye()
+	case strings.HasPrefix(strings.TrimLeft(s, " \t"), "/"):
+		f.fail(blankSlash)
+	default:
+		f.say(s)
+	}
+}
+
+// hintQuit explains once what ends a chat, when somebody nearly wrote it.
+func (f *front) hintQuit(s string) {
+	word, _, _ := strings.Cut(strings.Trim(strings.ToLower(s), ` "'.!`), " ")
+	if word == "quit" && !f.hinted {
+		f.hinted = true
+		f.out.notice(quitHint)
+	}
+}
+
+func (f *front) say(s string) {
+	if strings.TrimSpace(s) == "" {
+		return
+	}
+	f.askFreely("room for your message", func(context.Context) func() {
+		err := f.c.Say(s)
+		return func() { f.said(s, err) }
+	})
+}
+
+func (f *front) said(s string, err error) {
+	switch {
+	case isCode(err, chat.NotConnected):
+		f.fail(notKept)
+	case err != nil:
+		f.failed(err)
+	case f.o.Echo:
+		f.show(string(f.name), s)
+	}
+	if err == nil {
+		delete(f.byes, f.me) // saying something takes it back
+		f.hintQuit(s)
+	}
+}
+
+func (f *front) bye() {
+	if err := f.c.Bye(); err != nil {
+		f.failed(err)
+		return
+	}
+	f.byes[f.me] = true
+	silent := slices.DeleteFunc(f.open.Others(f.me), func(n chat.Name) bool { return f.byes[n.User()] })
+	if len(silent) > 0 {
+		f.out.notice(fmt.Sprintf("* Waiting for %s to reply bye. Quit ends it now.", chat.Names(silent)))
+	}
+}
+
+// quit ends the chat for all. The end is told by an event, also if somebody else was
+// faster.
+func (f *front) quit() {
+	f.end(f.c.Quit)
+}
+
+func (f *front) leaveGroup() {
+	if !f.open.Group() {
+		f.fail("! This is not a group chat. Quit ends it.")
+		return
+	}
+	f.end(f.c.Leave)
+}
+
+func (f *front) end(how func(context.Context) error) {
+	id := f.open.ID
+	f.ask("the end of the chat", func(ctx context.Context) func() {
+		err := how(ctx)
+		return func() {
+			if err != nil && !isCode(err, chat.NotInChat) {
+				f.failed(err)
+				return
+			}
+			f.await = await{session: id, soon: true}
+		}
+	})
+}
+
+// direct puts a direct message behind those that are not sent yet: each waits until
+// the one before it has arrived, so that they keep their order.
+func (f *front) direct(c Command) {
+	if c.Verb == Respond {
+		if f.lastDirect == "" {
+			f.fail("! There is nobody to answer yet. @NAME TEXT writes to somebody.")
+			return
+		}
+		c.Args = []string{string(f.lastDirect)}
+	}
+	f.directs = append(f.directs, c)
+	if len(f.directs) == 1 {
+		f.nextDirect()
+	}
+}
+
+func (f *front) nextDirect() {
+	name, said := f.directs[0].Args[0], f.directs[0].Text
+	f.beside(func(ctx context.Context) func() {
+		err := f.c.Direct(ctx, name, said)
+		return func() { f.directDone(name, said, err) }
+	}, func() {})
+}
+
+func (f *front) directDone(name, said string, err error) {
+	switch {
+	case err != nil:
+		f.fail(notReached(name, err))
+	default:
+		f.lastDirect = chat.Name(name)
+		f.show("to "+name+" (direct)", said)
+	}
+	f.directs = f.directs[1:]
+	if len(f.directs) > 0 {
+		f.nextDirect()
+	}
+}
