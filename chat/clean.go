@@ -173,10 +173,8 @@ func (c *cleaner) control(final rune) {
 func (c *cleaner) str() {
 	for c.in != "" {
 		if c.peek() == esc {
-			if strings.HasPrefix(c.in, "\x1b\\") {
-				c.in = c.in[2:]
-			}
-			return // another sequence begins
+			c.in = strings.TrimPrefix(c.in, "\x1b\\")
+			return // terminated, or another sequence begins
 		}
 		switch c.next() {
 		case 0x9c, '\a', 0x18, 0x1a:

@@ -13,6 +13,7 @@ const (
 	DefaultURL      = "nats://127.0.0.1:4222"
 	MaxText         = 16 << 10         // bytes of one message (--max-message)
 	MaxPayload      = 64 << 10         // bytes of one request
+	MaxKnown        = 64               // sessions that a hello asks for
 	MaxGroup        = 16               // members of a group, its host included (--max-group)
 	InviteTimeout   = 60 * time.Second // an invitation waits so long (--invite-timeout)
 	Grace           = 30 * time.Second // a name outlives its connection so long (--grace)

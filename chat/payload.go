@@ -32,6 +32,9 @@ type Ticket struct {
 type HelloRequest struct {
 	Proto int  `json:"proto"`
 	Name  Name `json:"name"` // as typed; its user is the subject's
+	// Sessions are the ids of those that the asker takes for open or proposed, to hear
+	// how they have ended; at most MaxKnown.
+	Sessions []string `json:"sessions,omitempty"`
 }
 
 // HelloReply is everything that the user should know.
@@ -40,7 +43,7 @@ type HelloReply struct {
 	LastSeen  time.Time `json:"last_seen"` // of a returning user: the login before this one
 	Back      bool      `json:"back"`      // the user was present already: a connection came back
 	Presence  Presence  `json:"presence"`
-	Sessions  []Session `json:"sessions"` // open, proposed, and those that ended a moment ago
+	Sessions  []Session `json:"sessions"` // open and proposed, and of those asked for the ones that ended in the last minute
 	Revision  uint64    `json:"revision"` // that Sessions and Presence are true at
 	Rules     Rules     `json:"rules"`
 }

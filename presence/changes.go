@@ -42,10 +42,11 @@ func (s *Service) expire(ctx context.Context, u chat.User, revision uint64) {
 	}
 }
 
-// connectionGone is the loss of the last connection of a key.
+// connectionGone is the loss of the last connection of a key, which may have several
+// names.
 func (s *Service) connectionGone(key string) {
-	if rows := s.Users.By(broker.Committed, key); len(rows) > 0 {
-		s.background(func(ctx context.Context) { s.lose(ctx, rows[0].Record) })
+	for _, row := range s.Users.By(broker.Committed, key) {
+		s.background(func(ctx context.Context) { s.lose(ctx, row.Record) })
 	}
 }
 
@@ -106,7 +107,7 @@ func (s *Service) registered(r Record, returning bool) {
 
 // goesOn names the session that a user has come back to.
 func (s *Service) goesOn(u chat.User) string {
-	for _, session := range s.Sessions(u) {
+	for _, session := range s.Sessions(u, nil) {
 		if session.State == chat.Open {
 			return ", session " + session.Short() + " goes on"
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"natter/broker"
+	"natter/broker/ticket"
 	"natter/chat"
 	"natter/presence/account"
 )
@@ -61,7 +62,7 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 	if err := SameProto(q.Proto); err != nil {
 		return chat.Ticket{}, err
 	}
-	if !nkeys.IsValidPublicUserKey(q.Key) {
+	if !ticket.ValidKey(q.Key) {
 		return chat.Ticket{}, chat.Errorf(chat.Arguments, `The field "key" must be a public user key.`)
 	}
 	if row, ok := s.Users.Get(broker.Committed, string(name.User())); ok && row.Record.Present() {

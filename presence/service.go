@@ -36,8 +36,8 @@ type Config struct {
 	MaxUsers int           // 0: no limit
 	NameTTL  time.Duration // 0: for ever
 
-	Partners func(chat.User) []chat.User    // the members of the open session of a user, without the user
-	Sessions func(chat.User) []chat.Session // what concerns a user, as the user may see it
+	Partners func(chat.User) []chat.User                      // the members of the open session of a user, without the user
+	Sessions func(u chat.User, known []string) []chat.Session // what concerns a user, and what has become of those known
 }
 
 // Users is the table of present users.
@@ -202,7 +202,7 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	}
 	return chat.HelloReply{
 		Returning: acc.Taken(), LastSeen: acc.LastLogin, Back: back, Presence: row.Record.Presence,
-		Sessions: s.Sessions(c.User), Revision: s.log.Revision(), Rules: s.Rules,
+		Sessions: s.Sessions(c.User, q.Sessions), Revision: s.log.Revision(), Rules: s.Rules,
 	}, nil
 }
 

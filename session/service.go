@@ -102,11 +102,18 @@ func (s *Service) Partners(u chat.User) []chat.User {
 	return found
 }
 
-// Of is every invitation and session of a user, as its members see them.
-func (s *Service) Of(u chat.User) []chat.Session {
+// Of is every invitation and session of a user, as its members see them, and of those
+// known the ones that have ended but are not forgotten.
+func (s *Service) Of(u chat.User, known []string) []chat.Session {
 	var found []chat.Session
 	for _, row := range s.Sessions.By(broker.Committed, string(u)) {
 		found = append(found, s.view(row.Record))
+	}
+	for _, id := range known[:min(len(known), chat.MaxKnown)] {
+		row, ok := s.Sessions.Get(broker.Committed, id)
+		if _, in := row.Record.Member(u); ok && in && row.Record.State == chat.Closed {
+			found = append(found, s.view(row.Record))
+		}
 	}
 	return found
 }

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"sync"
 	"time"
@@ -53,6 +52,7 @@ type Talk struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	wake   chan struct{} // something to do for run
+	late   *time.Timer   // wakes run when an acknowledgement takes too long
 
 	send sync.Mutex // keeps publishing in order; taken before mu
 
@@ -118,6 +118,7 @@ func NewTalk(cfg TalkConfig, s chat.Session) *Talk {
 			t.peers[m.User()] = &peer{name: m.Name, lost: m.Lost}
 		}
 	}
+	t.late = time.AfterFunc(time.Hour, t.poke)
 	t.todo.join = true
 	ctx, cancel := context.WithCancel(context.Background())
 	t.cancel = cancel
@@ -203,7 +204,7 @@ func (t *Talk) trySay(text string) (<-chan struct{}, error) {
 	if up {
 		_ = l.nc.Publish(l.msg, o.data) // what gets lost is sent again
 		if first {
-			t.poke() // the time for an acknowledgement runs
+			t.late.Reset(resendAfter)
 		}
 	}
 	return nil, nil
@@ -274,6 +275,7 @@ func (t *Talk) Close() []string {
 	l := t.line
 	t.mu.Unlock()
 	t.cancel()
+	t.late.Stop()
 	if l != nil {
 		_ = l.nc.FlushTimeout(farewell)
 		l.nc.Close()
@@ -283,7 +285,7 @@ func (t *Talk) Close() []string {
 }
 
 func (o *outgoing) encode() {
-	o.data, _ = json.Marshal(chat.Message{N: o.n, At: o.at, Text: o.text}) // cannot fail
+	o.data, _ = chat.Message{N: o.n, At: o.at, Text: o.text}.MarshalJSON() // cannot fail
 }
 
 // poke wakes run.

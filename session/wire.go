@@ -67,20 +67,16 @@ func (t *Talk) saidBye() bool {
 	return t.bye
 }
 
-// nextTime is when a receipt or a repetition is due.
+// nextTime is when a receipt is due.
 func (t *Talk) nextTime() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	next := time.Hour
-	if t.missing() {
-		next = max(time.Until(t.sent.Add(resendAfter)), time.Millisecond)
-	}
 	for _, p := range t.peers {
 		if p.owed {
-			next = min(next, max(time.Until(t.receipt.Add(receiptEvery)), time.Millisecond))
+			return max(time.Until(t.receipt.Add(receiptEvery)), time.Millisecond)
 		}
 	}
-	return next
+	return time.Hour
 }
 
 // join connects to the session's present channel, and leaves the former one when the
@@ -177,8 +173,8 @@ func (t *Talk) receive(l *line, m *nats.Msg) {
 	}
 	switch what {
 	case "msg":
-		var msg chat.Message
-		if json.Unmarshal(m.Data, &msg) == nil && msg.N > 0 && len(msg.Text) <= t.Rules.MaxText {
+		msg, err := chat.ParseMessage(m.Data)
+		if err == nil && msg.N > 0 && len(msg.Text) <= t.Rules.MaxText {
 			t.heard(chat.User(from), msg)
 		}
 	case "sig":
@@ -316,7 +312,11 @@ func (t *Talk) resend(now bool) {
 	t.send.Lock()
 	defer t.send.Unlock()
 	t.mu.Lock()
-	due := t.missing() && (now || time.Since(t.sent) >= resendAfter)
+	missing := t.missing()
+	due := missing && (now || time.Since(t.sent) >= resendAfter)
+	if missing {
+		t.late.Reset(resendAfter)
+	}
 	ready := t.line != nil && !t.todo.join && !t.holding && t.line.nc.IsConnected()
 	if !due || !ready {
 		t.mu.Unlock()

@@ -1,29 +1,26 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"log/slog"
-	"os"
 	"strings"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"natter/chat"
-	"natter/internal/ui"
+	"natter/internal/flags"
 )
 
 // config is what flags and the environment say.
 type config struct {
 	name, key, server         string
-	waitServer, linger        duration
-	presence, onBye, logLevel choice
+	waitServer                flags.Duration
+	linger                    linger
+	presence, onBye, logLevel flags.Choice
 	accept                    policy
 	plain, echo, time, bell   bool
 	strict, keepGoing         bool
 	logFile                   string
-	completion                choice
+	completion                flags.Choice
 	printConfig, version      bool
 
 	flags *pflag.FlagSet
@@ -33,11 +30,10 @@ type config struct {
 func (c *config) register(fs *pflag.FlagSet) {
 	c.flags = fs
 	c.server = chat.DefaultURL
-	c.linger.forever = true
-	c.presence = choice{"ask", []string{"ask", "visible", "hidden"}}
-	c.onBye = choice{"menu", []string{"menu", "exit"}}
-	c.logLevel = choice{"info", []string{"debug", "info", "warn", "error"}}
-	c.completion = choice{"", []string{"bash", "zsh", "fish"}}
+	c.presence = flags.Choice{Value: "ask", Among: []string{"ask", "visible", "hidden"}}
+	c.onBye = flags.Choice{Value: "menu", Among: []string{"menu", "exit"}}
+	c.logLevel = flags.Choice{Value: "info", Among: []string{"debug", "info", "warn", "error"}}
+	c.completion = flags.Choice{Among: flags.Shells}
 	fs.StringVarP(&c.name, "name", "n", "", "user name")
 	fs.StringVar(&c.key, "key", "", "identity key")
 	fs.VarP((*server)(&c.server), "server", "s", "server")
@@ -58,26 +54,19 @@ func (c *config) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.printConfig, "print-config", false, "print what would be used")
 	fs.BoolVarP(&c.version, "version", "V", false, "print the version")
 	fs.BoolP("help", "h", false, "print help")
-	fs.VisitAll(func(f *pflag.Flag) { f.Value = &single{Value: f.Value} })
+	flags.Once(fs)
 }
 
 // about does what needs no server: --version and --completion.
 func (p *program) about() (done bool, err error) {
-	root := &cobra.Command{Use: "chatcli"}
-	root.Flags().AddFlagSet(p.flags)
 	switch {
 	case p.version:
 		fmt.Fprintf(p.out, "chatcli %s\n", chat.Release)
-	case p.completion.value == "bash":
-		return true, root.GenBashCompletionV2(p.out, true)
-	case p.completion.value == "zsh":
-		return true, root.GenZshCompletion(p.out)
-	case p.completion.value == "fish":
-		return true, root.GenFishCompletion(p.out, true)
-	default:
-		return false, nil
+		return true, nil
+	case p.completion.Value != "":
+		return true, flags.Complete(p.out, "chatcli", p.completion.Value, p.flags)
 	}
-	return true, nil
+	return false, nil
 }
 
 // shown prints the configuration if that is all that was asked for.
@@ -85,15 +74,11 @@ func (p *program) shown() (done bool, err error) {
 	if !p.printConfig {
 		return false, nil
 	}
-	p.flags.VisitAll(func(f *pflag.Flag) {
-		value := f.Value.String()
-		switch f.Name {
-		case "completion", "help", "print-config", "version":
-			return
-		case "server":
-			value = shownServer(value)
+	flags.Print(p.out, p.flags, func(name, value string) string {
+		if name == "server" {
+			return shownServer(value)
 		}
-		fmt.Fprintf(p.out, "%s\t%s\t%s\n", f.Name, value, f.Value.(*single).origin())
+		return value
 	})
 	return true, nil
 }
@@ -107,101 +92,25 @@ func (c *config) positional(args []string) error {
 		return c.argument("name", args[0])
 	case len(args) == 2 && strings.Trim(args[1], "0123456789") == "":
 		if err := checkPort(args[1]); err != nil {
-			return usageError{err}
+			return flags.Usage(err)
 		}
 		return c.argument("server", bracket(args[0])+":"+args[1])
 	}
-	return usageError{fmt.Errorf("too many arguments: %q; a NAME or HOST PORT is enough", args)}
+	return flags.Usagef("too many arguments: %q; a NAME or HOST PORT is enough", args)
 }
 
 // argument is a flag without its name.
 func (c *config) argument(name, value string) error {
 	f := c.flags.Lookup(name)
-	v := f.Value.(*single)
+	v := f.Value.(*flags.Single)
 	switch {
 	case f.Changed && name == "name":
-		return usageError{fmt.Errorf("two usernames, %q and %q; one is enough", v.String(), value)}
+		return flags.Usagef("two usernames, %q and %q; one is enough", v.String(), value)
 	case f.Changed:
-		return usageError{fmt.Errorf("two servers, %s and %s; one is enough", shownServer(v.String()), masked(value))}
+		return flags.Usagef("two servers, %s and %s; one is enough", shownServer(v.String()), masked(value))
 	}
-	v.from = ""
 	if err := c.flags.Set(name, value); err != nil {
-		return usageError{flagError(c.flags, err)}
+		return flags.Problem(c.flags, err)
 	}
 	return nil
-}
-
-// bindEnv sets every flag that was not given from CHATCLI_ and its name; the server also
-// from NATS_URL.
-func (c *config) bindEnv(fs *pflag.FlagSet, lookup func(string) (string, bool)) error {
-	var failure error
-	fs.VisitAll(func(f *pflag.Flag) {
-		names := []string{"CHATCLI_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))}
-		if f.Name == "server" {
-			names = append(names, "NATS_URL")
-		}
-		for _, name := range names {
-			value, ok := lookup(name)
-			if !ok || value == "" || f.Changed || f.Value.(*single).from != "" {
-				continue
-			}
-			if err := f.Value.(*single).set(name, value); err != nil && failure == nil {
-				failure = usageError{fmt.Errorf("%s: %w", name, err)}
-			}
-		}
-	})
-	return failure
-}
-
-// flagError says what is wrong with a command line.
-func flagError(fs *pflag.FlagSet, err error) error {
-	var unknown *pflag.NotExistError
-	var missing *pflag.ValueRequiredError
-	var invalid *pflag.InvalidValueError
-	switch {
-	case errors.As(err, &invalid) && errors.Is(err, errTwice):
-		return fmt.Errorf("--%s is given twice", invalid.GetFlag().Name)
-	case errors.As(err, &invalid):
-		return fmt.Errorf("--%s: %w", invalid.GetFlag().Name, reason(invalid))
-	case errors.As(err, &missing):
-		return fmt.Errorf("--%s needs a value", missing.GetFlag().Name)
-	case errors.As(err, &unknown):
-		return unknownFlag(fs, unknown)
-	}
-	return err
-}
-
-// reason is what the flag's value has to say, without pflag's words around it.
-func reason(invalid *pflag.InvalidValueError) error {
-	if cause := invalid.Unwrap(); cause != nil && invalid.GetFlag().Value.Type() != "bool" {
-		return cause
-	}
-	return fmt.Errorf("%q is neither true nor false", invalid.GetValue())
-}
-
-func unknownFlag(fs *pflag.FlagSet, unknown *pflag.NotExistError) error {
-	name := unknown.GetSpecifiedName()
-	if short := unknown.GetSpecifiedShortnames(); short != "" {
-		return fmt.Errorf("unknown flag -%s", name)
-	}
-	var all []string
-	fs.VisitAll(func(f *pflag.Flag) { all = append(all, f.Name) })
-	if near := ui.Nearest(name, all); near != "" {
-		return fmt.Errorf("unknown flag --%s, did you mean --%s?", name, near)
-	}
-	return fmt.Errorf("unknown flag --%s", name)
-}
-
-// logger opens the log if there is to be one.
-func (c *config) logger() (*slog.Logger, func(), error) {
-	if c.logFile == "" {
-		return nil, func() {}, nil
-	}
-	f, err := os.OpenFile(c.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot write the log: %w", err)
-	}
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.logLevel.value)) // its words are slog's
-	return slog.New(slog.NewTextHandler(f, &slog.HandlerOptions{Level: level})), func() { _ = f.Close() }, nil
 }

@@ -14,12 +14,14 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"natter/chat"
 	"natter/internal/client"
+	"natter/internal/flags"
 	"natter/internal/ui"
 )
 
@@ -38,9 +40,6 @@ type program struct {
 	code int
 }
 
-// usageError is a wrong command line: one line that says so, and exit code 2.
-type usageError struct{ error }
-
 // run does what the arguments say and returns the exit code.
 func run(args []string, in io.Reader, out, err io.Writer) int {
 	p := &program{in: in, out: out, err: err}
@@ -51,7 +50,7 @@ func run(args []string, in io.Reader, out, err io.Writer) int {
 		return p.code
 	}
 	fmt.Fprintf(err, "chatcli: %v\n", failure)
-	if errors.As(failure, &usageError{}) {
+	if errors.As(failure, &flags.UsageError{}) {
 		fmt.Fprintln(err, "Try chatcli --help.")
 		return ui.ExitUsage
 	}
@@ -69,7 +68,7 @@ func (p *program) commands() *cobra.Command {
 	}
 	p.register(root.PersistentFlags())
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		return p.bindEnv(cmd.Flags(), os.LookupEnv)
+		return flags.BindEnv(cmd.Flags(), "CHATCLI_", map[string]string{"server": "NATS_URL"}, os.LookupEnv)
 	}
 	root.AddCommand(
 		verb("send", cobra.ExactArgs(2), "send needs whom to write to and a text, or - for standard input",
@@ -87,7 +86,7 @@ func (p *program) commands() *cobra.Command {
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true}) // "help" may be a username
 	root.SetHelpFunc(func(*cobra.Command, []string) { fmt.Fprint(p.out, usage) })
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{flagError(cmd.Flags(), err)}
+		return flags.Problem(cmd.Flags(), err)
 	})
 	return root
 }
@@ -97,7 +96,7 @@ func verb(name string, args cobra.PositionalArgs, complaint string, do func([]st
 		Use: name,
 		Args: func(cmd *cobra.Command, given []string) error {
 			if args(cmd, given) != nil {
-				return usageError{errors.New(complaint)}
+				return flags.Usagef("%s", complaint)
 			}
 			return nil
 		},
@@ -128,7 +127,7 @@ func (p *program) once(do func(context.Context, *client.Client, ui.Options) int)
 		return err
 	}
 	if p.name == "" {
-		return usageError{errors.New("your own username is missing: --name NAME or CHATCLI_NAME")}
+		return flags.Usagef("your own username is missing: --name NAME or CHATCLI_NAME")
 	}
 	return p.visit(do)
 }
@@ -146,7 +145,7 @@ func listen(ctx context.Context, c *client.Client, o ui.Options) int {
 // visit reaches the server and does the rest. Whoever tells the program to stop also
 // decides the exit code.
 func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int) error {
-	logger, closeLog, err := p.logger()
+	logger, closeLog, err := flags.Logger(p.logFile, p.logLevel.Value)
 	if err != nil {
 		return err
 	}
@@ -154,7 +153,7 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	ctx, cancel := signals(context.Background())
 	defer cancel()
 	c, err := client.Dial(ctx, client.Config{
-		URL: p.server, KeyDir: p.keyDir(), KeyFile: p.key, Wait: p.waitServer.d, Log: logger,
+		URL: p.server, KeyDir: p.keyDir(), KeyFile: p.key, Wait: p.waitServer.D, Log: logger,
 	})
 	if err != nil {
 		p.code = p.unreachable(err)
@@ -190,9 +189,9 @@ func (p *program) options(log *slog.Logger) ui.Options {
 	home, _ := os.UserHomeDir()
 	return ui.Options{
 		In: p.in, Out: p.out, Terminal: isTerminal(p.in) && isTerminal(p.out),
-		Name: p.name, Presence: p.presence.presence(), Accept: p.accept.policy,
-		ByeExits: p.onBye.value == "exit", Echo: p.echo, Time: p.time, Bell: p.bell,
-		Linger: p.linger.d, Strict: p.strict, KeepGoing: p.keepGoing, Home: home, Log: log,
+		Name: p.name, Presence: presenceOf(p.presence.Value), Accept: p.accept.policy,
+		ByeExits: p.onBye.Value == "exit", Echo: p.echo, Time: p.time, Bell: p.bell,
+		Linger: time.Duration(p.linger), Strict: p.strict, KeepGoing: p.keepGoing, Home: home, Log: log,
 	}
 }
 

@@ -1,51 +1,12 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"natter/chat"
+	"natter/internal/flags"
 	"natter/internal/ui"
 )
-
-// single is a value that may be given once, and knows where it came from.
-type single struct {
-	pflag.Value
-	given bool
-	from  string // the variable of the environment
-}
-
-var errTwice = errors.New("given twice")
-
-// Set takes the value from the command line.
-func (s *single) Set(value string) error {
-	if s.given {
-		return errTwice
-	}
-	s.given = true
-	return s.Value.Set(value)
-}
-
-// set takes it from the environment.
-func (s *single) set(from, value string) error {
-	s.from = from
-	return s.Value.Set(value)
-}
-
-func (s *single) origin() string {
-	switch {
-	case s.given:
-		return "flag"
-	case s.from != "":
-		return s.from
-	}
-	return "default"
-}
 
 // server is a flag that holds URLs.
 type server string
@@ -60,25 +21,9 @@ func (s *server) Set(value string) error {
 	return err
 }
 
-// choice is a flag that is one of a few words.
-type choice struct {
-	value string
-	among []string
-}
-
-func (c *choice) String() string { return c.value }
-func (c *choice) Type() string   { return strings.Join(c.among, "|") }
-func (c *choice) Set(value string) error {
-	if !slices.Contains(c.among, value) {
-		return fmt.Errorf("%q is none of %s", value, strings.Join(c.among, ", "))
-	}
-	c.value = value
-	return nil
-}
-
-// presence is the choice as the server knows it; ask is none.
-func (c *choice) presence() chat.Presence {
-	switch c.value {
+// presenceOf is the choice as the server knows it; ask is none.
+func presenceOf(word string) chat.Presence {
+	switch word {
 	case "visible":
 		return chat.Visible
 	case "hidden":
@@ -87,33 +32,24 @@ func (c *choice) presence() chat.Presence {
 	return chat.Undecided
 }
 
-// duration is a flag with a unit, or "forever" where that makes sense.
-type duration struct {
-	d       time.Duration
-	forever bool
-}
+// linger is a duration, or "forever".
+type linger time.Duration
 
-func (d *duration) String() string {
-	if d.d == ui.Forever {
+func (l *linger) String() string {
+	if time.Duration(*l) == ui.Forever {
 		return "forever"
 	}
-	return d.d.String()
+	return time.Duration(*l).String()
 }
-func (d *duration) Type() string { return "duration" }
-func (d *duration) Set(value string) error {
-	if value == "forever" && d.forever {
-		d.d = ui.Forever
+func (l *linger) Type() string { return "duration" }
+func (l *linger) Set(value string) error {
+	if value == "forever" {
+		*l = linger(ui.Forever)
 		return nil
 	}
-	parsed, err := time.ParseDuration(value)
-	switch {
-	case err != nil:
-		return fmt.Errorf("%q is not a duration: a number and a unit, for example 10s", value)
-	case parsed < 0:
-		return fmt.Errorf("%q is negative", value)
-	}
-	d.d = parsed
-	return nil
+	d, err := flags.ParseDuration(value)
+	*l = linger(d)
+	return err
 }
 
 // policy is a flag that says who is accepted without asking.

@@ -97,8 +97,12 @@ func (c *Client) Flush(ctx context.Context) error {
 	return t.Flush(ctx)
 }
 
-// Quit ends the session for all; what was said before arrives first.
+// Quit ends the session for all; what was said before arrives first. Without a
+// connection it ends here at once, and for the others when there is one again.
 func (c *Client) Quit(ctx context.Context) error { return c.end(ctx, chat.ByQuit) }
+
+// Leave leaves a group alone, in the same way.
+func (c *Client) Leave(ctx context.Context) error { return c.end(ctx, chat.ByLeave) }
 
 func (c *Client) end(ctx context.Context, reason chat.Reason) error {
 	t, err := c.talking()
@@ -107,18 +111,44 @@ func (c *Client) end(ctx context.Context, reason chat.Reason) error {
 	}
 	s, _ := c.Session()
 	flush(ctx, t)
-	return step(ctx, c, chat.End, chat.EndRequest{Session: s.ID, Reason: reason})
-}
-
-// Leave leaves a group alone.
-func (c *Client) Leave(ctx context.Context) error {
-	t, err := c.talking()
-	if err != nil {
+	err = c.tellEnd(ctx, s.ID, reason)
+	if !errors.Is(err, &chat.Error{Code: chat.NotConnected}) && !errors.Is(err, &chat.Error{Code: chat.Timeout}) {
 		return err
 	}
-	s, _ := c.Session()
-	flush(ctx, t)
-	return step(ctx, c, chat.Leave, chat.SessionRequest{Session: s.ID})
+	c.mu.Lock()
+	c.unsaid[s.ID] = reason
+	revision := c.revision
+	c.mu.Unlock()
+	s.State, s.Reason, s.By = chat.Closed, reason, []chat.User{c.me.User()}
+	c.heard(s, revision)
+	return nil
+}
+
+// tellEnd asks the coordinator to end a session or to let the user leave it.
+func (c *Client) tellEnd(ctx context.Context, id string, reason chat.Reason) error {
+	if reason == chat.ByLeave {
+		return step(ctx, c, chat.Leave, chat.SessionRequest{Session: id})
+	}
+	return step(ctx, c, chat.End, chat.EndRequest{Session: id, Reason: reason})
+}
+
+// sayUnsaid ends what was ended without a connection. It runs on the worker.
+func (c *Client) sayUnsaid() {
+	c.mu.Lock()
+	unsaid := c.unsaid
+	c.unsaid = map[string]chat.Reason{}
+	c.mu.Unlock()
+	for id, reason := range unsaid {
+		var err error
+		if reason == chat.ByLeave {
+			_, err = call(c.ctx, c, chat.Leave, chat.SessionRequest{Session: id})
+		} else {
+			_, err = call(c.ctx, c, chat.End, chat.EndRequest{Session: id, Reason: reason})
+		}
+		if err != nil {
+			c.log.Debug("end a session afterwards", "session", id, "err", err)
+		}
+	}
 }
 
 // flush gives what was said a moment to arrive before the end.

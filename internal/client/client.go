@@ -58,6 +58,7 @@ type Client struct {
 	open     string        // id of the open session
 	talk     *session.Talk // of the open session
 	directs  directs
+	unsaid   map[string]chat.Reason // sessions ended without a connection
 }
 
 // known is a session as the user last heard of it.
@@ -73,7 +74,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		cfg: cfg, log: cfg.Log, events: newQueue(), work: make(chan func(), 256),
-		known: map[string]known{}, directs: newDirects(),
+		known: map[string]known{}, directs: newDirects(), unsaid: map[string]chat.Reason{},
 	}
 	lobby, err := c.dialLobby(ctx)
 	if err != nil {
@@ -226,6 +227,7 @@ func call[Q, R any](ctx context.Context, c *Client, r chat.Request[Q, R], q Q) (
 	}
 	ctx, cancel := context.WithTimeout(ctx, callFor)
 	defer cancel()
+	awaitConnection(ctx, nc)
 	reply, err := broker.Call(ctx, nc, r, chat.Address{User: c.me.User()}, q)
 	silent := errors.Is(err, &chat.Error{Code: chat.Timeout})
 	c.mu.Lock()
@@ -246,8 +248,27 @@ func call[Q, R any](ctx context.Context, c *Client, r chat.Request[Q, R], q Q) (
 	return reply, err
 }
 
-// callFor is how long an answer is waited for.
-const callFor = 10 * time.Second
+const (
+	callFor      = 10 * time.Second // an answer is waited for so long
+	connectedFor = 2 * time.Second  // and a connection that is on its way back
+)
+
+// awaitConnection gives a lost connection a moment to come back.
+func awaitConnection(ctx context.Context, nc *nats.Conn) {
+	if nc.IsConnected() {
+		return
+	}
+	up := nc.StatusChanged(nats.CONNECTED)
+	defer nc.RemoveStatusListener(up)
+	ctx, cancel := context.WithTimeout(ctx, connectedFor)
+	defer cancel()
+	for !nc.IsConnected() && ctx.Err() == nil {
+		select {
+		case <-up:
+		case <-ctx.Done():
+		}
+	}
+}
 
 // inOrder has the worker run something and waits for it.
 func (c *Client) inOrder(f func()) {

@@ -62,7 +62,7 @@ func (c *Client) arrive(ctx context.Context) (chat.HelloReply, error) {
 	c.mu.Lock()
 	c.nc = nc
 	c.mu.Unlock()
-	hello, err := call(ctx, c, chat.Hello, chat.HelloRequest{Proto: chat.Proto, Name: c.me})
+	hello, err := c.hello(ctx)
 	if err != nil {
 		c.mu.Lock()
 		c.nc = nil
@@ -77,6 +77,19 @@ func (c *Client) arrive(ctx context.Context) (chat.HelloReply, error) {
 	c.inOrder(func() { c.applyAll(hello) })
 	c.wg.Go(c.renewals)
 	return hello, nil
+}
+
+// hello says who is here, and asks what has become of everything.
+func (c *Client) hello(ctx context.Context) (chat.HelloReply, error) {
+	q := chat.HelloRequest{Proto: chat.Proto, Name: c.me}
+	c.mu.Lock()
+	for id, k := range c.known {
+		if k.session.State != chat.Closed {
+			q.Sessions = append(q.Sessions, id)
+		}
+	}
+	c.mu.Unlock()
+	return call(ctx, c, chat.Hello, q)
 }
 
 // enter asks the lobby for a ticket.
@@ -209,9 +222,11 @@ func (c *Client) later(f func()) {
 // again says hello after a lost connection, until the coordinator answers.
 func (c *Client) again() {
 	for c.ctx.Err() == nil {
-		hello, err := call(c.ctx, c, chat.Hello, chat.HelloRequest{Proto: chat.Proto, Name: c.me})
+		hello, err := c.hello(c.ctx)
 		var told *chat.Error
 		switch {
+		case err == nil && c.owes():
+			c.sayUnsaid() // and ask again what is left
 		case err == nil:
 			c.backAgain(hello)
 			return
@@ -223,6 +238,13 @@ func (c *Client) again() {
 			return
 		}
 	}
+}
+
+// owes tells whether something was ended while nobody could hear it.
+func (c *Client) owes() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.unsaid) > 0
 }
 
 // backAgain tells what has become of everything.
@@ -286,7 +308,7 @@ func (c *Client) renew() error {
 	old := c.nc
 	c.nc = nc
 	c.mu.Unlock()
-	_, err = call(c.ctx, c, chat.Hello, chat.HelloRequest{Proto: chat.Proto, Name: c.me})
+	_, err = c.hello(c.ctx)
 	if drained := old.Drain(); drained != nil {
 		old.Close()
 	}

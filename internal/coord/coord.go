@@ -179,10 +179,18 @@ func (c *Coordinator) serve() error {
 // Failed gives the error that the coordinator cannot go on after.
 func (c *Coordinator) Failed() <-chan error { return c.failed }
 
+// Ignored counts the requests that were not answered: see broker.Service.
+func (c *Coordinator) Ignored() uint64 { return c.service.Ignored() }
+
 // Ready writes to the trail that the coordinator serves at a place.
 func (c *Coordinator) Ready(where string) {
 	c.trail.Write(chat.AuditServer, chat.Audit{Event: "server.ready", Class: c.cfg.Class, Text: fmt.Sprintf(
 		"chatcoord %s ready: %s, %s, chats %s", chat.Release, where, users(c.users.Len(broker.Committed)), c.cfg.Class)})
+}
+
+// Say writes something about the server to the trail.
+func (c *Coordinator) Say(event, text string) {
+	c.trail.Write(chat.AuditServer, chat.Audit{Event: event, Text: text})
 }
 
 // Farewell tells every user that the server restarts, and why it stops to the trail.

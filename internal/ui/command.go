@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"natter/chat"
+	"natter/internal/flags"
 )
 
 // Verb is what a command asks for.
@@ -145,7 +146,7 @@ func parseSlash(line string) Command {
 		}
 	}
 	hint := ""
-	if near := Nearest(lower, slashWords()); near != "" {
+	if near := flags.Nearest(lower, slashWords()); near != "" {
 		hint = fmt.Sprintf(" Did you mean /%s?", near)
 	}
 	return wrong("Unknown command /%s.%s /help shows all.", shorten(word), hint)

@@ -97,16 +97,6 @@ func TestEveryCommandIsCarriedOut(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	for word, want := range map[string]string{
-		"lsit": "list", "lst": "list", "lists": "list", "chta": "chat", "xyzzy": "", "exti": "exit", "q": "", "hepl": "help",
-	} {
-		if got := Nearest(word, slashWords()); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"/msg bob hi", "@bob:hi", "@:", `\x`, "GET_CLIENT_INFO<x>", "SEND_FILE<", "/wait 1", "/", "", "#HELP x"} {
 		f.Add(s)

@@ -187,3 +187,25 @@ func TestKillKeepsNamesAndInvitations(t *testing.T) {
 	}
 	chattest.Wait[client.Text](bob)
 }
+
+// TestQuitWithoutAConnection ends a chat while the server is down: here at once, for the
+// other one when it is back, and once.
+func TestQuitWithoutAConnection(t *testing.T) {
+	s := start(t)
+	alice, bob := s.pair()
+	s.kill()
+	chattest.Wait[client.Lost](alice)
+	if err := alice.Quit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[session.Ended](alice)
+	if _, open := alice.Session(); open {
+		t.Fatal("alice is still in the chat")
+	}
+	s.again()
+	if e := chattest.Wait[session.Ended](bob); e.Session.Reason != chat.ByQuit {
+		t.Fatalf("bob is told %+v", e)
+	}
+	chattest.Wait[client.Connected](alice)
+	chattest.Chat(bob, alice)
+}

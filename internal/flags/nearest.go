@@ -1,4 +1,4 @@
-package ui
+package flags
 
 // Nearest finds the word that was probably meant: the first of the closest ones, at
 // most two typing errors away (one for short words), or "" if there is none.

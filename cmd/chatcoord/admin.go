@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natter/broker"
+	"natter/chat"
+)
+
+// askFor is how long a running coordinator may take to answer.
+const askFor = 5 * time.Second
+
+// users prints who is here.
+func (p *program) users(ctx context.Context) error {
+	reply, err := ask(ctx, p, chat.AdminUsers)
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return p.printJSON(reply.Users)
+	}
+	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tSTATUS\tPRESENCE\tADDRESS\tCONNECTION\tSINCE")
+	for _, u := range reply.Users {
+		status := u.Status
+		if u.Lost {
+			status += ", connection lost"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", u.Name, status, orDash(string(u.Presence)), orDash(u.Address), u.Connection, when(u.Since))
+	}
+	return w.Flush()
+}
+
+// sessions prints invitations and sessions.
+func (p *program) sessions(ctx context.Context) error {
+	reply, err := ask(ctx, p, chat.AdminSessions)
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return p.printJSON(reply.Sessions)
+	}
+	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SESSION\tSTATE\tCLASS\tMEMBERS\tSINCE")
+	for _, s := range reply.Sessions {
+		var names []chat.Name
+		for _, m := range s.Present() {
+			names = append(names, m.Name)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Short(), s.State, s.Class, chat.Names(names), when(s.At))
+	}
+	return w.Flush()
+}
+
+// ask puts an operator's question to a running coordinator.
+func ask[R any](ctx context.Context, p *program, r chat.Request[chat.AdminRequest, R]) (R, error) {
+	var none R
+	creds := p.creds
+	if creds == "" {
+		creds = filepath.Join(p.dataDir, "operator.creds")
+	}
+	if _, err := os.ReadFile(creds); err != nil {
+		var cause *fs.PathError
+		if errors.As(err, &cause) {
+			err = cause.Err
+		}
+		return none, chat.Errorf(chat.Denied, "the operator's credentials %s cannot be read: %v. A coordinator writes them into its data directory; --creds names another file", creds, err)
+	}
+	options := append(broker.Options("chatcoord verb"), nats.CustomInboxPrefix(chat.AdminInbox), nats.UserCredentials(creds), nats.MaxReconnects(0))
+	nc, err := nats.Connect(p.server, options...)
+	switch {
+	case errors.Is(err, nats.ErrAuthorization):
+		return none, chat.Errorf(chat.Denied, "%s does not accept the credentials %s", p.server, creds)
+	case err != nil:
+		return none, chat.Errorf(chat.NotConnected, "cannot reach %s: is a coordinator running there? --server names another place", p.server)
+	}
+	defer nc.Close()
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	return broker.Call(ctx, nc, r, chat.Address{}, chat.AdminRequest{})
+}
+
+func (p *program) printJSON(v any) error {
+	e := json.NewEncoder(p.out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func when(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }

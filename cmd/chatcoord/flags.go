@@ -1,0 +1,126 @@
+package main
+
+import (
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"natter/broker/embedded"
+	"natter/chat"
+	"natter/internal/coord"
+	"natter/internal/flags"
+)
+
+// config is what flags and the environment say.
+type config struct {
+	listen, dataDir      string
+	ephemeral, insecure  bool
+	maxUsers, maxGroup   flags.Count
+	inviteTimeout, grace flags.Duration
+	nameTTL              flags.Duration
+	maxMessage           flags.Size
+
+	show, logFormat, logLevel, color flags.Choice
+	logFile                          string
+
+	server, creds string // of the verbs
+	json          bool
+
+	completion           flags.Choice
+	printConfig, version bool
+
+	flags *pflag.FlagSet
+}
+
+// register makes the flags. Help is written by hand, in groups: see usage.
+func (c *config) register(fs *pflag.FlagSet) {
+	c.flags = fs
+	rules := coord.Defaults().Rules
+	c.maxUsers = flags.Count{Most: math.MaxInt32}
+	c.maxGroup = flags.Count{N: rules.MaxGroup, Least: 3, Most: 64}
+	c.inviteTimeout = flags.Duration{D: rules.InviteTimeout, Least: time.Second}
+	c.grace = flags.Duration{D: rules.Grace, Least: time.Second}
+	c.nameTTL = flags.Duration{D: chat.NameTTL, Least: 24 * time.Hour, Zero: true}
+	c.maxMessage = flags.Size{N: int64(rules.MaxText), Least: 256, Most: 256 << 10}
+	c.show = flags.Choice{Value: "all", Among: []string{"all", "actions", "none"}}
+	c.logFormat = flags.Choice{Value: "text", Among: []string{"text", "json"}}
+	c.logLevel = flags.Choice{Value: "info", Among: []string{"debug", "info", "warn", "error"}}
+	c.color = flags.Choice{Value: "auto", Among: []string{"auto", "always", "never"}}
+	c.completion = flags.Choice{Among: flags.Shells}
+	fs.StringVarP(&c.listen, "listen", "l", embedded.DefaultListen, "address of the embedded server")
+	fs.StringVar(&c.dataDir, "data-dir", defaultDataDir(), "where keys and state are kept")
+	fs.BoolVar(&c.ephemeral, "ephemeral", false, "keep nothing")
+	fs.BoolVar(&c.insecure, "insecure", false, "allow plain text off loopback")
+	fs.Var(&c.maxUsers, "max-users", "most users at once; 0 is no limit")
+	fs.Var(&c.maxGroup, "max-group", "most members of a group")
+	fs.Var(&c.inviteTimeout, "invite-timeout", "how long an invitation waits")
+	fs.Var(&c.grace, "grace", "how long a lost user is waited for")
+	fs.Var(&c.maxMessage, "max-message", "longest message")
+	fs.Var(&c.nameTTL, "name-ttl", "how long a name is kept after the last login; 0 is for ever")
+	fs.Var(&c.show, "show", "what the console shows")
+	fs.Var(&c.logFormat, "log-format", "how the console shows it")
+	fs.StringVar(&c.logFile, "log-file", "", "log of faults")
+	fs.Var(&c.logLevel, "log-level", "what is logged")
+	fs.Var(&c.color, "color", "colours on the console")
+	fs.StringVar(&c.server, "server", chat.DefaultURL, "server of a verb")
+	fs.StringVar(&c.creds, "creds", "", "operator's credentials of a verb")
+	fs.BoolVar(&c.json, "json", false, "answer of a verb as JSON")
+	fs.Var(&c.completion, "completion", "print a completion script")
+	fs.BoolVar(&c.printConfig, "print-config", false, "print what would be used")
+	fs.BoolVarP(&c.version, "version", "V", false, "print the version")
+	fs.BoolP("help", "h", false, "print help")
+	flags.Once(fs)
+}
+
+// check finds contradictions, before any port is opened.
+func (c *config) check() error {
+	switch {
+	case c.given("server"):
+		return flags.Usagef("--server is for the verbs users and sessions; an existing NATS server comes with a later version")
+	case c.given("creds") || c.given("json"):
+		return flags.Usagef("--creds and --json are for the verbs users and sessions")
+	case c.ephemeral && c.given("data-dir"):
+		return flags.Usagef("--ephemeral keeps nothing, so --data-dir makes no sense with it")
+	case !c.ephemeral && c.dataDir == "":
+		return flags.Usagef("there is no home directory; name a place with --data-dir, or use --ephemeral")
+	case !c.insecure && !onLoopback(c.listen):
+		return flags.Usagef("--listen %s can be reached from other machines, and what is said there travels as plain text; --insecure allows it", c.listen)
+	}
+	return nil
+}
+
+func (c *config) given(name string) bool {
+	return c.flags.Lookup(name).Value.(*flags.Single).Origin() != "default"
+}
+
+// onLoopback tells whether only this machine reaches an address. What is not an address
+// is refused elsewhere.
+func onLoopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// defaultDataDir is $XDG_DATA_HOME/chatcoord or the system's place for such things; ""
+// without a home.
+func defaultDataDir() string {
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "chatcoord")
+	}
+	if dir := os.Getenv("LOCALAPPDATA"); runtime.GOOS == "windows" && dir != "" {
+		return filepath.Join(dir, "chatcoord")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(home, ".local", "share", "chatcoord")
+}

@@ -1,0 +1,148 @@
+// Chatcoord is the coordinator's program of natter: a NATS server, the service that
+// keeps names, invitations and sessions on it, and the operator's console.
+//
+// This package knows flags, the environment, signals and exit codes, and puts together
+// what the other packages have: broker/embedded, coord and console.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"natter/broker/embedded"
+	"natter/chat"
+	"natter/internal/flags"
+)
+
+// The exit codes.
+const (
+	exitFailure     = 1
+	exitUsage       = 2
+	exitDataDir     = 3
+	exitDenied      = 4
+	exitUnreachable = 5
+	exitInUse       = 6
+)
+
+func main() { os.Exit(main1()) }
+
+// main1 is main without the end, so that scripts can test it.
+func main1() int { return run(os.Args[1:], os.Stdout, os.Stderr) }
+
+// program is one run.
+type program struct {
+	out, err io.Writer
+	config
+}
+
+// run does what the arguments say and returns the exit code.
+func run(args []string, out, err io.Writer) int {
+	p := &program{out: out, err: err}
+	root := p.commands()
+	root.SetArgs(args)
+	failure := root.Execute()
+	var ended signalled
+	switch {
+	case failure == nil:
+		return 0
+	case errors.As(failure, &ended):
+		return ended.code()
+	}
+	fmt.Fprintf(err, "chatcoord: %s\n", strings.TrimSuffix(chat.CleanLine(failure.Error()), "."))
+	if errors.As(failure, &flags.UsageError{}) {
+		fmt.Fprintln(err, "Try chatcoord --help.")
+	}
+	return code(failure)
+}
+
+// code is the exit code for an error.
+func code(err error) int {
+	var told *chat.Error
+	switch {
+	case errors.As(err, &flags.UsageError{}):
+		return exitUsage
+	case errors.Is(err, embedded.ErrInUse):
+		return exitInUse
+	case errors.Is(err, embedded.ErrDataDir):
+		return exitDataDir
+	case !errors.As(err, &told):
+		return exitFailure
+	}
+	switch told.Code {
+	case chat.Arguments:
+		return exitUsage
+	case chat.Denied:
+		return exitDenied
+	case chat.NotConnected, chat.Timeout:
+		return exitUnreachable
+	}
+	return exitFailure
+}
+
+// commands are chatcoord and its verbs.
+func (p *program) commands() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "chatcoord",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          p.noArguments("chatcoord"),
+		RunE:          func(*cobra.Command, []string) error { return p.quick(p.serve) },
+	}
+	p.register(root.PersistentFlags())
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		return flags.BindEnv(cmd.Flags(), "CHATCOORD_", nil, os.LookupEnv)
+	}
+	root.AddCommand(
+		p.verb("users", func(ctx context.Context) error { return p.users(ctx) }),
+		p.verb("sessions", func(ctx context.Context) error { return p.sessions(ctx) }),
+	)
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})
+	root.SetHelpFunc(func(*cobra.Command, []string) { fmt.Fprint(p.out, usage) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flags.Problem(cmd.Flags(), err) })
+	return root
+}
+
+// verb asks a running coordinator.
+func (p *program) verb(name string, do func(context.Context) error) *cobra.Command {
+	return &cobra.Command{
+		Use:  name,
+		Args: p.noArguments(name),
+		RunE: func(*cobra.Command, []string) error {
+			return p.quick(func() error { return do(context.Background()) })
+		},
+	}
+}
+
+func (p *program) noArguments(name string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		if near := flags.Nearest(args[0], []string{"users", "sessions"}); near != "" && name == "chatcoord" {
+			return flags.Usagef("unknown verb %q, did you mean %s?", args[0], near)
+		}
+		return flags.Usagef("%s takes no arguments, not %q", name, args[0])
+	}
+}
+
+// quick does what needs no server, or else the verb.
+func (p *program) quick(verb func() error) error {
+	switch {
+	case p.version:
+		fmt.Fprintf(p.out, "chatcoord %s\n", chat.Release)
+		return nil
+	case p.completion.Value != "":
+		return flags.Complete(p.out, "chatcoord", p.completion.Value, p.flags)
+	case p.printConfig:
+		flags.Print(p.out, p.flags, func(_, value string) string { return value })
+		return nil
+	}
+	return verb()
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"natter/broker/embedded"
+	"natter/chat"
+	"natter/internal/console"
+	"natter/internal/coord"
+	"natter/internal/flags"
+)
+
+// signalled is the end by a second signal.
+type signalled struct{ signal syscall.Signal }
+
+func (s signalled) Error() string { return s.signal.String() }
+
+func (s signalled) code() int { return 128 + int(s.signal) }
+
+// serve runs a coordinator on an embedded server until a signal comes.
+func (p *program) serve() error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	told := make(chan os.Signal, 2)
+	signal.Notify(told, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(told)
+	signal.Ignore(syscall.SIGPIPE) // a console that nobody reads ends nothing
+
+	log, closeLog, err := p.logger()
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	srv, err := embedded.Start(embedded.Config{Listen: p.listen, DataDir: p.keptIn(), Log: log})
+	if err != nil {
+		return err
+	}
+	defer srv.Shutdown()
+	links, err := coord.Embed(srv)
+	if err != nil {
+		return err
+	}
+	defer links.Close()
+	return p.coordinate(srv, links, log, told)
+}
+
+// coordinate runs the coordinator and the console on a server that is ready.
+func (p *program) coordinate(srv *embedded.Server, links *coord.Connections, log *slog.Logger, told <-chan os.Signal) error {
+	view := console.New(console.Config{
+		Out: p.out, JSON: p.logFormat.Value == "json", Show: p.show.Value, Color: p.colored(), Log: log,
+	})
+	if err := view.Subscribe(links.Tap); err != nil {
+		return err
+	}
+	ctx, endView := context.WithCancel(context.Background())
+	shown := make(chan error, 1)
+	go func() { shown <- view.Serve(ctx) }()
+	defer func() {
+		endView()
+		<-shown
+	}()
+	c, err := coord.Start(ctx, p.rules(log), links.Links)
+	if err != nil {
+		return err
+	}
+	c.Ready("embedded broker on " + srv.URL())
+	if dir := p.keptIn(); dir != "" {
+		c.Say("server.watch", fmt.Sprintf("watch with: nats --server %s --creds %s sub 'chat.>'", srv.URL(), filepath.Join(dir, "observer.creds")))
+	}
+	select {
+	case s := <-told:
+		return drain(c, s, told)
+	case err := <-c.Failed():
+		c.Stop()
+		return fmt.Errorf("the coordinator cannot go on: %w", err)
+	}
+}
+
+// drain tells everybody and stops; a second signal ends it at once.
+func drain(c *coord.Coordinator, first os.Signal, told <-chan os.Signal) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.Farewell(name(first))
+		c.Stop()
+	}()
+	select {
+	case <-done:
+		return nil
+	case second := <-told:
+		return signalled{second.(syscall.Signal)}
+	}
+}
+
+func name(s os.Signal) string {
+	switch s {
+	case syscall.SIGTERM:
+		return "SIGTERM"
+	case syscall.SIGINT:
+		return "SIGINT"
+	}
+	return "SIGHUP"
+}
+
+// rules are the flags as the coordinator wants them.
+func (p *program) rules(log *slog.Logger) coord.Config {
+	cfg := coord.Defaults()
+	cfg.Rules = chat.Rules{
+		MaxText: int(p.maxMessage.N), MaxGroup: p.maxGroup.N,
+		InviteTimeout: p.inviteTimeout.D, Grace: p.grace.D,
+	}
+	cfg.MaxUsers, cfg.NameTTL, cfg.Memory, cfg.Log = p.maxUsers.N, p.nameTTL.D, p.ephemeral, log
+	return cfg
+}
+
+// keptIn is where the server keeps its data; "" nowhere.
+func (p *program) keptIn() string {
+	if p.ephemeral {
+		return ""
+	}
+	return p.dataDir
+}
+
+// logger is the log file, or what goes wrong on standard error.
+func (p *program) logger() (*slog.Logger, func(), error) {
+	if p.logFile != "" {
+		return flags.Logger(p.logFile, p.logLevel.Value)
+	}
+	return slog.New(slog.NewTextHandler(p.err, &slog.HandlerOptions{Level: slog.LevelWarn})), func() {}, nil
+}
+
+func (p *program) colored() bool {
+	switch p.color.Value {
+	case "always":
+		return true
+	case "never":
+		return false
+	}
+	f, ok := p.out.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}

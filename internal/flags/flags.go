@@ -1,0 +1,171 @@
+// Package flags is what the command lines of both programs have in common: values that
+// check themselves, the environment, and one sentence for everything that is wrong.
+//
+// Each flag may be given once. What is not given is taken from the environment, under
+// the program's prefix and the flag's name, and otherwise has its default; every value
+// knows where it came from.
+package flags
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// UsageError is a wrong command line: one line that says so, and exit code 2.
+type UsageError struct{ error }
+
+// Usage makes a UsageError of an error.
+func Usage(err error) error { return UsageError{err} }
+
+// Usagef makes a UsageError.
+func Usagef(format string, args ...any) error { return UsageError{fmt.Errorf(format, args...)} }
+
+// Unwrap returns what is wrong.
+func (u UsageError) Unwrap() error { return u.error }
+
+// Single is a value that may be given once, and knows where it came from.
+type Single struct {
+	pflag.Value
+	given bool
+	from  string // the variable of the environment
+}
+
+var errTwice = errors.New("given twice")
+
+// Once makes every flag of a set one that may be given once.
+func Once(fs *pflag.FlagSet) {
+	fs.VisitAll(func(f *pflag.Flag) { f.Value = &Single{Value: f.Value} })
+}
+
+// Set takes the value from the command line.
+func (s *Single) Set(value string) error {
+	if s.given {
+		return errTwice
+	}
+	s.given, s.from = true, ""
+	return s.Value.Set(value)
+}
+
+// Origin is where the value came from: flag, default, or a variable's name.
+func (s *Single) Origin() string {
+	switch {
+	case s.given:
+		return "flag"
+	case s.from != "":
+		return s.from
+	}
+	return "default"
+}
+
+// BindEnv sets every flag that was not given from prefix and its name in capitals, or
+// from the other variables that are named for it.
+func BindEnv(fs *pflag.FlagSet, prefix string, others map[string]string, lookup func(string) (string, bool)) error {
+	var failure error
+	fs.VisitAll(func(f *pflag.Flag) {
+		names := []string{prefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))}
+		if other := others[f.Name]; other != "" {
+			names = append(names, other)
+		}
+		v := f.Value.(*Single)
+		for _, name := range names {
+			value, ok := lookup(name)
+			if !ok || value == "" || f.Changed || v.from != "" {
+				continue
+			}
+			v.from = name
+			if err := v.Value.Set(value); err != nil && failure == nil {
+				failure = UsageError{fmt.Errorf("%s: %w", name, err)}
+			}
+		}
+	})
+	return failure
+}
+
+// Problem says what is wrong with a command line.
+func Problem(fs *pflag.FlagSet, err error) error {
+	var unknown *pflag.NotExistError
+	var missing *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &invalid) && errors.Is(err, errTwice):
+		return Usagef("--%s is given twice", invalid.GetFlag().Name)
+	case errors.As(err, &invalid):
+		return UsageError{fmt.Errorf("--%s: %w", invalid.GetFlag().Name, reason(invalid))}
+	case errors.As(err, &missing):
+		return Usagef("--%s needs a value", missing.GetFlag().Name)
+	case errors.As(err, &unknown):
+		return unknownFlag(fs, unknown)
+	}
+	return UsageError{err}
+}
+
+// reason is what the flag's value has to say, without pflag's words around it.
+func reason(invalid *pflag.InvalidValueError) error {
+	if cause := invalid.Unwrap(); cause != nil && invalid.GetFlag().Value.Type() != "bool" {
+		return cause
+	}
+	return fmt.Errorf("%q is neither true nor false", invalid.GetValue())
+}
+
+func unknownFlag(fs *pflag.FlagSet, unknown *pflag.NotExistError) error {
+	name := unknown.GetSpecifiedName()
+	if short := unknown.GetSpecifiedShortnames(); short != "" {
+		return Usagef("unknown flag -%s", name)
+	}
+	var all []string
+	fs.VisitAll(func(f *pflag.Flag) { all = append(all, f.Name) })
+	if near := Nearest(name, all); near != "" {
+		return Usagef("unknown flag --%s, did you mean --%s?", name, near)
+	}
+	return Usagef("unknown flag --%s", name)
+}
+
+// about are the flags that are no configuration.
+var about = map[string]bool{"completion": true, "help": true, "print-config": true, "version": true}
+
+// Print writes every flag, its value as show has it, and where it came from, with tabs
+// between them.
+func Print(out io.Writer, fs *pflag.FlagSet, show func(name, value string) string) {
+	fs.VisitAll(func(f *pflag.Flag) {
+		if !about[f.Name] {
+			fmt.Fprintf(out, "%s\t%s\t%s\n", f.Name, show(f.Name, f.Value.String()), f.Value.(*Single).Origin())
+		}
+	})
+}
+
+// Shells are those that Complete knows.
+var Shells = []string{"bash", "zsh", "fish"}
+
+// Complete writes a completion script for a program with these flags.
+func Complete(out io.Writer, program, shell string, fs *pflag.FlagSet) error {
+	root := &cobra.Command{Use: program}
+	root.Flags().AddFlagSet(fs)
+	switch shell {
+	case "zsh":
+		return root.GenZshCompletion(out)
+	case "fish":
+		return root.GenFishCompletion(out, true)
+	}
+	return root.GenBashCompletionV2(out, true)
+}
+
+// Logger opens a log file; without one, nothing is logged.
+func Logger(file, level string) (*slog.Logger, func(), error) {
+	if file == "" {
+		return slog.New(slog.DiscardHandler), func() {}, nil
+	}
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot write the log: %w", err)
+	}
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(level)) // its words are slog's
+	return slog.New(slog.NewTextHandler(f, &slog.HandlerOptions{Level: l})), func() { _ = f.Close() }, nil
+}
