@@ -22,6 +22,7 @@ type book struct {
 	shared bool
 	names  map[chat.User]chat.Name
 	talks  map[string]*talk // by session id
+	shown  int              // messages, direct ones included
 	order  []string         // the keys of talks and perhaps more, oldest first
 }
 
@@ -71,6 +72,10 @@ func (b *book) audit(kind string, data []byte, now time.Time) []entry {
 		b.talk(a.Session).begun = true
 	case "action session.end":
 		e.head += b.closing(a.Session)
+	case "server server.stopped":
+		if b.show == ShowAll && !b.shared {
+			e.head += ", " + count(b.shown, "message")
+		}
 	}
 	if b.show == ShowNone && kind != "server" && kind != "error" {
 		return nil
@@ -109,6 +114,7 @@ func (b *book) message(at chat.Address, data []byte, now time.Time) []entry {
 		return nil
 	}
 	t.shown++
+	b.shown++
 	var entries []entry
 	if skipped > 0 && !b.shared {
 		entries = append(entries, gap(short, from, skipped, now))
@@ -132,6 +138,7 @@ func (b *book) direct(at chat.Address, data []byte, now time.Time) []entry {
 	if m.N == 0 { // an acknowledgement
 		return nil
 	}
+	b.shown++
 	return []entry{{
 		at: now, kind: "message", event: "direct",
 		head: fmt.Sprintf("%s -> %s (direct): ", from, to), body: &m.Text,
