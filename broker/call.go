@@ -71,6 +71,19 @@ func ask(ctx context.Context, nc *nats.Conn, subject string, data []byte) (*nats
 	}
 }
 
+// Settle waits until the server has dealt with everything that was sent, and returns
+// what it did not permit. Other errors that a connection has noted do not count: anybody
+// who may send it something can cause one, with a header that cannot be read.
+func Settle(nc *nats.Conn) error {
+	if err := nc.FlushTimeout(2 * time.Second); err != nil {
+		return err
+	}
+	if err := nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) {
+		return err
+	}
+	return nil
+}
+
 // Tell publishes a notice.
 func Tell[M any](nc *nats.Conn, r chat.Notice[M], a chat.Address, m M) error {
 	data, err := json.Marshal(m)

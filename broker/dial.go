@@ -1,6 +1,9 @@
 package broker
 
 import (
+	"errors"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -19,5 +22,29 @@ func Options(name string) []nats.Option {
 		nats.ReconnectJitter(400*time.Millisecond, 400*time.Millisecond),
 		nats.ReconnectBufSize(-1),
 		nats.NoCallbacksAfterClientClose(),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // the library's own writes to the terminal what others may cause
 	}
+}
+
+// Redact is a list of URLs as it may be shown: without passwords.
+func Redact(urls string) string {
+	parts := strings.Split(urls, ",")
+	for i, part := range parts {
+		if u, err := url.Parse(strings.TrimSpace(part)); err == nil {
+			parts[i] = u.Redacted()
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// Plainly is why there is no connection, without the library's names.
+func Plainly(err error) string {
+	var wrong *url.Error // it repeats the URL, which may hold a password
+	switch {
+	case errors.Is(err, nats.ErrNoServers):
+		return "connection refused"
+	case errors.As(err, &wrong):
+		return wrong.Err.Error()
+	}
+	return strings.TrimPrefix(err.Error(), "nats: ")
 }

@@ -2,10 +2,9 @@ package broker
 
 import (
 	"context"
-	"errors"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +22,11 @@ const (
 	purgeAfter = 60 * time.Second
 	// ackFor is how long an acknowledgement is waited for.
 	ackFor = 5 * time.Second
+	// askFor is how long the stream's word is waited for; one asked as the connection
+	// went is never answered.
+	askFor = time.Second
+	// loadFor is how long reading the whole stream may take.
+	loadFor = 30 * time.Second
 )
 
 // Log is one replica's copy of a stream with one record per subject, and the only
@@ -36,39 +40,23 @@ type Log struct {
 	steps  chan *step
 	feed   chan jetstream.Msg
 	purges chan purge
+	buried chan purge
 	again  chan struct{} // the connection was away: read the stream anew
 	stop   context.Context
+
+	purgeAfter time.Duration
+	observe    func(took time.Duration)
+	figures    LogFigures // under mu
+
+	// Owned by Run's goroutine.
+	name       string  // of this replica, in the ids of the records that it writes
+	written    uint64  // how many it has written, or tried to
+	doubts     []chain // records whose fate is not known
+	reconnects uint64  // of the connection, when the stream was last read
 
 	mu       sync.RWMutex // guards revision and the tables' committed rows
 	revision uint64
 	moved    chan struct{} // closed when revision grows
-}
-
-// step is a rule that waits for its turn.
-type step struct {
-	ctx  context.Context
-	rule func() (change, error)
-	done chan outcome
-}
-
-// change is what a rule wants: a record for a key of a table.
-type change struct {
-	table anyTable
-	key   string
-	data  []byte
-	apply func(revision uint64) // tentatively
-	same  bool                  // nothing to do
-}
-
-type outcome struct {
-	revision uint64
-	err      error
-}
-
-type purge struct {
-	table    anyTable
-	key      string
-	revision uint64
 }
 
 // NewLog makes a log of a stream. nc needs chat.StoringGrant.
@@ -80,14 +68,10 @@ func NewLog(nc *nats.Conn, stream string, log *slog.Logger) (*Log, error) {
 	l := &Log{
 		js: js, stream: stream, log: log, tables: map[string]anyTable{},
 		steps: make(chan *step, together), feed: make(chan jetstream.Msg, 1024),
-		purges: make(chan purge, 16), again: make(chan struct{}, 1), moved: make(chan struct{}),
+		purges: make(chan purge, 16), buried: make(chan purge), again: make(chan struct{}, 1),
+		moved: make(chan struct{}), name: rand.Text()[:12], purgeAfter: purgeAfter,
 	}
-	nc.SetReconnectHandler(func(*nats.Conn) {
-		select {
-		case l.again <- struct{}{}:
-		default:
-		}
-	})
+	nc.SetReconnectHandler(func(*nats.Conn) { l.reload() })
 	return l, nil
 }
 
@@ -115,49 +99,32 @@ func (l *Log) Await(ctx context.Context, revision uint64) error {
 	}
 }
 
-// Step runs a rule and commits the record that it returns; chat.ErrUnchanged returns the
-// record as it is. The rule may run several times, on the view that it is handed,
-// and must depend on nothing else that changes. The revision returned is one at
-// which the record was true. Any other error of the rule is returned as it is, once
-// it is certain that what the rule saw is committed.
-func Step[R any](ctx context.Context, t *Table[R], rule func(View) (key string, r R, err error)) (Row[R], error) {
-	var row Row[R]
-	s := &step{ctx: ctx, done: make(chan outcome, 1)}
-	s.rule = func() (change, error) {
-		key, r, err := rule(tentative)
-		if err != nil && !errors.Is(err, chat.ErrUnchanged) {
-			return change{}, err
-		}
-		row = Row[R]{Key: key, Record: r}
-		if err != nil {
-			return change{same: true}, nil
-		}
-		data, err := encode(r)
-		return change{
-			table: t, key: key, data: data,
-			apply: func(revision uint64) { t.put(tentative, Row[R]{key, revision, r}) },
-		}, err
+// Sync waits until this replica has seen everything that was stored when it was
+// asked to: for those who miss what another replica may have written a moment ago.
+func (l *Log) Sync(ctx context.Context) error {
+	state, err := l.state(ctx)
+	if err != nil {
+		return errBusy
 	}
-	select {
-	case t.log.steps <- s:
-	case <-ctx.Done():
-		return row, errBusy
-	}
-	select {
-	case o := <-s.done:
-		row.Revision = o.revision
-		return row, o.err
-	case <-t.log.stop.Done():
-		return Row[R]{}, errBusy
-	}
+	return l.Await(ctx, state.LastSeq)
 }
 
-var errBusy = chat.Errorf(chat.Timeout, "The coordinator could not carry this out in time; try again.")
+// state asks the stream where it stands.
+func (l *Log) state(ctx context.Context) (jetstream.StreamState, error) {
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	s, err := l.js.Stream(ctx, l.stream)
+	if err != nil {
+		return jetstream.StreamState{}, fmt.Errorf("ask for stream %s: %w", l.stream, err)
+	}
+	return s.CachedInfo().State, nil
+}
 
 // Open reads the stream as it is. ctx is the log's life.
 func (l *Log) Open(ctx context.Context) error {
 	l.stop = ctx
-	return l.load(ctx)
+	l.reconnects = l.js.Conn().Stats().Reconnects
+	return l.load()
 }
 
 // Run follows the stream and commits steps until the context of Open is done. What
@@ -166,12 +133,15 @@ func (l *Log) Run() error {
 	ctx := l.stop
 	follower, err := l.follow(ctx)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
-	defer follower.Stop()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(l.bury)
+	defer follower.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -179,10 +149,15 @@ func (l *Log) Run() error {
 		case m := <-l.feed:
 			l.take(m)
 		case s := <-l.steps:
+			l.drain()
 			l.commit(l.gather(s))
+		case p := <-l.buried:
+			l.forget(p)
 		case <-l.again:
-			if err := l.load(ctx); err != nil {
+			if err := l.refresh(); err != nil {
 				l.log.Error("read the state again", "stream", l.stream, "err", err)
+				l.pause()
+				l.reload()
 			}
 		}
 	}
@@ -206,148 +181,38 @@ func (l *Log) follow(ctx context.Context) (jetstream.ConsumeContext, error) {
 	}))
 }
 
-// gather collects the steps that wait together with first.
-func (l *Log) gather(first *step) []*step {
-	batch := []*step{first}
-	for len(batch) < together {
-		select {
-		case s := <-l.steps:
-			batch = append(batch, s)
-		default:
-			return batch
-		}
-	}
-	return batch
-}
-
-// commit carries a batch out; steps that lose a race are run again on what won.
-func (l *Log) commit(batch []*step) {
-	for len(batch) > 0 {
-		lost := l.try(batch)
-		if len(lost) == 0 {
-			return
-		}
-		if err := l.catchUp(); err != nil {
-			l.log.Warn("catch up", "stream", l.stream, "err", err)
-			l.pause()
-		}
-		batch = lost
-	}
-}
-
-// flight is a step whose record has been published.
-type flight struct {
-	*step
-	change
-	ack jetstream.PubAckFuture
-	err error // of the rule, or of the publish
-}
-
-// try runs the rules of a batch, publishes what they return and waits for the
-// acknowledgements. It returns the steps that must be run again.
-func (l *Log) try(batch []*step) []*step {
-	flights, next := make([]flight, 0, len(batch)), l.revision
-	for _, s := range batch {
-		if s.ctx.Err() != nil || l.stop.Err() != nil {
-			s.done <- outcome{err: errBusy}
-			continue
-		}
-		f := flight{step: s}
-		if f.change, f.err = s.rule(); f.err == nil && !f.same {
-			f.ack, f.err = l.js.PublishAsync(f.table.subject(f.key), f.data, jetstream.WithExpectLastSequence(next))
-			if f.err == nil {
-				next++
-				f.apply(next)
-			}
-		}
-		flights = append(flights, f)
-	}
-	for i, f := range flights {
-		if !l.settle(f) {
-			return l.undo(flights[i:])
-		}
-	}
-	return nil
-}
-
-// settle waits for one acknowledgement and answers the step. It is false when the
-// record was not accepted, or when it is not known whether it was.
-func (l *Log) settle(f flight) bool {
-	switch {
-	case f.ack != nil:
-	case f.table != nil: // could not even be published
-		l.log.Warn("publish a record", "stream", l.stream, "err", f.err)
-		return false
-	default:
-		f.done <- outcome{revision: l.revision, err: f.err}
-		return true
-	}
-	select {
-	case ack := <-f.ack.Ok():
-		l.committed(f.table, f.key, ack.Sequence, f.data, true)
-		f.done <- outcome{revision: ack.Sequence}
-		return true
-	case err := <-f.ack.Err():
-		var refused *jetstream.APIError
-		if errors.As(err, &refused) && refused.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence {
-			f.done <- outcome{err: storeError(refused)}
-			f.done = nil
-		}
-		return false
-	}
-}
-
-// storeError says why the stream took nothing.
-func storeError(e *jetstream.APIError) error {
-	if strings.Contains(e.Description, "maximum") {
-		return chat.Errorf(chat.Full, "The server is full.")
-	}
-	return fmt.Errorf("store: %w", e)
-}
-
-// undo takes back what the flights have applied tentatively, and waits until the
-// fate of those behind the first is known, so that none lands later.
-func (l *Log) undo(flights []flight) []*step {
-	var again []*step
-	for i, f := range flights {
-		if f.ack != nil && i > 0 {
-			select {
-			case <-f.ack.Ok():
-			case <-f.ack.Err():
-			}
-		}
-		if f.table != nil {
-			f.table.revert(f.key)
-		}
-		if f.done != nil {
-			again = append(again, f.step)
-		}
-	}
-	return again
-}
-
-// catchUp takes what others have written; a follower that has nothing to offer has
-// missed it, and the stream is read anew.
-func (l *Log) catchUp() error {
-	ctx, cancel := context.WithTimeout(l.stop, ackFor)
-	defer cancel()
-	info, err := l.js.Stream(ctx, l.stream)
-	if err != nil {
-		return err
-	}
-	target := info.CachedInfo().State.LastSeq
-	patience := time.NewTimer(time.Duration(50+rand.IntN(100)) * time.Millisecond)
-	defer patience.Stop()
-	for l.revision < target {
+// drain takes what the follower has brought, so that a busy replica does not fall
+// behind the others, nor its own records fill the feed.
+func (l *Log) drain() {
+	for {
 		select {
 		case m := <-l.feed:
 			l.take(m)
-		case <-patience.C:
-			return l.load(ctx)
-		case <-ctx.Done():
-			return ctx.Err()
+		default:
+			return
 		}
 	}
+}
+
+// reload has the log read the stream anew.
+func (l *Log) reload() {
+	select {
+	case l.again <- struct{}{}:
+	default:
+	}
+}
+
+// refresh reads the stream anew if the connection was away: meanwhile tombstones may
+// have come and been purged, which no follower brings.
+func (l *Log) refresh() error {
+	n := l.js.Conn().Stats().Reconnects
+	if n == l.reconnects {
+		return nil
+	}
+	if err := l.load(); err != nil {
+		return err
+	}
+	l.reconnects = n
 	return nil
 }
 
@@ -357,68 +222,86 @@ func (l *Log) take(m jetstream.Msg) {
 	if err != nil || meta.Sequence.Stream <= l.revision {
 		return
 	}
-	kind, key, ok := cutSubject(m.Subject())
-	if t := l.tables[kind]; ok && t != nil {
-		l.committed(t, key, meta.Sequence.Stream, m.Data(), false)
+	kind, key, _ := cutSubject(m.Subject())
+	t := l.tables[kind]
+	if t == nil { // of a later release
+		l.mu.Lock()
+		l.advance(meta.Sequence.Stream)
+		l.mu.Unlock()
+		return
 	}
+	l.committed(t, key, meta.Sequence.Stream, m.Data(), m.Headers().Get(jetstream.MsgIDHeader))
 }
 
-// committed makes a record the present one and tells about it.
-func (l *Log) committed(t anyTable, key string, revision uint64, data []byte, own bool) {
+// committed makes a record the present one and tells about it. id says who wrote it.
+func (l *Log) committed(t anyTable, key string, revision uint64, data []byte, id string) {
+	own := strings.HasPrefix(id, l.name+".")
 	l.mu.Lock()
 	tombstone, err := t.commit(key, revision, data, own)
-	l.revision = revision
-	close(l.moved)
-	l.moved = make(chan struct{})
+	l.advance(revision)
+	l.counted(own)
 	l.mu.Unlock()
 	if err != nil {
 		l.log.Error("a record cannot be read", "err", err)
-		return
 	}
 	if tombstone {
-		l.buryLater(t, key, revision)
+		l.buryLater(purge{t, key, revision})
 	}
 	t.announce()
+	l.witness(revision, id)
+}
+
+// advance notes a revision; the caller holds the lock.
+func (l *Log) advance(revision uint64) {
+	l.revision = max(l.revision, revision)
+	close(l.moved)
+	l.moved = make(chan struct{})
 }
 
 // load reads the whole stream and makes the tables what it says. Records that have
 // been purged meanwhile are forgotten.
-func (l *Log) load(ctx context.Context) error {
-	s, err := l.js.Stream(ctx, l.stream)
+func (l *Log) load() error {
+	ctx, cancel := context.WithTimeout(l.stop, loadFor)
+	defer cancel()
+	state, err := l.state(ctx)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", l.stream, err)
+		return err
 	}
-	state := s.CachedInfo().State
 	left := map[string]map[string]bool{}
 	for kind, t := range l.tables {
 		left[kind] = t.keys()
 	}
-	read := func(m jetstream.Msg) {
-		kind, key, _ := cutSubject(m.Subject())
-		delete(left[kind], key)
-		l.take(m)
-	}
 	if state.Msgs > 0 {
-		if err := l.readAll(ctx, state.LastSeq, read); err != nil {
+		err := l.readAll(ctx, func(m jetstream.Msg) {
+			kind, key, _ := cutSubject(m.Subject())
+			delete(left[kind], key)
+			l.take(m)
+		})
+		if err != nil {
 			return err
 		}
 	}
 	l.mu.Lock()
-	l.revision = max(l.revision, state.LastSeq)
+	l.advance(state.LastSeq)
 	for kind, keys := range left {
 		for key := range keys {
-			l.tables[kind].forget(key, state.LastSeq)
+			l.tables[kind].forget(key, l.revision)
 		}
 	}
 	l.mu.Unlock()
+	l.giveUp()
 	return nil
 }
 
-// readAll reads the stream from its beginning up to a sequence.
-func (l *Log) readAll(ctx context.Context, last uint64, read func(jetstream.Msg)) error {
+// readAll reads the stream from its beginning until nothing more is there. To stop
+// at the sequence that was the last one would miss what is overwritten meanwhile.
+func (l *Log) readAll(ctx context.Context, read func(jetstream.Msg)) error {
 	cons, err := l.js.OrderedConsumer(ctx, l.stream, jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", l.stream, err)
+	}
+	if cons.CachedInfo().NumPending == 0 {
+		return nil // purged meanwhile
 	}
 	msgs, err := cons.Messages()
 	if err != nil {
@@ -431,56 +314,9 @@ func (l *Log) readAll(ctx context.Context, last uint64, read func(jetstream.Msg)
 			return fmt.Errorf("read %s: %w", l.stream, err)
 		}
 		read(m)
-		if meta, err := m.Metadata(); err != nil || meta.NumPending == 0 || meta.Sequence.Stream >= last {
+		if meta, err := m.Metadata(); err != nil || meta.NumPending == 0 {
 			return err
 		}
-	}
-}
-
-// buryLater purges a tombstone when every replica has had the time to see it.
-func (l *Log) buryLater(t anyTable, key string, revision uint64) {
-	time.AfterFunc(purgeAfter, func() {
-		select {
-		case l.purges <- purge{t, key, revision}:
-		case <-l.stop.Done():
-		}
-	})
-}
-
-// bury purges tombstones when their time has come.
-func (l *Log) bury() {
-	for {
-		select {
-		case p := <-l.purges:
-			l.purge(p)
-		case <-l.stop.Done():
-			return
-		}
-	}
-}
-
-// pause lets the store, or another replica, get on.
-func (l *Log) pause() {
-	select {
-	case <-time.After(time.Duration(50+rand.IntN(100)) * time.Millisecond):
-	case <-l.stop.Done():
-	}
-}
-
-// purge removes a tombstone and all that is older under its subject. The sequence
-// in the request keeps whatever came later.
-func (l *Log) purge(p purge) {
-	l.mu.Lock()
-	p.table.forget(p.key, p.revision)
-	l.mu.Unlock()
-	ctx, cancel := context.WithTimeout(l.stop, ackFor)
-	defer cancel()
-	s, err := l.js.Stream(ctx, l.stream)
-	if err == nil {
-		err = s.Purge(ctx, jetstream.WithPurgeSubject(p.table.subject(p.key)), jetstream.WithPurgeSequence(p.revision+1))
-	}
-	if err != nil && l.stop.Err() == nil {
-		l.log.Warn("purge a tombstone", "subject", p.table.subject(p.key), "err", err)
 	}
 }
 

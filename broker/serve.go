@@ -38,39 +38,56 @@ const handleFor = 10 * time.Second
 // wait at the broker.
 const atOnce = 1024
 
+// eachAtOnce is how many of them may be one asker's: some wait for others by their
+// nature, and nobody is to keep everybody else waiting.
+const eachAtOnce = 16
+
 // Service serves routes as the endpoints of one NATS micro service, which all
 // replicas share.
 type Service struct {
+	// Observe is told of every answer: the endpoint, "ok" or the error's code, and how
+	// long the asker waited here. Set it before Handle; nil: nobody is told.
+	Observe func(endpoint, outcome string, took time.Duration)
+
 	nc      *nats.Conn
-	svc     micro.Service
 	log     *slog.Logger
 	ctx     context.Context
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	slots   chan struct{}
 	ignored atomic.Uint64
+	self    micro.ServiceIdentity
+	started time.Time
+
+	mu        sync.Mutex
+	under     map[Caller]int // requests under way, by asker
+	endpoints []*endpoint
+	subs      []*nats.Subscription
 }
 
 // NewService announces the micro service "chatcoord" on nc, a connection with
 // chat.AnsweringGrant.
 func NewService(nc *nats.Conn, log *slog.Logger) (*Service, error) {
-	svc, err := micro.AddService(nc, micro.Config{
-		Name:        "chatcoord",
-		Version:     chat.Release,
-		Description: "names, invitations and sessions of natter",
-	})
-	if err != nil {
+	s := &Service{
+		nc: nc, log: log, slots: make(chan struct{}, atOnce), under: map[Caller]int{},
+		self: identity(), started: time.Now().UTC(),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if err := s.announce(); err != nil {
 		return nil, fmt.Errorf("announce the service: %w", err)
 	}
-	s := &Service{nc: nc, svc: svc, log: log, slots: make(chan struct{}, atOnce)}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
 
 // Stop takes no further requests and waits for those under way.
 func (s *Service) Stop() {
-	if err := s.svc.Stop(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-		s.log.Debug("stop the service", "err", err)
+	s.mu.Lock()
+	subs := s.subs
+	s.mu.Unlock()
+	for _, sub := range subs {
+		if err := sub.Drain(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+			s.log.Debug("stop the service", "subject", sub.Subject, "err", err)
+		}
 	}
 	done := make(chan struct{})
 	go func() { s.wg.Wait(); close(done) }()
@@ -90,64 +107,129 @@ func (s *Service) Ignored() uint64 { return s.ignored.Load() }
 // Handle serves a route. An error of fn that is a *chat.Error is the answer; any
 // other is a fault: it is logged, and the asker reads "internal error".
 func Handle[Q, R any](s *Service, r chat.Request[Q, R], fn func(ctx context.Context, c Caller, q Q) (R, error)) error {
-	name := r.Kind
-	if r.From() != chat.AUser {
-		name = string(r.From()) + "-" + r.Kind
-	}
-	serve := func(req micro.Request) {
+	e := newEndpoint(r.Route)
+	serve := func(req *nats.Msg) {
+		c, ok := caller(r.Route, req)
+		if !ok {
+			s.ignored.Add(1)
+			s.log.Debug("request ignored", "subject", req.Subject, "reply", req.Reply)
+			return
+		}
+		if !s.begin(c) {
+			s.answer(req, e, func(context.Context) (any, error) { return nil, errTooMany })
+			return
+		}
 		s.slots <- struct{}{}
 		s.wg.Go(func() {
 			defer func() { <-s.slots }()
-			c, ok := caller(r.Route, req)
-			if !ok {
-				s.ignored.Add(1)
-				s.log.Debug("request ignored", "subject", req.Subject(), "reply", req.Reply())
-				return
-			}
-			s.answer(req, r.Route, func(ctx context.Context) (any, error) {
+			s.answer(req, e, func(ctx context.Context) (any, error) {
+				defer s.done(c) // before the answer is sent: who waits for it has none under way
 				var q Q
-				if err := decode(req.Data(), &q); err != nil {
+				if err := decode(req.Data, &q); err != nil {
 					return nil, err
 				}
 				return fn(ctx, c, q)
 			})
 		})
 	}
-	err := s.svc.AddEndpoint(name, micro.HandlerFunc(serve),
-		micro.WithEndpointSubject(r.Wildcard()),
-		micro.WithEndpointMetadata(map[string]string{"description": r.Doc, "subject": r.Pattern()}))
-	if err != nil {
+	if err := s.listen(r.Wildcard(), micro.DefaultQueueGroup, serve); err != nil {
 		return fmt.Errorf("serve %s: %w", r.Pattern(), err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endpoints = append(s.endpoints, e)
 	return nil
 }
 
-func (s *Service) answer(req micro.Request, r *chat.Route, work func(context.Context) (any, error)) {
-	ctx, cancel := context.WithTimeout(s.ctx, handleFor)
+// listen subscribes until Stop.
+func (s *Service) listen(subject, queue string, serve nats.MsgHandler) error {
+	sub, err := s.nc.QueueSubscribe(subject, queue, serve)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.subs = append(s.subs, sub)
+	return nil
+}
+
+var errTooMany = chat.Errorf(chat.Denied, "Too many requests at once; wait for the answers.")
+
+// begin counts a request, unless its asker has too many under way.
+func (s *Service) begin(c Caller) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.under[c] >= eachAtOnce {
+		return false
+	}
+	s.under[c]++
+	return true
+}
+
+func (s *Service) done(c Caller) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.under[c]--; s.under[c] == 0 {
+		delete(s.under, c)
+	}
+}
+
+// answer does a request's work, sends what comes of it, and takes note.
+func (s *Service) answer(req *nats.Msg, e *endpoint, work func(context.Context) (any, error)) {
+	started, outcome := time.Now(), OK
+	ctx, cancel := context.WithTimeout(context.WithValue(s.ctx, outcomeKey{}, &outcome), handleFor)
 	defer cancel()
 	reply, err := work(ctx)
+	msg, told := s.reply(req.Subject, reply, err)
+	if told != nil {
+		outcome = string(told.Code)
+	}
+	if err := req.RespondMsg(msg); err != nil {
+		s.log.Error("answer", "subject", req.Subject, "err", err)
+	}
+	took := time.Since(started)
+	e.note(took, told)
+	if s.Observe != nil {
+		s.Observe(e.name, outcome, took)
+	}
+}
+
+// reply is the message that answers a request, and the error in it.
+func (s *Service) reply(subject string, reply any, err error) (*nats.Msg, *chat.Error) {
+	var data []byte
 	if err == nil {
-		err = req.RespondJSON(reply)
-		if err != nil {
-			s.log.Error("answer", "subject", req.Subject(), "err", err)
+		if data, err = json.Marshal(reply); err == nil {
+			return &nats.Msg{Data: data}, nil
 		}
-		return
 	}
 	var told *chat.Error
 	if !errors.As(err, &told) {
-		s.log.Error("request failed", "subject", req.Subject(), "err", err)
+		s.log.Error("request failed", "subject", subject, "err", err)
 		told = chat.Errorf(chat.Internal, "The coordinator reports an internal error; its log says more.")
 	}
-	body, _ := json.Marshal(told) // strings only
-	if err := req.Error(string(told.Code), oneLine(told.Text), body); err != nil {
-		s.log.Error("answer", "subject", req.Subject(), "err", err)
+	data, _ = json.Marshal(told) // strings only
+	return &nats.Msg{Data: data, Header: nats.Header{
+		micro.ErrorCodeHeader: {string(told.Code)}, micro.ErrorHeader: {oneLine(told.Text)},
+	}}, told
+}
+
+// OK is the outcome of a request that was not refused.
+const OK = "ok"
+
+type outcomeKey struct{}
+
+// Refused notes that a request is answered with an error that only the asker can
+// read. ctx is the one that the request is served with.
+func Refused(ctx context.Context, code chat.Code) {
+	if outcome, ok := ctx.Value(outcomeKey{}).(*string); ok {
+		*outcome = string(code)
 	}
 }
 
 // caller finds out who asks. It is false if the answer would go anywhere but into
 // the asker's own inbox.
-func caller(r *chat.Route, req micro.Request) (Caller, bool) {
-	route, a, ok := chat.Parse(req.Subject())
+func caller(r *chat.Route, req *nats.Msg) (Caller, bool) {
+	route, a, ok := chat.Parse(req.Subject)
 	if !ok || route != r {
 		return Caller{}, false
 	}
@@ -158,14 +240,14 @@ func caller(r *chat.Route, req micro.Request) (Caller, bool) {
 	case chat.Operator:
 		inbox = chat.AdminInbox
 	}
-	if !strings.HasPrefix(req.Reply(), inbox+".") {
+	if !strings.HasPrefix(req.Reply, inbox+".") {
 		return Caller{}, false
 	}
-	return Caller{User: a.User, Origin: origin(r, req.Headers())}, true
+	return Caller{User: a.User, Origin: origin(r, req.Header)}, true
 }
 
 // origin reads what the server says of a request that came from another account.
-func origin(r *chat.Route, h micro.Headers) Origin {
+func origin(r *chat.Route, h nats.Header) Origin {
 	var o Origin
 	if r.From() == chat.Anyone {
 		_ = json.Unmarshal([]byte(h.Get("Nats-Request-Info")), &o) // what is not there stays empty

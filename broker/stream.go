@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -30,7 +31,8 @@ var streams = []jetstream.StreamConfig{
 	{
 		Name: LiveStream, Description: "one record per present user and per session",
 		Subjects: []string{chat.StateRoot + ".user.*", chat.StateRoot + ".session.*"}, MaxMsgsPerSubject: 1,
-		MaxMsgs: 1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 64 << 10, Discard: jetstream.DiscardNew,
+		Duplicates: 10 * time.Second, // the log names its records, and never repeats one
+		MaxMsgs:    1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 64 << 10, Discard: jetstream.DiscardNew,
 	},
 	{
 		Name: ParkedStream, Description: "messages that a member has yet to get",
@@ -45,17 +47,11 @@ var streams = []jetstream.StreamConfig{
 	},
 }
 
-// EnsureStreams makes the streams that are not there. Those that are stay as they
-// are: their limits are the operator's to change.
-func EnsureStreams(ctx context.Context, js jetstream.JetStream, storage jetstream.StorageType, replicas int) error {
-	for _, cfg := range streams {
-		_, err := js.Stream(ctx, cfg.Name)
-		if err == nil {
-			continue
-		}
-		if !errors.Is(err, jetstream.ErrStreamNotFound) {
-			return fmt.Errorf("look for stream %s: %w", cfg.Name, err)
-		}
+// StreamConfigs are the streams as they are made.
+func StreamConfigs(storage jetstream.StorageType, replicas int) []jetstream.StreamConfig {
+	made := slices.Clone(streams)
+	for i := range made {
+		cfg := &made[i]
 		cfg.Storage, cfg.Replicas, cfg.AllowDirect = storage, replicas, true
 		if storage == jetstream.MemoryStorage || replicas > 1 {
 			cfg.PersistMode = jetstream.DefaultPersistMode // the other one is for single files
@@ -63,9 +59,89 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, storage jetstrea
 		if storage == jetstream.MemoryStorage {
 			cfg.MaxBytes /= 4
 		}
-		if _, err := js.CreateStream(ctx, cfg); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			return fmt.Errorf("make stream %s: %w", cfg.Name, err)
+	}
+	return made
+}
+
+// What a server says that a cluster which is just starting says, too.
+const (
+	codeNoPeers      jetstream.ErrorCode = 10005
+	codeNotAvailable jetstream.ErrorCode = 10008
+	codeNotLeader    jetstream.ErrorCode = 10009
+	codeNoReplicas   jetstream.ErrorCode = 10074 // it is alone
+)
+
+const (
+	electFor = 30 * time.Second // how long a cluster may take to agree on leaders
+	oneTry   = 2 * time.Second  // a server without a leader does not answer at all
+)
+
+// EnsureStreams makes the streams that are not there, with as many replicas as are
+// wanted if the servers are a cluster, and with one if it is a single server. Those
+// that are there stay as they are: their limits are the operator's to change.
+func EnsureStreams(ctx context.Context, js jetstream.JetStream, storage jetstream.StorageType, replicas int) error {
+	ctx, cancel := context.WithTimeout(ctx, electFor)
+	defer cancel()
+	for n := range streams {
+		err := patiently(ctx, func(ctx context.Context) error {
+			err := ensureStream(ctx, js, StreamConfigs(storage, replicas)[n])
+			if replicas > 1 && hasCode(err, codeNoReplicas) {
+				replicas = 1
+				err = ensureStream(ctx, js, StreamConfigs(storage, replicas)[n])
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("make stream %s: %w", streams[n].Name, sentence(err))
 		}
 	}
 	return nil
+}
+
+func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig) error {
+	_, err := js.Stream(ctx, cfg.Name)
+	if !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return err
+	}
+	_, err = js.CreateStream(ctx, cfg)
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return nil // another coordinator was faster
+	}
+	return err
+}
+
+// patiently tries something again while the cluster has no leader for it.
+func patiently(ctx context.Context, try func(context.Context) error) error {
+	for {
+		once, cancel := context.WithTimeout(ctx, oneTry)
+		err := try(once)
+		cancel()
+		soon := errors.Is(err, context.DeadlineExceeded) || hasCode(err, codeNoPeers, codeNotAvailable, codeNotLeader)
+		if err == nil || !soon {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func hasCode(err error, codes ...jetstream.ErrorCode) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && slices.Contains(codes, api.ErrorCode)
+}
+
+// sentence explains what an operator can mend.
+func sentence(err error) error {
+	switch {
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return chat.Errorf(chat.Internal, "The NATS server has no JetStream for the account of the chats; chatcoord doctor says more.")
+	case hasCode(err, codeNoPeers):
+		return chat.Errorf(chat.Internal, "The NATS cluster has not enough servers with room for the streams; chatcoord doctor says more.")
+	case errors.Is(err, context.DeadlineExceeded), hasCode(err, codeNotAvailable, codeNotLeader):
+		return chat.Errorf(chat.Timeout, "JetStream does not answer: most servers of a NATS cluster must run.")
+	}
+	return err
 }

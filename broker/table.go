@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"sort"
@@ -73,6 +74,10 @@ func (t *Table[R]) Get(v View, key string) (Row[R], bool) {
 	row, ok := t.rows[v].byKey[key]
 	return row, ok
 }
+
+// Sync waits until this replica has seen everything that was stored when it was
+// asked to.
+func (t *Table[R]) Sync(ctx context.Context) error { return t.log.Sync(ctx) }
 
 // Len counts the records that are not tombstones.
 func (t *Table[R]) Len(v View) int {

@@ -91,7 +91,7 @@ func AnsweringGrant() Grant {
 // users about it.
 func StoringGrant() Grant {
 	return Grant{
-		Publish:   []string{StateRoot + ".>", "$JS.API.>", userFamily.root() + ".>", auditFamily.root() + ".>"},
+		Publish:   []string{StateRoot + ".>", "$JS.API.>", "$JS.ACK.>", userFamily.root() + ".>", auditFamily.root() + ".>"},
 		Subscribe: []string{StoreInbox + ".>"},
 	}
 }

@@ -37,7 +37,7 @@ func TestGrants(t *testing.T) {
 			publish:   []string{"_IN.>", "_INBOX.>", "_R_.>"},
 			subscribe: []string{"chat.coord.>", "chat.lobby.>", "chat.admin.>", "$SRV.>"}},
 		{name: "storing", have: chat.StoringGrant(),
-			publish:   []string{"natter.state.>", "$JS.API.>", "chat.user.>", "chat.audit.>"},
+			publish:   []string{"natter.state.>", "$JS.API.>", "$JS.ACK.>", "chat.user.>", "chat.audit.>"},
 			subscribe: []string{"_IN.coordinator.>"}},
 		{name: "tapping", have: chat.TappingGrant(),
 			subscribe: []string{"chat.session.*.msg.*", "chat.dm.*.*", "chat.audit.>"}},

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"strconv"
 	"time"
@@ -19,15 +20,21 @@ const (
 
 // MarshalJSON writes {"n":12,"at":"…","text":"hello"}.
 func (m Message) MarshalJSON() ([]byte, error) {
-	b := make([]byte, 0, len(m.Text)+80)
+	return m.AppendJSON(make([]byte, 0, len(m.Text)+80)), nil
+}
+
+// AppendJSON appends what MarshalJSON writes to b, so that a buffer can be used again.
+func (m Message) AppendJSON(b []byte) []byte {
 	b = strconv.AppendUint(append(b, messageN...), m.N, 10)
 	b = m.At.AppendFormat(append(b, messageAt...), time.RFC3339Nano)
 	b = append(b, messageText...)
-	if plainJSON([]byte(m.Text)) {
-		return append(append(append(b, '"'), m.Text...), messageEnd...), nil
+	at := len(b) + 1
+	b = append(append(append(b, '"'), m.Text...), messageEnd...)
+	if plainJSON(b[at : at+len(m.Text)]) {
+		return b
 	}
-	text, err := json.Marshal(m.Text)
-	return append(append(b, text...), '}'), err
+	text, _ := json.Marshal(m.Text) // a string can always be written
+	return append(append(b[:at-1], text...), '}')
 }
 
 // ParseMessage reads a message.
@@ -66,7 +73,11 @@ func parseUsual(data []byte) (m Message, ok bool) {
 // plainJSON tells whether a text is its own JSON form: no quotes, escapes or control
 // characters, nothing that encoding/json would escape, and valid UTF-8.
 func plainJSON(text []byte) bool {
-	for _, c := range text {
+	rest := text
+	for len(rest) >= 8 && plainASCII(binary.LittleEndian.Uint64(rest)) {
+		rest = rest[8:]
+	}
+	for _, c := range rest {
 		if c < ' ' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' || c == 0x7f {
 			return false
 		}
@@ -75,4 +86,22 @@ func plainJSON(text []byte) bool {
 		}
 	}
 	return true
+}
+
+// plainASCII tells whether eight bytes are all plain in the sense of plainJSON. It looks
+// at all of them at once: unless a byte has its high bit set, which is found as well, the
+// additions set that bit in each byte that passes, and never reach the next one. Two
+// characters that differ in one bit are looked for together.
+func plainASCII(x uint64) bool {
+	const (
+		each = 0x0101010101010101
+		high = 0x80 * each
+		not0 = 0x7f * each // sets the high bit of a byte that is not 0
+	)
+	pass := x + (0x80-' ')*each // not a control character
+	pass &= (x&^(('"'^'&')*each) ^ ('"'&'&')*each) + not0
+	pass &= (x&^(('<'^'>')*each) ^ ('<'&'>')*each) + not0
+	pass &= (x ^ '\\'*each) + not0
+	pass &^= x | (x + each) // beyond ASCII, DEL
+	return pass&high == high
 }

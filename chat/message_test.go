@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,4 +34,35 @@ func FuzzMessage(f *testing.F) {
 			t.Fatalf("%q is written %s, %v; encoding/json writes %s, %v", data, a, err, b, wantErr)
 		}
 	})
+}
+
+// Each byte counts wherever it is among the eight that are looked at together.
+func TestMessageWithEachByte(t *testing.T) {
+	type plain chat.Message
+	for c := range 256 {
+		for at := range 17 {
+			text := []byte("seventeen letters")
+			text[at] = byte(c)
+			m := chat.Message{N: 1, At: time.Unix(1, 0).UTC(), Text: string(text)}
+			got, err := json.Marshal(m)
+			want, wantErr := json.Marshal(plain(m))
+			if err != nil || wantErr != nil || string(got) != string(want) {
+				t.Fatalf("%q is written %s, %v; encoding/json writes %s, %v", text, got, err, want, wantErr)
+			}
+			if raw := m.AppendJSON([]byte("before ")); string(raw[7:]) != string(got) {
+				t.Fatalf("%q is appended as %s", text, raw)
+			}
+		}
+	}
+}
+
+func BenchmarkMessage(b *testing.B) {
+	m := chat.Message{N: 7, At: time.Now().UTC(), Text: strings.Repeat("x", 256)}
+	var buf []byte
+	for b.Loop() {
+		buf = m.AppendJSON(buf[:0])
+		if _, err := chat.ParseMessage(buf); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

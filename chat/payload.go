@@ -188,9 +188,10 @@ type MemberSignal struct {
 // Sync says where a member stands when its connection has come up. Who reads it
 // sends again what is missing, and answers with a Sync of its own if asked.
 type Sync struct {
-	Have  map[User]uint64 `json:"have"`          // the last N that it has from each member
-	First uint64          `json:"first"`         // the lowest N of its own that it still keeps for somebody, or its next
-	Ask   bool            `json:"ask,omitempty"` // please answer with yours
+	Have  map[User]uint64 `json:"have"`            // the last N that it has from each member
+	First uint64          `json:"first"`           // the lowest N of its own that it still keeps for somebody, or its next
+	Acked map[User]uint64 `json:"acked,omitempty"` // the last N of its own that each member has acknowledged, if only by an earlier run
+	Ask   bool            `json:"ask,omitempty"`   // please answer with yours
 }
 
 // AdminRequest asks for a list.

@@ -2,10 +2,12 @@ package presence
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,12 +19,13 @@ import (
 // Liveness knows which connections are up, by the public key of their owner. It is
 // told by the broker's own events; nobody sends heartbeats.
 type Liveness struct {
-	nc   *nats.Conn       // in the system account
-	gone func(key string) // the last connection of a key is down
+	nc      *nats.Conn       // in the system account
+	account string           // public key of the account that users are in
+	gone    func(key string) // the last connection of a key is down
 
 	mu    sync.Mutex
-	conns map[string]map[connID]bool
-	moved chan struct{} // closed when somebody connects
+	conns map[string]map[connID]time.Time // by owner's key, since when it is known
+	moved chan struct{}                   // closed when somebody connects
 }
 
 // connID identifies a connection: a server and its number there, because the news of
@@ -38,19 +41,39 @@ type connEvent struct {
 	} `json:"server"`
 	Client struct {
 		ID  uint64 `json:"id"`
-		Key string `json:"user"`
+		JWT string `json:"jwt"`
 	} `json:"client"`
+}
+
+// ownerOf is the public key that a ticket is bound to. The servers have checked the
+// ticket; what they call the connection's user is no more than what the client says.
+func ownerOf(ticket string) string {
+	parts := strings.Split(ticket, ".")
+	if len(parts) != 3 {
+		return ""
+	}
+	body, err := base64.RawURLEncoding.DecodeString(parts[1])
+	var claims struct {
+		Subject string `json:"sub"`
+	}
+	if err != nil || json.Unmarshal(body, &claims) != nil {
+		return ""
+	}
+	return claims.Subject
 }
 
 // NewLiveness listens on nc, which needs chat.SystemGrant. gone is called on the
 // connection's goroutine and must not block.
 func NewLiveness(nc *nats.Conn, chatAccount string, gone func(key string)) (*Liveness, error) {
-	l := &Liveness{nc: nc, gone: gone, conns: map[string]map[connID]bool{}, moved: make(chan struct{})}
-	for event, handle := range map[string]func(connEvent){"CONNECT": l.connected, "DISCONNECT": l.disconnected} {
+	l := &Liveness{nc: nc, account: chatAccount, gone: gone, conns: map[string]map[connID]time.Time{}, moved: make(chan struct{})}
+	for event, handle := range map[string]func(string, connID){"CONNECT": l.connected, "DISCONNECT": l.disconnected} {
 		_, err := nc.Subscribe("$SYS.ACCOUNT."+chatAccount+"."+event, func(m *nats.Msg) {
 			var e connEvent
-			if json.Unmarshal(m.Data, &e) == nil && e.Client.Key != "" {
-				handle(e)
+			if json.Unmarshal(m.Data, &e) != nil {
+				return
+			}
+			if key := ownerOf(e.Client.JWT); key != "" {
+				handle(key, connID{e.Server.ID, e.Client.ID})
 			}
 		})
 		if err != nil {
@@ -63,28 +86,34 @@ func NewLiveness(nc *nats.Conn, chatAccount string, gone func(key string)) (*Liv
 	return l, nc.LastError()
 }
 
-func (l *Liveness) connected(e connEvent) {
+func (l *Liveness) connected(key string, id connID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.conns[e.Client.Key] == nil {
-		l.conns[e.Client.Key] = map[connID]bool{}
-	}
-	l.conns[e.Client.Key][connID{e.Server.ID, e.Client.ID}] = true
+	l.add(key, id)
 	close(l.moved)
 	l.moved = make(chan struct{})
 }
 
-func (l *Liveness) disconnected(e connEvent) {
+func (l *Liveness) add(key string, id connID) {
+	if l.conns[key] == nil {
+		l.conns[key] = map[connID]time.Time{}
+	}
+	if _, known := l.conns[key][id]; !known {
+		l.conns[key][id] = time.Now()
+	}
+}
+
+func (l *Liveness) disconnected(key string, id connID) {
 	l.mu.Lock()
-	set := l.conns[e.Client.Key]
-	delete(set, connID{e.Server.ID, e.Client.ID})
+	set := l.conns[key]
+	delete(set, id)
 	last := set != nil && len(set) == 0
 	if last {
-		delete(l.conns, e.Client.Key)
+		delete(l.conns, key)
 	}
 	l.mu.Unlock()
 	if last {
-		l.gone(e.Client.Key)
+		l.gone(key)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"natter/broker"
-	"natter/broker/ticket"
 	"natter/chat"
 	"natter/presence/account"
 )
@@ -30,6 +29,7 @@ func (s *Service) enter(ctx context.Context, c broker.Caller, q chat.EnterReques
 			return chat.Sealed{}, err
 		}
 		reply.Error = told
+		broker.Refused(ctx, told.Code)
 	}
 	reply.Ticket = ticket
 	data, err := json.Marshal(reply)
@@ -62,11 +62,11 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 	if err := SameProto(q.Proto); err != nil {
 		return chat.Ticket{}, err
 	}
-	if !ticket.ValidKey(q.Key) {
+	if !validKey(q.Key) {
 		return chat.Ticket{}, chat.Errorf(chat.Arguments, `The field "key" must be a public user key.`)
 	}
 	if row, ok := s.Users.Get(broker.Committed, string(name.User())); ok && row.Record.Present() {
-		if row.Record.Key != q.Key || s.live.Connected(q.Key) {
+		if s.held(ctx, name, q.Key) {
 			return chat.Ticket{}, s.taken(name)
 		}
 	} else if err := Room(s.Users.Len(broker.Committed), s.MaxUsers); err != nil {
@@ -76,7 +76,8 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 	acc, err := s.Accounts.Update(ctx, name.User(), func(r account.Record) (account.Record, error) {
 		return account.Reserve(r, name, q.Key, now, chat.Hold, s.NameTTL)
 	})
-	if errors.Is(err, &chat.Error{Code: chat.Taken}) {
+	foreign := errors.Is(err, &chat.Error{Code: chat.ForeignKey})
+	if errors.Is(err, &chat.Error{Code: chat.Taken}) || foreign && s.held(ctx, name, q.Key) {
 		return chat.Ticket{}, s.taken(name)
 	}
 	if err != nil {
@@ -87,6 +88,16 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 		ttl = chat.UserTicketTTL
 	}
 	return s.Minter.Mint(q.Key, chat.UserGrant(name.User()), ttl, now)
+}
+
+// held tells whether somebody is here under a name, other than the owner of key
+// whose connection is lost. Another replica may have let them in or out a moment ago.
+func (s *Service) held(ctx context.Context, name chat.Name, key string) bool {
+	if err := s.Users.Sync(ctx); err != nil {
+		s.Log.Warn("look who is here", "err", err)
+	}
+	row, _ := s.Users.Get(broker.Committed, string(name.User()))
+	return row.Record.Present() && (row.Record.Key != key || s.live.Connected(key))
 }
 
 // taken is the refusal of a name that somebody has, with others that are free.
@@ -121,4 +132,11 @@ func (s *Service) origin(ctx context.Context, c broker.Caller) string {
 		return ip.String()
 	}
 	return "somebody"
+}
+
+// validKey tells whether a text is a user's public key in the one way that there is to
+// write it: the decoder would pass over line feeds, and one key would have several names.
+func validKey(public string) bool {
+	const length = 56
+	return len(public) == length && nkeys.IsValidPublicUserKey(public)
 }

@@ -56,6 +56,8 @@ func (s *Service) tellNews(context.Context) {
 		}
 		if err := broker.Tell(s.Notices, chat.UserPresence, chat.Address{User: r.User()}, notice); err != nil {
 			s.Log.Warn("tell presence", "user", r.User(), "err", err)
+			continue
 		}
+		s.Told.Add(1)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -43,9 +44,12 @@ type Config struct {
 // Users is the table of present users.
 type Users = broker.Table[Record]
 
+// Kind is the word for users in the subjects of records.
+const Kind = "user"
+
 // NewUsers adds the table to a log. Its index finds users by key.
 func NewUsers(l *broker.Log, changed func(broker.Change[Record])) *Users {
-	return broker.NewTable(l, "user", broker.TableConfig[Record]{
+	return broker.NewTable(l, Kind, broker.TableConfig[Record]{
 		Gone:    func(r Record) bool { return r.State == Gone },
 		Index:   func(r Record) []string { return []string{r.Key} },
 		Changed: changed,
@@ -55,6 +59,8 @@ func NewUsers(l *broker.Log, changed func(broker.Change[Record])) *Users {
 // Service is the coordinator's half of presence.
 type Service struct {
 	Config
+	Told atomic.Uint64 // notices that were sent
+
 	log  *broker.Log
 	live *Liveness
 	seal nkeys.KeyPair // lobby answers are sealed with it
@@ -69,6 +75,10 @@ type Service struct {
 // settle is how long users have after a replica has started to be connected, before
 // those who are not count as lost.
 const settle = 3 * time.Second
+
+// behind is how long a list waits for a revision that this replica has not seen, if there
+// ever was one.
+const behind = 2 * time.Second
 
 // NewService makes the service and listens to the broker's events. The log must be
 // open.
@@ -99,6 +109,29 @@ func (s *Service) Serve(svc *broker.Service) error {
 // Start lets time run: users who do not come back after a restart are lost.
 func (s *Service) Start() {
 	s.after("", settle, s.reconcile)
+}
+
+// Survey finds out who is connected, from all servers. A replica beside others, or on
+// servers that may die by themselves, does so before it serves.
+func (s *Service) Survey(ctx context.Context) error { return s.live.Survey(ctx) }
+
+// KeepSurveying does that again and again until ctx is done: a server that dies says
+// nothing of its clients.
+func (s *Service) KeepSurveying(ctx context.Context) {
+	tick := time.NewTicker(surveyEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := s.live.Survey(ctx); err != nil {
+			s.Log.Warn("survey the servers", "err", err)
+			continue
+		}
+		s.reconcile(ctx)
+	}
 }
 
 // Stop ends all timers and waits for what is under way. The log must have stopped.
@@ -147,10 +180,16 @@ func (s *Service) cancel(u chat.User) {
 	}
 }
 
-// user reads a present user.
-func (s *Service) user(u chat.User) (Record, error) {
-	row, ok := s.Users.Get(broker.Committed, string(u))
-	if !ok || !row.Record.Present() {
+// user reads a present user, who may have said hello to another replica a moment ago.
+func (s *Service) user(ctx context.Context, u chat.User) (Record, error) {
+	row, _ := s.Users.Get(broker.Committed, string(u))
+	if !row.Record.Present() {
+		if err := s.Users.Sync(ctx); err != nil {
+			return Record{}, err
+		}
+		row, _ = s.Users.Get(broker.Committed, string(u))
+	}
+	if !row.Record.Present() {
 		return Record{}, errNotHere
 	}
 	return row.Record, nil
@@ -180,15 +219,15 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 		return reply, err
 	}
 	conn, _ := s.live.Find(ctx, acc.Key)
-	before, _ := s.Users.Get(broker.Committed, string(c.User))
+	back := false
 	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
+		back = r.Present() && r.Key == acc.Key
 		return Arrive(r, name, acc.Key, conn, s.Users.Len(v), s.MaxUsers, time.Now())
 	})
 	if err != nil {
 		s.refused(name, "hello", err)
 		return reply, err
 	}
-	back := before.Record.Present() && before.Record.Key == acc.Key
 	if !back {
 		if _, err := s.Accounts.Update(ctx, c.User, func(r account.Record) (account.Record, error) {
 			return account.Login(r, name, time.Now()), nil
@@ -200,9 +239,10 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	if !s.live.Connected(acc.Key) {
 		s.connectionGone(acc.Key) // it went while we were busy
 	}
+	revision := s.log.Revision() // before Sessions is read, which may be newer but not older
 	return chat.HelloReply{
 		Returning: acc.Taken(), LastSeen: acc.LastLogin, Back: back, Presence: row.Record.Presence,
-		Sessions: s.Sessions(c.User, q.Sessions), Revision: s.log.Revision(), Rules: s.Rules,
+		Sessions: s.Sessions(c.User, q.Sessions), Revision: revision, Rules: s.Rules,
 	}, nil
 }
 
@@ -218,7 +258,7 @@ func SameProto(theirs int) error {
 }
 
 func (s *Service) choose(ctx context.Context, c broker.Caller, q chat.PresenceRequest) (chat.Done, error) {
-	r, err := s.user(c.User)
+	r, err := s.user(ctx, c.User)
 	if err != nil {
 		return chat.Done{}, err
 	}
@@ -233,10 +273,12 @@ func (s *Service) choose(ctx context.Context, c broker.Caller, q chat.PresenceRe
 // list answers at once from memory.
 func (s *Service) list(ctx context.Context, c broker.Caller, q chat.ListRequest) (chat.ListReply, error) {
 	var reply chat.ListReply
-	if err := s.log.Await(ctx, q.Revision); err != nil {
+	soon, cancel := context.WithTimeout(ctx, behind)
+	defer cancel()
+	if err := s.log.Await(soon, q.Revision); err != nil {
 		return reply, err
 	}
-	viewer, err := s.user(c.User)
+	viewer, err := s.user(ctx, c.User)
 	if err != nil {
 		return reply, err
 	}
@@ -257,7 +299,7 @@ func (s *Service) list(ctx context.Context, c broker.Caller, q chat.ListRequest)
 }
 
 func (s *Service) renew(ctx context.Context, c broker.Caller, _ chat.RenewRequest) (chat.Ticket, error) {
-	r, err := s.user(c.User)
+	r, err := s.user(ctx, c.User)
 	if err != nil {
 		return chat.Ticket{}, err
 	}
@@ -265,7 +307,7 @@ func (s *Service) renew(ctx context.Context, c broker.Caller, _ chat.RenewReques
 }
 
 func (s *Service) exit(ctx context.Context, c broker.Caller, _ chat.ExitRequest) (chat.Done, error) {
-	r, err := s.user(c.User)
+	r, err := s.user(ctx, c.User)
 	if err != nil {
 		return chat.Done{}, err
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -72,7 +73,9 @@ func (s *Service) tell(who []chat.User, record chat.Session, revision uint64) {
 		n := chat.SessionNotice{Session: view, Revision: revision}
 		if err := broker.Tell(s.Notices, chat.UserSession, chat.Address{User: u}, n); err != nil {
 			s.Log.Warn("tell a session", "user", u, "session", record.Short(), "err", err)
+			continue
 		}
+		s.Told.Add(1)
 	}
 }
 
@@ -190,7 +193,7 @@ func trail(before, after chat.Session, now time.Time) []chat.Audit {
 			}
 		}
 	case before.State == chat.Proposed && after.State == chat.Closed:
-		add("invitation.end", "invitation %s closed: %s%s; %s told", id, after.Reason, by(after), chat.Names(names(after)))
+		add("invitation.end", "invitation %s closed: %s%s; %s told", id, after.Reason, by(after), chat.Names(told(after)))
 	case before.State != chat.Open && after.State == chat.Open:
 		add("session.start", "session %s established: %s (%s)", id, chat.Names(names(after)), after.Class)
 	case before.State == chat.Open && after.State == chat.Open:
@@ -238,10 +241,17 @@ func by(s chat.Session) string {
 	return " by " + chat.Names(who)
 }
 
-// names are all members' names in order.
+// told are those who learn of the end of an invitation: everybody but whose doing it was.
+func told(s chat.Session) []chat.Name {
+	return slices.DeleteFunc(names(s), func(n chat.Name) bool {
+		return s.Reason != chat.ByExpiry && slices.Contains(s.By, n.User())
+	})
+}
+
+// names are the names, in order, of the members who have not left.
 func names(s chat.Session) []chat.Name {
 	var found []chat.Name
-	for _, m := range byName(s.Members) {
+	for _, m := range byName(s.Present()) {
 		found = append(found, m.Name)
 	}
 	return found

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -51,6 +52,7 @@ func NewSessions(l *broker.Log, changed func(broker.Change[chat.Session])) *Sess
 // Service is the coordinator's half of sessions.
 type Service struct {
 	Config
+	Told atomic.Uint64 // notices that were sent
 
 	mu     sync.Mutex
 	timers map[string]*time.Timer
@@ -183,6 +185,9 @@ func (s *Service) name(u chat.User) chat.Name {
 
 func (s *Service) request(u chat.User, session, format string, args ...any) {
 	name := s.name(u)
+	if !validID(session) {
+		session = ""
+	}
 	s.Trail.Request(chat.Audit{Event: "user.request", User: name, Session: session, Text: fmt.Sprintf("%s "+format, append([]any{name}, args...)...)})
 }
 
@@ -255,14 +260,27 @@ func (s *Service) leave(ctx context.Context, c broker.Caller, q chat.SessionRequ
 }
 
 // join hands a member the ticket to the session's present channel.
-func (s *Service) join(_ context.Context, c broker.Caller, q chat.JoinRequest) (chat.JoinReply, error) {
-	row, ok := s.Sessions.Get(broker.Committed, q.Session)
-	if _, in := row.Record.Member(c.User); !ok || !in || row.Record.State != chat.Open {
+func (s *Service) join(ctx context.Context, c broker.Caller, q chat.JoinRequest) (chat.JoinReply, error) {
+	record, ok := s.openTo(c.User, q.Session)
+	if !ok { // unless another replica has opened it a moment ago
+		if err := s.Sessions.Sync(ctx); err != nil {
+			return chat.JoinReply{}, err
+		}
+		record, ok = s.openTo(c.User, q.Session)
+	}
+	if !ok {
 		return chat.JoinReply{}, errNotInChat
 	}
-	channel := row.Record.Channel()
+	channel := record.Channel()
 	ticket, err := s.Minter.Mint(q.Key, chat.MemberGrant(c.User, channel), chat.MemberTicketTTL, time.Now())
 	return chat.JoinReply{Ticket: ticket, Channel: channel}, err
+}
+
+// openTo finds an open session that u is in.
+func (s *Service) openTo(u chat.User, id string) (chat.Session, bool) {
+	row, _ := s.Sessions.Get(broker.Committed, id)
+	_, in := row.Record.Member(u)
+	return row.Record, in && row.Record.State == chat.Open
 }
 
 // adminSessions lists everything for the operator.
@@ -273,6 +291,12 @@ func (s *Service) adminSessions(context.Context, broker.Caller, chat.AdminReques
 	}
 	sortByTime(reply.Sessions)
 	return reply, nil
+}
+
+// validID tells whether a text can be a session's id.
+func validID(id string) bool {
+	_, err := hex.DecodeString(id)
+	return err == nil && len(id) == 32
 }
 
 // newID draws a session's id.

@@ -12,8 +12,12 @@ import (
 )
 
 const (
-	// window is how many messages may be on their way at once.
-	window = 4096
+	// window is how many messages may be on their way at once: to each member from all
+	// others together, half of what can wait there to be read.
+	window = incoming / 2
+	// greatest is the highest number that a message can have: what every language's JSON
+	// has exactly. Whoever claims more is not believed.
+	greatest = 1 << 53
 	// waiting lines are those typed while the connection is down.
 	maxWaiting = 100
 	// incoming is how much of what others say may wait to be read; what does not fit is
@@ -23,6 +27,9 @@ const (
 	receiptEvery = 50 * time.Millisecond
 	// receiptAt is how many messages are acknowledged even earlier.
 	receiptAt = 1024
+	// askAgain is how long what was missed may take to come again, before it is asked for
+	// once more.
+	askAgain = 250 * time.Millisecond
 	// resendAfter is how long an acknowledgement is waited for.
 	resendAfter = 2 * time.Second
 	// farewell is how long the last acknowledgements are waited for at the end.
@@ -55,10 +62,11 @@ type Talk struct {
 	late   *time.Timer   // wakes run when an acknowledgement takes too long
 
 	send sync.Mutex // keeps publishing in order; taken before mu
+	buf  []byte     // of the message that is sent; guarded by send
 
 	mu      sync.Mutex
 	epoch   int
-	line    *line // the connection; nil until joined
+	line    *line // the connection; nil until joined; changed under send as well
 	peers   map[chat.User]*peer
 	out     []outgoing // not yet acknowledged by everybody, without gaps
 	next    uint64     // the number of the next message
@@ -84,7 +92,6 @@ type outgoing struct {
 	n    uint64
 	at   time.Time
 	text string
-	data []byte
 }
 
 // peer is what is known of another member.
@@ -96,6 +103,9 @@ type peer struct {
 	lost   bool
 	synced bool // has said where it stands since we joined
 	bye    bool
+
+	missed uint64    // the last of theirs that was asked for
+	asked  time.Time // and when
 }
 
 // todo is what the callbacks leave to run.
@@ -176,8 +186,10 @@ func (t *Talk) Say(ctx context.Context, text string) error {
 func (t *Talk) trySay(text string) (<-chan struct{}, error) {
 	t.send.Lock()
 	defer t.send.Unlock()
+	l := t.line
+	up := l != nil && l.nc.IsConnected() // may wait for the network: not under mu
 	t.mu.Lock()
-	up := t.line != nil && !t.todo.join && !t.holding && t.line.nc.IsConnected()
+	up = up && !t.todo.join && !t.holding
 	switch {
 	case t.closed:
 		t.mu.Unlock()
@@ -185,13 +197,12 @@ func (t *Talk) trySay(text string) (<-chan struct{}, error) {
 	case !up && len(t.out) >= maxWaiting:
 		t.mu.Unlock()
 		return nil, chat.Errorf(chat.NotConnected, "Not connected; this line was not kept.")
-	case len(t.out) >= window:
+	case t.full():
 		moved := t.moved
 		t.mu.Unlock()
 		return moved, nil
 	}
 	o := outgoing{n: t.next, at: time.Now().UTC(), text: text}
-	o.encode()
 	t.next++
 	t.out = append(t.out, o)
 	t.bye = false
@@ -199,15 +210,41 @@ func (t *Talk) trySay(text string) (<-chan struct{}, error) {
 	if up {
 		t.sent = o.at
 	}
-	l := t.line
 	t.mu.Unlock()
 	if up {
-		_ = l.nc.Publish(l.msg, o.data) // what gets lost is sent again
+		t.publish(l, o)
 		if first {
 			t.late.Reset(resendAfter)
 		}
 	}
 	return nil, nil
+}
+
+// full tells whether enough is on its way. Members share what can wait at each of
+// them; one who is lost keeps nobody from using it.
+func (t *Talk) full() bool {
+	share := window / max(1, len(t.peers))
+	if len(t.out) < share {
+		return false
+	}
+	return len(t.out) >= window || t.next-t.least() >= uint64(share)
+}
+
+// publish sends a message. What gets lost is sent again.
+func (t *Talk) publish(l *line, o outgoing) {
+	t.buf = chat.Message{N: o.n, At: o.at, Text: o.text}.AppendJSON(t.buf[:0])
+	_ = l.nc.Publish(l.msg, t.buf)
+}
+
+// least is the lowest number that a connected member has not acknowledged.
+func (t *Talk) least() uint64 {
+	least := t.next
+	for _, p := range t.peers {
+		if !p.lost {
+			least = min(least, p.acked+1)
+		}
+	}
+	return least
 }
 
 // Bye tells the others that the member would like to end.
@@ -246,15 +283,7 @@ func (t *Talk) Flush(ctx context.Context) error {
 
 // missing tells whether a connected member has yet to acknowledge something.
 func (t *Talk) missing() bool {
-	if len(t.out) == 0 || t.closed {
-		return false
-	}
-	for _, p := range t.peers {
-		if !p.lost && p.acked < t.next-1 {
-			return true
-		}
-	}
-	return false
+	return len(t.out) > 0 && !t.closed && t.least() < t.next
 }
 
 // Close ends the talk: the last receipts are sent, those of the others are waited
@@ -284,10 +313,6 @@ func (t *Talk) Close() []string {
 	return lost
 }
 
-func (o *outgoing) encode() {
-	o.data, _ = chat.Message{N: o.n, At: o.at, Text: o.text}.MarshalJSON() // cannot fail
-}
-
 // poke wakes run.
 func (t *Talk) poke() {
 	select {
@@ -296,8 +321,11 @@ func (t *Talk) poke() {
 	}
 }
 
-// trim drops what everybody has.
+// trim drops what everybody has. What is held has no number yet.
 func (t *Talk) trim() {
+	if t.holding {
+		return
+	}
 	least := t.next - 1
 	for _, p := range t.peers {
 		least = min(least, p.acked)
@@ -326,7 +354,6 @@ func (t *Talk) release() {
 	}
 	for i := range t.out {
 		t.out[i].n += base
-		t.out[i].encode()
 	}
 	t.next += base
 	t.holding = false

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natter/broker"
 	"natter/chat"
 )
 
@@ -131,10 +132,7 @@ func (t *Talk) listen(l *line) error {
 			return err
 		}
 	}
-	if err := l.nc.FlushTimeout(2 * time.Second); err != nil {
-		return err
-	}
-	if err := l.nc.LastError(); err != nil {
+	if err := broker.Settle(l.nc); err != nil {
 		return err
 	}
 	closed := l.nc.StatusChanged(nats.CLOSED)
@@ -148,6 +146,9 @@ func (t *Talk) listen(l *line) error {
 				t.receive(l, m)
 			case <-closed:
 				return
+			}
+			for range len(in) { // what is there needs no waiting
+				t.receive(l, <-in)
 			}
 		}
 	})
@@ -195,20 +196,35 @@ func (t *Talk) heard(from chat.User, msg chat.Message) {
 		return
 	}
 	switch {
+	case t.Rejoin && !p.synced: // perhaps an earlier run has told it; it comes again
 	case msg.N > p.have+1:
-		t.todo.sync = true
+		t.ask(p)
 	case msg.N <= p.have:
 		p.owed = true
+		t.poke()
 	default:
 		p.have++
 		p.owed = true
 		t.received++
+		if t.received == 1 || t.received >= receiptAt { // between them run knows enough
+			t.poke()
+		}
 		if p.bye {
 			p.bye = false
 			t.Tell(Bye{Session: t.id, From: p.name, Back: true})
 		}
 		t.Tell(Text{Session: t.id, From: p.name, N: msg.N, At: msg.At, Text: msg.Text})
 	}
+}
+
+// ask has what is missing sent again, once: until that comes, everything else that was
+// under way is too early as well.
+func (t *Talk) ask(p *peer) {
+	if p.missed == p.have+1 && time.Since(p.asked) < askAgain {
+		return
+	}
+	p.missed, p.asked = p.have+1, time.Now()
+	t.todo.sync = true
 	t.poke()
 }
 
@@ -236,8 +252,11 @@ func (t *Talk) signalled(from chat.User, sig chat.MemberSignal) {
 // acked notes how far a member has come. Nobody can have what was never sent, unless
 // an earlier run of this client sent it.
 func (t *Talk) acked(p *peer, n uint64) {
-	if !t.holding {
+	switch {
+	case !t.holding:
 		n = min(n, t.next-1)
+	case n > greatest:
+		return
 	}
 	if n > p.acked {
 		p.acked = n
@@ -248,14 +267,11 @@ func (t *Talk) acked(p *peer, n uint64) {
 // synced takes where a member stands after its connection has come up.
 func (t *Talk) synced(p *peer, s chat.Sync) {
 	p.synced = true
-	if !t.holding {
-		t.acked(p, s.Have[t.Me])
-	} else {
-		p.acked = max(p.acked, s.Have[t.Me])
-	}
+	t.acked(p, s.Have[t.Me])
 	if s.First > p.have+1 {
 		p.have = s.First - 1 // what is missing had been acknowledged by an earlier run
 	}
+	p.have = max(p.have, s.Acked[t.Me]) // and this is still kept for somebody else
 	t.release()
 	t.todo.resend = true
 	if s.Ask {
@@ -288,7 +304,7 @@ func (t *Talk) acknowledge(now bool) {
 // standing tells the others where this member stands.
 func (t *Talk) standing(ask bool) {
 	t.mu.Lock()
-	s := chat.Sync{Have: map[chat.User]uint64{}, First: t.next, Ask: ask}
+	s := chat.Sync{Have: map[chat.User]uint64{}, Acked: map[chat.User]uint64{}, First: t.next, Ask: ask}
 	if len(t.out) > 0 {
 		s.First = t.out[0].n
 	}
@@ -297,6 +313,9 @@ func (t *Talk) standing(ask bool) {
 	}
 	for u, p := range t.peers {
 		s.Have[u] = p.have
+		if p.acked > 0 {
+			s.Acked[u] = p.acked
+		}
 	}
 	sig := chat.MemberSignal{Sync: &s}
 	if t.bye {
@@ -322,23 +341,18 @@ func (t *Talk) resend(now bool) {
 		t.mu.Unlock()
 		return
 	}
-	least := t.next
-	for _, p := range t.peers {
-		if !p.lost {
-			least = min(least, p.acked+1)
-		}
-	}
-	var again [][]byte
+	least := t.least()
+	var again []outgoing
 	for _, o := range t.out {
 		if o.n >= least {
-			again = append(again, o.data)
+			again = append(again, o)
 		}
 	}
 	t.sent = time.Now()
 	l := t.line
 	t.mu.Unlock()
-	for _, data := range again {
-		_ = l.nc.Publish(l.msg, data) // what gets lost is sent again
+	for _, o := range again {
+		t.publish(l, o)
 	}
 }
 

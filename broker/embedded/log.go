@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 
+	"natter/internal/private"
+
 	"github.com/nats-io/nats-server/v2/server"
 )
 
@@ -60,9 +62,9 @@ func (l *logger) fatal(opts *server.Options) error {
 	case l.first == "":
 		return nil
 	case strings.HasPrefix(l.first, "Can't start JetStream"):
-		return problemf(ErrDataDir, "The state in %s cannot be used (%s).", opts.StoreDir, l.first)
+		return private.Errorf(ErrDataDir, "The state in %s cannot be used (%s).", opts.StoreDir, l.first)
 	case strings.HasPrefix(l.first, "Error listening"): // taken since we looked
-		return problemf(ErrInUse, "Cannot listen on %s, port %d (%s).", opts.Host, opts.Port, l.first)
+		return private.Errorf(ErrInUse, "Cannot listen on %s, port %d (%s).", opts.Host, opts.Port, l.first)
 	}
 	return errors.New("starting the embedded server: " + l.first)
 }

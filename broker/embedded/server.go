@@ -40,6 +40,7 @@ import (
 
 	"natter/broker/ticket"
 	"natter/chat"
+	"natter/internal/private"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -77,9 +78,10 @@ type Config struct {
 // after Shutdown or Stop.
 type Server struct {
 	ns    *server.Server
-	ids   *identities
+	ids   *ticket.Installation
 	chat  *ticket.Minter
 	sys   *ticket.Minter
+	log   *slog.Logger
 	addr  string
 	stop  sync.Once
 	clean func() // gives the data directory back
@@ -118,7 +120,10 @@ func start(cfg Config, host string, port int, dir string) (*Server, error) {
 		return nil, err
 	}
 	opts.Host, opts.Port, opts.StoreDir = host, port, dir
-	s := &Server{ids: ids, chat: ids.chatMinter(), sys: ids.systemMinter()}
+	s := &Server{ids: ids, chat: ids.ChatMinter(), sys: ids.SystemMinter(), log: cfg.Log}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
 	if cfg.DataDir != "" {
 		if err := writeCreds(dir, s.chat); err != nil {
 			return nil, err
@@ -154,7 +159,7 @@ func run(opts *server.Options, log *slog.Logger) (*server.Server, error) {
 
 // options are the settings of a server that loses nothing it has acknowledged,
 // notices a dead connection soon, and is slowed by nobody.
-func options(cfg Config, ids *identities) (*server.Options, error) {
+func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 	store := cfg.MaxStore
 	if store <= 0 {
 		store = DefaultMaxStore
@@ -176,7 +181,7 @@ func options(cfg Config, ids *identities) (*server.Options, error) {
 		LameDuckDuration:       lameDuck,
 		LameDuckGracePeriod:    lameGrace,
 	}
-	if err := ids.trust(opts); err != nil {
+	if err := trust(ids, opts); err != nil {
 		return nil, fmt.Errorf("setting up the accounts: %w", err)
 	}
 	return opts, nil
@@ -222,6 +227,9 @@ func (s *Server) dial(m *ticket.Minter, name string, g chat.Grant, inbox string,
 		nats.UserJWT(func() (string, error) { return text, nil }, key.Sign),
 		nats.MaxReconnects(-1), // the server cuts off who reads too slowly, also us
 		nats.ReconnectWait(100 * time.Millisecond),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { // the library's own writes to the terminal
+			s.log.Debug("connection", "name", name, "err", err)
+		}),
 	}
 	if inbox != "" {
 		all = append(all, nats.CustomInboxPrefix(inbox))
@@ -281,7 +289,7 @@ func checkFree(host string, port int) error {
 		return l.Close()
 	}
 	if errors.Is(err, addrInUse) {
-		return problemf(ErrInUse, "%s is in use. Stop the program that listens there, or listen on another address.", addr)
+		return private.Errorf(ErrInUse, "%s is in use. Stop the program that listens there, or listen on another address.", addr)
 	}
 	var sys *os.SyscallError
 	if errors.As(err, &sys) {

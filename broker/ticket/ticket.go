@@ -106,8 +106,16 @@ func FormatCreds(ticket string, key nkeys.KeyPair) ([]byte, error) {
 	return text, nil
 }
 
+// validKey tells whether a text is a user's public key, in the one way that there is to
+// write it: the decoder would pass over line feeds and what is left over at the end, and
+// one key would have several names.
+func validKey(publicKey string) bool {
+	const length = 56
+	return len(publicKey) == length && nkeys.IsValidPublicUserKey(publicKey)
+}
+
 func (m *Minter) claims(publicKey string, g chat.Grant) (*jwt.UserClaims, error) {
-	if !nkeys.IsValidPublicUserKey(publicKey) {
+	if !validKey(publicKey) {
 		return nil, chat.Errorf(chat.Arguments, "The login key is not a public user key.")
 	}
 	if m.issuer == "" {

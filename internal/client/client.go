@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -24,6 +23,7 @@ type Config struct {
 	KeyDir  string        // a key file per name, NAME.key; "" keeps keys in memory only
 	KeyFile string        // this file instead (--key)
 	Wait    time.Duration // keep trying so long at the start (--wait-server)
+	Creds   string        // file with the lobby's JWT, for a server that lets nobody in without one; "" needs none
 	Options []nats.Option // TLS and the like
 	Log     *slog.Logger  // nil: nothing is logged
 }
@@ -87,6 +87,13 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 
 func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
 	options := append(broker.Options("chatcli"), nats.CustomInboxPrefix(chat.LobbyInbox))
+	if c.cfg.Creds != "" {
+		present, err := bearer(c.cfg.Creds)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, present)
+	}
 	options = append(options, c.cfg.Options...)
 	until := time.Now().Add(c.cfg.Wait)
 	for {
@@ -95,7 +102,7 @@ func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
 			return nc, nil
 		}
 		if time.Now().After(until) || ctx.Err() != nil {
-			return nil, chat.Errorf(chat.NotConnected, "cannot reach %s: %s", c.Server(), plainly(err))
+			return nil, c.unreached(err)
 		}
 		select {
 		case <-time.After(200 * time.Millisecond):
@@ -104,25 +111,8 @@ func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
 	}
 }
 
-// plainly is a connection error without the library's names.
-func plainly(err error) string {
-	if errors.Is(err, nats.ErrNoServers) {
-		return "connection refused"
-	}
-	return strings.TrimPrefix(err.Error(), "nats: ")
-}
-
 // Server is the URL that the client was given, without a password.
-func (c *Client) Server() string {
-	var shown []string
-	for _, s := range strings.Split(c.cfg.URL, ",") {
-		if u, err := url.Parse(strings.TrimSpace(s)); err == nil {
-			s = u.Redacted()
-		}
-		shown = append(shown, s)
-	}
-	return strings.Join(shown, ",")
-}
+func (c *Client) Server() string { return broker.Redact(c.cfg.URL) }
 
 // Me is the name that Enter took.
 func (c *Client) Me() chat.Name { return c.me }
@@ -225,6 +215,7 @@ func call[Q, R any](ctx context.Context, c *Client, r chat.Request[Q, R], q Q) (
 	if nc == nil {
 		return none, chat.Errorf(chat.NotRegistered, "You are not registered.")
 	}
+	asker := ctx
 	ctx, cancel := context.WithTimeout(ctx, callFor)
 	defer cancel()
 	awaitConnection(ctx, nc)
@@ -232,8 +223,8 @@ func call[Q, R any](ctx context.Context, c *Client, r chat.Request[Q, R], q Q) (
 	silent := errors.Is(err, &chat.Error{Code: chat.Timeout})
 	c.mu.Lock()
 	changed := silent != c.away
-	if errors.Is(err, &chat.Error{Code: chat.NotConnected}) {
-		changed = false
+	if errors.Is(err, &chat.Error{Code: chat.NotConnected}) || silent && asker.Err() != nil {
+		changed = false // nothing was heard of the coordinator, or it was not given its time
 	}
 	if changed {
 		c.away = silent

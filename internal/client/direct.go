@@ -97,8 +97,8 @@ func (c *Client) direct(from chat.User, d chat.DirectMessage) {
 	c.mu.Unlock()
 	if fresh {
 		name := chat.Name(from)
-		if d.Name.User() == from {
-			name = d.Name
+		if n, err := chat.ParseName(string(d.Name)); err == nil && n.User() == from {
+			name = n // not only folded to it: U+212A is a k in lower case
 		}
 		c.events.push(DirectText{From: name, Text: d.Text})
 	}

@@ -57,7 +57,7 @@ func (c *Client) Enter(ctx context.Context, name string) (Welcome, error) {
 func (c *Client) arrive(ctx context.Context) (chat.HelloReply, error) {
 	nc, err := c.dialUser()
 	if err != nil {
-		return chat.HelloReply{}, chat.Errorf(chat.NotConnected, "The server does not accept the connection: %s.", plainly(err))
+		return chat.HelloReply{}, chat.Errorf(chat.NotConnected, "The server does not accept the connection: %s.", broker.Plainly(err))
 	}
 	c.mu.Lock()
 	c.nc = nc
@@ -162,10 +162,7 @@ func (c *Client) subscribe(nc *nats.Conn) error {
 			return err
 		}
 	}
-	if err := nc.FlushTimeout(2 * time.Second); err != nil {
-		return err
-	}
-	return nc.LastError()
+	return broker.Settle(nc)
 }
 
 func (c *Client) presentTicket() (string, error) {

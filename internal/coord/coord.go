@@ -43,8 +43,13 @@ type Config struct {
 	NameTTL  time.Duration // 0: names are kept for ever
 	Class    chat.Class    // of new sessions
 	Memory   bool          // streams are kept in memory
-	Replicas int           // of each stream; 0 is 1
+	Shared   bool          // other replicas may be there, and servers that end by themselves
+	Replicas int           // of each stream, where the servers are a cluster; 0 is 1
 	Log      *slog.Logger
+
+	// For those who keep figures; nil: nobody does.
+	Answered  func(endpoint, outcome string, took time.Duration) // see broker.Service
+	Committed func(took time.Duration)                           // see broker.Log
 }
 
 // Defaults are the choices that need no flag.
@@ -75,6 +80,8 @@ type Coordinator struct {
 	started time.Time
 	met     atomic.Int64 // users who registered here
 	opened  atomic.Int64 // sessions that opened here
+	minted  atomic.Uint64
+	halted  atomic.Bool // it serves no more
 }
 
 // Start brings a coordinator up. When it returns, requests are answered.
@@ -95,9 +102,15 @@ func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 	}
 	c.run.Go(func() {
 		if err := c.log.Run(); err != nil {
-			c.failed <- err
+			c.fail(err)
 		}
 	})
+	if cfg.Shared {
+		if err := c.share(life); err != nil {
+			c.halt()
+			return nil, err
+		}
+	}
 	if err := c.serve(); err != nil {
 		c.halt()
 		return nil, err
@@ -105,6 +118,29 @@ func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 	c.presence.Start()
 	c.session.Start()
 	return c, nil
+}
+
+// share does what a replica beside others does: it learns who is connected, and tells
+// what one that has died could not.
+func (c *Coordinator) share(life context.Context) error {
+	if err := c.presence.Survey(life); err != nil {
+		return err
+	}
+	c.run.Go(func() { c.presence.KeepSurveying(life) })
+	c.run.Go(func() {
+		if err := c.log.Share("notices", c.session.TellAgain); err != nil && life.Err() == nil {
+			c.fail(err)
+		}
+	})
+	return nil
+}
+
+// fail reports the first error that the coordinator cannot go on after.
+func (c *Coordinator) fail(err error) {
+	select {
+	case c.failed <- err:
+	default:
+	}
 }
 
 func (c *Coordinator) openStreams(ctx context.Context) error {
@@ -129,7 +165,9 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	log.Observe(c.cfg.Committed)
 	c.log = log
+	c.links.Minter = counting{c.links.Minter, &c.minted}
 	c.users = presence.NewUsers(log, c.userChanged)
 	c.sessions = session.NewSessions(log, c.sessionChanged)
 	c.session = session.NewService(session.Config{
@@ -166,14 +204,12 @@ func (c *Coordinator) serve() error {
 	if err != nil {
 		return err
 	}
+	service.Observe = c.cfg.Answered
 	c.service = service
 	if err := errors.Join(c.presence.Serve(service), c.session.Serve(service)); err != nil {
 		return err
 	}
-	if err := c.links.Answer.Flush(); err != nil {
-		return fmt.Errorf("serve: %w", err)
-	}
-	return c.links.Answer.LastError() // a subscription that is not permitted says so only here
+	return broker.Settle(c.links.Answer) // a subscription that is not permitted says so only here
 }
 
 // Failed gives the error that the coordinator cannot go on after.
@@ -219,6 +255,7 @@ func (c *Coordinator) Stop() {
 }
 
 func (c *Coordinator) halt() {
+	c.halted.Store(true)
 	if c.service != nil {
 		c.service.Stop()
 	}

@@ -1,12 +1,15 @@
 package coord
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/nats-io/nats.go"
 
 	"natter/broker/embedded"
 	"natter/chat"
+	"natter/internal/setup"
 )
 
 // Connections are a coordinator's links and the console's tap.
@@ -41,6 +44,47 @@ func Embed(s *embedded.Server) (*Connections, error) {
 		return nil, failed
 	}
 	return c, nil
+}
+
+// Dial makes the connections to a NATS server that is not ours, with the keys of a
+// directory that chatcoord init has written. Its error is an *chat.Error: NotConnected,
+// Denied, or, if the directory cannot be used, one that is private.ErrFile too.
+func Dial(urls, keysDir string, log *slog.Logger, opts ...nats.Option) (*Connections, error) {
+	keys, err := setup.Open(keysDir)
+	if err != nil {
+		return nil, err
+	}
+	c := &Connections{Links: Links{ChatID: keys.ChatID, Minter: keys.Minter}}
+	opts = append(opts, logged(log)...)
+	for role, nc := range map[*setup.Role]**nats.Conn{
+		&setup.Answer: &c.Answer, &setup.Store: &c.Store, &setup.Tap: &c.Tap, &setup.System: &c.System,
+	} {
+		if *nc, err = keys.Dial(urls, *role, opts...); err != nil {
+			c.Close()
+			return nil, err
+		}
+		c.all = append(c.all, *nc)
+	}
+	return c, nil
+}
+
+// logged says in the log what happens to a connection.
+func logged(log *slog.Logger) []nats.Option {
+	return []nats.Option{
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+			if !nc.IsClosed() {
+				log.Warn("connection lost", "connection", nc.Opts.Name, "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			log.Info("connected again", "connection", nc.Opts.Name, "server", nc.ConnectedUrlRedacted())
+		}),
+		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
+			if !errors.Is(err, nats.ErrConnectionClosed) {
+				log.Warn("connection", "connection", nc.Opts.Name, "err", err)
+			}
+		}),
+	}
 }
 
 // Close closes the connections.

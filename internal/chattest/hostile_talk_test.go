@@ -1,0 +1,286 @@
+package chattest_test
+
+import (
+	"bufio"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"natter/broker/brokertest"
+	"natter/chat"
+	"natter/internal/chattest"
+	"natter/internal/client"
+	"natter/session"
+)
+
+// badMessages are messages that must not be shown.
+var badMessages = []string{
+	`{"n":0,"text":"forged"}`, `{"n":-1,"text":"forged"}`, `{"n":1.5,"text":"forged"}`, `{"n":"1","text":"forged"}`, `{"n":1e400,"text":"forged"}`, `{"n":18446744073709551616,"text":"forged"}`,
+	`{"n":9223372036854775808,"text":"forged"}`, `{"n":18446744073709551615,"text":"forged"}`, `{"n":2,"text":"forged"}`, `{"n":1000,"text":"forged"}`, `{"text":"forged"}`, `{"n":null,"text":"forged"}`,
+	`{"n":1,"text":["forged"]}`, `{"n":1,"at":"yesterday","text":"forged"}`, `{"n":1,"text":"` + strings.Repeat("x", chat.MaxText+1) + `"}`, `{"n":1,"text":"` + strings.Repeat("x", 900<<10) + `"}`,
+}
+
+// badSignals are lies, and what is no signal at all.
+func badSignals() []string {
+	all := []string{
+		`{"ack":{"alice":9223372036854775808,"bob":18446744073709551615}}`, `{"ack":{"alice":1,"bob":1}}`, `{"ack":{"mallory":5,"nobody":1,"":1,"*":1}}`, `{"ack":{"alice":-1}}`, `{"ack":{"alice":0}}`, `{"ack":null}`, `{"ack":[]}`,
+		`{"sync":{"have":{"alice":18446744073709551615,"bob":9223372036854775808},"first":0}}`, `{"sync":{"have":null,"first":1,"ask":true}}`, `{"sync":{"have":{},"ask":true}}`, `{"sync":{}}`, `{"sync":null}`, `{"sync":{"first":-1}}`,
+		`{"ack":{"alice":3},"sync":{"have":{"alice":0,"bob":0},"first":0,"ask":true},"bye":true}`, `{"bye":"yes"}`, `{"bye":null}`, `{"unknown":1}`,
+	}
+	return append(all, strings.Repeat(`{"bye":true}|{"bye":false}|`, 1)+`{}`, `{"ack":{`+strings.Repeat(`"x":1,`, 10000)+`"y":1}}`)
+}
+
+// annoy sends everything bad that there is in a session.
+func annoy(t *testing.T, member *brokertest.Conn, channel string) {
+	t.Helper()
+	for _, m := range badMessages {
+		speak(t, member, channel, "mallory", "msg", m)
+	}
+	for _, data := range notObjects() {
+		speak(t, member, channel, "mallory", "msg", string(data))
+		speak(t, member, channel, "mallory", "sig", string(data))
+	}
+	for _, s := range badSignals() {
+		speak(t, member, channel, "mallory", "sig", s)
+		speak(t, member, channel, "mallory", "msg", s)
+	}
+	for range 100 {
+		speak(t, member, channel, "mallory", "sig", `{"bye":true}`)
+		speak(t, member, channel, "mallory", "sig", `{"sync":{"have":{},"first":0,"ask":true}}`)
+		speak(t, member, channel, "mallory", "sig", `{"bye":false}`)
+	}
+	if err := member.Flush(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestHonestTalkGoesOn: a member who lies about counters, receipts and where they
+// stand harms nobody but what they say themselves.
+func TestHonestTalkGoesOn(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob := in.User("alice"), in.User("bob")
+	mallory := intrude(t, in, "mallory")
+	s, member, _ := group(t, alice, bob, mallory)
+	says(t, alice, "before", bob)
+	for i := range 3 {
+		annoy(t, member, s.ID)
+		converse(t, alice, bob, fmt.Sprint("while annoyed ", i))
+	}
+	speak(t, member, s.ID, "mallory", "msg", `{"n":1,"text":"sorry"}`)
+	speak(t, member, s.ID, "mallory", "msg", `{"n":1,"text":"sorry again"}`)
+	speak(t, member, s.ID, "mallory", "msg", `{"n":3,"text":"skipped"}`)
+	speak(t, member, s.ID, "mallory", "msg", `{"n":2,"text":"so sorry"}`)
+	for _, u := range []*chattest.User{alice, bob} {
+		for _, text := range []string{"sorry", "so sorry"} {
+			if got := chattest.Wait[client.Text](u); got.Text != text || got.From != "mallory" {
+				t.Errorf("%s hears %q from %s, want %q from mallory", u.Me(), got.Text, got.From, text)
+			}
+		}
+	}
+	// From here on mallory has spoilt only what mallory says.
+	speak(t, member, s.ID, "mallory", "sig", `{"sync":{"have":{},"first":18446744073709551615}}`)
+	speak(t, member, s.ID, "mallory", "msg", `{"n":18446744073709551615,"text":"the last"}`)
+	for _, u := range []*chattest.User{alice, bob} {
+		if got := chattest.Wait[client.Text](u); got.Text != "the last" || got.From != "mallory" {
+			t.Errorf("%s hears %q from %s", u.Me(), got.Text, got.From)
+		}
+	}
+	speak(t, member, s.ID, "mallory", "msg", `{"n":0,"text":"forged"}`)
+	speak(t, member, s.ID, "mallory", "msg", `{"n":1,"text":"forged"}`)
+	converse(t, alice, bob, "after")
+	if err := alice.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[session.MemberLeft](bob)
+	if err := bob.Quit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	must(alice.List(t.Context()))(t)
+}
+
+// TestComingBackAmongLiars: who comes back into a group asks the others how far it had
+// come, and one who makes up a number does not silence it.
+func TestComingBackAmongLiars(t *testing.T) {
+	for _, lie := range []string{"18446744073709551615", "18446744073709551614", "9223372036854775808", "9007199254740993", "1000000"} {
+		t.Run(lie, func(t *testing.T) {
+			in := chattest.Run(t)
+			cfg := client.Config{URL: in.Server.URL(), KeyDir: t.TempDir(), Log: in.Config.Log}
+			alice, bob := chattest.Dial(t, cfg, "alice"), in.User("bob")
+			mallory := intrude(t, in, "mallory")
+			s, member, _ := group(t, alice, bob, mallory)
+			converse(t, alice, bob, "before")
+			alice.Close()
+			chattest.Wait[session.MemberLost](bob)
+			asked := must(member.SubscribeSync("chat.session." + s.ID + ".sig.alice"))(t)
+			if err := member.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			alice = chattest.Dial(t, cfg, "alice")
+			must(asked.NextMsg(patience))(t)
+			speak(t, member, s.ID, "mallory", "sig", `{"ack":{"alice":`+lie+`}}`)
+			speak(t, member, s.ID, "mallory", "sig", `{"sync":{"have":{"alice":`+lie+`},"first":1}}`)
+			chattest.Wait[session.Opened](alice)
+			converse(t, alice, bob, "after")
+		})
+	}
+}
+
+// TestDirectMessagesThatAreNone: nobody is shown a forged sender, and what cannot be
+// read is not shown.
+func TestDirectMessagesThatAreNone(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob := in.User("alice"), in.User("bob")
+	mike := intrude(t, in, "mike")
+	acks := must(mike.SubscribeSync("chat.dm.mike.alice"))(t)
+	send := func(data string) {
+		t.Helper()
+		if err := mike.PublishRequest("chat.dm.alice.mike", "chat.coord.exit.alice", []byte(data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, data := range notObjects() {
+		send(string(data))
+	}
+	for _, m := range append(badSignals(), badMessages[:6]...) {
+		send(m)
+	}
+	for i, forged := range []string{"bob", "", "BOB", "mike.x", "mi\u212ae", "m\u0456ke", "mike ", "\x1b[2Jmike", "coordinator", "MIKE", "mike", strings.Repeat("m", 60000)} {
+		name, _ := json.Marshal(forged)
+		send(fmt.Sprintf(`{"n":%d,"name":%s,"text":"hello"}`, 2*i+1, name))
+		send(fmt.Sprintf(`{"n":%d,"name":%s,"text":"repeated"}`, 2*i+1, name))
+		send(fmt.Sprintf(`{"n":%d,"name":%s,"text":"old"}`, 2*i, name))
+		send(fmt.Sprintf(`{"ack":%d}`, i))
+		got := chattest.Wait[client.DirectText](alice)
+		if got.Text != "hello" || !strings.EqualFold(string(got.From), "mike") || strings.ContainsRune(string(got.From), 0x212a) {
+			t.Errorf("as %q: alice reads %q from %q", forged, got.Text, got.From)
+		}
+		must(acks.NextMsg(patience))(t)
+	}
+	if err := bob.Direct(t.Context(), "alice", "hello"); err != nil {
+		t.Error(err)
+	}
+	if got := chattest.Wait[client.DirectText](alice); got.From != "bob" || got.Text != "hello" {
+		t.Errorf("alice reads %+v", got)
+	}
+	must(alice.List(t.Context()))(t)
+}
+
+// wire is a connection without a library: what goes over it need not be NATS.
+func (m *intruder) wire(t *testing.T, ticket chat.Ticket, key loginKey) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	c := must(net.Dial("tcp", m.in.Server.Addr()))(t)
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(patience))
+	r := bufio.NewReader(c)
+	line := must(r.ReadString('\n'))(t)
+	var info struct{ Nonce string }
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(line, "INFO ")), &info); err != nil {
+		t.Fatal(err)
+	}
+	sig := must(key.Sign([]byte(info.Nonce)))(t)
+	fmt.Fprintf(c, "CONNECT {\"headers\":true,\"protocol\":1,\"verbose\":false,\"jwt\":%q,\"sig\":%q}\r\nPING\r\n", ticket.JWT, base64.RawURLEncoding.EncodeToString(sig))
+	if line := must(r.ReadString('\n'))(t); !strings.HasPrefix(line, "INFO") && line != "PONG\r\n" {
+		t.Fatalf("the server says %q", line)
+	}
+	return c, r
+}
+
+// badHeaders are header blocks that are none.
+var badHeaders = []string{
+	"x", "\r\n", "NATS/1.0", "NATS/1.0\r\n", "NATS/1.0\r\nno colon\r\n\r\n", "NATS/1.0\r\nA: b", "HTTP/1.1 200 OK\r\nA: b\r\n\r\n", "NATS/1.0\nA: b\n\n", "NATS/9.9\r\n: \r\n\r\n",
+	"NATS/1.0\r\n\x00\x1b[2J: \x07\r\n\r\n", "NATS/1.0 503\r\n\r\n", "NATS/1.0 100 FlowControl Request\r\n\r\n", strings.Repeat("\r\n", 1000), "NATS/1.0\r\n" + strings.Repeat("a", 100_000),
+}
+
+func hpub(subject, reply, header, data string) string {
+	return fmt.Sprintf("HPUB %s %s %d %d\r\n%s%s\r\n", subject, reply, len(header), len(header)+len(data), header, data)
+}
+
+// nothingOnTheTerminal fails if a library has something to say there.
+func nothingOnTheTerminal(t *testing.T) func() {
+	t.Helper()
+	f, before := must(os.CreateTemp(t.TempDir(), "stderr"))(t), os.Stderr
+	os.Stderr = f
+	return func() {
+		os.Stderr = before
+		if said, err := os.ReadFile(f.Name()); err != nil || len(said) > 0 {
+			t.Errorf("on the terminal: %.500q, %v", said, err)
+		}
+		_ = f.Close()
+	}
+}
+
+// TestBrokenHeaders: who sends headers that cannot be read disturbs nobody.
+func TestBrokenHeaders(t *testing.T) {
+	terminal := nothingOnTheTerminal(t)
+	defer terminal()
+	in := chattest.Run(t, quiet) // the library goes on to report after a client is closed
+	alice, bob := in.User("alice"), in.User("bob")
+	mallory := intrude(t, in, "mallory")
+	s, _, _ := group(t, alice, bob, mallory)
+	key := newLogin(t)
+	ticket := must(ask(mallory, chat.Join, chat.JoinRequest{Session: s.ID, Key: key.public}))(t).Ticket
+	member, _ := mallory.wire(t, ticket, key)
+	user, _ := mallory.wire(t, mallory.ticket, mallory.key)
+	answers := must(mallory.SubscribeSync("_IN.mallory.broken"))(t)
+	for _, h := range badHeaders {
+		for _, kind := range []string{"msg", "sig"} {
+			fmt.Fprint(member, hpub("chat.session."+s.ID+"."+kind+".mallory", "", h, `{"n":0}`))
+		}
+		fmt.Fprint(user, hpub("chat.dm.alice.mallory", "", h, `{"n":0}`))
+		fmt.Fprint(user, hpub("chat.coord.list.mallory", "_IN.mallory.broken", h, `{}`))
+		refusal(t, must(answers.NextMsg(patience))(t))
+	}
+	converse(t, alice, bob, "after")
+
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() { // all the time, to somebody who is only coming
+		defer close(stopped)
+		for burst := strings.Repeat(hpub("chat.dm.zoe.mallory", "", badHeaders[4], ""), 50); ; {
+			select {
+			case <-stop:
+				return
+			default:
+				if _, err := io.WriteString(user, burst); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	}()
+	defer func() { close(stop); <-stopped }()
+	zoe := in.User("zoe")
+	must(zoe.List(t.Context()))(t)
+}
+
+// TestWhatIsNotNATS: bytes that are no protocol end the connection that they come on,
+// and no other.
+func TestWhatIsNotNATS(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob := in.User("alice"), in.User("bob")
+	mallory := intrude(t, in, "mallory")
+	chattest.Chat(alice, bob)
+	for _, junk := range []string{
+		"GET / HTTP/1.1\r\n\r\n", "\x00\x01\x02\xff", "PUB\r\n", "PUB x y z w\r\n", "HPUB chat.coord.list.mallory 10 5\r\n", "HPUB chat.coord.list.mallory _IN.mallory.x -1 -1\r\n",
+		"PUB chat.coord.list.mallory 99999999999999999999\r\n", "PUB chat.coord.list.mallory 100000000\r\n", "PUB chat.coord.list.mallory " + strings.Repeat("x", 5000) + " 0\r\n\r\n",
+		"RPUB x\r\n", "LMSG x\r\n", "RS+ x\r\n", "A+ x\r\n", "SUB " + strings.Repeat("x.", 5000) + "\r\n", "CONNECT {\r\n", strings.Repeat("\x16\x03\x01", 2000),
+	} {
+		c, r := mallory.wire(t, mallory.ticket, mallory.key)
+		if _, err := io.WriteString(c, junk); err != nil {
+			t.Fatal(err)
+		}
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.CloseWrite()
+		}
+		if _, err := io.Copy(io.Discard, r); err != nil && !strings.Contains(err.Error(), "reset") {
+			t.Errorf("%.40q: %v", junk, err)
+		}
+	}
+	converse(t, alice, bob, "after")
+	must(ask(mallory, chat.List, chat.ListRequest{}))(t)
+}

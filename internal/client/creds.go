@@ -1,0 +1,43 @@
+package client
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"natter/broker"
+	"natter/chat"
+)
+
+// bearer presents the JWT of a file. Its right is everybody's, so there is no key.
+func bearer(file string) (nats.Option, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return nil, chat.Errorf(chat.Arguments, "The credentials %s cannot be read: %v.", file, err)
+	}
+	token, err := nkeys.ParseDecoratedJWT(bytes.TrimSpace(text))
+	if token = strings.TrimSpace(token); err != nil || strings.Count(token, ".") != 2 || strings.ContainsAny(token, " \r\n") {
+		return nil, chat.Errorf(chat.Arguments, "The file %s holds no credentials; it should be the sentinel.jwt of the server's operator.", file)
+	}
+	return nats.UserJWT(func() (string, error) { return token, nil }, func([]byte) ([]byte, error) { return nil, nil }), nil
+}
+
+// unreached is why there is no connection to the lobby.
+func (c *Client) unreached(err error) error {
+	switch {
+	case !errors.Is(err, nats.ErrAuthorization):
+		return chat.Errorf(chat.NotConnected, "cannot reach %s: %s", c.Server(), broker.Plainly(err))
+	case c.cfg.Creds != "":
+		return chat.Errorf(chat.Denied, "%s does not accept the credentials %s.", c.Server(), c.cfg.Creds)
+	}
+	return chat.Errorf(chat.Denied, "%s lets nobody in without credentials. Ask its operator for sentinel.jwt: chatcli --creds sentinel.jwt", c.Server())
+}

@@ -1,0 +1,128 @@
+package presence
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	surveyEvery = 5 * time.Second
+	surveyFor   = 2 * time.Second        // all servers have answered by then
+	quietFor    = 250 * time.Millisecond // or none has for so long
+	surveyPage  = 256                    // connections in one answer
+)
+
+// Survey asks all servers who is connected, and corrects what events have told: a server
+// that dies says nothing of its clients, and a replica that starts has heard of none.
+func (l *Liveness) Survey(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, surveyFor)
+	defer cancel()
+	begin := time.Now()
+	servers, err := l.servers(ctx)
+	if err != nil {
+		return fmt.Errorf("ask the servers who they are: %w", err)
+	}
+	found, silent := map[connID]string{}, map[string]bool{}
+	for _, server := range servers {
+		if err := l.connections(ctx, server, found); err != nil {
+			silent[server] = true // it is there; what it knows is not contested
+		}
+	}
+	for _, key := range l.correct(begin, found, silent) {
+		l.gone(key)
+	}
+	return nil
+}
+
+// correct makes the connections what a survey has found, except those that have come
+// since it began. It returns the keys whose last connection is gone.
+func (l *Liveness) correct(begin time.Time, found map[connID]string, silent map[string]bool) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, key := range found {
+		l.add(key, id)
+	}
+	var gone []string
+	for key, set := range l.conns {
+		for id, since := range set {
+			if _, there := found[id]; !there && since.Before(begin) && !silent[id.server] {
+				delete(set, id)
+			}
+		}
+		if len(set) == 0 {
+			delete(l.conns, key)
+			gone = append(gone, key)
+		}
+	}
+	return gone
+}
+
+// servers lists the servers that answer.
+func (l *Liveness) servers(ctx context.Context) ([]string, error) {
+	inbox := l.nc.NewRespInbox()
+	sub, err := l.nc.SubscribeSync(inbox)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := l.nc.PublishRequest("$SYS.REQ.SERVER.PING.IDZ", inbox, nil); err != nil {
+		return nil, err
+	}
+	var ids []string
+	for {
+		wait, cancel := context.WithTimeout(ctx, quietFor)
+		m, err := sub.NextMsgWithContext(wait)
+		cancel()
+		if err != nil {
+			if len(ids) == 0 {
+				return nil, err
+			}
+			return ids, nil
+		}
+		var server struct {
+			ID string `json:"id"`
+		}
+		if json.Unmarshal(m.Data, &server) == nil && server.ID != "" {
+			ids = append(ids, server.ID)
+		}
+	}
+}
+
+// connections adds the connections that one server has in our account.
+func (l *Liveness) connections(ctx context.Context, server string, found map[connID]string) error {
+	for offset := 0; ; offset += surveyPage {
+		q := fmt.Appendf(nil, `{"acc":%q,"auth":true,"limit":%d,"offset":%d}`, l.account, surveyPage, offset)
+		m, err := l.nc.RequestWithContext(ctx, "$SYS.REQ.SERVER."+server+".CONNZ", q)
+		if err != nil {
+			return err
+		}
+		page, err := readPage(m, server, found)
+		if err != nil || page < surveyPage {
+			return err
+		}
+	}
+}
+
+func readPage(m *nats.Msg, server string, found map[connID]string) (int, error) {
+	var reply struct {
+		Data struct {
+			Connections []struct {
+				ID  uint64 `json:"cid"`
+				JWT string `json:"jwt"`
+			} `json:"connections"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(m.Data, &reply); err != nil {
+		return 0, err
+	}
+	for _, c := range reply.Data.Connections {
+		if key := ownerOf(c.JWT); key != "" {
+			found[connID{server, c.ID}] = key
+		}
+	}
+	return len(reply.Data.Connections), nil
+}

@@ -1,0 +1,39 @@
+package session
+
+import (
+	"natter/broker"
+	"natter/chat"
+	"natter/presence"
+)
+
+// TellAgain tells the members what a change means, in case the replica that made it died
+// before it could. Whoever has heard it already hears nothing new: a notice carries the
+// whole record.
+func (s *Service) TellAgain(kind, key string, revision uint64) {
+	if kind == presence.Kind {
+		s.tellUserAgain(key, revision)
+		return
+	}
+	row, ok := s.Sessions.Get(broker.Committed, key)
+	if !ok || row.Revision != revision {
+		return // there is a later change, which comes by itself
+	}
+	var members []chat.User
+	for _, m := range row.Record.Members {
+		members = append(members, m.User())
+	}
+	s.tell(members, row.Record, revision)
+}
+
+// tellUserAgain tells those who chat with a user that their connection is lost or back.
+func (s *Service) tellUserAgain(key string, revision uint64) {
+	user, ok := s.Users.Get(broker.Committed, key)
+	if !ok || user.Revision != revision || user.Record.State == presence.Gone {
+		return
+	}
+	for _, row := range s.Sessions.By(broker.Committed, key) {
+		if row.Record.State == chat.Open {
+			s.tell(Effects(row.Record, row.Record), row.Record, revision)
+		}
+	}
+}
