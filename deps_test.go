@@ -19,15 +19,15 @@ const module = "natter"
 // floors is the import graph as it is meant to be: a package imports only from
 // floors below its own. A package that is not here is not allowed.
 var floors = map[string]int{
-	"cmd/chatcoord": 8, "cmd/chatcli": 8,
-	"internal/chattest/crash": 8,
-	"internal/ui":             7, "internal/chattest": 7,
-	"internal/coord": 6, "internal/client": 6,
-	"internal/console": 5, "internal/ops": 5, "internal/flags": 5, "session/transfer": 5, "session/transcript": 5,
+	"cmd/chatcoord": 8, "cmd/chatcli": 8, "internal/bench": 8,
+	"internal/chattest/crash": 8, "internal/chattest/external": 8,
+	"internal/ui": 7, "internal/chattest": 7,
+	"internal/coord": 6, "internal/client": 6, "internal/doctor": 6,
+	"internal/console": 5, "internal/ops": 5, "internal/flags": 5, "internal/setup": 5, "session/transfer": 5, "session/transcript": 5,
 	"session":  4,
 	"presence": 3, "broker/brokertest": 3,
 	"broker/embedded": 2, "presence/account": 2,
-	"broker": 1, "broker/ticket": 1, "session/seal": 1,
+	"broker": 1, "broker/ticket": 1, "session/seal": 1, "internal/private": 1,
 	"chat": 0,
 }
 
@@ -35,12 +35,13 @@ var floors = map[string]int{
 var onlyIn = map[string][]string{
 	"github.com/nats-io/nats-server/": {"broker/embedded"},
 	"github.com/nats-io/jwt/":         {"broker/embedded", "broker/ticket"},
+	"github.com/prometheus/":          {"internal/ops"},
 	"github.com/spf13/":               {"cmd/chatcli", "cmd/chatcoord", "internal/flags"},
 }
 
 // out lists what a program must not contain, even indirectly.
 var out = map[string][]string{
-	"cmd/chatcli": {"broker/embedded", "broker/ticket", "internal/coord"},
+	"cmd/chatcli": {"broker/embedded", "broker/ticket", "internal/coord", "internal/setup", "internal/doctor"},
 }
 
 // pure are the files that decide: they take values and a time, and nothing else.

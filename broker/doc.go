@@ -17,8 +17,11 @@
 //	                 └────────── ordered consumer ◀────── stream ◀── other replicas
 //
 // Steps that wait together are committed together: each is published with the
-// revision that the one before it will have, and all acknowledgements are awaited
-// at the end.
+// revision and the id of the one before it, so that it is stored right behind that
+// one or not at all, and only then are acknowledgements awaited. A refusal is no
+// less certain than a record: it is given only once nothing is stored that the rule
+// has not seen. When an acknowledgement is lost, the ids tell which records are
+// there, and no step is carried out twice.
 //
 // # Requests
 //

@@ -108,7 +108,7 @@ func (r *replica) heard() []broker.Change[count] {
 	return append([]broker.Change[count](nil), r.changes...)
 }
 
-// Sync is the log's.
+// Sync is the log's: its tables have one too.
 func (r *replica) Sync(ctx context.Context) error { return r.Log.Sync(ctx) }
 
 func (r *replica) step(ctx context.Context, key string, rule func(count) (count, error)) (broker.Row[count], error) {
@@ -150,7 +150,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func sync2(t *testing.T, r *replica) {
+// caughtUp waits until a replica has seen everything.
+func caughtUp(t *testing.T, r *replica) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -266,7 +267,7 @@ func race(t *testing.T, all []*replica, goroutines, times int) {
 	}
 	wg.Wait()
 	for i, r := range all {
-		sync2(t, r)
+		caughtUp(t, r)
 		if row, _ := r.Get(broker.Committed, "shared"); row.Record.N != len(all)*goroutines*times {
 			t.Errorf("replica %d counts %d of %d", i, row.Record.N, len(all)*goroutines*times)
 		}
@@ -335,7 +336,7 @@ func TestStepWhoseTimeIsOver(t *testing.T) {
 		t.Errorf("a step whose context ends: %v", err)
 	}
 	close(release)
-	sync2(t, r)
+	caughtUp(t, r)
 	if r.Len(broker.Committed) != 0 {
 		t.Errorf("something was stored: %+v", r.Snapshot())
 	}

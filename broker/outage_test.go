@@ -65,7 +65,7 @@ func TestTombstonesArePurged(t *testing.T) {
 		return !ok
 	})
 	for _, l := range []*replica{r, other, late} {
-		sync2(t, l)
+		caughtUp(t, l)
 		if row, ok := l.Get(broker.Committed, "new"); !ok || row != kept {
 			t.Errorf("the newer record is %+v, %v", row, ok)
 		}
@@ -192,7 +192,7 @@ func TestMissedTombstone(t *testing.T) {
 			r := follow(t, dial(t, srv), 0)
 			r.set(t, "a", count{N: 1})
 			r.set(t, "b", count{N: 1})
-			sync2(t, behind)
+			caughtUp(t, behind)
 			l.down.Store(true)
 			l.cut()
 			r.set(t, "a", count{Gone: true})
@@ -293,7 +293,7 @@ func TestBrokerRestarts(t *testing.T) {
 	wg.Wait()
 	t.Logf("%d committed, %d unknown", committed.Load(), unknown.Load())
 	for _, r := range replicas {
-		sync2(t, r)
+		caughtUp(t, r)
 		row, _ := r.Get(broker.Committed, "a")
 		if n := int64(row.Record.N); n < committed.Load() || n > committed.Load()+unknown.Load() {
 			t.Errorf("%d counted; %d committed and %d unknown", n, committed.Load(), unknown.Load())

@@ -63,6 +63,7 @@ type Service struct {
 	under     map[Caller]int // requests under way, by asker
 	endpoints []*endpoint
 	subs      []*nats.Subscription
+	stopped   bool // nothing is begun any more
 }
 
 // NewService announces the micro service "chatcoord" on nc, a connection with
@@ -81,14 +82,15 @@ func NewService(nc *nats.Conn, log *slog.Logger) (*Service, error) {
 
 // Stop takes no further requests and waits for those under way.
 func (s *Service) Stop() {
-	s.mu.Lock()
-	subs := s.subs
-	s.mu.Unlock()
-	for _, sub := range subs {
-		if err := sub.Drain(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-			s.log.Debug("stop the service", "subject", sub.Subject, "err", err)
-		}
+	patience := time.NewTimer(2 * time.Second)
+	defer patience.Stop()
+	select {
+	case <-s.drain():
+	case <-patience.C: // the broker is away
 	}
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
 	done := make(chan struct{})
 	go func() { s.wg.Wait(); close(done) }()
 	select {
@@ -98,6 +100,49 @@ func (s *Service) Stop() {
 		<-done
 	}
 	s.cancel()
+}
+
+// drain has the broker send nothing more. Its channel is closed when everything that
+// had been sent has been begun.
+func (s *Service) drain() <-chan struct{} {
+	s.mu.Lock()
+	subs := s.subs
+	s.mu.Unlock()
+	var left atomic.Int64
+	begun := make(chan struct{})
+	one := func() {
+		if left.Add(-1) == 0 {
+			close(begun)
+		}
+	}
+	left.Store(int64(len(subs)) + 1)
+	for _, sub := range subs {
+		closed := sync.OnceFunc(one)
+		sub.SetClosedHandler(func(string) { closed() })
+		if err := sub.Drain(); err != nil {
+			closed()
+			if !errors.Is(err, nats.ErrConnectionClosed) {
+				s.log.Debug("stop the service", "subject", sub.Subject, "err", err)
+			}
+		}
+	}
+	one()
+	return begun
+}
+
+// work begins to work on a request, unless the service has stopped: then its asker
+// tries again, at another replica.
+func (s *Service) work(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		<-s.slots
+		return
+	}
+	s.wg.Go(func() {
+		defer func() { <-s.slots }()
+		f()
+	})
 }
 
 // Ignored counts requests that were not answered because they asked for the answer
@@ -120,8 +165,7 @@ func Handle[Q, R any](s *Service, r chat.Request[Q, R], fn func(ctx context.Cont
 			return
 		}
 		s.slots <- struct{}{}
-		s.wg.Go(func() {
-			defer func() { <-s.slots }()
+		s.work(func() {
 			s.answer(req, e, func(ctx context.Context) (any, error) {
 				defer s.done(c) // before the answer is sent: who waits for it has none under way
 				var q Q

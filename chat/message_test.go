@@ -40,8 +40,8 @@ func FuzzMessage(f *testing.F) {
 func TestMessageWithEachByte(t *testing.T) {
 	type plain chat.Message
 	for c := range 256 {
-		for at := range 17 {
-			text := []byte("seventeen letters")
+		for at := range 41 {
+			text := []byte("forty-one letters make one whole word too")
 			text[at] = byte(c)
 			m := chat.Message{N: 1, At: time.Unix(1, 0).UTC(), Text: string(text)}
 			got, err := json.Marshal(m)

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -167,7 +168,7 @@ func (t *Talk) Update(s chat.Session) {
 // way. Code TooLong, NotConnected while enough lines wait, NotInChat at the end.
 func (t *Talk) Say(ctx context.Context, text string) error {
 	if most := t.Rules.MaxText; len(text) > most {
-		return chat.Errorf(chat.TooLong, "Message is %s; the limit is %s. /send file.txt sends it as a file.", size(len(text)), size(most))
+		return TooLong(len(text), most)
 	}
 	for {
 		full, err := t.trySay(text)
@@ -334,7 +335,7 @@ func (t *Talk) trim() {
 	for k < len(t.out) && t.out[k].n <= least {
 		k++
 	}
-	t.out = t.out[k:]
+	t.out = slices.Delete(t.out, 0, k) // in place: what is new takes the room of what was old
 	close(t.moved)
 	t.moved = make(chan struct{})
 }

@@ -368,6 +368,15 @@ func (t *Talk) signal(sig chat.MemberSignal) {
 	_ = l.nc.Publish(l.sig, data)
 }
 
+// TooLong says that a message is over the limit, both in bytes.
+func TooLong(n, most int) *chat.Error {
+	is, limit := size(n), size(most)
+	if is == limit {
+		is, limit = fmt.Sprintf("%d bytes", n), fmt.Sprintf("%d bytes", most)
+	}
+	return chat.Errorf(chat.TooLong, "Message is %s; the limit is %s. /send file.txt sends it as a file.", is, limit)
+}
+
 // size writes a number of bytes for people.
 func size(n int) string {
 	switch {

@@ -12,7 +12,7 @@ import (
 
 // config is what flags and the environment say.
 type config struct {
-	name, key, server         string
+	name, key, server, creds  string
 	waitServer                flags.Duration
 	linger                    linger
 	presence, onBye, logLevel flags.Choice
@@ -37,6 +37,7 @@ func (c *config) register(fs *pflag.FlagSet) {
 	fs.StringVarP(&c.name, "name", "n", "", "user name")
 	fs.StringVar(&c.key, "key", "", "identity key")
 	fs.VarP((*server)(&c.server), "server", "s", "server")
+	fs.StringVar(&c.creds, "creds", "", "the lobby's JWT")
 	fs.Var(&c.waitServer, "wait-server", "keep trying at start")
 	fs.Var(&c.presence, "presence", "answer to the question of the beginning")
 	fs.Var(&c.accept, "accept", "answer to invitations")

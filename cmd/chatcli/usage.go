@@ -8,6 +8,7 @@ const usage = `Usage: chatcli [flags] [NAME]          chat           (HOST PORT 
 Who       -n, --name NAME            user name (also the first argument)
               --key FILE             identity key (default: per name, in the data directory)
 Server    -s, --server URL           HOST, HOST:PORT, nats://, tls:// or ws:// (default nats://127.0.0.1:4222)
+              --creds FILE           where the server lets nobody in without: sentinel.jwt of its operator
               --wait-server DURATION keep trying at start (default 0)
 Answers       --presence ask|visible|hidden    (default ask)
               --accept ask|all|none|NAMES      invitations (default ask)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -65,29 +64,34 @@ func (p *program) sessions(ctx context.Context) error {
 // ask puts an operator's question to a running coordinator.
 func ask[R any](ctx context.Context, p *program, r chat.Request[chat.AdminRequest, R]) (R, error) {
 	var none R
-	creds := p.creds
-	if creds == "" {
-		creds = filepath.Join(p.dataDir, "operator.creds")
-	}
-	if _, err := os.ReadFile(creds); err != nil {
-		var cause *fs.PathError
-		if errors.As(err, &cause) {
-			err = cause.Err
-		}
-		return none, chat.Errorf(chat.Denied, "the operator's credentials %s cannot be read: %v. A coordinator writes them into its data directory; --creds names another file", creds, err)
-	}
-	options := append(broker.Options("chatcoord verb"), nats.CustomInboxPrefix(chat.AdminInbox), nats.UserCredentials(creds), nats.MaxReconnects(0))
-	nc, err := nats.Connect(p.server, options...)
-	switch {
-	case errors.Is(err, nats.ErrAuthorization):
-		return none, chat.Errorf(chat.Denied, "%s does not accept the credentials %s", p.server, creds)
-	case err != nil:
-		return none, chat.Errorf(chat.NotConnected, "cannot reach %s: is a coordinator running there? --server names another place", p.server)
+	nc, err := p.dial("operator", nats.CustomInboxPrefix(chat.AdminInbox), nats.MaxReconnects(0))
+	if err != nil {
+		return none, err
 	}
 	defer nc.Close()
 	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
 	return broker.Call(ctx, nc, r, chat.Address{}, chat.AdminRequest{})
+}
+
+// dial connects a verb with the credentials of the operator or of an observer.
+func (p *program) dial(who string, options ...nats.Option) (*nats.Conn, error) {
+	creds := p.credsOf(who)
+	if _, err := os.ReadFile(creds); err != nil {
+		var cause *fs.PathError
+		if errors.As(err, &cause) {
+			err = cause.Err
+		}
+		return nil, chat.Errorf(chat.Denied, "the %s's credentials %s cannot be read: %v. A coordinator writes them into its data directory; --creds names another file", who, creds, err)
+	}
+	nc, err := nats.Connect(p.server, append(append(broker.Options("chatcoord verb"), nats.UserCredentials(creds)), options...)...)
+	switch {
+	case errors.Is(err, nats.ErrAuthorization):
+		return nil, chat.Errorf(chat.Denied, "%s does not accept the credentials %s", p.server, creds)
+	case err != nil:
+		return nil, chat.Errorf(chat.NotConnected, "cannot reach %s: is a coordinator running there? --server names another place", p.server)
+	}
+	return nc, nil
 }
 
 func (p *program) printJSON(v any) error {

@@ -28,8 +28,11 @@ type config struct {
 	show, logFormat, logLevel, color flags.Choice
 	logFile                          string
 
-	server, creds string // of the verbs
-	json          bool
+	http  string // ADDR, or "" for none
+	pprof bool
+
+	server, keys, creds string // of the verbs; server and keys also of an existing NATS
+	json                bool
 
 	completion           flags.Choice
 	printConfig, version bool
@@ -67,7 +70,10 @@ func (c *config) register(fs *pflag.FlagSet) {
 	fs.StringVar(&c.logFile, "log-file", "", "log of faults")
 	fs.Var(&c.logLevel, "log-level", "what is logged")
 	fs.Var(&c.color, "color", "colours on the console")
-	fs.StringVar(&c.server, "server", chat.DefaultURL, "server of a verb")
+	fs.StringVar(&c.http, "http", "", "address for health and figures")
+	fs.BoolVar(&c.pprof, "pprof", false, "also answer profilers there")
+	fs.StringVar(&c.server, "server", chat.DefaultURL, "NATS server to use, or of a verb")
+	fs.StringVar(&c.keys, "keys", "", "credentials for that server, as written by init")
 	fs.StringVar(&c.creds, "creds", "", "operator's credentials of a verb")
 	fs.BoolVar(&c.json, "json", false, "answer of a verb as JSON")
 	fs.Var(&c.completion, "completion", "print a completion script")
@@ -80,16 +86,33 @@ func (c *config) register(fs *pflag.FlagSet) {
 // check finds contradictions, before any port is opened.
 func (c *config) check() error {
 	switch {
-	case c.given("server"):
-		return flags.Usagef("--server is for the verbs users and sessions; an existing NATS server comes with a later version")
 	case c.given("creds") || c.given("json"):
-		return flags.Usagef("--creds and --json are for the verbs users and sessions")
+		return flags.Usagef("--creds and --json are for verbs")
+	case c.external():
+		if err := c.checkExternal(); err != nil {
+			return err
+		}
+		return c.checkHTTP()
 	case c.ephemeral && c.given("data-dir"):
 		return flags.Usagef("--ephemeral keeps nothing, so --data-dir makes no sense with it")
 	case !c.ephemeral && c.dataDir == "":
 		return flags.Usagef("there is no home directory; name a place with --data-dir, or use --ephemeral")
 	case !c.insecure && !onLoopback(c.listen):
 		return flags.Usagef("--listen %s can be reached from other machines, and what is said there travels as plain text; --insecure allows it", c.listen)
+	}
+	return c.checkHTTP()
+}
+
+// checkHTTP is check for --http and --pprof.
+func (c *config) checkHTTP() error {
+	_, _, err := net.SplitHostPort(c.http)
+	switch {
+	case c.http == "" && c.pprof:
+		return flags.Usagef("--pprof says what --http answers; name an address with --http, such as 127.0.0.1:8080")
+	case c.http != "" && err != nil:
+		return flags.Usagef("--http: %q is not an address; write HOST:PORT", c.http)
+	case c.pprof && !onLoopback(c.http):
+		return flags.Usagef("--pprof shows the memory of the process; with it, --http must be on loopback, such as 127.0.0.1:8080")
 	}
 	return nil
 }

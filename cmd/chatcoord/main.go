@@ -18,6 +18,7 @@ import (
 	"natter/broker/embedded"
 	"natter/chat"
 	"natter/internal/flags"
+	"natter/internal/ops"
 )
 
 // The exit codes.
@@ -38,6 +39,7 @@ func main1() int { return run(os.Args[1:], os.Stdout, os.Stderr) }
 // program is one run.
 type program struct {
 	out, err io.Writer
+	web      *ops.Server // of --http, or nil
 	config
 }
 
@@ -55,7 +57,7 @@ func run(args []string, out, err io.Writer) int {
 		return ended.code()
 	}
 	fmt.Fprintf(err, "chatcoord: %s\n", strings.TrimSuffix(chat.CleanLine(failure.Error()), "."))
-	if errors.As(failure, &flags.UsageError{}) {
+	if code(failure) == exitUsage {
 		fmt.Fprintln(err, "Try chatcoord --help.")
 	}
 	return code(failure)
@@ -67,7 +69,7 @@ func code(err error) int {
 	switch {
 	case errors.As(err, &flags.UsageError{}):
 		return exitUsage
-	case errors.Is(err, embedded.ErrInUse):
+	case errors.Is(err, embedded.ErrInUse), errors.Is(err, ops.ErrInUse):
 		return exitInUse
 	case errors.Is(err, embedded.ErrDataDir):
 		return exitDataDir
@@ -101,6 +103,9 @@ func (p *program) commands() *cobra.Command {
 	root.AddCommand(
 		p.verb("users", func(ctx context.Context) error { return p.users(ctx) }),
 		p.verb("sessions", func(ctx context.Context) error { return p.sessions(ctx) }),
+		p.verb("watch", func(ctx context.Context) error { return p.watch(ctx) }),
+		p.verb("doctor", func(ctx context.Context) error { return p.doctor(ctx) }),
+		p.initVerb(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})
@@ -125,7 +130,7 @@ func (p *program) noArguments(name string) cobra.PositionalArgs {
 		if len(args) == 0 {
 			return nil
 		}
-		if near := flags.Nearest(args[0], []string{"users", "sessions"}); near != "" && name == "chatcoord" {
+		if near := flags.Nearest(args[0], []string{"users", "sessions", "watch", "doctor", "init"}); near != "" && name == "chatcoord" {
 			return flags.Usagef("unknown verb %q, did you mean %s?", args[0], near)
 		}
 		return flags.Usagef("%s takes no arguments, not %q", name, args[0])

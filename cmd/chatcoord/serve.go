@@ -40,6 +40,14 @@ func (p *program) serve() error {
 		return err
 	}
 	defer closeLog()
+	stopHTTP, err := p.serveHTTP(log)
+	if err != nil {
+		return err
+	}
+	defer stopHTTP()
+	if p.external() {
+		return p.serveExternal(log, told)
+	}
 	srv, err := embedded.Start(embedded.Config{Listen: p.listen, DataDir: p.keptIn(), Log: log})
 	if err != nil {
 		return err
@@ -50,15 +58,25 @@ func (p *program) serve() error {
 		return err
 	}
 	defer links.Close()
-	return p.coordinate(srv, links, log, told)
+	return p.coordinate("embedded broker on "+srv.URL(), p.watchWith(srv.URL(), p.keptIn()), links, log, told)
+}
+
+// watchWith says how to watch with the stock CLI; "" if its credentials are not in dir.
+func (p *program) watchWith(url, dir string) string {
+	creds := filepath.Join(dir, "observer.creds")
+	if _, err := os.Stat(creds); dir == "" || err != nil {
+		return ""
+	}
+	return fmt.Sprintf("watch with: nats --server %s --creds %s sub 'chat.>'", url, creds)
 }
 
 // coordinate runs the coordinator and the console on a server that is ready.
-func (p *program) coordinate(srv *embedded.Server, links *coord.Connections, log *slog.Logger, told <-chan os.Signal) error {
+func (p *program) coordinate(where, watch string, links *coord.Connections, log *slog.Logger, told <-chan os.Signal) error {
 	view := console.New(console.Config{
 		Out: p.out, JSON: p.logFormat.Value == "json", Show: p.show.Value, Color: p.colored(), Log: log,
+		Shared: p.external(),
 	})
-	if err := view.Subscribe(links.Tap); err != nil {
+	if err := view.Subscribe(links.Tap, console.Queue); err != nil {
 		return err
 	}
 	ctx, endView := context.WithCancel(context.Background())
@@ -72,9 +90,10 @@ func (p *program) coordinate(srv *embedded.Server, links *coord.Connections, log
 	if err != nil {
 		return err
 	}
-	c.Ready("embedded broker on " + srv.URL())
-	if dir := p.keptIn(); dir != "" {
-		c.Say("server.watch", fmt.Sprintf("watch with: nats --server %s --creds %s sub 'chat.>'", srv.URL(), filepath.Join(dir, "observer.creds")))
+	c.Ready(where)
+	p.tellHTTP(c, links, view)
+	if watch != "" {
+		c.Say("server.watch", watch)
 	}
 	select {
 	case s := <-told:
@@ -119,6 +138,12 @@ func (p *program) rules(log *slog.Logger) coord.Config {
 		InviteTimeout: p.inviteTimeout.D, Grace: p.grace.D,
 	}
 	cfg.MaxUsers, cfg.NameTTL, cfg.Memory, cfg.Log = p.maxUsers.N, p.nameTTL.D, p.ephemeral, log
+	if p.external() {
+		cfg.Shared, cfg.Replicas = true, mostReplicas
+	}
+	if p.web != nil {
+		cfg.Answered, cfg.Committed = p.web.Answered, p.web.Committed
+	}
 	return cfg
 }
 

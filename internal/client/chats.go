@@ -75,7 +75,14 @@ func (c *Client) Say(text string) error {
 	if err != nil {
 		return err
 	}
-	return t.Say(c.ctx, text)
+	waits := !c.Online()
+	err = t.Say(c.ctx, text)
+	if err == nil && waits {
+		c.mu.Lock()
+		c.waited++
+		c.mu.Unlock()
+	}
+	return err
 }
 
 // Bye asks the others to end the session politely. Saying anything takes it back.

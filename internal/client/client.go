@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -53,6 +52,7 @@ type Client struct {
 	watching bool
 	revision uint64 // the newest that the user has seen
 	lostAt   time.Time
+	waited   int  // messages said since then
 	away     bool // the coordinator does not answer
 	known    map[string]known
 	open     string        // id of the open session

@@ -6,6 +6,7 @@ import (
 
 	"natter/broker"
 	"natter/chat"
+	"natter/session"
 )
 
 // directs are the direct messages under way and what has been heard.
@@ -41,7 +42,7 @@ func (c *Client) Direct(ctx context.Context, name, text string) error {
 	case to.User() == c.me.User():
 		return chat.Errorf(chat.Self, "That is you.")
 	case len(text) > c.rules.MaxText:
-		return chat.Errorf(chat.TooLong, "The message has %d bytes; the limit is %d.", len(text), c.rules.MaxText)
+		return session.TooLong(len(text), c.rules.MaxText)
 	}
 	nc := c.conn()
 	if nc == nil || !nc.IsConnected() {

@@ -249,13 +249,15 @@ func (c *Client) backAgain(hello chat.HelloReply) {
 	c.mu.Lock()
 	after := time.Since(c.lostAt)
 	wanted, watching, open, talk := c.presence, c.watching, c.open, c.talk
+	waited := c.waited
+	c.waited = 0
 	c.mu.Unlock()
 	connected := Connected{Server: c.Server(), After: after}
 	if open != "" {
 		now := c.sessionIn(hello, open)
 		connected.Chat = &now
 		if talk != nil && now.State == chat.Open {
-			connected.Sent = talk.Waiting()
+			connected.Sent = waited
 		}
 	}
 	c.events.push(connected)

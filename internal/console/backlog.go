@@ -18,6 +18,7 @@ type backlog struct {
 	room    int
 	lost    int // younger than entries
 	closed  bool
+	total   uint64 // of all that were ever lost
 }
 
 func newBacklog(room int) *backlog {
@@ -32,6 +33,7 @@ func (b *backlog) put(e entry) {
 	defer b.mu.Unlock()
 	if len(b.entries) >= b.room {
 		b.lost++
+		b.total++
 		return
 	}
 	if b.lost > 0 {
@@ -47,7 +49,15 @@ func (b *backlog) lose(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.lost += n
+	b.total += uint64(n)
 	b.wake.Signal()
+}
+
+// missed counts n lines that the writer did not take.
+func (b *backlog) missed(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.total += uint64(n)
 }
 
 // close lets take come to an end when everything has been taken.
@@ -96,6 +106,7 @@ func (b *backlog) writeTo(out io.Writer, render func([]byte, entry) []byte, now 
 				log.Error("console: write", "err", err)
 			}
 			failing, lost = true, lost+len(entries)+dropped
+			b.missed(len(entries))
 			continue
 		}
 		failing, lost = false, 0

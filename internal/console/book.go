@@ -30,6 +30,7 @@ type book struct {
 type talk struct {
 	begun   bool // its beginning was seen, so numbers start at 1
 	shown   int
+	present []chat.Name // its members, if that was seen
 	members map[chat.User]*seen
 }
 
@@ -70,6 +71,9 @@ func (b *book) audit(kind string, data []byte, now time.Time) []entry {
 	switch kind + " " + a.Event {
 	case "action session.start":
 		b.talk(a.Session).begun = true
+		b.talk(a.Session).present = a.Users
+	case "action session.member":
+		b.talk(a.Session).present = a.Users
 	case "action session.end":
 		e.head += b.closing(a.Session)
 	case "server server.stopped":
@@ -122,7 +126,7 @@ func (b *book) message(at chat.Address, data []byte, now time.Time) []entry {
 	return append(entries, entry{
 		at: now, kind: "message", event: "message",
 		head: fmt.Sprintf("%s %s: ", chat.CleanLine(short), from), body: &m.Text,
-		session: short, from: from,
+		session: short, from: from, to: t.others(from),
 	})
 }
 
@@ -142,7 +146,7 @@ func (b *book) direct(at chat.Address, data []byte, now time.Time) []entry {
 	return []entry{{
 		at: now, kind: "message", event: "direct",
 		head: fmt.Sprintf("%s -> %s (direct): ", from, to), body: &m.Text,
-		from: from, to: to,
+		from: from, to: []chat.Name{to},
 	}}
 }
 
@@ -208,6 +212,17 @@ func (b *book) forget() {
 		open = open[excess:]
 	}
 	b.order = open
+}
+
+// others are those whom a member speaks to.
+func (t *talk) others(from chat.Name) []chat.Name {
+	var others []chat.Name
+	for _, n := range t.present {
+		if n.User() != from.User() {
+			others = append(others, n)
+		}
+	}
+	return others
 }
 
 func (t *talk) member(u chat.User) *seen {

@@ -37,8 +37,8 @@ import (
 	"natter/chat"
 )
 
-// Queue is the queue group of all consoles: the replicas of a coordinator show
-// each line once between them.
+// Queue is the queue group of the consoles of a coordinator's replicas: they show
+// each line once between them. A console in no queue group shows everything.
 const Queue = "console"
 
 // What Config.Show may be.
@@ -104,20 +104,21 @@ func New(cfg Config) *Console {
 }
 
 // Run is Subscribe and Serve.
-func (c *Console) Run(ctx context.Context, nc *nats.Conn) error {
-	if err := c.Subscribe(nc); err != nil {
+func (c *Console) Run(ctx context.Context, nc *nats.Conn, queue string) error {
+	if err := c.Subscribe(nc, queue); err != nil {
 		return err
 	}
 	return c.Serve(ctx)
 }
 
-// Subscribe begins to collect from a connection with chat.TappingGrant. When it
+// Subscribe begins to collect from a connection with chat.TappingGrant, as one of the
+// queue group Queue, or by itself with "", which is all that observers may. When it
 // returns, the subscriptions are up: nothing that is published from then on is
 // missed. Serve must follow.
-func (c *Console) Subscribe(nc *nats.Conn) error {
+func (c *Console) Subscribe(nc *nats.Conn, queue string) error {
 	c.conn = nc
-	for _, subject := range chat.TappingGrant().Subscribe {
-		sub, err := nc.ChanQueueSubscribe(subject, Queue, c.arrived)
+	for subject, group := range c.subjects(queue) {
+		sub, err := nc.ChanQueueSubscribe(subject, group, c.arrived)
 		if err != nil {
 			return fmt.Errorf("console: subscribe to %s: %w", subject, err)
 		}
@@ -131,6 +132,26 @@ func (c *Console) Subscribe(nc *nats.Conn) error {
 		return fmt.Errorf("console: subscribe: %w", err)
 	}
 	return nil
+}
+
+// subjects are what is listened to, each with its queue group. What concerns the servers
+// is for every console, so that each replica's own says that the replica is ready.
+func (c *Console) subjects(queue string) map[string]string {
+	all := map[string]string{}
+	if !c.cfg.Shared || queue == "" {
+		for _, subject := range chat.TappingGrant().Subscribe {
+			all[subject] = queue
+		}
+		return all
+	}
+	all[chat.Said.Wildcard()], all[chat.Direct.Wildcard()] = queue, queue
+	for _, r := range chat.Routes() {
+		if r.To() == chat.Observer {
+			all[r.Wildcard()] = queue
+		}
+	}
+	all[chat.AuditServer.Wildcard()] = ""
+	return all
 }
 
 // Serve shows what arrives until ctx is done; then it shows what is still on its
@@ -194,6 +215,13 @@ func (c *Console) show(m *nats.Msg) {
 	for _, e := range c.book.feed(m.Subject, m.Data, c.cfg.Now()) {
 		c.lines.put(e)
 	}
+}
+
+// Dropped counts the lines that were not shown because the console was behind.
+func (c *Console) Dropped() uint64 {
+	c.lines.mu.Lock()
+	defer c.lines.mu.Unlock()
+	return c.lines.total
 }
 
 // countDropped adds what the client library had no room for.

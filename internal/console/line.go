@@ -22,10 +22,11 @@ type entry struct {
 	head  string  // clean already
 	body  *string // of a message, as it was sent; nil for everything else
 
-	audit    *chat.Audit // of an audit record, for JSON
-	session  string      // the six characters that people see
-	from, to chat.Name
-	count    int // of lines or messages that are missing
+	audit   *chat.Audit // of an audit record, for JSON
+	session string      // the six characters that people see
+	from    chat.Name
+	to      []chat.Name
+	count   int // of lines or messages that are missing
 }
 
 // Lines for people
@@ -148,8 +149,8 @@ func ownAttrs(e entry) []slog.Attr {
 	var l attrs
 	l.text("session", e.session)
 	l.text("from", string(e.from))
-	if e.to != "" {
-		l = append(l, slog.Any("to", []chat.Name{e.to}))
+	if len(e.to) > 0 {
+		l = append(l, slog.Any("to", e.to))
 	}
 	if e.count > 0 {
 		l = append(l, slog.Int("count", e.count))

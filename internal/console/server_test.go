@@ -40,7 +40,7 @@ func raise(t *testing.T, cfg Config) *stage {
 	cfg.Out, cfg.Location = &s.out, time.UTC
 	cfg.Now = func() time.Time { return time.Time{} }
 	c := New(cfg)
-	if err := c.Subscribe(s.tap.Conn); err != nil {
+	if err := c.Subscribe(s.tap.Conn, Queue); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -128,7 +128,7 @@ func TestDroppedByTheClient(t *testing.T) {
 	var out bytes.Buffer
 	c := New(Config{Out: &out})
 	c.arrived = make(chan *nats.Msg, 5)
-	if err := c.Subscribe(tap.Conn); err != nil {
+	if err := c.Subscribe(tap.Conn, Queue); err != nil {
 		t.Fatal(err)
 	}
 	for range 12 {
@@ -143,7 +143,7 @@ func TestDroppedByTheClient(t *testing.T) {
 	if err := c.Serve(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Count(out.String(), "ACTION   x\n"); got != 5 || !strings.Contains(out.String(), "console is behind: 7 lines not shown") {
+	if got := strings.Count(out.String(), "ACTION   x\n"); got != 5 || !strings.Contains(out.String(), "console is behind: 7 lines not shown") || c.Dropped() != 7 {
 		t.Errorf("got\n%s", out.String())
 	}
 }
@@ -152,7 +152,7 @@ func TestDroppedByTheClient(t *testing.T) {
 func TestNotPermitted(t *testing.T) {
 	srv := brokertest.Run(t)
 	nc := brokertest.User(t, srv, "alice")
-	if err := New(Config{}).Run(t.Context(), nc.Conn); err == nil || !strings.Contains(err.Error(), "ermission") {
+	if err := New(Config{}).Run(t.Context(), nc.Conn, Queue); err == nil || !strings.Contains(err.Error(), "ermission") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -49,6 +49,7 @@ func (f *front) talk(c Command) {
 	}
 	switch c.Verb {
 	case Say:
+		f.hinted = true // they know how
 		f.say(c.Text)
 	case Quit:
 		f.quit()

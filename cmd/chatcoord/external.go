@@ -1,0 +1,57 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"natter/broker"
+	"natter/internal/coord"
+	"natter/internal/flags"
+)
+
+// mostReplicas is how many servers keep each stream, where they are a cluster.
+const mostReplicas = 3
+
+// external tells whether the coordinator is to use a NATS server that is not its own.
+func (c *config) external() bool { return c.given("server") || c.given("keys") }
+
+// checkExternal is check for a coordinator on a NATS server that is not its own.
+func (c *config) checkExternal() error {
+	if c.keys == "" {
+		return flags.Usagef("--server names a NATS server for which chatcoord needs credentials: --keys DIR, as written by chatcoord init")
+	}
+	for _, own := range []string{"listen", "insecure", "data-dir", "ephemeral"} {
+		if c.given(own) {
+			return flags.Usagef("--%s is for the embedded server, and --server uses another one", own)
+		}
+	}
+	if strings.TrimSpace(c.server) == "" {
+		return flags.Usagef("--server names no server, for example nats://127.0.0.1:4222")
+	}
+	return nil
+}
+
+// serveExternal runs a coordinator on a NATS server that is not its own. Others may
+// run beside it.
+func (p *program) serveExternal(log *slog.Logger, told <-chan os.Signal) error {
+	links, err := coord.Dial(p.server, p.keys, log)
+	if err != nil {
+		return err
+	}
+	defer links.Close()
+	urls := broker.Redact(p.server)
+	return p.coordinate("NATS at "+urls, p.watchWith(urls, p.keys), links, log, told)
+}
+
+// credsOf is the file with the credentials of a verb.
+func (c *config) credsOf(who string) string {
+	switch {
+	case c.creds != "":
+		return c.creds
+	case c.keys != "":
+		return filepath.Join(c.keys, who+".creds")
+	}
+	return filepath.Join(c.dataDir, who+".creds")
+}

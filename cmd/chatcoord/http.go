@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"natter/internal/console"
+	"natter/internal/coord"
+	"natter/internal/ops"
+)
+
+// serveHTTP answers on the address of --http, if there is one, until the function that
+// it returns is called. It comes before everything else: an address that is taken is
+// found at once, and who asks while the rest comes up is told so.
+func (p *program) serveHTTP(log *slog.Logger) (stop func(), err error) {
+	if p.http == "" {
+		return func() {}, nil
+	}
+	if p.web, err = ops.Listen(p.http, p.pprof); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := p.web.Serve(ctx); err != nil {
+			log.Error("health and figures", "err", err)
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}, nil
+}
+
+// tellHTTP has --http answer for a coordinator.
+func (p *program) tellHTTP(c *coord.Coordinator, links *coord.Connections, view *console.Console) {
+	if p.web == nil {
+		return
+	}
+	p.web.Watch(ops.Source{
+		Ready: c.Health, Users: c.Online, Sessions: c.Talking, Steps: c.Steps,
+		Ignored: c.Ignored, Minted: c.Minted, Told: c.Told, Dropped: view.Dropped,
+		Connected: links.Connected, Streams: c.Streams,
+	})
+	c.Say("server.http", "health and figures on "+p.web.URL())
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"natter/internal/flags"
+	"natter/internal/setup"
+)
+
+// initFlags are those of init alone.
+type initFlags struct {
+	external          bool
+	out, hosts, store string
+	nodes             flags.Choice
+}
+
+// initVerb writes an installation for a NATS server that is not ours.
+func (p *program) initVerb() *cobra.Command {
+	var f initFlags
+	cmd := &cobra.Command{
+		Use:  "init",
+		Args: p.noArguments("init"),
+		RunE: func(*cobra.Command, []string) error {
+			return p.quick(func() error { return p.init(f) })
+		},
+	}
+	f.nodes = flags.Choice{Value: "1", Among: []string{"1", "3"}}
+	fs := cmd.Flags()
+	fs.BoolVar(&f.external, "external", false, "for a NATS server that is not embedded")
+	fs.StringVar(&f.out, "out", "", "directory to be made")
+	fs.Var(&f.nodes, "nodes", "number of NATS servers")
+	fs.StringVar(&f.hosts, "hosts", "", "where they are reached: HOST[:PORT], with commas")
+	fs.StringVar(&f.store, "store", "", "where they keep their state")
+	flags.Once(fs)
+	return cmd
+}
+
+func (p *program) init(f initFlags) error {
+	switch {
+	case !f.external:
+		return flags.Usagef("the embedded server sets itself up; init --external --out DIR writes what an existing NATS needs")
+	case f.out == "":
+		return flags.Usagef("init needs a directory to write: --out DIR")
+	}
+	plan := setup.Plan{Dir: f.out, Nodes: int(f.nodes.Value[0] - '0'), Store: f.store}
+	if f.hosts != "" {
+		for part := range strings.SplitSeq(f.hosts, ",") {
+			h, err := setup.ParseHost(strings.TrimSpace(part))
+			if err != nil {
+				return err
+			}
+			plan.Hosts = append(plan.Hosts, h)
+		}
+	}
+	made, err := setup.Init(plan)
+	if err != nil {
+		return err
+	}
+	readme := filepath.Join(f.out, "README.txt")
+	if !made {
+		fmt.Fprintf(p.out, "The installation in %s is there and complete; nothing was changed. %s says which file goes where.\n", f.out, readme)
+		return nil
+	}
+	fmt.Fprintf(p.out, "Wrote %s. %s says which file goes where. Keep a copy in a safe place.\n", f.out, readme)
+	return nil
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/nats-io/nats.go"
+
+	"natter/chat"
+	"natter/internal/console"
+)
+
+// watch prints the console of the coordinators of a broker until a signal comes. What
+// it has to say itself goes to standard error, so that the console can be piped.
+func (p *program) watch(ctx context.Context) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGHUP, syscall.SIGTERM)
+	defer stop()
+	nc, err := p.dial("observer", p.connectionNotices(ctx)...)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	view := console.New(console.Config{
+		Out: p.out, JSON: p.logFormat.Value == "json", Show: p.show.Value, Color: p.colored(),
+	})
+	err = view.Subscribe(nc, "") // observers may be in no queue group, and see everything
+	switch {
+	case errors.Is(err, nats.ErrPermissionViolation):
+		return chat.Errorf(chat.Denied, "these credentials may not watch; a coordinator writes observer.creds into its data directory")
+	case err != nil:
+		return chat.Errorf(chat.NotConnected, "lost %s before it could be watched", p.server)
+	}
+	fmt.Fprintf(p.err, "* Watching %s. Ctrl+C ends it.\n", nc.ConnectedUrlRedacted())
+	if view.Serve(ctx) != nil {
+		return chat.Errorf(chat.Denied, "%s does not let us in again; are the credentials still good?", p.server)
+	}
+	return nil
+}
+
+// connectionNotices say when the connection goes and comes, until ctx is done.
+func (p *program) connectionNotices(ctx context.Context) []nats.Option {
+	notice := func(text string) nats.ConnHandler {
+		return func(*nats.Conn) {
+			if ctx.Err() == nil {
+				fmt.Fprintln(p.err, text)
+			}
+		}
+	}
+	lost := notice("! Connection lost. Trying again; what happens until then is not shown.")
+	return []nats.Option{
+		nats.DisconnectErrHandler(func(nc *nats.Conn, _ error) { lost(nc) }),
+		nats.ReconnectHandler(notice("* Connection is back.")),
+	}
+}

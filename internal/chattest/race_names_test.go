@@ -1,0 +1,145 @@
+package chattest_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"natter/chat"
+	"natter/internal/chattest"
+	"natter/internal/client"
+	"natter/session"
+)
+
+// claim is one of many who ask for the same name at the same time.
+type claim struct {
+	*chattest.User
+	err error
+}
+
+// claimAll has everybody ask for a name at once.
+func claimAll(t *testing.T, claims []*claim, name string) {
+	var wg sync.WaitGroup
+	begin := make(chan struct{})
+	for _, c := range claims {
+		wg.Go(func() {
+			<-begin
+			_, c.err = c.Enter(t.Context(), name)
+		})
+	}
+	close(begin)
+	wg.Wait()
+}
+
+// A name has one owner, and everybody else is told so, and of names that are free.
+func TestManyClaimOneName(t *testing.T) {
+	for _, replicas := range []int{1, 2, 3} {
+		t.Run(fmt.Sprint(replicas), func(t *testing.T) {
+			in := chattest.Run(t, quiet)
+			for range replicas - 1 {
+				in.Start()
+			}
+			var waiting []*claim
+			for n := range 7 * *rounds {
+				for len(waiting) < 50 {
+					waiting = append(waiting, &claim{User: in.Guest()})
+				}
+				name := fmt.Sprintf("Name%d", n)
+				claimAll(t, waiting, name)
+				waiting = losers(t, waiting, name)
+			}
+		})
+	}
+}
+
+// losers checks that there is one winner, who leaves, and returns the others.
+func losers(t *testing.T, claims []*claim, name string) []*claim {
+	t.Helper()
+	var lost []*claim
+	for _, c := range claims {
+		if c.err == nil {
+			if err := c.Exit(t.Context()); err != nil {
+				t.Errorf("%s exits: %v", name, err)
+			}
+			continue
+		}
+		lost = append(lost, c)
+		chattest.Code(t, c.err, chat.Taken)
+		if e := c.err.(*chat.Error); len(e.Suggestions) == 0 {
+			t.Errorf("nothing is suggested: %v", e)
+		}
+	}
+	if winners := len(claims) - len(lost); winners != 1 {
+		t.Fatalf("%s has %d owners", name, winners)
+	}
+	return lost
+}
+
+// What a replica has let somebody do, they need not prove to another one.
+func TestEveryReplicaKnowsAtOnce(t *testing.T) {
+	in := chattest.Run(t, quiet)
+	in.Start()
+	in.Start()
+	for n := range 20 * *rounds {
+		ann, ben := intrude(t, in, fmt.Sprint("ann", n)), intrude(t, in, fmt.Sprint("ben", n))
+		asked := must(ask(ann, chat.Invite, chat.InviteRequest{Guests: []string{string(ben.user)}}))(t)
+		must(ask(ben, chat.Answer, chat.AnswerRequest{Session: asked.Session.ID, Accept: true}))(t)
+		for _, p := range []*intruder{ann, ben} {
+			must(ask(p, chat.Join, chat.JoinRequest{Session: asked.Session.ID, Key: newLogin(t).public}))(t)
+			if list := must(ask(p, chat.List, chat.ListRequest{}))(t); len(list.Users) == 0 {
+				t.Errorf("%s sees nobody", p.user)
+			}
+		}
+	}
+}
+
+// Whatever is said as the other one quits has arrived, or is told as not delivered;
+// and nothing arrives after the end.
+func TestMessagesRaceTheEnd(t *testing.T) {
+	in := chattest.Run(t, quiet)
+	ann, ben := in.User("ann"), in.User("ben")
+	for n := range 20 * *rounds {
+		chattest.Chat(ann, ben)
+		text := fmt.Sprint("message ", n)
+		var said, ended error
+		var wg sync.WaitGroup
+		wg.Go(func() { said = ann.Say(text) })
+		wg.Go(func() { ended = ben.Quit(t.Context()) })
+		wg.Wait()
+		_, missed := untilEnd(t, ann)
+		heard, _ := untilEnd(t, ben)
+		if ended != nil {
+			t.Fatal(ended)
+		}
+		if said != nil {
+			chattest.Code(t, said, chat.NotInChat)
+		} else if !slices.Contains(heard, text) && !slices.Contains(missed, text) {
+			t.Fatalf("%q has not arrived, and nobody was told", text)
+		}
+	}
+}
+
+// untilEnd reads what a user hears until the chat is over: what was said, and what
+// was not delivered.
+func untilEnd(t *testing.T, u *chattest.User) (heard, missed []string) {
+	t.Helper()
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for {
+		select {
+		case e := <-u.Events():
+			switch e := e.(type) {
+			case client.Text:
+				heard = append(heard, e.Text)
+			case client.NotDelivered:
+				missed = append(missed, e.Text)
+			case session.Ended:
+				return heard, missed
+			}
+		case <-late.C:
+			t.Fatalf("%s does not hear of the end", u.Me())
+		}
+	}
+}

@@ -1,0 +1,170 @@
+// Package doctor examines a NATS server from where a coordinator stands: whether it
+// is all that natter asks of one, and gives nobody more than it should.
+//
+//	reach ─▶ credentials ─▶ system account ─▶ JetStream, streams ─▶ grants ─▶ lobby
+//	         (each file)    (version, sync,                         (tried, one by one)
+//	                         clocks, events)
+//
+// Each check ends in a Finding: fine, a warning, or a fault with how to mend it. What
+// is tried leaves nothing behind: the subjects are such that nobody listens to, and one
+// entry in the audit trail says that somebody has looked.
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natter/broker"
+	"natter/chat"
+	"natter/internal/setup"
+)
+
+// Level is how bad something is.
+type Level string
+
+// The levels.
+const (
+	OK   Level = "ok"
+	Warn Level = "warn" // works, with less than what is promised
+	Fail Level = "FAIL" // does not work, or is not safe
+)
+
+// Finding is the outcome of one check.
+type Finding struct {
+	Check string `json:"check"`
+	Level Level  `json:"level"`
+	Text  string `json:"text"`
+	Mend  string `json:"mend,omitempty"` // what to do; several lines perhaps
+}
+
+// Config says what is examined.
+type Config struct {
+	URLs string
+	Keys *setup.Keys
+	Now  func() time.Time // nil is time.Now
+}
+
+// exam is one examination.
+type exam struct {
+	Config
+	conns    map[string]*nats.Conn // by role
+	findings []Finding
+}
+
+// Examine runs all checks that make sense. It takes a few seconds.
+func Examine(ctx context.Context, cfg Config) []Finding {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	e := &exam{Config: cfg, conns: map[string]*nats.Conn{}}
+	defer e.close()
+	e.files()
+	if !e.connect() {
+		return e.findings
+	}
+	e.say(broker.NewTrail(e.conns[setup.Store.Name], slog.New(slog.DiscardHandler)))
+	e.system(ctx)
+	e.jetStream(ctx)
+	e.grants()
+	e.tickets()
+	e.lobby(ctx)
+	e.revocation()
+	return e.findings
+}
+
+func (e *exam) ok(check, format string, args ...any) {
+	e.findings = append(e.findings, Finding{Check: check, Level: OK, Text: fmt.Sprintf(format, args...)})
+}
+
+func (e *exam) warn(check, mend, format string, args ...any) {
+	e.findings = append(e.findings, Finding{check, Warn, fmt.Sprintf(format, args...), mend})
+}
+
+func (e *exam) fail(check, mend, format string, args ...any) {
+	e.findings = append(e.findings, Finding{check, Fail, fmt.Sprintf(format, args...), mend})
+}
+
+func (e *exam) close() {
+	for _, nc := range e.conns {
+		nc.Close()
+	}
+}
+
+// connect tries every credentials. It is false if the coordinator's own do not all
+// work: then there is nothing more to be seen.
+func (e *exam) connect() bool {
+	all := true
+	var accepted []string
+	for _, r := range setup.Roles {
+		if e.Keys.Creds(r) == nil {
+			continue
+		}
+		nc, err := e.Keys.Dial(e.URLs, r, nats.MaxReconnects(0), silent())
+		switch {
+		case errors.Is(err, &chat.Error{Code: chat.Denied}):
+			e.fail("credentials", mendServer, "%s is refused by the server", r.File())
+			all = all && !r.Coordinators()
+			continue
+		case err != nil:
+			e.fail("reach", "Start the NATS server, or name another one: --server nats://HOST:4222", "%s", strings.TrimSuffix(err.Error(), "."))
+			return false
+		}
+		e.conns[r.Name] = nc
+		accepted = append(accepted, r.File())
+	}
+	if nc := e.conns[setup.Store.Name]; nc != nil {
+		e.ok("reach", "%s, server %s", broker.Redact(e.URLs), nc.ConnectedServerName())
+	}
+	if len(accepted) > 0 {
+		e.ok("credentials", "accepted: %s", strings.Join(accepted, ", "))
+	}
+	return all
+}
+
+const mendServer = "The server knows neither the operator nor the account of these credentials. It must include the\naccounts.conf that chatcoord init has written beside them, and run in operator mode."
+
+// say leaves a word of the examination in the audit trail.
+func (e *exam) say(trail *broker.Trail) {
+	trail.Write(chat.AuditServer, chat.Audit{Event: "server.doctor", Text: "chatcoord doctor examines the NATS server"})
+}
+
+// revocation says how soon a ban can hold.
+func (e *exam) revocation() {
+	if e.Keys.Deputy != nil {
+		e.ok("revocation", "there is an operator signing key: a ban can hold at once")
+		return
+	}
+	e.warn("revocation", "To ban at once, copy operator-signing.nk to the coordinators.",
+		"no operator signing key: a banned user's ticket stays good until it expires")
+}
+
+// Failed counts the faults.
+func Failed(findings []Finding) int {
+	n := 0
+	for _, f := range findings {
+		if f.Level == Fail {
+			n++
+		}
+	}
+	return n
+}
+
+// Print writes one line for each finding, and under it how to mend it.
+func Print(w io.Writer, findings []Finding) {
+	for _, f := range findings {
+		fmt.Fprintf(w, "%-5s %s: %s\n", f.Level, f.Check, chat.CleanLine(f.Text))
+		if f.Mend == "" {
+			continue
+		}
+		for line := range strings.SplitSeq(f.Mend, "\n") {
+			fmt.Fprintf(w, "          %s\n", line)
+		}
+	}
+}
