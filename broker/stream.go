@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natter/chat"
@@ -83,7 +84,7 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, storage jetstrea
 	ctx, cancel := context.WithTimeout(ctx, electFor)
 	defer cancel()
 	for n := range streams {
-		err := patiently(ctx, func(ctx context.Context) error {
+		err := Patiently(ctx, func(ctx context.Context) error {
 			err := ensureStream(ctx, js, StreamConfigs(storage, replicas)[n])
 			if replicas > 1 && hasCode(err, codeNoReplicas) {
 				replicas = 1
@@ -110,22 +111,33 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.Str
 	return err
 }
 
-// patiently tries something again while the cluster has no leader for it.
-func patiently(ctx context.Context, try func(context.Context) error) error {
+// Patiently tries something with a stream again while nobody serves the stream: a cluster
+// that has lost a leader needs seconds for another one. What it tries must be safe to
+// repeat. When ctx is done, the error is an *chat.Error with code Timeout, and the last
+// one.
+func Patiently(ctx context.Context, try func(context.Context) error) error {
 	for {
 		once, cancel := context.WithTimeout(ctx, oneTry)
 		err := try(once)
 		cancel()
-		soon := errors.Is(err, context.DeadlineExceeded) || hasCode(err, codeNoPeers, codeNotAvailable, codeNotLeader)
-		if err == nil || !soon {
+		if err == nil || !passing(err) {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return err
+			return errors.Join(errNoLeader, err)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+var errNoLeader = chat.Errorf(chat.Timeout, "JetStream does not answer: most servers of a NATS cluster must run.")
+
+// passing tells whether an error is one of those that go away when a leader is there.
+func passing(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
+		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
+		hasCode(err, codeNoPeers, codeNotAvailable, codeNotLeader)
 }
 
 func hasCode(err error, codes ...jetstream.ErrorCode) bool {
@@ -141,7 +153,7 @@ func sentence(err error) error {
 	case hasCode(err, codeNoPeers):
 		return chat.Errorf(chat.Internal, "The NATS cluster has not enough servers with room for the streams; chatcoord doctor says more.")
 	case errors.Is(err, context.DeadlineExceeded), hasCode(err, codeNotAvailable, codeNotLeader):
-		return chat.Errorf(chat.Timeout, "JetStream does not answer: most servers of a NATS cluster must run.")
+		return errNoLeader
 	}
 	return err
 }

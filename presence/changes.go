@@ -17,9 +17,9 @@ import (
 func (s *Service) Changed(c broker.Change[Record]) {
 	r := c.Record
 	if r.State == Lost {
-		s.after(r.User(), r.Grace, func(ctx context.Context) { s.expire(ctx, r.User(), c.Revision) })
+		s.chores.After(c.Key, r.Grace, "remove a lost user", func(ctx context.Context) error { return s.expire(ctx, r.User(), c.Revision) })
 	} else {
-		s.cancel(r.User())
+		s.chores.Cancel(c.Key)
 	}
 	if c.Own {
 		s.trail(c.Before, r)
@@ -30,44 +30,42 @@ func (s *Service) Changed(c broker.Change[Record]) {
 }
 
 // expire removes a user whose grace time is over.
-func (s *Service) expire(ctx context.Context, u chat.User, revision uint64) {
+func (s *Service) expire(ctx context.Context, u chat.User, revision uint64) error {
 	_, err := s.step(ctx, u, func(v broker.View, r Record) (Record, error) {
 		if row, _ := s.Users.Get(v, string(u)); row.Revision != revision {
 			return r, chat.ErrUnchanged
 		}
 		return Remove(r, chat.ByLoss)
 	})
-	if err != nil {
-		s.Log.Error("remove a lost user", "user", u, "err", err)
-	}
+	return err
 }
 
 // connectionGone is the loss of the last connection of a key, which may have several
 // names.
 func (s *Service) connectionGone(key string) {
 	for _, row := range s.Users.By(broker.Committed, key) {
-		s.background(func(ctx context.Context) { s.lose(ctx, row.Record) })
+		s.chores.Do(losing, func(ctx context.Context) error { return s.lose(ctx, row.Record) })
 	}
 }
 
-func (s *Service) lose(ctx context.Context, r Record) {
+const losing = "note a lost user"
+
+func (s *Service) lose(ctx context.Context, r Record) error {
 	_, err := s.step(ctx, r.User(), func(_ broker.View, now Record) (Record, error) {
 		if now.Key != r.Key || s.live.Connected(r.Key) {
 			return now, chat.ErrUnchanged
 		}
 		return Lose(now, s.Rules.Grace, time.Now())
 	})
-	if err != nil {
-		s.Log.Error("note a lost user", "user", r.User(), "err", err)
-	}
+	return err
 }
 
 // reconcile finds users who count as here and are not connected, as after a restart
 // of the server.
-func (s *Service) reconcile(ctx context.Context) {
+func (s *Service) reconcile() {
 	for r := range s.everybody() {
 		if r.State == Here && !s.live.Connected(r.Key) {
-			s.background(func(ctx context.Context) { s.lose(ctx, r) })
+			s.chores.Do(losing, func(ctx context.Context) error { return s.lose(ctx, r) })
 		}
 	}
 }

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"natter/broker"
@@ -11,34 +12,32 @@ import (
 // newsEvery is how often a viewer hears of changes at most.
 const newsEvery = 250 * time.Millisecond
 
-// news collects whose presence has changed and tells the viewers who asked, all at
-// once: a login is never broadcast by itself.
+// news collects whose presence has changed, to tell the viewers who asked all at once: a
+// login is never broadcast by itself.
 type news struct {
-	s     *Service
+	mu    sync.Mutex
 	users map[chat.User]bool
 }
 
-func newNews(s *Service) *news { return &news{s: s, users: map[chat.User]bool{}} }
-
 // Touch says that what others see of these users has changed.
 func (s *Service) Touch(users ...chat.User) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	first := len(s.news.users) == 0
+	s.news.mu.Lock()
+	defer s.news.mu.Unlock()
+	if len(s.news.users) == 0 && len(users) > 0 {
+		s.news.users = map[chat.User]bool{}
+		s.chores.After(" news", newsEvery, "tell presence", func(context.Context) error { s.tellNews(); return nil })
+	}
 	for _, u := range users {
 		s.news.users[u] = true
-	}
-	if first && len(users) > 0 && !s.closed {
-		time.AfterFunc(newsEvery, func() { s.background(s.tellNews) })
 	}
 }
 
 // tellNews sends what has been collected.
-func (s *Service) tellNews(context.Context) {
-	s.mu.Lock()
+func (s *Service) tellNews() {
+	s.news.mu.Lock()
 	changed := s.news.users
-	s.news.users = map[chat.User]bool{}
-	s.mu.Unlock()
+	s.news.users = nil
+	s.news.mu.Unlock()
 
 	notice := chat.PresenceNotice{Revision: s.log.Revision()}
 	for u := range changed {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +32,7 @@ type Config struct {
 	Trail    *broker.Trail
 	Log      *slog.Logger
 
+	Shared   bool // other replicas may be there: this one may be behind
 	Rules    chat.Rules
 	MaxUsers int           // 0: no limit
 	NameTTL  time.Duration // 0: for ever
@@ -64,12 +64,9 @@ type Service struct {
 	log  *broker.Log
 	live *Liveness
 	seal nkeys.KeyPair // lobby answers are sealed with it
-	news *news
+	news news
 
-	mu     sync.Mutex
-	timers map[chat.User]*time.Timer
-	closed bool
-	wg     sync.WaitGroup
+	chores *broker.Chores
 }
 
 // settle is how long users have after a replica has started to be connected, before
@@ -87,8 +84,7 @@ func NewService(cfg Config, l *broker.Log) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the lobby's key: %w", err)
 	}
-	s := &Service{Config: cfg, log: l, seal: seal, timers: map[chat.User]*time.Timer{}}
-	s.news = newNews(s)
+	s := &Service{Config: cfg, log: l, seal: seal, chores: broker.NewChores(cfg.Log)}
 	s.live, err = NewLiveness(cfg.System, cfg.ChatID, s.connectionGone)
 	return s, err
 }
@@ -108,7 +104,7 @@ func (s *Service) Serve(svc *broker.Service) error {
 
 // Start lets time run: users who do not come back after a restart are lost.
 func (s *Service) Start() {
-	s.after("", settle, s.reconcile)
+	s.chores.After(" settle", settle, "reconcile", func(context.Context) error { s.reconcile(); return nil })
 }
 
 // Survey finds out who is connected, from all servers. A replica beside others, or on
@@ -130,55 +126,12 @@ func (s *Service) KeepSurveying(ctx context.Context) {
 			s.Log.Warn("survey the servers", "err", err)
 			continue
 		}
-		s.reconcile(ctx)
+		s.reconcile()
 	}
 }
 
 // Stop ends all timers and waits for what is under way. The log must have stopped.
-func (s *Service) Stop() {
-	s.mu.Lock()
-	s.closed = true
-	for _, t := range s.timers {
-		t.Stop()
-	}
-	s.mu.Unlock()
-	s.wg.Wait()
-}
-
-// background runs a task that nobody waits for but Stop.
-func (s *Service) background(task func(context.Context)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return
-	}
-	s.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		task(ctx)
-	})
-}
-
-// after runs a task after d, unless another one is set for the same user before.
-func (s *Service) after(u chat.User, d time.Duration, task func(context.Context)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.timers[u]; t != nil {
-		t.Stop()
-	}
-	if !s.closed {
-		s.timers[u] = time.AfterFunc(d, func() { s.background(task) })
-	}
-}
-
-func (s *Service) cancel(u chat.User) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.timers[u]; t != nil {
-		t.Stop()
-		delete(s.timers, u)
-	}
-}
+func (s *Service) Stop() { s.chores.Stop() }
 
 // user reads a present user, who may have said hello to another replica a moment ago.
 func (s *Service) user(ctx context.Context, u chat.User) (Record, error) {
@@ -275,7 +228,7 @@ func (s *Service) list(ctx context.Context, c broker.Caller, q chat.ListRequest)
 	var reply chat.ListReply
 	soon, cancel := context.WithTimeout(ctx, behind)
 	defer cancel()
-	if err := s.log.Await(soon, q.Revision); err != nil {
+	if err := s.upToDate(soon, q.Revision); err != nil {
 		return reply, err
 	}
 	viewer, err := s.user(ctx, c.User)
@@ -296,6 +249,17 @@ func (s *Service) list(ctx context.Context, c broker.Caller, q chat.ListRequest)
 	}
 	s.Trail.Action(chat.Audit{Event: "list.sent", User: viewer.Name, Text: fmt.Sprintf("list of %s sent to %s", count(len(reply.Users), "user"), viewer.Name)})
 	return reply, nil
+}
+
+// upToDate waits until this replica knows what the asker knows, and beside others all
+// that was there when the asker asked.
+func (s *Service) upToDate(ctx context.Context, revision uint64) error {
+	if s.Shared {
+		if err := s.log.Sync(ctx); err != nil {
+			return err
+		}
+	}
+	return s.log.Await(ctx, revision)
 }
 
 func (s *Service) renew(ctx context.Context, c broker.Caller, _ chat.RenewRequest) (chat.Ticket, error) {

@@ -16,16 +16,18 @@ import (
 // others is how long a replica leaves a repair to the one that made it necessary.
 const others = time.Second
 
+const repairing = "repair a session"
+
 // Changed is what a change of a session means: who is told, which time runs, what
 // else can no longer be. It runs on the log's goroutine.
 func (s *Service) Changed(c broker.Change[chat.Session]) {
 	after := c.Record
 	if after.State == chat.Proposed {
 		if c.Before.State != chat.Proposed {
-			s.after(after.ID, after.Timeout, func(ctx context.Context) { s.expire(ctx, after.ID) })
+			s.chores.After(after.ID, after.Timeout, "expire an invitation", func(ctx context.Context) error { return s.expire(ctx, after.ID) })
 		}
 	} else {
-		s.cancel(after.ID)
+		s.chores.Cancel(after.ID)
 	}
 	if c.Own {
 		s.tell(Effects(c.Before, after), after, c.Revision)
@@ -62,7 +64,7 @@ func (s *Service) UserChanged(c broker.Change[presence.Record]) {
 // Start repairs what a crash may have left half done.
 func (s *Service) Start() {
 	for _, row := range s.Sessions.Snapshot() {
-		s.background(func(ctx context.Context) { s.repair(ctx, row.Key) })
+		s.chores.Do(repairing, func(ctx context.Context) error { return s.repair(ctx, row.Key) })
 	}
 }
 
@@ -87,20 +89,20 @@ func (s *Service) repairAll(u chat.User, own bool) {
 		wait = 0
 	}
 	for _, row := range s.Sessions.By(broker.Committed, string(u)) {
-		task := func(ctx context.Context) { s.repair(ctx, row.Key) }
+		task := func(ctx context.Context) error { return s.repair(ctx, row.Key) }
 		if _, needed := Repair(world{s, broker.Committed}, row.Record); !needed {
 			continue
 		}
 		if wait == 0 {
-			s.background(task)
+			s.chores.Do(repairing, task)
 		} else {
-			s.after(row.Key+" repair", wait, task)
+			s.chores.After(row.Key+" repair", wait, repairing, task)
 		}
 	}
 }
 
 // repair makes the steps that other records' changes have made necessary.
-func (s *Service) repair(ctx context.Context, id string) {
+func (s *Service) repair(ctx context.Context, id string) error {
 	for {
 		row, err := s.step(ctx, id, func(w World, before chat.Session) (chat.Session, error) {
 			if after, ok := Repair(w, before); ok {
@@ -109,63 +111,18 @@ func (s *Service) repair(ctx context.Context, id string) {
 			return before, ErrUnchanged
 		})
 		if err != nil {
-			s.Log.Error("repair a session", "session", short(id), "err", err)
-			return
+			return err
 		}
 		if _, more := Repair(world{s, broker.Committed}, row.Record); !more {
-			return
+			return nil
 		}
 	}
 }
 
 // expire ends an invitation that nobody has answered in time.
-func (s *Service) expire(ctx context.Context, id string) {
-	if _, err := s.step(ctx, id, func(_ World, before chat.Session) (chat.Session, error) { return Expire(before) }); err != nil {
-		s.Log.Error("expire an invitation", "session", short(id), "err", err)
-	}
-}
-
-func (s *Service) background(task func(context.Context)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return
-	}
-	s.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		task(ctx)
-	})
-}
-
-func (s *Service) after(key string, d time.Duration, task func(context.Context)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.timers[key]; t != nil {
-		t.Stop()
-	}
-	if s.closed {
-		return
-	}
-	var t *time.Timer
-	t = time.AfterFunc(d, func() {
-		s.mu.Lock()
-		if s.timers[key] == t {
-			delete(s.timers, key)
-		}
-		s.mu.Unlock()
-		s.background(task)
-	})
-	s.timers[key] = t
-}
-
-func (s *Service) cancel(key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.timers[key]; t != nil {
-		t.Stop()
-		delete(s.timers, key)
-	}
+func (s *Service) expire(ctx context.Context, id string) error {
+	_, err := s.step(ctx, id, func(_ World, before chat.Session) (chat.Session, error) { return Expire(before) })
+	return err
 }
 
 // trail is what a change is to those who watch, in the order in which it is read.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,15 +53,12 @@ type Service struct {
 	Config
 	Told atomic.Uint64 // notices that were sent
 
-	mu     sync.Mutex
-	timers map[string]*time.Timer
-	closed bool
-	wg     sync.WaitGroup
+	chores *broker.Chores
 }
 
 // NewService makes the service.
 func NewService(cfg Config) *Service {
-	return &Service{Config: cfg, timers: map[string]*time.Timer{}}
+	return &Service{Config: cfg, chores: broker.NewChores(cfg.Log)}
 }
 
 // Serve adds the endpoints.
@@ -79,15 +75,7 @@ func (s *Service) Serve(svc *broker.Service) error {
 }
 
 // Stop ends all timers and waits for what is under way. The log must have stopped.
-func (s *Service) Stop() {
-	s.mu.Lock()
-	s.closed = true
-	for _, t := range s.timers {
-		t.Stop()
-	}
-	s.mu.Unlock()
-	s.wg.Wait()
-}
+func (s *Service) Stop() { s.chores.Stop() }
 
 // Partners are the other members of the session that a user is in.
 func (s *Service) Partners(u chat.User) []chat.User {

@@ -64,6 +64,7 @@ type Talk struct {
 
 	send sync.Mutex // keeps publishing in order; taken before mu
 	buf  []byte     // of the message that is sent; guarded by send
+	down bool       // the last one could not be sent; guarded by send
 
 	mu      sync.Mutex
 	epoch   int
@@ -74,7 +75,7 @@ type Talk struct {
 	holding bool       // numbers are not known yet: see Rejoin
 	bye     bool
 	closed  bool
-	moved   chan struct{} // closed when out shrinks
+	moved   chan struct{} // closed when there may be room: out shrinks, or the line is there
 
 	todo     todo
 	received int       // messages since the last receipt
@@ -188,17 +189,18 @@ func (t *Talk) trySay(text string) (<-chan struct{}, error) {
 	t.send.Lock()
 	defer t.send.Unlock()
 	l := t.line
-	up := l != nil && l.nc.IsConnected() // may wait for the network: not under mu
+	connected := l != nil && (!t.down || l.nc.IsConnected()) // may wait for the network: not under mu
 	t.mu.Lock()
-	up = up && !t.todo.join && !t.holding
+	up := connected && !t.todo.join && !t.holding
+	joining := !up && (connected || l == nil) // it takes only a moment
 	switch {
 	case t.closed:
 		t.mu.Unlock()
 		return nil, errNotInChat
-	case !up && len(t.out) >= maxWaiting:
+	case !up && !joining && len(t.out) >= maxWaiting:
 		t.mu.Unlock()
 		return nil, chat.Errorf(chat.NotConnected, "Not connected; this line was not kept.")
-	case t.full():
+	case joining && len(t.out) >= maxWaiting, t.full():
 		moved := t.moved
 		t.mu.Unlock()
 		return moved, nil
@@ -234,7 +236,7 @@ func (t *Talk) full() bool {
 // publish sends a message. What gets lost is sent again.
 func (t *Talk) publish(l *line, o outgoing) {
 	t.buf = chat.Message{N: o.n, At: o.at, Text: o.text}.AppendJSON(t.buf[:0])
-	_ = l.nc.Publish(l.msg, t.buf)
+	t.down = l.nc.Publish(l.msg, t.buf) != nil
 }
 
 // least is the lowest number that a connected member has not acknowledged.
@@ -300,8 +302,7 @@ func (t *Talk) Close() []string {
 	for _, o := range t.out {
 		lost = append(lost, o.text)
 	}
-	close(t.moved)
-	t.moved = make(chan struct{})
+	t.move()
 	l := t.line
 	t.mu.Unlock()
 	t.cancel()
@@ -322,6 +323,12 @@ func (t *Talk) poke() {
 	}
 }
 
+// move wakes those who wait for room or for receipts.
+func (t *Talk) move() {
+	close(t.moved)
+	t.moved = make(chan struct{})
+}
+
 // trim drops what everybody has. What is held has no number yet.
 func (t *Talk) trim() {
 	if t.holding {
@@ -336,8 +343,7 @@ func (t *Talk) trim() {
 		k++
 	}
 	t.out = slices.Delete(t.out, 0, k) // in place: what is new takes the room of what was old
-	close(t.moved)
-	t.moved = make(chan struct{})
+	t.move()
 }
 
 // release gives the messages that were held their numbers, once every other member
@@ -358,6 +364,7 @@ func (t *Talk) release() {
 	}
 	t.next += base
 	t.holding = false
+	t.move()
 	t.todo.resend, t.todo.sync = true, true
 }
 

@@ -114,6 +114,7 @@ func (t *Talk) join(ctx context.Context) error {
 	} else {
 		t.line = l
 		t.todo.join = t.epoch > epoch
+		t.move()
 	}
 	t.mu.Unlock()
 	t.send.Unlock()

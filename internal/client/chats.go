@@ -217,7 +217,7 @@ func (c *Client) applyAll(hello chat.HelloReply) {
 	c.mu.Lock()
 	var over []chat.Session
 	for id, k := range c.known {
-		if k.session.State != chat.Closed && !slices.ContainsFunc(hello.Sessions, func(s chat.Session) bool { return s.ID == id }) {
+		if k.session.State != chat.Closed && k.revision <= hello.Revision && !slices.ContainsFunc(hello.Sessions, func(s chat.Session) bool { return s.ID == id }) {
 			over = append(over, k.session)
 		}
 	}

@@ -178,7 +178,7 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	c.presence, err = presence.NewService(presence.Config{
 		Users: c.users, Accounts: accounts, Minter: c.links.Minter, Notices: c.links.Store,
 		System: c.links.System, ChatID: c.links.ChatID, Trail: c.trail, Log: c.cfg.Log,
-		Rules: c.cfg.Rules, MaxUsers: c.cfg.MaxUsers, NameTTL: c.cfg.NameTTL,
+		Shared: c.cfg.Shared, Rules: c.cfg.Rules, MaxUsers: c.cfg.MaxUsers, NameTTL: c.cfg.NameTTL,
 		Partners: c.session.Partners, Sessions: c.session.Of,
 	}, log)
 	return err

@@ -36,7 +36,11 @@ func OpenStore(ctx context.Context, nc *nats.Conn) (*Store, error) {
 // Get reads an account; a name without one has the zero Record and revision 0.
 func (s *Store) Get(ctx context.Context, u chat.User) (Record, uint64, error) {
 	var r Record
-	m, err := s.stream.GetLastMsgForSubject(ctx, subject(u))
+	var m *jetstream.RawStreamMsg
+	err := broker.Patiently(ctx, func(ctx context.Context) (err error) {
+		m, err = s.stream.GetLastMsgForSubject(ctx, subject(u))
+		return err
+	})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return r, 0, nil
 	}
@@ -69,7 +73,10 @@ func (s *Store) Update(ctx context.Context, u chat.User, rule func(Record) (Reco
 		if err != nil {
 			return before, fmt.Errorf("encode account %s: %w", u, err)
 		}
-		_, err = s.js.Publish(ctx, subject(u), data, jetstream.WithExpectLastSequencePerSubject(revision))
+		err = broker.Patiently(ctx, func(ctx context.Context) error { // what was stored unheard is refused the next time
+			_, err := s.js.Publish(ctx, subject(u), data, jetstream.WithExpectLastSequencePerSubject(revision))
+			return err
+		})
 		var refused *jetstream.APIError
 		if errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
 			continue
