@@ -15,7 +15,7 @@ import (
 
 // tryFor is how long one try of a call waits. Requests are safe to repeat, so a
 // coordinator that dies with one in its hands costs the asker only this.
-const tryFor = 3 * time.Second
+const tryFor = 2 * time.Second
 
 // Call sends a request and waits for its answer until ctx is done. Its error is a
 // *chat.Error: the coordinator's own, NotConnected while the connection is down, or

@@ -35,6 +35,16 @@ type HelloRequest struct {
 	// Sessions are the ids of those that the asker takes for open or proposed, to hear
 	// how they have ended; at most MaxKnown.
 	Sessions []string `json:"sessions,omitempty"`
+	Kept     *Kept    `json:"kept,omitempty"` // who comes for the first time, but not from the lobby
+}
+
+// Kept says that the asker has started with a ticket of an earlier run. The coordinator
+// refuses what the lobby would have refused: a name that another key has by now, and one
+// that the same key is using already.
+type Kept struct {
+	Key        string `json:"key"`        // public: the ticket's
+	Server     string `json:"server"`     // id of the NATS server that the asker is connected to
+	Connection uint64 `json:"connection"` // and its number there
 }
 
 // HelloReply is everything that the user should know.
@@ -69,6 +79,7 @@ const (
 // PresenceRequest chooses whether others see the user.
 type PresenceRequest struct {
 	Presence Presence `json:"presence"`
+	Revision uint64   `json:"revision,omitempty"` // of what the asker knows; 0: not checked
 }
 
 // Done answers a request that has nothing to say but that it was carried out.
@@ -99,6 +110,9 @@ type Entry struct {
 // InviteRequest proposes a session.
 type InviteRequest struct {
 	Guests []string `json:"guests"` // names in any case; two or more make a group
+	// Session is the id that the session is to have, 32 random hexadecimal digits: asking
+	// again under it asks for nothing new. "": the coordinator draws one.
+	Session string `json:"session,omitempty"`
 }
 
 // AnswerRequest accepts or denies an invitation.
@@ -134,7 +148,9 @@ type JoinReply struct {
 type RenewRequest struct{}
 
 // ExitRequest leaves.
-type ExitRequest struct{}
+type ExitRequest struct {
+	Revision uint64 `json:"revision,omitempty"` // of what the asker knows; 0: not checked
+}
 
 // SessionReply is a session after a step.
 type SessionReply struct {

@@ -1,6 +1,8 @@
 package chat
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"strconv"
 	"strings"
 	"time"
@@ -66,6 +68,13 @@ type Member struct {
 
 // User returns the member's user.
 func (m Member) User() User { return m.Name.User() }
+
+// NewSessionID draws an id.
+func NewSessionID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
 
 // Short is the part of the id that people see.
 func (s Session) Short() string { return s.ID[:min(6, len(s.ID))] }

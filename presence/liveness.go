@@ -124,6 +124,18 @@ func (l *Liveness) Connected(key string) bool {
 	return len(l.conns[key]) > 0
 }
 
+// Elsewhere tells whether the owner of a key has another connection than this one.
+func (l *Liveness) Elsewhere(key, server string, id uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.conns[key] {
+		if c != (connID{server, id}) {
+			return true
+		}
+	}
+	return false
+}
+
 // Find returns the newest connection of a key's owner. It waits a little, because a
 // request can overtake the news of the connection that it came on.
 func (l *Liveness) Find(ctx context.Context, key string) (Connection, bool) {

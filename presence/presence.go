@@ -75,6 +75,16 @@ func Room(online, most int) error {
 	return nil
 }
 
+// Stale tells whether a request was made before the last change of the user's record, and
+// so by an asker who has got on: a replica that is held up may carry it out much later.
+// asked is the revision that the asker knew, or 0.
+func Stale(asked, revision uint64) error {
+	if asked == 0 || asked >= revision {
+		return nil
+	}
+	return chat.Errorf(chat.Timeout, "The request comes too late; what came after it counts.")
+}
+
 // Choose sets whether others see the user.
 func Choose(before Record, p chat.Presence) (Record, error) {
 	switch {

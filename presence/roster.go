@@ -2,6 +2,7 @@ package presence
 
 import (
 	"iter"
+	"slices"
 	"sort"
 	"strings"
 
@@ -15,15 +16,22 @@ func Roster(viewer Record, users iter.Seq[Record], partners func(chat.User) []Re
 	if err := MaySee(viewer); err != nil {
 		return nil, err
 	}
-	entries := []chat.Entry{}
+	type line struct {
+		user  chat.User // folded once, not at each comparison
+		entry chat.Entry
+	}
+	var lines []line
+	me := viewer.User()
 	for r := range users {
-		if r.Visible() && r.User() != viewer.User() {
-			entries = append(entries, EntryOf(r, partners(r.User())))
+		if u := r.User(); r.Visible() && u != me {
+			lines = append(lines, line{u, EntryOf(r, partners(u))})
 		}
 	}
-	sort.Slice(entries, func(i, j int) bool {
-		return strings.ToLower(string(entries[i].Name)) < strings.ToLower(string(entries[j].Name))
-	})
+	slices.SortFunc(lines, func(a, b line) int { return strings.Compare(string(a.user), string(b.user)) })
+	entries := make([]chat.Entry, len(lines))
+	for i, l := range lines {
+		entries[i] = l.entry
+	}
 	return entries, nil
 }
 

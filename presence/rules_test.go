@@ -152,3 +152,14 @@ func TestSuggest(t *testing.T) {
 		t.Errorf("suggested %v where nothing is free", got)
 	}
 }
+
+func TestStale(t *testing.T) {
+	for _, c := range []struct {
+		asked, revision uint64
+		stale           bool
+	}{{0, 9, false}, {9, 9, false}, {10, 9, false}, {8, 9, true}} {
+		if err := presence.Stale(c.asked, c.revision); (err != nil) != c.stale {
+			t.Errorf("asked at %d, changed at %d: %v", c.asked, c.revision, err)
+		}
+	}
+}

@@ -157,6 +157,12 @@ func (s *Service) step(ctx context.Context, u chat.User, rule func(broker.View, 
 	})
 }
 
+// stale tells whether a user has got on since they asked.
+func (s *Service) stale(v broker.View, u chat.User, asked uint64) error {
+	row, _ := s.Users.Get(v, string(u))
+	return Stale(asked, row.Revision)
+}
+
 // hello lets a user in, or in again.
 func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloRequest) (chat.HelloReply, error) {
 	var reply chat.HelloReply
@@ -169,6 +175,10 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	}
 	acc, _, err := s.Accounts.Get(ctx, c.User)
 	if err != nil {
+		return reply, err
+	}
+	if err := s.mayKeep(name, acc.Key, q.Kept); err != nil {
+		s.refused(name, "hello", err)
 		return reply, err
 	}
 	conn, _ := s.live.Find(ctx, acc.Key)
@@ -199,6 +209,19 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	}, nil
 }
 
+// mayKeep tells whether somebody who did not come through the lobby may have the name
+// whose ticket they kept.
+func (s *Service) mayKeep(name chat.Name, owner string, k *chat.Kept) error {
+	if k == nil {
+		return nil
+	}
+	row, _ := s.Users.Get(broker.Committed, string(name.User()))
+	if k.Key != owner || row.Record.Present() && s.live.Elsewhere(k.Key, k.Server, k.Connection) {
+		return s.taken(name)
+	}
+	return nil
+}
+
 // SameProto tells whether the two programs understand each other.
 func SameProto(theirs int) error {
 	switch {
@@ -216,7 +239,12 @@ func (s *Service) choose(ctx context.Context, c broker.Caller, q chat.PresenceRe
 		return chat.Done{}, err
 	}
 	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s chooses presence: %s", r.Name, word(q.Presence))})
-	row, err := s.step(ctx, c.User, func(_ broker.View, r Record) (Record, error) { return Choose(r, q.Presence) })
+	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
+		if err := s.stale(v, c.User, q.Revision); err != nil {
+			return r, err
+		}
+		return Choose(r, q.Presence)
+	})
 	if err != nil {
 		s.refused(r.Name, "presence", err)
 	}
@@ -270,12 +298,17 @@ func (s *Service) renew(ctx context.Context, c broker.Caller, _ chat.RenewReques
 	return s.Minter.Mint(r.Key, chat.UserGrant(c.User), chat.UserTicketTTL, time.Now())
 }
 
-func (s *Service) exit(ctx context.Context, c broker.Caller, _ chat.ExitRequest) (chat.Done, error) {
+func (s *Service) exit(ctx context.Context, c broker.Caller, q chat.ExitRequest) (chat.Done, error) {
 	r, err := s.user(ctx, c.User)
 	if err != nil {
 		return chat.Done{}, err
 	}
 	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s exits", r.Name)})
-	row, err := s.step(ctx, c.User, func(_ broker.View, r Record) (Record, error) { return Remove(r, chat.ByLeave) })
+	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
+		if err := s.stale(v, c.User, q.Revision); err != nil {
+			return r, err
+		}
+		return Remove(r, chat.ByLeave)
+	})
 	return chat.Done{Revision: row.Revision}, err
 }

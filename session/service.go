@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -190,9 +189,21 @@ func (s *Service) invite(ctx context.Context, c broker.Caller, q chat.InviteRequ
 	} else {
 		s.request(c.User, "", "asks for a group chat with %s", guests)
 	}
-	id, now := newID(), time.Now()
-	row, err := s.step(ctx, id, func(w World, _ chat.Session) (chat.Session, error) {
-		return Propose(w, c.User, id, q.Guests, s.Class, s.Rules, now)
+	id, now := q.Session, time.Now()
+	switch {
+	case id == "":
+		id = chat.NewSessionID()
+	case !validID(id):
+		return chat.SessionReply{}, chat.Errorf(chat.Arguments, "The field %q must be 32 hexadecimal digits.", "session")
+	}
+	row, err := s.step(ctx, id, func(w World, before chat.Session) (chat.Session, error) {
+		switch {
+		case before.ID == "":
+			return Propose(w, c.User, id, q.Guests, s.Class, s.Rules, now)
+		case before.Host == c.User:
+			return before, ErrUnchanged // asked before, perhaps of a replica that was held up
+		}
+		return chat.Session{}, chat.Errorf(chat.Arguments, "The id in %q is taken.", "session")
 	})
 	if errors.Is(err, &chat.Error{Code: chat.Unavailable}) {
 		select {
@@ -285,11 +296,4 @@ func (s *Service) adminSessions(context.Context, broker.Caller, chat.AdminReques
 func validID(id string) bool {
 	_, err := hex.DecodeString(id)
 	return err == nil && len(id) == 32
-}
-
-// newID draws a session's id.
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
 }

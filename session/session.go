@@ -67,6 +67,8 @@ func Answer(w World, s chat.Session, by chat.User, accept bool, now time.Time) (
 	switch {
 	case s.State == chat.Open && in && accept:
 		return s, ErrUnchanged
+	case s.State == chat.Closed && s.Reason == chat.ByDeny && slices.Contains(s.By, by) && !accept:
+		return s, ErrUnchanged
 	case s.State != chat.Proposed || !in || by == s.Host:
 		return chat.Session{}, errEnded
 	case !accept:

@@ -72,6 +72,7 @@ type Talk struct {
 	peers   map[chat.User]*peer
 	out     []outgoing // not yet acknowledged by everybody, without gaps
 	next    uint64     // the number of the next message
+	cut     bool       // the last try to join failed
 	holding bool       // numbers are not known yet: see Rejoin
 	bye     bool
 	closed  bool
@@ -192,7 +193,7 @@ func (t *Talk) trySay(text string) (<-chan struct{}, error) {
 	connected := l != nil && (!t.down || l.nc.IsConnected()) // may wait for the network: not under mu
 	t.mu.Lock()
 	up := connected && !t.todo.join && !t.holding
-	joining := !up && (connected || l == nil) // it takes only a moment
+	joining := !up && (connected || l == nil) && !t.cut // it takes only a moment
 	switch {
 	case t.closed:
 		t.mu.Unlock()

@@ -97,6 +97,10 @@ func (t *Talk) join(ctx context.Context) error {
 	t.mu.Unlock()
 	nc, channel, err := t.Join(ctx, t.id, nats.NoEcho(), nats.ReconnectHandler(changed), nats.ClosedHandler(lost))
 	if err != nil {
+		t.mu.Lock()
+		t.cut = true
+		t.move()
+		t.mu.Unlock()
 		return err
 	}
 	a := chat.Address{User: t.Me, Session: channel}
@@ -112,7 +116,7 @@ func (t *Talk) join(ctx context.Context) error {
 	if t.closed {
 		before = l
 	} else {
-		t.line = l
+		t.line, t.cut = l, false
 		t.todo.join = t.epoch > epoch
 		t.move()
 	}

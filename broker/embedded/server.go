@@ -63,6 +63,7 @@ const (
 	pingEvery   = 10 * time.Second
 	pingsMissed = 2
 	authLimit   = 2.0 // seconds
+	maxClosed   = 100 // connections that are remembered after their end, for monitoring
 )
 
 // Config is what there is to choose. Its zero value listens on DefaultListen and
@@ -180,6 +181,7 @@ func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 		AuthTimeout:            authLimit,
 		LameDuckDuration:       lameDuck,
 		LameDuckGracePeriod:    lameGrace,
+		MaxClosedClients:       maxClosed, // each login leaves one behind: the lobby's
 	}
 	if err := trust(ids, opts); err != nil {
 		return nil, fmt.Errorf("setting up the accounts: %w", err)

@@ -1,6 +1,7 @@
 package ticket_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -163,5 +164,70 @@ func TestCredsFileIsOneThatNATSReads(t *testing.T) {
 	sig, err := opts.SignatureCB(nonce)
 	if err != nil || key.Verify(nonce, sig) != nil {
 		t.Errorf("the file's key does not sign for the ticket: %v", err)
+	}
+}
+
+func TestCredsAreReadBack(t *testing.T) {
+	m, account, _ := newMinter(t)
+	g := chat.ObserverGrant()
+	made, err := m.NewCreds(g, time.Hour, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := ticket.FormatCreds(made.JWT, made.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ticket.ParseCreds(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := slices.Equal(c.Grant.Publish, g.Publish) && slices.Equal(c.Grant.Subscribe, g.Subscribe) && slices.Equal(c.Grant.DenySubscribe, g.DenySubscribe)
+	if !same || c.Account != account || c.User != public(t, c.Key) || !c.Expires.Equal(noon.Add(time.Hour)) || c.Bearer {
+		t.Errorf("read back %+v", c)
+	}
+	bearer, err := m.Bearer(chat.LobbyGrant())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := ticket.ParseCreds([]byte(bearer)); err != nil || !c.Bearer || c.Key != nil {
+		t.Errorf("bearer %+v, %v", c, err)
+	}
+	mine, theirs := seed(t, made.Key), seed(t, pair(t, nkeys.CreateUser))
+	other := bytes.ReplaceAll(file, mine, theirs)
+	for _, text := range [][]byte{nil, []byte("x"), []byte(made.JWT), other} {
+		if c, err := ticket.ParseCreds(text); err == nil {
+			t.Errorf("%q is %+v", text, c)
+		}
+	}
+}
+
+func seed(t *testing.T, key nkeys.KeyPair) []byte {
+	t.Helper()
+	s, err := key.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// A right that a grant cannot express is shown as a right to everything.
+func TestWhatIsNotRestrictedIsSeen(t *testing.T) {
+	account := pair(t, nkeys.CreateAccount)
+	user := pair(t, nkeys.CreateUser)
+	claims := jwt.NewUserClaims(public(t, user))
+	claims.Sub.Allow = jwt.StringList{"a"}
+	claims.Resp = &jwt.ResponsePermission{MaxMsgs: 1}
+	text, err := claims.Encode(account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := ticket.FormatCreds(text, user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ticket.ParseCreds(file)
+	if err != nil || !slices.Contains(c.Grant.Publish, ">") || c.Account != public(t, account) {
+		t.Errorf("%+v, %v", c, err)
 	}
 }

@@ -19,7 +19,7 @@ import (
 // Invite proposes a session; two or more guests make a group. How it ends is told
 // by events. If a guest had invited the user, the session is open at once.
 func (c *Client) Invite(ctx context.Context, guests ...string) (chat.Session, error) {
-	reply, err := call(ctx, c, chat.Invite, chat.InviteRequest{Guests: guests})
+	reply, err := call(ctx, c, chat.Invite, chat.InviteRequest{Guests: guests, Session: chat.NewSessionID()})
 	if err != nil {
 		return chat.Session{}, err
 	}

@@ -21,6 +21,7 @@ type Config struct {
 	URL     string        // of a NATS server, or several with commas
 	KeyDir  string        // a key file per name, NAME.key; "" keeps keys in memory only
 	KeyFile string        // this file instead (--key)
+	Name    string        // who will enter, if that is known: a ticket that is still good then saves the lobby
 	Wait    time.Duration // keep trying so long at the start (--wait-server)
 	Creds   string        // file with the lobby's JWT, for a server that lets nobody in without one; "" needs none
 	Options []nats.Option // TLS and the like
@@ -32,7 +33,6 @@ type Client struct {
 	cfg    Config
 	log    *slog.Logger
 	events *queue
-	lobby  *nats.Conn
 
 	ctx    context.Context // the client's life
 	cancel context.CancelFunc
@@ -45,6 +45,8 @@ type Client struct {
 	once sync.Once
 
 	mu       sync.Mutex
+	lobby    *nats.Conn // until a name is taken
+	early    *nats.Conn // the user's connection, made by Dial with a kept ticket, until Enter
 	nc       *nats.Conn // the user's connection
 	ticket   chat.Ticket
 	rules    chat.Rules
@@ -76,13 +78,47 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 		cfg: cfg, log: cfg.Log, events: newQueue(), work: make(chan func(), 256),
 		known: map[string]known{}, directs: newDirects(), unsaid: map[string]chat.Reason{},
 	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if c.early = c.dialKept(); c.early != nil {
+		return c, nil
+	}
+	lobby, err := c.dialLobby(ctx)
+	if err != nil {
+		c.cancel()
+		return nil, err
+	}
+	c.lobby = lobby
+	return c, nil
+}
+
+// reachLobby is the connection to the lobby, made now if Dial did without.
+func (c *Client) reachLobby(ctx context.Context) (*nats.Conn, error) {
+	c.mu.Lock()
+	lobby := c.lobby
+	c.mu.Unlock()
+	if lobby != nil {
+		return lobby, nil
+	}
 	lobby, err := c.dialLobby(ctx)
 	if err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
 	c.lobby = lobby
-	c.ctx, c.cancel = context.WithCancel(context.Background())
-	return c, nil
+	c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		lobby.Close() // Close came first
+	}
+	return lobby, nil
+}
+
+// takeConn takes a connection out of its field.
+func (c *Client) takeConn(field **nats.Conn) *nats.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	nc := *field
+	*field = nil
+	return nc
 }
 
 func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
@@ -154,9 +190,10 @@ func (c *Client) keyFile(name chat.Name) string {
 func (c *Client) Close() {
 	c.once.Do(func() {
 		c.cancel()
-		c.lobby.Close()
-		if nc := c.conn(); nc != nil {
-			nc.Close()
+		for _, nc := range []*nats.Conn{c.takeConn(&c.lobby), c.takeConn(&c.early), c.conn()} {
+			if nc != nil {
+				nc.Close()
+			}
 		}
 		c.wg.Wait() // nobody begins a session any more
 		c.mu.Lock()
@@ -191,7 +228,7 @@ func (c *Client) Exit(ctx context.Context) error {
 			c.log.Debug("withdraw at exit", "err", err)
 		}
 	}
-	_, err := call(ctx, c, chat.Exit, chat.ExitRequest{})
+	_, err := call(ctx, c, chat.Exit, chat.ExitRequest{Revision: c.knows()})
 	return err
 }
 
@@ -289,6 +326,13 @@ func (c *Client) start() {
 	})
 }
 
+// knows is the newest revision that the user has seen.
+func (c *Client) knows() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.revision
+}
+
 // seen notes a revision, so that lists are never older than what the user knows.
 func (c *Client) seen(revision uint64) {
 	c.mu.Lock()
@@ -302,7 +346,7 @@ func (c *Client) SetPresence(ctx context.Context, visible bool) error {
 	if visible {
 		p = chat.Visible
 	}
-	done, err := call(ctx, c, chat.SetPresence, chat.PresenceRequest{Presence: p})
+	done, err := call(ctx, c, chat.SetPresence, chat.PresenceRequest{Presence: p, Revision: c.knows()})
 	if err != nil {
 		return err
 	}
@@ -327,6 +371,7 @@ func (c *Client) list(ctx context.Context, watch bool) ([]chat.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.seen(reply.Revision)
 	c.mu.Lock()
 	c.watching = c.watching || watch
 	c.mu.Unlock()

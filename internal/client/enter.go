@@ -31,38 +31,57 @@ func (c *Client) Enter(ctx context.Context, name string) (Welcome, error) {
 	if err != nil {
 		return Welcome{}, err
 	}
-	c.me = n
-	if c.key, err = loadKey(c.keyFile(n)); err != nil {
-		return Welcome{}, err
+	hello, in, err := c.enterKept(ctx, n)
+	if !in {
+		hello, err = c.enterByLobby(ctx, n)
 	}
-	if err := c.enter(ctx, c.lobby); err != nil {
-		return Welcome{}, err
-	}
-	if err := c.key.save(); err != nil {
-		return Welcome{}, err
-	}
-	hello, err := c.arrive(ctx)
 	if err != nil {
-		c.key.discard()
 		return Welcome{}, err
 	}
-	c.lobby.Close()
 	return Welcome{
 		Name: n, Returning: hello.Returning, LastSeen: hello.LastSeen,
 		KeyFile: c.key.file, Presence: hello.Presence, Rules: hello.Rules,
 	}, nil
 }
 
-// arrive connects as the user and says hello for the first time.
-func (c *Client) arrive(ctx context.Context) (chat.HelloReply, error) {
+// enterByLobby asks for a name's ticket and takes the name with it.
+func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.HelloReply, err error) {
+	c.me = n
+	if c.key, err = loadKey(c.keyFile(n)); err != nil {
+		return hello, err
+	}
+	lobby, err := c.reachLobby(ctx)
+	if err != nil {
+		return hello, err
+	}
+	if err := c.enter(ctx, lobby); err != nil {
+		return hello, err
+	}
+	if err := c.key.save(); err != nil {
+		return hello, err
+	}
 	nc, err := c.dialUser()
 	if err != nil {
-		return chat.HelloReply{}, chat.Errorf(chat.NotConnected, "The server does not accept the connection: %s.", broker.Plainly(err))
+		c.key.discard()
+		return hello, chat.Errorf(chat.NotConnected, "The server does not accept the connection: %s.", broker.Plainly(err))
 	}
+	if hello, err = c.arrive(ctx, nc, nil); err != nil {
+		c.key.discard()
+		return hello, err
+	}
+	if lobby := c.takeConn(&c.lobby); lobby != nil {
+		lobby.Close()
+	}
+	c.keepTicket()
+	return hello, nil
+}
+
+// arrive says hello for the first time on the user's connection.
+func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.HelloReply, error) {
 	c.mu.Lock()
 	c.nc = nc
 	c.mu.Unlock()
-	hello, err := c.hello(ctx)
+	hello, err := c.hello(ctx, k)
 	if err != nil {
 		c.mu.Lock()
 		c.nc = nil
@@ -80,8 +99,8 @@ func (c *Client) arrive(ctx context.Context) (chat.HelloReply, error) {
 }
 
 // hello says who is here, and asks what has become of everything.
-func (c *Client) hello(ctx context.Context) (chat.HelloReply, error) {
-	q := chat.HelloRequest{Proto: chat.Proto, Name: c.me}
+func (c *Client) hello(ctx context.Context, k *chat.Kept) (chat.HelloReply, error) {
+	q := chat.HelloRequest{Proto: chat.Proto, Name: c.me, Kept: k}
 	c.mu.Lock()
 	for id, k := range c.known {
 		if k.session.State != chat.Closed {
@@ -89,7 +108,11 @@ func (c *Client) hello(ctx context.Context) (chat.HelloReply, error) {
 		}
 	}
 	c.mu.Unlock()
-	return call(ctx, c, chat.Hello, q)
+	reply, err := call(ctx, c, chat.Hello, q)
+	if err == nil {
+		c.seen(reply.Revision)
+	}
+	return reply, err
 }
 
 // enter asks the lobby for a ticket.
@@ -197,6 +220,9 @@ func (c *Client) notReconnected(nc *nats.Conn, err error) {
 		defer lobby.Close()
 		err = c.enter(c.ctx, lobby)
 	}
+	if err == nil {
+		c.keepTicket()
+	}
 	c.log.Debug("a new ticket", "err", err)
 }
 
@@ -219,7 +245,7 @@ func (c *Client) later(f func()) {
 // again says hello after a lost connection, until the coordinator answers.
 func (c *Client) again() {
 	for c.ctx.Err() == nil {
-		hello, err := c.hello(c.ctx)
+		hello, err := c.hello(c.ctx, nil)
 		var told *chat.Error
 		switch {
 		case err == nil && c.owes():
@@ -299,6 +325,7 @@ func (c *Client) renew() error {
 		return err
 	}
 	c.setTicket(ticket)
+	c.keepTicket()
 	nc, err := c.dialUser()
 	if err != nil {
 		return err
@@ -307,7 +334,7 @@ func (c *Client) renew() error {
 	old := c.nc
 	c.nc = nc
 	c.mu.Unlock()
-	_, err = c.hello(c.ctx)
+	_, err = c.hello(c.ctx, nil)
 	if drained := old.Drain(); drained != nil {
 		old.Close()
 	}

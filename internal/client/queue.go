@@ -15,7 +15,7 @@ type queue struct {
 	closed  bool
 }
 
-func newQueue() *queue { return &queue{out: make(chan Event, 1024), stop: make(chan struct{})} }
+func newQueue() *queue { return &queue{out: make(chan Event, 4096), stop: make(chan struct{})} }
 
 // push adds an event. It never blocks.
 func (q *queue) push(e Event) {

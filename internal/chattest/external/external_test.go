@@ -26,24 +26,28 @@ func (in *installation) user(name string) *chattest.User {
 // lost their leader need seconds for another one.
 func (in *installation) eventually(name string) *chattest.User {
 	in.t.Helper()
-	c, err := client.Dial(in.t.Context(), client.Config{URL: in.urls})
+	c, err := client.Dial(in.t.Context(), client.Config{URL: in.urls, KeyDir: in.t.TempDir()})
 	if err != nil {
 		in.t.Fatal(err)
 	}
 	in.t.Cleanup(c.Close)
-	for late := time.Now().Add(patience); ; {
-		_, err := c.Enter(in.t.Context(), name)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, &chat.Error{Code: chat.Timeout}) || time.Now().After(late) {
-			in.t.Fatalf("%s enters: %v", name, err)
-		}
+	if err := insist(func() error { _, err := c.Enter(in.t.Context(), name); return err }); err != nil {
+		in.t.Fatalf("%s enters: %v", name, err)
 	}
-	if err := c.SetPresence(in.t.Context(), true); err != nil {
-		in.t.Fatal(err)
+	if err := insist(func() error { return c.SetPresence(in.t.Context(), true) }); err != nil {
+		in.t.Fatalf("%s becomes visible: %v", name, err)
 	}
 	return &chattest.User{Client: c, T: in.t}
+}
+
+// insist asks again as long as nobody answers in time, as a person would.
+func insist(ask func() error) error {
+	for late := time.Now().Add(patience); ; {
+		err := ask()
+		if !errors.Is(err, &chat.Error{Code: chat.Timeout}) || time.Now().After(late) {
+			return err
+		}
+	}
 }
 
 // says has one say something and the other read it.
@@ -137,7 +141,11 @@ func TestThreeServers(t *testing.T) {
 	says(t, alice, bob, "hello on two")
 	says(t, bob, alice, "and back")
 	carol := in.eventually("carol")
-	entries, err := carol.List(t.Context())
+	var entries []chat.Entry
+	err := insist(func() (err error) {
+		entries, err = carol.List(t.Context())
+		return err
+	})
 	if err != nil || len(entries) != 2 {
 		t.Errorf("carol sees %v, %v", entries, err)
 	}

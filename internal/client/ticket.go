@@ -1,0 +1,143 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natter/chat"
+)
+
+// goodFor is how long a ticket must be good at least to be kept or used again.
+const goodFor = time.Minute
+
+// kept is a ticket in a file beside the key, NAME.ticket: a run that knows its name
+// presents it and needs no lobby. Without the key it is of no use to anybody.
+type kept struct {
+	Name   chat.User   `json:"name"`
+	Key    string      `json:"key"`    // public: whose ticket it is
+	Server string      `json:"server"` // where it was given
+	Ticket chat.Ticket `json:"ticket"`
+}
+
+// ticketFile is where the ticket of a key is kept; "" nowhere.
+func (k *key) ticketFile() string {
+	if k.file == "" {
+		return ""
+	}
+	return strings.TrimSuffix(k.file, ".key") + ".ticket"
+}
+
+// keepTicket writes the present ticket to its file, whole or not at all. A ticket that
+// cannot be kept is no loss: the next run asks in the lobby.
+func (c *Client) keepTicket() {
+	c.mu.Lock()
+	t := c.ticket
+	c.mu.Unlock()
+	file := c.key.ticketFile()
+	if file == "" || time.Until(t.Expires) <= goodFor {
+		return
+	}
+	data, err := json.Marshal(kept{Name: c.me.User(), Key: c.key.public, Server: c.Server(), Ticket: t})
+	if err == nil {
+		err = replace(file, data)
+	}
+	if err != nil {
+		c.log.Debug("keep the ticket", "user", c.me, "err", err)
+	}
+}
+
+// replace writes a file that nobody else may read in place of the one that there is.
+func replace(file string, data []byte) error {
+	temp, err := os.CreateTemp(filepath.Dir(file), ".ticket-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(data)
+	if err = errors.Join(err, temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), file)
+	}
+	if err != nil {
+		_ = os.Remove(temp.Name())
+	}
+	return err
+}
+
+// keptTicket finds a ticket that is still good for a name at this server.
+func (c *Client) keptTicket(n chat.Name, k *key) (chat.Ticket, bool) {
+	if k.fresh || k.file == "" {
+		return chat.Ticket{}, false
+	}
+	data, err := readSecret(k.ticketFile())
+	if err != nil {
+		return chat.Ticket{}, false
+	}
+	var t kept
+	if json.Unmarshal(data, &t) != nil || t.Name != n.User() || t.Key != k.public || t.Server != c.Server() {
+		return chat.Ticket{}, false
+	}
+	return t.Ticket, time.Until(t.Ticket.Expires) > goodFor
+}
+
+// forgetTicket removes a ticket that is of no use.
+func (c *Client) forgetTicket() {
+	c.setTicket(chat.Ticket{})
+	_ = os.Remove(c.key.ticketFile()) // if it stays, it is refused again
+}
+
+// dialKept connects with the ticket of an earlier run, if the name is known and it has
+// one; nil if not, or if the server cannot be reached or refuses it: then the lobby tells
+// why.
+func (c *Client) dialKept() *nats.Conn {
+	n, err := chat.ParseName(c.cfg.Name)
+	if err != nil {
+		return nil
+	}
+	k, err := loadKey(c.keyFile(n))
+	if err != nil {
+		return nil
+	}
+	t, ok := c.keptTicket(n, k)
+	if !ok {
+		return nil
+	}
+	c.me, c.key = n, k
+	c.setTicket(t)
+	nc, err := c.dialUser()
+	if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) {
+		c.forgetTicket()
+	}
+	if err != nil {
+		return nil
+	}
+	return nc
+}
+
+// enterKept takes the name on the connection that a kept ticket has made. It is false if
+// the lobby is to be asked: there is no such connection, or the coordinator does not want
+// it, because somebody else has the name by now.
+func (c *Client) enterKept(ctx context.Context, n chat.Name) (chat.HelloReply, bool, error) {
+	nc := c.takeConn(&c.early)
+	if nc == nil {
+		return chat.HelloReply{}, false, nil
+	}
+	if n.User() != c.me.User() {
+		nc.Close()
+		return chat.HelloReply{}, false, nil
+	}
+	c.me = n
+	id, _ := nc.GetClientID() // without one the coordinator refuses, and the lobby is asked
+	hello, err := c.arrive(ctx, nc, &chat.Kept{Key: c.key.public, Server: nc.ConnectedServerId(), Connection: id})
+	var told *chat.Error
+	if errors.As(err, &told) && told.Code != chat.NotConnected && told.Code != chat.Timeout {
+		c.forgetTicket()
+		return hello, false, nil
+	}
+	return hello, true, err
+}
