@@ -4,6 +4,7 @@ package cmd_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -144,5 +145,39 @@ func TestTenThousandLines(t *testing.T) {
 			t.Fatalf("line %d is %q", i, l)
 		}
 		i++
+	}
+}
+
+// TestAHundredLinesWait: without a connection about 100 lines are kept, and arrive once and in
+// order when it is back; those beyond are refused, and said to be.
+func TestAHundredLinesWait(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	alice, bob := h.guest("alice"), h.guest("bob", "--accept", "all")
+	h.types(alice, "/chat bob\nbefore\n")
+	h.sees(bob, "alice: before")
+	h.coord.stop()
+	h.sees(alice, "! Connection to nats://"+h.listen+" lost. Trying again.")
+	const refused = "! Not connected; this line was not kept."
+	kept := 0
+	for !slices.Contains(alice.lines(), refused) {
+		h.types(alice, fmt.Sprintf("line %d\n/who\n", kept+1))
+		h.sees(alice, "* You are chatting with bob; this chat is shown on the server console.")
+		kept++
+	}
+	kept--
+	if kept < 98 { // what nobody has acknowledged yet counts, too
+		t.Errorf("only %d lines are kept", kept)
+	}
+	if _, err := h.serve(nil); err != nil {
+		t.Fatal(err)
+	}
+	for i := range kept {
+		h.sees(bob, fmt.Sprintf("alice: line %d", i+1))
+	}
+	h.sees(alice, "* Connected again after *")
+	h.types(alice, "end\n")
+	if !bob.see("alice: end") || slices.Contains(bob.lines(), fmt.Sprintf("alice: line %d", kept+1)) {
+		t.Errorf("after the end:\n%s", bob)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"natter/chat"
@@ -98,7 +99,8 @@ type front struct {
 
 	refused error // why the last name was not to be had
 	leaving bool
-	gone    bool // the client has said goodbye
+	gone    bool        // the client has said goodbye
+	exited  atomic.Bool // the same, before the loop hears of it
 	eof     bool
 	done    bool
 	code    int

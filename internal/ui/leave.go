@@ -33,12 +33,23 @@ func (f *front) leaveNow() {
 		return
 	}
 	f.ask("your last messages to arrive", func(ctx context.Context) func() {
-		ctx, cancel := context.WithTimeout(ctx, parting)
+		last, cancel := graced(ctx)
 		defer cancel()
-		_ = f.c.Flush(ctx) // what did not arrive is told by an event
-		_ = f.c.Exit(ctx)  // whether the server hears of it or not, this is the end
+		flushing, done := context.WithTimeout(ctx, parting)
+		defer done()
+		_ = f.c.Flush(flushing) // what did not arrive is told by an event
+		_ = f.c.Exit(last)      // whether the server hears of it or not, this is the end
+		f.exited.Store(true)
 		return func() { f.gone, f.done = true, true }
 	})
+}
+
+// graced outlives ctx by a goodbye: who is told to stop while they leave, as by the end
+// of input and the signal of a terminal that is closed, does not stop halfway.
+func graced(ctx context.Context) (context.Context, context.CancelFunc) {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), parting)
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(goodbye, cancel) })
+	return last, func() { stop(); cancel() }
 }
 
 // part says goodbye in a second, if that was not done in peace. What is still under way
@@ -48,7 +59,9 @@ func (f *front) part(ctx context.Context) {
 	defer cancel()
 	if !f.gone {
 		f.settle(ctx)
-		_ = f.c.Exit(ctx)
+		if !f.exited.Load() {
+			_ = f.c.Exit(ctx)
+		}
 	}
 	f.c.Close()
 	f.lastWords()
