@@ -69,6 +69,12 @@ func ask[R any](ctx context.Context, p *program, r chat.Request[chat.AdminReques
 		return none, err
 	}
 	defer nc.Close()
+	if _, err := nc.SubscribeSync(nc.NewRespInbox()); err != nil {
+		return none, err
+	}
+	if broker.Settle(nc) != nil { // somebody else's credentials, or none: the lobby's rights
+		return none, chat.Errorf(chat.Denied, "%s does not take %s for the operator's credentials", p.server, p.credsOf("operator"))
+	}
 	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
 	return broker.Call(ctx, nc, r, chat.Address{}, chat.AdminRequest{})

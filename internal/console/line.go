@@ -139,6 +139,9 @@ func auditAttrs(e entry) []slog.Attr {
 		l = append(l, slog.Any("users", a.Users))
 	}
 	l.text("class", string(a.Class))
+	if a.Event == "session.start" {
+		l.text("invitation", chat.Session{ID: a.Session}.Short()) // one id for both
+	}
 	l.text("address", a.Address)
 	l.text("code", string(a.Code))
 	l.text("detail", e.head)
