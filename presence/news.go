@@ -60,3 +60,22 @@ func (s *Service) tellNews() {
 		s.Told.Add(1)
 	}
 }
+
+// listing is everybody who is listed, as of a revision: it is made anew only when
+// something has changed and somebody asks.
+type listing struct {
+	mu       sync.Mutex
+	revision uint64
+	entries  []chat.Entry
+}
+
+// listed is everybody who may be in a list, and the revision that it is true at. Nobody
+// changes it.
+func (s *Service) listed() ([]chat.Entry, uint64) {
+	s.list.mu.Lock()
+	defer s.list.mu.Unlock()
+	if now := s.log.Revision(); s.list.entries == nil || s.list.revision != now {
+		s.list.entries, s.list.revision = Listed(s.everybody(), s.partners), now
+	}
+	return s.list.entries, s.list.revision
+}

@@ -1,38 +1,37 @@
 package presence
 
 import (
+	"cmp"
 	"iter"
 	"slices"
-	"sort"
-	"strings"
 
 	"natter/chat"
 )
 
-// Roster is the list that a viewer may see: every other visible user, ordered by
-// name, with the partners of those who chat. A partner who is hidden is only
-// counted. Code Hidden if the viewer is hidden.
-func Roster(viewer Record, users iter.Seq[Record], partners func(chat.User) []Record) ([]chat.Entry, error) {
+// Listed is everybody who may be in a list: the visible users, ordered by name, with the
+// partners of those who chat. A partner who is hidden is only counted.
+func Listed(users iter.Seq[Record], partners func(chat.User) []Record) []chat.Entry {
+	entries := []chat.Entry{}
+	for r := range users {
+		if r.Visible() {
+			entries = append(entries, EntryOf(r, partners(r.User())))
+		}
+	}
+	slices.SortFunc(entries, func(a, b chat.Entry) int { return cmp.Compare(a.Name.User(), b.Name.User()) })
+	return entries
+}
+
+// Roster is the list that a viewer may see of those who are listed: all others. Code
+// Hidden if the viewer is hidden.
+func Roster(viewer Record, listed []chat.Entry) ([]chat.Entry, error) {
 	if err := MaySee(viewer); err != nil {
 		return nil, err
 	}
-	type line struct {
-		user  chat.User // folded once, not at each comparison
-		entry chat.Entry
+	i, found := slices.BinarySearchFunc(listed, viewer.User(), func(e chat.Entry, u chat.User) int { return cmp.Compare(e.Name.User(), u) })
+	if !found {
+		return listed, nil
 	}
-	var lines []line
-	me := viewer.User()
-	for r := range users {
-		if u := r.User(); r.Visible() && u != me {
-			lines = append(lines, line{u, EntryOf(r, partners(u))})
-		}
-	}
-	slices.SortFunc(lines, func(a, b line) int { return strings.Compare(string(a.user), string(b.user)) })
-	entries := make([]chat.Entry, len(lines))
-	for i, l := range lines {
-		entries[i] = l.entry
-	}
-	return entries, nil
+	return slices.Concat(listed[:i], listed[i+1:]), nil
 }
 
 // MaySee tells whether a user may see others: who hides sees no list.
@@ -56,6 +55,6 @@ func EntryOf(r Record, partners []Record) chat.Entry {
 			e.Someone = true
 		}
 	}
-	sort.Slice(e.With, func(i, j int) bool { return e.With[i].User() < e.With[j].User() })
+	slices.SortFunc(e.With, func(a, b chat.Name) int { return cmp.Compare(a.User(), b.User()) })
 	return e
 }

@@ -111,7 +111,8 @@ func TestRoster(t *testing.T) {
 	with := map[chat.User][]presence.Record{
 		"bob": {here("hidden", chat.HiddenAway), here("Carol", chat.Visible), here("alice", chat.Visible)}, "erin": {here("hidden", chat.HiddenAway)},
 	}
-	entries, err := presence.Roster(here("alice", chat.Visible), slices.Values(users), func(u chat.User) []presence.Record { return with[u] })
+	listed := presence.Listed(slices.Values(users), func(u chat.User) []presence.Record { return with[u] })
+	entries, err := presence.Roster(here("alice", chat.Visible), listed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,11 +128,11 @@ func TestRoster(t *testing.T) {
 		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
 	}
 	for _, viewer := range []presence.Record{here("hidden", chat.HiddenAway), here("fresh", chat.Undecided)} {
-		if _, err := presence.Roster(viewer, slices.Values(users), nil); !errors.Is(err, &chat.Error{Code: chat.Hidden}) {
+		if _, err := presence.Roster(viewer, listed); !errors.Is(err, &chat.Error{Code: chat.Hidden}) {
 			t.Errorf("%s sees a list: %v", viewer.Name, err)
 		}
 	}
-	if _, err := presence.Roster(presence.Record{}, slices.Values(users), nil); !errors.Is(err, &chat.Error{Code: chat.NotRegistered}) {
+	if _, err := presence.Roster(presence.Record{}, listed); !errors.Is(err, &chat.Error{Code: chat.NotRegistered}) {
 		t.Errorf("nobody sees a list: %v", err)
 	}
 }

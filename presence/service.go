@@ -65,6 +65,7 @@ type Service struct {
 	live *Liveness
 	seal nkeys.KeyPair // lobby answers are sealed with it
 	news news
+	list listing
 
 	chores *broker.Chores
 }
@@ -95,7 +96,7 @@ func (s *Service) Serve(svc *broker.Service) error {
 		broker.Handle(svc, chat.Enter, s.enter),
 		broker.Handle(svc, chat.Hello, s.hello),
 		broker.Handle(svc, chat.SetPresence, s.choose),
-		broker.Handle(svc, chat.List, s.list),
+		broker.Handle(svc, chat.List, s.sendList),
 		broker.Handle(svc, chat.Renew, s.renew),
 		broker.Handle(svc, chat.Exit, s.exit),
 		broker.Handle(svc, chat.AdminUsers, s.adminUsers),
@@ -166,6 +167,9 @@ func (s *Service) stale(v broker.View, u chat.User, asked uint64) error {
 // hello lets a user in, or in again.
 func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloRequest) (chat.HelloReply, error) {
 	var reply chat.HelloReply
+	if q.Kept != nil && !validKey(q.Kept.Key) {
+		return reply, chat.Errorf(chat.Arguments, `The field "kept" must have a public user key.`)
+	}
 	if err := SameProto(q.Proto); err != nil {
 		return reply, err
 	}
@@ -182,21 +186,20 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 		return reply, err
 	}
 	conn, _ := s.live.Find(ctx, acc.Key)
+	noted := s.noteLogin(ctx, name, acc.Key)
 	back := false
 	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
 		back = r.Present() && r.Key == acc.Key
 		return Arrive(r, name, acc.Key, conn, s.Users.Len(v), s.MaxUsers, time.Now())
 	})
+	if failed := <-noted; err == nil {
+		err = failed
+	}
 	if err != nil {
 		s.refused(name, "hello", err)
 		return reply, err
 	}
 	if !back {
-		if _, err := s.Accounts.Update(ctx, c.User, func(r account.Record) (account.Record, error) {
-			return account.Login(r, name, time.Now()), nil
-		}); err != nil {
-			return reply, err
-		}
 		s.registered(row.Record, acc.Taken())
 	}
 	if !s.live.Connected(acc.Key) {
@@ -207,6 +210,27 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 		Returning: acc.Taken(), LastSeen: acc.LastLogin, Back: back, Presence: row.Record.Presence,
 		Sessions: s.Sessions(c.User, q.Sessions), Revision: revision, Rules: s.Rules,
 	}, nil
+}
+
+// noteLogin stores in the account that its owner is here, while the user's record is
+// stored: both must be durable before hello is answered, and neither waits for the other.
+// Who is back is noted already.
+func (s *Service) noteLogin(ctx context.Context, name chat.Name, key string) <-chan error {
+	noted := make(chan error, 1)
+	if row, _ := s.Users.Get(broker.Committed, string(name.User())); row.Record.Present() && row.Record.Key == key {
+		noted <- nil
+		return noted
+	}
+	go func() {
+		_, err := s.Accounts.Update(ctx, name.User(), func(r account.Record) (account.Record, error) {
+			if r.Key != key {
+				return r, chat.ErrUnchanged
+			}
+			return account.Login(r, name, time.Now())
+		})
+		noted <- err
+	}()
+	return noted
 }
 
 // mayKeep tells whether somebody who did not come through the lobby may have the name
@@ -251,8 +275,8 @@ func (s *Service) choose(ctx context.Context, c broker.Caller, q chat.PresenceRe
 	return chat.Done{Revision: row.Revision}, err
 }
 
-// list answers at once from memory.
-func (s *Service) list(ctx context.Context, c broker.Caller, q chat.ListRequest) (chat.ListReply, error) {
+// sendList answers at once from memory.
+func (s *Service) sendList(ctx context.Context, c broker.Caller, q chat.ListRequest) (chat.ListReply, error) {
 	var reply chat.ListReply
 	soon, cancel := context.WithTimeout(ctx, behind)
 	defer cancel()
@@ -269,8 +293,9 @@ func (s *Service) list(ctx context.Context, c broker.Caller, q chat.ListRequest)
 			return reply, err
 		}
 	}
-	reply.Revision = s.log.Revision()
-	reply.Users, err = Roster(viewer, s.everybody(), s.partners)
+	listed, revision := s.listed()
+	reply.Revision = revision
+	reply.Users, err = Roster(viewer, listed)
 	if err != nil {
 		s.refused(viewer.Name, "list", err)
 		return reply, err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,7 +34,7 @@ func Run(t testing.TB, change ...func(*coord.Config)) *Installation {
 	t.Helper()
 	cfg := coord.Defaults()
 	cfg.Memory = true
-	cfg.Log = slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	cfg.Log = slog.New(slog.NewTextHandler(newTestWriter(t), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -152,10 +153,29 @@ func Code(t testing.TB, err error, code chat.Code) {
 	}
 }
 
-// testWriter logs to a test.
-type testWriter struct{ t testing.TB }
+// testWriter logs to a test until it ends: callbacks of a connection may come later.
+type testWriter struct {
+	t    testing.TB
+	mu   sync.Mutex
+	over bool
+}
 
-func (w testWriter) Write(p []byte) (int, error) {
-	w.t.Log(strings.TrimSpace(string(p)))
+func newTestWriter(t testing.TB) *testWriter {
+	w := &testWriter{t: t}
+	t.Cleanup(func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.over = true
+	})
+	return w
+}
+
+// Write implements io.Writer.
+func (w *testWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.over {
+		w.t.Log(strings.TrimSpace(string(p)))
+	}
 	return len(p), nil
 }

@@ -52,8 +52,12 @@ func Reserve(before Record, name chat.Name, key string, now time.Time, hold, ttl
 	return before, chat.Errorf(chat.Taken, "The username %s is already taken.", name)
 }
 
-// Login notes that the holder of the key is here.
-func Login(r Record, name chat.Name, now time.Time) Record {
+// Login notes that the holder of the key is here. chat.ErrUnchanged if that was noted
+// less than an hour ago: the time is for people, and for a name's end after days.
+func Login(r Record, name chat.Name, now time.Time) (Record, error) {
+	if since := now.Sub(r.LastLogin); r.Taken() && r.Name == name && since >= 0 && since < time.Hour {
+		return r, chat.ErrUnchanged
+	}
 	r.Name, r.LastLogin, r.Reserved = name, now, time.Time{}
-	return r
+	return r, nil
 }

@@ -21,7 +21,19 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 func TestReserve(t *testing.T) {
 	const day = 24 * time.Hour
 	reserved := account.Record{Name: "alice", Key: "A", Created: noon, Reserved: noon.Add(time.Minute)}
-	taken := account.Login(reserved, "alice", noon)
+	taken, err := account.Login(reserved, "alice", noon)
+	if err != nil || !taken.Taken() {
+		t.Fatalf("login: %+v, %v", taken, err)
+	}
+	if _, err := account.Login(taken, "alice", noon.Add(time.Minute)); !errors.Is(err, chat.ErrUnchanged) {
+		t.Errorf("another login a minute later: %v", err)
+	}
+	if later, err := account.Login(taken, "Alice", noon.Add(time.Minute)); err != nil || later.Name != "Alice" {
+		t.Errorf("another spelling: %+v, %v", later, err)
+	}
+	if later, err := account.Login(taken, "alice", noon.Add(time.Hour)); err != nil || later.LastLogin != noon.Add(time.Hour) {
+		t.Errorf("an hour later: %+v, %v", later, err)
+	}
 	for _, c := range []struct {
 		what   string
 		before account.Record
