@@ -1,12 +1,14 @@
 # make          build both programs into bin/
 # make check    everything that must be true before a commit
 # make fuzz     each fuzz target for FUZZTIME
-# make bench    every benchmark once
+# make bench    natter next to plain nats.go, as in docs/benchmarks.md; BENCH=-help
 # make demo     a coordinator and two users in this terminal
+# make image    the container images
+# make compose-test   docker-compose.yml for real, in containers of its own
 
 FUZZTIME ?= 30s
 
-.PHONY: all check docs fuzz bench demo clean
+.PHONY: all check docs fuzz bench demo image compose-test clean
 
 all:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/chatcoord ./cmd/chatcli
@@ -31,7 +33,7 @@ fuzz:
 	done
 
 bench:
-	go test -run '^$$' -bench . -benchmem ./...
+	go run ./internal/bench $(BENCH)
 
 # bob accepts whoever asks; alice invites him, says hello and ends the chat.
 demo: all
@@ -43,6 +45,12 @@ demo: all
 	printf '%s\n' alice yes '/wait user bob' 2 bob 'hello bob' '/wait message' Quit 3 | \
 		XDG_DATA_HOME=$$dir/alice bin/chatcli --plain --wait-server 5s --server $$url | sed 's/^/  alice | /'; \
 	wait $$bob
+
+image:
+	docker compose build init nats chatcli
+
+compose-test:
+	deploy/compose-test.sh
 
 clean:
 	rm -rf bin

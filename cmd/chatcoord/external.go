@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"natter/broker"
+	"natter/chat"
 	"natter/internal/coord"
 	"natter/internal/flags"
 )
@@ -36,13 +39,37 @@ func (c *config) checkExternal() error {
 // serveExternal runs a coordinator on a NATS server that is not its own. Others may
 // run beside it.
 func (p *program) serveExternal(log *slog.Logger, told <-chan os.Signal) error {
-	links, err := coord.Dial(p.server, p.keys, log)
-	if err != nil {
+	links, err := p.reach(log, told)
+	if links == nil {
 		return err
 	}
 	defer links.Close()
 	urls := broker.Redact(p.server)
 	return p.coordinate("NATS at "+urls, p.watchWith(urls, p.keys), links, log, told)
+}
+
+// tryAgain is how often a server is tried that is waited for.
+const tryAgain = 500 * time.Millisecond
+
+// reach connects to the server, for which it waits as long as --wait-server says. It
+// returns nothing if a signal comes first.
+func (p *program) reach(log *slog.Logger, told <-chan os.Signal) (*coord.Connections, error) {
+	until := time.Now().Add(p.waitServer.D)
+	for tried := false; ; tried = true {
+		links, err := coord.Dial(p.server, p.keys, log)
+		var why *chat.Error
+		if err == nil || !errors.As(err, &why) || why.Code != chat.NotConnected || !time.Now().Before(until) {
+			return links, err
+		}
+		if !tried {
+			log.Warn("waiting for the NATS server", "err", why)
+		}
+		select {
+		case <-time.After(tryAgain):
+		case <-told:
+			return nil, nil
+		}
+	}
 }
 
 // credsOf is the file with the credentials of a verb.

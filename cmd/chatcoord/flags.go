@@ -32,6 +32,7 @@ type config struct {
 	pprof bool
 
 	server, keys, creds string // of the verbs; server and keys also of an existing NATS
+	waitServer          flags.Duration
 	json                bool
 
 	completion           flags.Choice
@@ -74,6 +75,7 @@ func (c *config) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.pprof, "pprof", false, "also answer profilers there")
 	fs.StringVar(&c.server, "server", chat.DefaultURL, "NATS server to use, or of a verb")
 	fs.StringVar(&c.keys, "keys", "", "credentials for that server, as written by init")
+	fs.Var(&c.waitServer, "wait-server", "keep trying to reach that server at start")
 	fs.StringVar(&c.creds, "creds", "", "operator's credentials of a verb")
 	fs.BoolVar(&c.json, "json", false, "answer of a verb as JSON")
 	fs.Var(&c.completion, "completion", "print a completion script")
@@ -93,6 +95,8 @@ func (c *config) check() error {
 			return err
 		}
 		return c.checkHTTP()
+	case c.given("wait-server"):
+		return flags.Usagef("--wait-server waits for the server of --server; the embedded one is there at once")
 	case c.ephemeral && c.given("data-dir"):
 		return flags.Usagef("--ephemeral keeps nothing, so --data-dir makes no sense with it")
 	case !c.ephemeral && c.dataDir == "":

@@ -7,12 +7,14 @@ const usage = `Usage: chatcoord [flags]                    serve
        chatcoord watch                      print the console of one that runs, from anywhere
        chatcoord doctor [--json]            examine the NATS server: ok, or what is wrong and how to mend it
        chatcoord init --external --out DIR [--nodes 1|3]   write what an existing NATS needs
+       chatcoord health URL                 print a page of --http; exit code 0 if all is well
 Broker    -l, --listen ADDR          embedded NATS (default 127.0.0.1:4222)
               --insecure             allow plain text off loopback
               --data-dir DIR         keys and state (default $XDG_DATA_HOME/chatcoord)
               --ephemeral            keep nothing
               --server URL[,URL]     use this NATS instead of embedding one
               --keys DIR             credentials for --server, as written by chatcoord init
+              --wait-server DURATION keep trying to reach --server at start (default 0)
 Rules         --max-users N          (default 0, no limit)
               --max-group N          members of a group (default 16)
               --invite-timeout DURATION   (default 60s)

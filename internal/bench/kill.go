@@ -1,0 +1,207 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natter/chat"
+	"natter/internal/client"
+)
+
+// around is how many messages all couples together say around a kill.
+const around = 10_000
+
+// kill measures how long it takes after kill -9 and a restart until everybody chats
+// again, next to as many bare connections that come back.
+func (b *bench) kill() error {
+	s, err := b.server("")
+	if err != nil {
+		return err
+	}
+	defer func() { s.kill() }()
+	people, err := b.couples(s, b.size.cut/2)
+	defer closeAll(people)
+	if err != nil {
+		return err
+	}
+	bares, err := b.bareServer()
+	if err != nil {
+		return err
+	}
+	defer bares.close()
+	lost, twice := 0, 0
+	ours := func() (float64, error) {
+		m := newMail(b, people)
+		took, err := m.around(s)
+		lost, twice = lost+m.lost(), twice+int(m.twice.Load())
+		return took.Seconds() * 1000, err
+	}
+	theirs := func() (float64, error) {
+		took, err := bares.again(b)
+		return took.Seconds() * 1000, err
+	}
+	a, c, err := b.duel(ours, theirs)
+	if err != nil {
+		return err
+	}
+	b.table.compare(fmt.Sprintf("kill -9 and restart: %d users in chats, all chatting again", b.size.cut), a, c, millis, atMost(2.5))
+	what := fmt.Sprintf("of %d messages said around each of %d kills: ", around, b.runs)
+	b.table.absolute(what+"lost", []float64{float64(lost)}, "messages", atMost(0))
+	b.table.absolute(what+"twice", []float64{float64(twice)}, "messages", atMost(0))
+	return nil
+}
+
+// mail is what couples say to each other around a kill.
+type mail struct {
+	b      *bench
+	people []*client.Client
+	each   int // messages per person
+	turn   string
+	said   atomic.Int64
+	heard  atomic.Int64
+	twice  atomic.Int64
+	killed chan struct{} // closed when the server is up again
+	back   []chan struct{}
+}
+
+func newMail(b *bench, people []*client.Client) *mail {
+	m := &mail{b: b, people: people, each: max(around/len(people), 2), turn: strconv.FormatInt(time.Now().UnixNano(), 36), killed: make(chan struct{})}
+	for range people {
+		m.back = append(m.back, make(chan struct{}))
+	}
+	return m
+}
+
+func (m *mail) lost() int { return m.each*len(m.people) - int(m.heard.Load()) }
+
+// around says half of everything, kills the server in the middle of it, and returns
+// how long after the restart everybody has heard something that was said afterwards.
+func (m *mail) around(s *server) (time.Duration, error) {
+	var all sync.WaitGroup
+	failed := make([]error, 2*len(m.people))
+	half := make(chan struct{})
+	for i, c := range m.people {
+		all.Go(func() { failed[2*i] = m.speak(c, half) })
+		all.Go(func() { failed[2*i+1] = m.listen(c, m.back[i]) })
+	}
+	<-half
+	s.kill()
+	begin := time.Now()
+	if err := s.start(); err != nil {
+		return 0, err
+	}
+	close(m.killed)
+	for _, back := range m.back {
+		select {
+		case <-back:
+		case <-m.b.ctx.Done():
+			return 0, m.b.ctx.Err()
+		}
+	}
+	took := time.Since(begin)
+	all.Wait()
+	return took, first(failed)
+}
+
+// speak says everything, the last message after the restart; half is closed by whoever
+// says what makes it half.
+func (m *mail) speak(c *client.Client, half chan<- struct{}) error {
+	for i := range m.each {
+		if i == m.each-1 {
+			<-m.killed
+		}
+		if err := m.sayUntilKept(c, m.turn+" "+strconv.Itoa(i)); err != nil {
+			return err
+		}
+		if m.said.Add(1) == int64(m.each*len(m.people)/2) {
+			close(half)
+		}
+	}
+	return nil
+}
+
+// sayUntilKept says something again while too much waits for the connection.
+func (m *mail) sayUntilKept(c *client.Client, text string) error {
+	for {
+		err := c.Say(text)
+		if !errors.Is(err, &chat.Error{Code: chat.NotConnected}) {
+			return err
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-m.b.ctx.Done():
+			return err
+		}
+	}
+}
+
+// listen counts what is heard of this turn, and what comes twice or in another order.
+func (m *mail) listen(c *client.Client, back chan<- struct{}) error {
+	next := 0
+	for next < m.each {
+		e, err := await[client.Text](m.b.ctx, c)
+		if err != nil {
+			return err
+		}
+		if e.Text != m.turn+" "+strconv.Itoa(next) {
+			m.twice.Add(1)
+			continue
+		}
+		next++
+		m.heard.Add(1)
+	}
+	close(back)
+	return nil
+}
+
+// bares are connections that do nothing but come back.
+type bares struct {
+	s     *server
+	conns []*nats.Conn
+	up    chan struct{}
+}
+
+// bareServer has as many connections as the users in chats have: two each.
+func (b *bench) bareServer() (*bares, error) {
+	s, err := b.server("")
+	if err != nil {
+		return nil, err
+	}
+	r := &bares{s: s, conns: make([]*nats.Conn, 2*b.size.cut), up: make(chan struct{}, 2*b.size.cut)}
+	return r, inParallel(len(r.conns), func(i int) (err error) {
+		r.conns[i], err = s.bareUser(i, nats.ReconnectHandler(func(*nats.Conn) { r.up <- struct{}{} }))
+		return err
+	})
+}
+
+func (r *bares) close() {
+	for _, nc := range r.conns {
+		if nc != nil {
+			nc.Close()
+		}
+	}
+	r.s.kill()
+}
+
+// again kills and restarts the server and returns how long it takes until all are back.
+func (r *bares) again(b *bench) (time.Duration, error) {
+	r.s.kill()
+	begin := time.Now()
+	if err := r.s.start(); err != nil {
+		return 0, err
+	}
+	for range r.conns {
+		select {
+		case <-r.up:
+		case <-b.ctx.Done():
+			return 0, b.ctx.Err()
+		}
+	}
+	return time.Since(begin), nil
+}

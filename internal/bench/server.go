@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/rpc"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"time"
+
+	"natter/broker/embedded"
+	"natter/chat"
+	"natter/internal/console"
+	"natter/internal/coord"
+)
+
+// serverOptions is the variable that makes this program a server.
+const serverOptions = "NATTER_BENCH_SERVER"
+
+// options are what a server is started with.
+type options struct {
+	Listen  string // host:port
+	Dir     string // of its data
+	Console string // file that the console writes to, showing all; "" for no console
+}
+
+// serve is a coordinator with its broker until standard input ends. On its standard
+// input and output it is asked what only the server's process knows.
+func serve(text string) error {
+	var o options
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		return err
+	}
+	srv, err := embedded.Start(embedded.Config{Listen: o.Listen, DataDir: o.Dir})
+	if err != nil {
+		return err
+	}
+	links, err := coord.Embed(srv)
+	if err != nil {
+		return err
+	}
+	if o.Console != "" {
+		out, err := os.Create(o.Console)
+		if err != nil {
+			return err
+		}
+		view := console.New(console.Config{Out: out})
+		if err := view.Subscribe(links.Tap, console.Queue); err != nil {
+			return err
+		}
+		go func() { _ = view.Serve(context.Background()) }() // ends with the process
+	}
+	if _, err := coord.Start(context.Background(), coord.Defaults(), links.Links); err != nil {
+		return err
+	}
+	s := rpc.NewServer()
+	if err := s.RegisterName("Server", &control{srv: srv}); err != nil {
+		return err
+	}
+	s.ServeConn(pipes{os.Stdin, os.Stdout})
+	return nil
+}
+
+// control is what the server's process is asked.
+type control struct {
+	srv     *embedded.Server
+	profile *os.File
+}
+
+// None is for methods without arguments or results.
+type None struct{}
+
+// MintRequest asks for a ticket.
+type MintRequest struct {
+	Key   string
+	Grant chat.Grant
+}
+
+// Mint makes a ticket.
+func (c *control) Mint(q MintRequest, t *chat.Ticket) (err error) {
+	*t, err = c.srv.Minter().Mint(q.Key, q.Grant, time.Hour, time.Now())
+	return err
+}
+
+// Collect gives back all memory that is not in use.
+func (c *control) Collect(None, *None) error {
+	for range 3 {
+		runtime.GC()
+	}
+	debug.FreeOSMemory()
+	return nil
+}
+
+// Profile writes a processor profile to a file until it is called with "".
+func (c *control) Profile(file string, _ *None) (err error) {
+	if file == "" {
+		pprof.StopCPUProfile()
+		return c.profile.Close()
+	}
+	if c.profile, err = os.Create(file); err != nil {
+		return err
+	}
+	return pprof.StartCPUProfile(c.profile)
+}
+
+// Heap writes a profile of what is in memory to a file.
+func (c *control) Heap(file string, _ *None) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("heap").WriteTo(f, 0), f.Close())
+}
+
+// pipes are two files as one connection.
+type pipes struct {
+	io.ReadCloser
+	io.Writer
+}
+
+// server is a child process that serves.
+type server struct {
+	options
+	cmd  *exec.Cmd
+	call *rpc.Client
+}
+
+// server starts one with a data directory of its own.
+func (b *bench) server(consoleFile string) (*server, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(b.dir, "data-")
+	if err != nil {
+		return nil, err
+	}
+	s := &server{options: options{Listen: l.Addr().String(), Dir: dir, Console: consoleFile}}
+	if err := l.Close(); err != nil {
+		return nil, err
+	}
+	return s, s.start()
+}
+
+// start starts the process and returns when it answers.
+func (s *server) start() error {
+	text, err := json.Marshal(s.options)
+	if err != nil {
+		return err
+	}
+	me, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	s.cmd = exec.Command(me)
+	s.cmd.Env = append(os.Environ(), serverOptions+"="+string(text))
+	s.cmd.Stderr = os.Stderr
+	in, err := s.cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	s.call = rpc.NewClient(struct {
+		io.Reader
+		io.WriteCloser
+	}{out, in})
+	return s.call.Call("Server.Collect", None{}, &None{})
+}
+
+// kill is kill -9.
+func (s *server) kill() {
+	_ = s.cmd.Process.Kill()
+	_ = s.call.Close()
+	_ = s.cmd.Wait() // says that it was killed
+}
+
+func (s *server) url() string { return "nats://" + s.Listen }
+
+func (s *server) mint(key string, g chat.Grant) (t chat.Ticket, err error) {
+	return t, s.call.Call("Server.Mint", MintRequest{key, g}, &t)
+}
+
+// cpu is the processor time that a process has used.
+func cpu(pid int) (time.Duration, error) {
+	const tick = 10 * time.Millisecond // USER_HZ is 100 wherever Go runs
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, after, _ := strings.Cut(string(text), ") ") // behind the name
+	f := strings.Fields(after)
+	const user, system = 11, 12
+	if len(f) <= system {
+		return 0, fmt.Errorf("/proc/.../stat is not understood")
+	}
+	u, err := strconv.Atoi(f[user])
+	if err != nil {
+		return 0, err
+	}
+	k, err := strconv.Atoi(f[system])
+	return time.Duration(u+k) * tick, err
+}
+
+// memory is what the server has of the machine's memory, without what it could give
+// back.
+func (s *server) memory() (bytes float64, err error) {
+	if err := s.call.Call("Server.Collect", None{}, &None{}); err != nil {
+		return 0, err
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, after, _ := strings.Cut(string(text), "VmRSS:")
+	f := strings.Fields(after)
+	if len(f) == 0 {
+		return 0, fmt.Errorf("/proc/.../status is not understood")
+	}
+	n, err := strconv.Atoi(f[0])
+	return float64(n) * 1024, err
+}
+
+// heap writes a profile of the server's memory, if profiles are wanted.
+func (b *bench) heap(s *server, name string) error {
+	if b.profile == "" {
+		return nil
+	}
+	dir, err := filepath.Abs(b.profile)
+	if err != nil {
+		return err
+	}
+	return s.call.Call("Server.Heap", filepath.Join(dir, name+"-server-heap.pprof"), &None{})
+}
+
+// profiled writes processor profiles of both sides while something runs, if they are
+// wanted; the next ones take their place.
+func (b *bench) profiled(s *server, name string, f func() (float64, error)) func() (float64, error) {
+	if b.profile == "" {
+		return f
+	}
+	return func() (float64, error) {
+		dir, err := filepath.Abs(b.profile)
+		if err != nil {
+			return 0, err
+		}
+		if err := s.call.Call("Server.Profile", filepath.Join(dir, name+"-server.pprof"), &None{}); err != nil {
+			return 0, err
+		}
+		own, err := os.Create(filepath.Join(dir, name+"-clients.pprof"))
+		if err != nil {
+			return 0, err
+		}
+		if err := pprof.StartCPUProfile(own); err != nil {
+			return 0, err
+		}
+		v, err := f()
+		pprof.StopCPUProfile()
+		_ = own.Close()
+		_ = s.call.Call("Server.Profile", "", &None{})
+		return v, err
+	}
+}
