@@ -83,11 +83,7 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 	if err != nil {
 		return chat.Ticket{}, err
 	}
-	ttl := chat.Hold
-	if acc.Taken() {
-		ttl = chat.UserTicketTTL
-	}
-	return s.Minter.Mint(q.Key, chat.UserGrant(name.User()), ttl, now)
+	return s.Minter.Mint(q.Key, chat.UserGrant(name.User()), acc.TicketTTL(now, s.NameTTL), now)
 }
 
 // held tells whether somebody is here under a name, other than the owner of key

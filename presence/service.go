@@ -315,12 +315,24 @@ func (s *Service) upToDate(ctx context.Context, revision uint64) error {
 	return s.log.Await(ctx, revision)
 }
 
+// renew makes a new ticket for who is here. It counts as a login, because the name must
+// not lapse before the ticket.
 func (s *Service) renew(ctx context.Context, c broker.Caller, _ chat.RenewRequest) (chat.Ticket, error) {
 	r, err := s.user(ctx, c.User)
 	if err != nil {
 		return chat.Ticket{}, err
 	}
-	return s.Minter.Mint(r.Key, chat.UserGrant(c.User), chat.UserTicketTTL, time.Now())
+	now := time.Now()
+	acc, err := s.Accounts.Update(ctx, c.User, func(acc account.Record) (account.Record, error) {
+		if acc.Key != r.Key {
+			return acc, errNotHere
+		}
+		return account.Login(acc, r.Name, now)
+	})
+	if err != nil {
+		return chat.Ticket{}, err
+	}
+	return s.Minter.Mint(r.Key, chat.UserGrant(c.User), acc.TicketTTL(now, s.NameTTL), now)
 }
 
 func (s *Service) exit(ctx context.Context, c broker.Caller, q chat.ExitRequest) (chat.Done, error) {

@@ -121,7 +121,7 @@ func (w world) step(a act, r told) (bool, world) {
 		case r.code == chat.NothingToDo:
 			return w.ended(p, here)
 		case r.code == "":
-			return here && !p.open || !here && a.verb == "withdraw", w.closed(a.id)
+			return !here || !p.open, w.closed(a.id) // done before is done
 		}
 	case "accept":
 		switch {

@@ -34,6 +34,18 @@ func (r Record) Lapsed(now time.Time, ttl time.Duration) bool {
 	return ttl > 0 && now.After(r.LastLogin.Add(ttl))
 }
 
+// TicketTTL is how long a ticket that is made now may be good: never longer than the name
+// is its owner's.
+func (r Record) TicketTTL(now time.Time, ttl time.Duration) time.Duration {
+	switch {
+	case !r.Taken():
+		return r.Reserved.Sub(now)
+	case ttl == 0:
+		return chat.UserTicketTTL
+	}
+	return max(min(chat.UserTicketTTL, r.LastLogin.Add(ttl).Sub(now)), time.Second) // none would be for ever
+}
+
 // Reserve gives a name to a key if it is free, until hold is over; before is the
 // record that there is, or the zero Record. Code ForeignKey if it is another's, Taken
 // if it is reserved; chat.ErrUnchanged if the key has it already.

@@ -72,6 +72,25 @@ func TestReserve(t *testing.T) {
 	}
 }
 
+func TestATicketEndsBeforeItsNameDoes(t *testing.T) {
+	const day = 24 * time.Hour
+	reserved := account.Record{Name: "alice", Key: "A", Reserved: noon.Add(time.Minute)}
+	taken := account.Record{Name: "alice", Key: "A", LastLogin: noon}
+	for _, c := range []struct {
+		r              account.Record
+		after, ttl, in time.Duration
+	}{
+		{reserved, 20 * time.Second, day, 40 * time.Second},
+		{taken, time.Hour, day, chat.UserTicketTTL},
+		{taken, 20 * time.Hour, day, 4 * time.Hour},
+		{taken, 300 * day, 0, chat.UserTicketTTL},
+	} {
+		if got := c.r.TicketTTL(noon.Add(c.after), c.ttl); got != c.in {
+			t.Errorf("%+v after %s, kept for %s: a ticket for %s, want %s", c.r, c.after, c.ttl, got, c.in)
+		}
+	}
+}
+
 // TestOneOfManyGetsAName has many keys reserve one name through two stores at once.
 func TestOneOfManyGetsAName(t *testing.T) {
 	srv := brokertest.Run(t)
