@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -51,8 +52,12 @@ func (p *program) connectionNotices(ctx context.Context) []nats.Option {
 		}
 	}
 	lost := notice("! Connection lost. Trying again; what happens until then is not shown.")
+	back := notice("* Connection is back.")
 	return []nats.Option{
 		nats.DisconnectErrHandler(func(nc *nats.Conn, _ error) { lost(nc) }),
-		nats.ReconnectHandler(notice("* Connection is back.")),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			_ = nc.FlushTimeout(2 * time.Second) // what happens from now on is shown
+			back(nc)
+		}),
 	}
 }
