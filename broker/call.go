@@ -13,9 +13,16 @@ import (
 	"natter/chat"
 )
 
-// tryFor is how long one try of a call waits. Requests are safe to repeat, so a
-// coordinator that dies with one in its hands costs the asker only this.
-const tryFor = 2 * time.Second
+// tryFor is how long a try of a call waits. Requests are safe to repeat, so a coordinator
+// that dies with one in its hands costs the asker only this. One that is held up gets its
+// share of the tries until the broker notices, so there are many of them, first in quick
+// succession, but fewer than a coordinator allows one asker at once.
+func tryFor(try int) time.Duration {
+	if try < 4 {
+		return 500 * time.Millisecond
+	}
+	return time.Second
+}
 
 // Call sends a request and waits for its answer until ctx is done. Its error is a
 // *chat.Error: the coordinator's own, NotConnected while the connection is down, or
@@ -44,8 +51,8 @@ func Call[Q, R any](ctx context.Context, nc *nats.Conn, r chat.Request[Q, R], a 
 }
 
 func ask(ctx context.Context, nc *nats.Conn, subject string, data []byte) (*nats.Msg, error) {
-	for {
-		try, cancel := context.WithTimeout(ctx, tryFor)
+	for n := 0; ; n++ {
+		try, cancel := context.WithTimeout(ctx, tryFor(n))
 		msg, err := nc.RequestWithContext(try, subject, data)
 		cancel()
 		switch {
