@@ -186,20 +186,19 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 		return reply, err
 	}
 	conn, _ := s.live.Find(ctx, acc.Key)
-	noted := s.noteLogin(ctx, name, acc.Key)
 	back := false
 	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
 		back = r.Present() && r.Key == acc.Key
 		return Arrive(r, name, acc.Key, conn, s.Users.Len(v), s.MaxUsers, time.Now())
 	})
-	if failed := <-noted; err == nil {
-		err = failed
-	}
 	if err != nil {
 		s.refused(name, "hello", err)
 		return reply, err
 	}
 	if !back {
+		if _, err := s.noteLogin(ctx, name, acc.Key); err != nil {
+			return reply, err
+		}
 		s.registered(row.Record, acc.Taken())
 	}
 	if !s.live.Connected(acc.Key) {
@@ -212,25 +211,14 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	}, nil
 }
 
-// noteLogin stores in the account that its owner is here, while the user's record is
-// stored: both must be durable before hello is answered, and neither waits for the other.
-// Who is back is noted already.
-func (s *Service) noteLogin(ctx context.Context, name chat.Name, key string) <-chan error {
-	noted := make(chan error, 1)
-	if row, _ := s.Users.Get(broker.Committed, string(name.User())); row.Record.Present() && row.Record.Key == key {
-		noted <- nil
-		return noted
-	}
-	go func() {
-		_, err := s.Accounts.Update(ctx, name.User(), func(r account.Record) (account.Record, error) {
-			if r.Key != key {
-				return r, chat.ErrUnchanged
-			}
-			return account.Login(r, name, time.Now())
-		})
-		noted <- err
-	}()
-	return noted
+// noteLogin stores in the account that its owner is here.
+func (s *Service) noteLogin(ctx context.Context, name chat.Name, key string) (account.Record, error) {
+	return s.Accounts.Update(ctx, name.User(), func(r account.Record) (account.Record, error) {
+		if r.Key != key {
+			return r, errNotHere
+		}
+		return account.Login(r, name, time.Now())
+	})
 }
 
 // mayKeep tells whether somebody who did not come through the lobby may have the name
@@ -323,12 +311,7 @@ func (s *Service) renew(ctx context.Context, c broker.Caller, _ chat.RenewReques
 		return chat.Ticket{}, err
 	}
 	now := time.Now()
-	acc, err := s.Accounts.Update(ctx, c.User, func(acc account.Record) (account.Record, error) {
-		if acc.Key != r.Key {
-			return acc, errNotHere
-		}
-		return account.Login(acc, r.Name, now)
-	})
+	acc, err := s.noteLogin(ctx, r.Name, r.Key)
 	if err != nil {
 		return chat.Ticket{}, err
 	}

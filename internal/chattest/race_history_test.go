@@ -279,7 +279,7 @@ func perform(t *testing.T, u *intruder, a act) told {
 func TestHistoriesAreLinearizable(t *testing.T) {
 	for _, replicas := range []int{1, 3} {
 		t.Run(fmt.Sprint(replicas), func(t *testing.T) {
-			in := chattest.Run(t, quiet)
+			in := chattest.Run(t, quiet, beside)
 			for range replicas - 1 {
 				in.Start()
 			}

@@ -37,7 +37,7 @@ func claimAll(t *testing.T, claims []*claim, name string) {
 func TestManyClaimOneName(t *testing.T) {
 	for _, replicas := range []int{1, 2, 3} {
 		t.Run(fmt.Sprint(replicas), func(t *testing.T) {
-			in := chattest.Run(t, quiet)
+			in := chattest.Run(t, quiet, beside)
 			for range replicas - 1 {
 				in.Start()
 			}
@@ -79,7 +79,7 @@ func losers(t *testing.T, claims []*claim, name string) []*claim {
 
 // What a replica has let somebody do, they need not prove to another one.
 func TestEveryReplicaKnowsAtOnce(t *testing.T) {
-	in := chattest.Run(t, quiet)
+	in := chattest.Run(t, quiet, beside)
 	in.Start()
 	in.Start()
 	for n := range 20 * *rounds {
@@ -98,7 +98,7 @@ func TestEveryReplicaKnowsAtOnce(t *testing.T) {
 // Whatever is said as the other one quits has arrived, or is told as not delivered;
 // and nothing arrives after the end.
 func TestMessagesRaceTheEnd(t *testing.T) {
-	in := chattest.Run(t, quiet)
+	in := chattest.Run(t, quiet, beside)
 	ann, ben := in.User("ann"), in.User("ben")
 	for n := range 20 * *rounds {
 		chattest.Chat(ann, ben)

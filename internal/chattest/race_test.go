@@ -18,6 +18,7 @@ import (
 	"natter/broker/brokertest"
 	"natter/chat"
 	"natter/internal/chattest"
+	"natter/internal/coord"
 )
 
 var rounds = flag.Int("natter.rounds", 1, "how many times the usual number of races are run")
@@ -411,7 +412,7 @@ func atOnce(moves []move) []did {
 func TestRacesOfSessions(t *testing.T) {
 	for _, replicas := range []int{1, 2, 3} {
 		t.Run(fmt.Sprint(replicas), func(t *testing.T) {
-			in := chattest.Run(t, quiet)
+			in := chattest.Run(t, quiet, beside)
 			for range replicas - 1 {
 				in.Start()
 			}
@@ -455,3 +456,6 @@ func (b *books) settle(players []*player, steps []did, reached map[string]int) {
 		reached[how+string(final.Session.Reason)]++
 	}
 }
+
+// beside has replicas know of each other.
+func beside(c *coord.Config) { c.Shared = true }
