@@ -228,6 +228,9 @@ func TestBrokenHeaders(t *testing.T) {
 	member, _ := mallory.wire(t, ticket, key)
 	user, _ := mallory.wire(t, mallory.ticket, mallory.key)
 	answers := must(mallory.SubscribeSync("_IN.mallory.broken"))(t)
+	if err := mallory.Flush(); err != nil { // the requests come on another connection
+		t.Fatal(err)
+	}
 	for _, h := range badHeaders {
 		for _, kind := range []string{"msg", "sig"} {
 			fmt.Fprint(member, hpub("chat.session."+s.ID+"."+kind+".mallory", "", h, `{"n":0}`))
