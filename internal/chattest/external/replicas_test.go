@@ -3,6 +3,7 @@ package external_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -190,4 +191,35 @@ func TestUsersMoveToAnotherServer(t *testing.T) {
 	if e := chattest.Wait[session.Ended](bob); e.Session.Reason != chat.ByQuit {
 		t.Errorf("bob is told %+v", e)
 	}
+}
+
+// TestUsersLeaveASilentServer stops the server that a user is connected to, without a word:
+// the user notices, moves to another one, and the chat goes on.
+func TestUsersLeaveASilentServer(t *testing.T) {
+	t.Parallel()
+	in := plan(t, 3).run()
+	urls := strings.Split(in.urls, ",")
+	in.urls = urls[1] + "," + urls[2]
+	in.coordinator()
+	in.coordinator()
+	bob := in.user("bob")
+	alice := chattest.Dial(t, client.Config{URL: urls[0]}, "alice")
+	chattest.Chat(alice, bob)
+	says(t, alice, bob, "before")
+
+	if err := in.servers[0].cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := alice.Say("nobody answers"); err != nil {
+		t.Fatal(err)
+	}
+	for chattest.Wait[client.Text](bob).Text != "nobody answers" {
+	}
+	took := time.Since(began)
+	t.Logf("after %s", took)
+	if took > 10*time.Second+goesOn {
+		t.Errorf("the message took %s", took)
+	}
+	says(t, bob, alice, "somebody does")
 }
