@@ -75,6 +75,7 @@ type Talk struct {
 	cut     bool       // the last try to join failed
 	holding bool       // numbers are not known yet: see Rejoin
 	bye     bool
+	told    bool // AllBye has been called for these byes
 	closed  bool
 	moved   chan struct{} // closed when there may be room: out shrinks, or the line is there
 

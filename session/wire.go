@@ -35,7 +35,8 @@ func (t *Talk) work(ctx context.Context) {
 	t.mu.Lock()
 	do := t.todo
 	t.todo = todo{join: do.join} // stays until it is done: nothing is said meanwhile
-	over := t.allBye()
+	over := t.allBye() && !t.told // once, unless somebody takes a bye back in between
+	t.told = t.allBye()
 	t.mu.Unlock()
 	if do.join {
 		if err := t.join(ctx); err != nil {

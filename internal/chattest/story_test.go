@@ -1,10 +1,12 @@
 package chattest_test
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
 
+	"natter/broker/brokertest"
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/client"
@@ -227,5 +229,47 @@ func TestTheServerIsFull(t *testing.T) {
 	}
 	if _, err := carol.Enter(t.Context(), "carol"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestByeEndsOnce counts how often the end is asked for when everybody has said bye.
+func TestByeEndsOnce(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob, carol := in.User("alice"), in.User("bob"), in.User("carol")
+	watch := brokertest.Observer(t, in.Server)
+	asked, err := watch.SubscribeSync(chat.AuditRequest.Wildcard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := watch.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Chat(alice, bob, carol)
+	for _, u := range []*chattest.User{alice, bob, carol} {
+		if err := u.Bye(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, u := range []*chattest.User{alice, bob, carol} {
+		chattest.Wait[session.Ended](u)
+		if err := u.Exit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ends, exits := 0, 0
+	for exits < 3 {
+		m, err := asked.NextMsg(10 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(m.Data, []byte("(bye)")) {
+			ends++
+		}
+		if bytes.Contains(m.Data, []byte(" exits")) {
+			exits++
+		}
+	}
+	if ends < 1 || ends > 3 {
+		t.Errorf("%d requests to end by bye from three members", ends)
 	}
 }
