@@ -34,7 +34,7 @@ func (t *Talk) run(ctx context.Context) {
 func (t *Talk) work(ctx context.Context) {
 	t.mu.Lock()
 	do := t.todo
-	t.todo = todo{join: do.join} // stays until it is done: nothing is said meanwhile
+	t.todo = todo{join: do.join}  // stays until it is done: nothing is said meanwhile
 	over := t.allBye() && !t.told // once, unless somebody takes a bye back in between
 	t.told = t.allBye()
 	t.mu.Unlock()
