@@ -108,9 +108,15 @@ func (s *Service) Start() {
 	s.chores.After(" settle", settle, "reconcile", func(context.Context) error { s.reconcile(); return nil })
 }
 
-// Survey finds out who is connected, from all servers. A replica beside others, or on
-// servers that may die by themselves, does so before it serves.
-func (s *Service) Survey(ctx context.Context) error { return s.live.Survey(ctx) }
+// Survey finds out who is connected: users may have come back before anybody listened to
+// the broker's events. A coordinator does so before it serves, beside others from all servers.
+func (s *Service) Survey(ctx context.Context) error {
+	if !s.Shared {
+		s.live.SurveyOwn(ctx)
+		return nil
+	}
+	return s.live.Survey(ctx)
+}
 
 // KeepSurveying does that again and again until ctx is done: a server that dies says
 // nothing of its clients.

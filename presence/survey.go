@@ -21,11 +21,24 @@ const (
 func (l *Liveness) Survey(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, surveyFor)
 	defer cancel()
-	begin := time.Now()
 	servers, err := l.servers(ctx)
 	if err != nil {
 		return fmt.Errorf("ask the servers who they are: %w", err)
 	}
+	l.survey(ctx, servers)
+	return nil
+}
+
+// SurveyOwn asks only the server that this connection is to: who came before anybody
+// listened to events.
+func (l *Liveness) SurveyOwn(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, surveyFor)
+	defer cancel()
+	l.survey(ctx, []string{l.nc.ConnectedServerId()})
+}
+
+func (l *Liveness) survey(ctx context.Context, servers []string) {
+	begin := time.Now()
 	found, silent := map[connID]string{}, map[string]bool{}
 	for _, server := range servers {
 		if err := l.connections(ctx, server, found); err != nil {
@@ -35,7 +48,6 @@ func (l *Liveness) Survey(ctx context.Context) error {
 	for _, key := range l.correct(begin, found, silent) {
 		l.gone(key)
 	}
-	return nil
 }
 
 // correct makes the connections what a survey has found, except those that have come

@@ -105,11 +105,12 @@ func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 			c.fail(err)
 		}
 	})
+	if err := c.presence.Survey(life); err != nil {
+		c.halt()
+		return nil, err
+	}
 	if cfg.Shared {
-		if err := c.share(life); err != nil {
-			c.halt()
-			return nil, err
-		}
+		c.share(life)
 	}
 	if err := c.serve(); err != nil {
 		c.halt()
@@ -120,19 +121,15 @@ func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 	return c, nil
 }
 
-// share does what a replica beside others does: it learns who is connected, and tells
-// what one that has died could not.
-func (c *Coordinator) share(life context.Context) error {
-	if err := c.presence.Survey(life); err != nil {
-		return err
-	}
+// share does what a replica beside others does: it keeps asking who is connected, and
+// tells what one that has died could not.
+func (c *Coordinator) share(life context.Context) {
 	c.run.Go(func() { c.presence.KeepSurveying(life) })
 	c.run.Go(func() {
 		if err := c.log.Share("notices", c.session.TellAgain); err != nil && life.Err() == nil {
 			c.fail(err)
 		}
 	})
-	return nil
 }
 
 // fail reports the first error that the coordinator cannot go on after.
