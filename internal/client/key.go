@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"natter/chat"
+	"natter/internal/private"
 )
 
 // key is the login key of a name and the file that it is kept in.
@@ -62,7 +63,7 @@ func readSecret(file string) ([]byte, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		return nil, keyError("%s cannot be read: %v", file, reason(err))
+		return nil, keyError("%s cannot be read: %v", file, private.Cause(err))
 	}
 	if info.IsDir() {
 		return nil, keyError("%s is a directory, not a key file", file)
@@ -72,7 +73,7 @@ func readSecret(file string) ([]byte, error) {
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, keyError("%s cannot be read: %v", file, reason(err))
+		return nil, keyError("%s cannot be read: %v", file, private.Cause(err))
 	}
 	return data, nil
 }
@@ -88,11 +89,11 @@ func (k *key) save() error {
 	}
 	dir := filepath.Dir(k.file)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return keyError("the key cannot be saved in %s: %v", dir, reason(err))
+		return keyError("the key cannot be saved in %s: %v", dir, private.Cause(err))
 	}
 	temp, err := os.CreateTemp(dir, ".key-*") // mode 0600
 	if err != nil {
-		return keyError("the key cannot be saved in %s: %v", dir, reason(err))
+		return keyError("the key cannot be saved in %s: %v", dir, private.Cause(err))
 	}
 	defer func() { _ = os.Remove(temp.Name()) }()
 	_, err = temp.Write(append(seed, '\n'))
@@ -101,7 +102,7 @@ func (k *key) save() error {
 		err = os.Link(temp.Name(), k.file) // fails if somebody else was faster
 	}
 	if err != nil {
-		return keyError("the key cannot be saved as %s: %v", k.file, reason(err))
+		return keyError("the key cannot be saved as %s: %v", k.file, private.Cause(err))
 	}
 	if d, err := os.Open(dir); err == nil {
 		_ = d.Sync() // not every system can
@@ -120,17 +121,4 @@ func (k *key) discard() {
 // keyError is a sentence about a key file.
 func keyError(format string, args ...any) error {
 	return &chat.Error{Code: chat.Denied, Text: "The key file " + fmt.Sprintf(format, args...) + "."}
-}
-
-// reason is the system's word without the path, which the sentence has.
-func reason(err error) error {
-	var p *fs.PathError
-	var l *os.LinkError
-	switch {
-	case errors.As(err, &p):
-		return p.Err
-	case errors.As(err, &l):
-		return l.Err
-	}
-	return err
 }

@@ -15,9 +15,8 @@ import (
 	"natter/session"
 )
 
-// goesOn is how long requests may stand still when a replica dies, and some more: these
-// machines are shared.
-const goesOn = 3*time.Second + 2*time.Second
+// goesOn is how long requests may stand still when a replica dies.
+const goesOn = 3 * time.Second
 
 // TestReplicaIsKilled kills one of two coordinators, again and again, in the moment of an
 // invitation, while others come and go: every request is answered soon, every invitation
@@ -135,7 +134,7 @@ func TestReplicaIsHeldUp(t *testing.T) {
 	if err := held.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	for range 8 { // half of all requests lie with the one that is held up
+	for began := time.Now(); time.Since(began) < 20*time.Second; { // its share of the requests lies with the one that is held up
 		if err := meet(alice, bob); err != nil {
 			t.Fatal(err)
 		}
