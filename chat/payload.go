@@ -32,6 +32,8 @@ type Ticket struct {
 type HelloRequest struct {
 	Proto int  `json:"proto"`
 	Name  Name `json:"name"` // as typed; its user is the subject's
+	// Presence is what the user has chosen, if that is known; "" leaves it as it is.
+	Presence Presence `json:"presence,omitempty"`
 	// Sessions are the ids of those that the asker takes for open or proposed, to hear
 	// how they have ended; at most MaxKnown.
 	Sessions []string `json:"sessions,omitempty"`

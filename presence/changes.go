@@ -92,6 +92,17 @@ func (s *Service) trail(before, after Record) {
 	s.Trail.Action(chat.Audit{Event: event, User: after.Name, Address: after.Connection.Address, Text: text})
 }
 
+// chosen writes that a user has said the presence with the hello.
+func (s *Service) chosen(r Record) {
+	if r.Presence == chat.Undecided {
+		return
+	}
+	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s chooses presence: %s", r.Name, word(r.Presence))})
+	undecided := r
+	undecided.Presence = chat.Undecided
+	s.trail(undecided, r)
+}
+
 func (s *Service) registered(r Record, returning bool) {
 	how := "new"
 	if returning {

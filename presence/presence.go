@@ -47,15 +47,19 @@ func (r Record) Present() bool { return r.State == Here || r.State == Lost }
 func (r Record) Visible() bool { return r.Present() && r.Presence == chat.Visible }
 
 // Arrive is a user's hello on a connection: the first one takes the name, a further
-// one takes its place again. online counts the present users and most limits them (0:
+// one takes its place again. p is the presence that the user has chosen, or Undecided to
+// leave it as it is. online counts the present users and most limits them (0:
 // no limit). Code Full.
-func Arrive(before Record, name chat.Name, key string, c Connection, online, most int, now time.Time) (Record, error) {
+func Arrive(before Record, name chat.Name, key string, p chat.Presence, c Connection, online, most int, now time.Time) (Record, error) {
 	if before.Present() && before.Key == key {
-		if before.State == Here && before.Connection == c {
-			return before, chat.ErrUnchanged
-		}
 		after := before
 		after.State, after.Connection, after.LostAt, after.Grace = Here, c, time.Time{}, 0
+		if p != chat.Undecided {
+			after.Presence = p
+		}
+		if after == before {
+			return before, chat.ErrUnchanged
+		}
 		return after, nil
 	}
 	if before.Present() {
@@ -64,7 +68,7 @@ func Arrive(before Record, name chat.Name, key string, c Connection, online, mos
 	if err := Room(online, most); err != nil {
 		return before, err
 	}
-	return Record{Name: name, Key: key, State: Here, Connection: c, Since: now}, nil
+	return Record{Name: name, Key: key, State: Here, Presence: p, Connection: c, Since: now}, nil
 }
 
 // Room tells whether one more user may come.
@@ -91,7 +95,7 @@ func Choose(before Record, p chat.Presence) (Record, error) {
 	case !before.Present():
 		return before, errNotHere
 	case p != chat.Visible && p != chat.HiddenAway:
-		return before, chat.Errorf(chat.Arguments, "The presence must be %q or %q.", chat.Visible, chat.HiddenAway)
+		return before, errPresence
 	case before.Presence == p:
 		return before, chat.ErrUnchanged
 	}
@@ -132,6 +136,8 @@ func Remove(before Record, reason chat.Reason) (Record, error) {
 	after.State, after.Reason = Gone, reason
 	return after, nil
 }
+
+var errPresence = chat.Errorf(chat.Arguments, "The presence must be %q or %q.", chat.Visible, chat.HiddenAway)
 
 var errNotHere = chat.Errorf(chat.NotRegistered, "You are not registered; the connection must say hello first.")
 

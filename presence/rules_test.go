@@ -48,19 +48,23 @@ func TestArrive(t *testing.T) {
 		conn   presence.Connection
 		online int
 		want   string
+		says   chat.Presence
 	}{
-		{"a free name", presence.Record{}, "Kalice", one, 1, "here  connection 1"},
-		{"after a farewell nothing is left of before", gone, "Kalice", two, 1, "here  connection 2"},
-		{"another key takes a free name", gone, "Kother", two, 1, "here  connection 2"},
-		{"the last place", presence.Record{}, "Kalice", one, 2, "here  connection 1"},
-		{"no place", presence.Record{}, "Kalice", one, 3, "full"},
-		{"who is here needs no place", lost, "Kalice", two, 3, "here visible connection 2"},
-		{"the same connection again", here("alice", chat.Visible), "Kalice", one, 1, "unchanged"},
-		{"a new connection", here("alice", chat.HiddenAway), "Kalice", two, 1, "here hidden connection 2"},
-		{"another key", here("alice", chat.Visible), "Kother", two, 1, "taken"},
-		{"another key while the owner is lost", lost, "Kother", two, 1, "taken"},
+		{"a free name", presence.Record{}, "Kalice", one, 1, "here  connection 1", ""},
+		{"after a farewell nothing is left of before", gone, "Kalice", two, 1, "here  connection 2", ""},
+		{"another key takes a free name", gone, "Kother", two, 1, "here  connection 2", ""},
+		{"the last place", presence.Record{}, "Kalice", one, 2, "here  connection 1", ""},
+		{"no place", presence.Record{}, "Kalice", one, 3, "full", ""},
+		{"who is here needs no place", lost, "Kalice", two, 3, "here visible connection 2", ""},
+		{"the same connection again", here("alice", chat.Visible), "Kalice", one, 1, "unchanged", ""},
+		{"a new connection", here("alice", chat.HiddenAway), "Kalice", two, 1, "here hidden connection 2", ""},
+		{"another key", here("alice", chat.Visible), "Kother", two, 1, "taken", ""},
+		{"a free name and a choice", presence.Record{}, "Kalice", one, 1, "here visible connection 1", chat.Visible},
+		{"the same connection and another choice", here("alice", chat.Visible), "Kalice", one, 1, "here hidden connection 1", chat.HiddenAway},
+		{"the same choice again", here("alice", chat.Visible), "Kalice", one, 1, "unchanged", chat.Visible},
+		{"another key while the owner is lost", lost, "Kother", two, 1, "taken", ""},
 	} {
-		r, err := presence.Arrive(c.before, "alice", c.key, c.conn, c.online, 3, noon)
+		r, err := presence.Arrive(c.before, "alice", c.key, c.says, c.conn, c.online, 3, noon)
 		if got := outcome(r, err); got != c.want {
 			t.Errorf("%s: %s, want %s", c.what, got, c.want)
 		}

@@ -183,6 +183,9 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	if err != nil || name.User() != c.User {
 		return reply, chat.Errorf(chat.Arguments, "The name in a hello must be the user's own.")
 	}
+	if q.Presence != chat.Undecided && q.Presence != chat.Visible && q.Presence != chat.HiddenAway {
+		return reply, errPresence
+	}
 	acc, _, err := s.Accounts.Get(ctx, c.User)
 	if err != nil {
 		return reply, err
@@ -195,7 +198,7 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	back := false
 	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
 		back = r.Present() && r.Key == acc.Key
-		return Arrive(r, name, acc.Key, conn, s.Users.Len(v), s.MaxUsers, time.Now())
+		return Arrive(r, name, acc.Key, q.Presence, conn, s.Users.Len(v), s.MaxUsers, time.Now())
 	})
 	if err != nil {
 		s.refused(name, "hello", err)
@@ -206,6 +209,7 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 			return reply, err
 		}
 		s.registered(row.Record, acc.Taken())
+		s.chosen(row.Record)
 	}
 	if !s.live.Connected(acc.Key) {
 		s.connectionGone(acc.Key) // it went while we were busy

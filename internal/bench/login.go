@@ -27,7 +27,7 @@ func (b *bench) login() error {
 	}
 	var cold, warm, plain []float64
 	for turn := range b.runs {
-		cfg := client.Config{URL: s.url(), KeyDir: filepath.Join(b.dir, fmt.Sprintf("keys%d", turn))}
+		cfg := client.Config{URL: s.url(), Presence: chat.Visible, KeyDir: filepath.Join(b.dir, fmt.Sprintf("keys%d", turn))}
 		for _, step := range []struct {
 			name   string
 			into   *[]float64

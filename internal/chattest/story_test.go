@@ -273,3 +273,40 @@ func TestByeEndsOnce(t *testing.T) {
 		t.Errorf("%d requests to end by bye from three members", ends)
 	}
 }
+
+// TestHelloSaysThePresence has a user who knows what they want be seen at once.
+func TestHelloSaysThePresence(t *testing.T) {
+	in := chattest.Run(t)
+	bob := in.User("bob")
+	watch := brokertest.Observer(t, in.Server)
+	asked, err := watch.SubscribeSync(chat.AuditRequest.Wildcard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := watch.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	alice, err := client.Dial(t.Context(), client.Config{URL: in.Server.URL(), Presence: chat.Visible})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(alice.Close)
+	if w, err := alice.Enter(t.Context(), "alice"); err != nil || w.Presence != chat.Visible {
+		t.Fatalf("%+v, %v", w, err)
+	}
+	if users, err := bob.List(t.Context()); err != nil || len(users) != 1 {
+		t.Fatalf("bob sees %+v, %v", users, err)
+	}
+	for _, want := range []string{"asks for the username alice", "alice chooses presence: visible"} {
+		m, err := asked.NextMsg(10 * time.Second)
+		if err != nil || !bytes.Contains(m.Data, []byte(want)) {
+			t.Fatalf("%s, %v; want %q", m.Data, err, want)
+		}
+	}
+	if err := alice.SetPresence(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if users, err := bob.List(t.Context()); err != nil || len(users) != 0 {
+		t.Fatalf("bob sees %+v, %v", users, err)
+	}
+}

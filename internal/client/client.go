@@ -18,14 +18,15 @@ import (
 
 // Config says where the server is and where keys are kept.
 type Config struct {
-	URL     string        // of a NATS server, or several with commas
-	KeyDir  string        // a key file per name, NAME.key; "" keeps keys in memory only
-	KeyFile string        // this file instead (--key)
-	Name    string        // who will enter, if that is known: a ticket that is still good then saves the lobby
-	Wait    time.Duration // keep trying so long at the start (--wait-server)
-	Creds   string        // file with the lobby's JWT, for a server that lets nobody in without one; "" needs none
-	Options []nats.Option // TLS and the like
-	Log     *slog.Logger  // nil: nothing is logged
+	URL      string        // of a NATS server, or several with commas
+	KeyDir   string        // a key file per name, NAME.key; "" keeps keys in memory only
+	KeyFile  string        // this file instead (--key)
+	Name     string        // who will enter, if that is known: a ticket that is still good then saves the lobby
+	Presence chat.Presence // what will be chosen, if that is known: hello then says it as well
+	Wait     time.Duration // keep trying so long at the start (--wait-server)
+	Creds    string        // file with the lobby's JWT, for a server that lets nobody in without one; "" needs none
+	Options  []nats.Option // TLS and the like
+	Log      *slog.Logger  // nil: nothing is logged
 }
 
 // Client is one user at one server.
@@ -76,7 +77,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		cfg: cfg, log: cfg.Log, events: newQueue(), work: make(chan func(), 256),
-		known: map[string]known{}, directs: newDirects(), unsaid: map[string]chat.Reason{},
+		presence: cfg.Presence, known: map[string]known{}, directs: newDirects(), unsaid: map[string]chat.Reason{},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if c.early = c.dialKept(); c.early != nil {
@@ -345,6 +346,9 @@ func (c *Client) SetPresence(ctx context.Context, visible bool) error {
 	p := chat.HiddenAway
 	if visible {
 		p = chat.Visible
+	}
+	if c.Presence() == p {
+		return nil
 	}
 	done, err := call(ctx, c, chat.SetPresence, chat.PresenceRequest{Presence: p, Revision: c.knows()})
 	if err != nil {

@@ -102,6 +102,7 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 func (c *Client) hello(ctx context.Context, k *chat.Kept) (chat.HelloReply, error) {
 	q := chat.HelloRequest{Proto: chat.Proto, Name: c.me, Kept: k}
 	c.mu.Lock()
+	q.Presence = c.presence
 	for id, k := range c.known {
 		if k.session.State != chat.Closed {
 			q.Sessions = append(q.Sessions, id)
