@@ -3,6 +3,7 @@ package chat
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code tells programs what an Error is about.
@@ -14,6 +15,10 @@ const (
 	Invalid       Code = "invalid"           // not a name
 	Reserved      Code = "reserved"          // a word that cannot be a name
 	ForeignKey    Code = "foreign_key"       // the name belongs to another key
+	SignedIn      Code = "signed_in"         // the same key is here on another terminal
+	Auth          Code = "auth"              // the passphrase of the key is missing or wrong
+	Banned        Code = "banned"            // the operator keeps them away
+	Rate          Code = "rate"              // too much in too short a time
 	Full          Code = "full"              // the server takes no more users
 	Version       Code = "version"           // the two programs do not understand each other
 	Unavailable   Code = "unavailable"       // cannot be invited now
@@ -38,9 +43,11 @@ const (
 // says what happened and, where there is something to do, what. Any other error
 // is a fault: it is logged once where it is handled and shown as "internal error".
 type Error struct {
-	Code        Code   `json:"code"`
-	Text        string `json:"text"`
-	Suggestions []Name `json:"suggestions,omitempty"` // free names, with Taken
+	Code        Code          `json:"code"`
+	Text        string        `json:"text"`
+	Suggestions []Name        `json:"suggestions,omitempty"` // free names, with Taken
+	Since       time.Time     `json:"since,omitzero"`        // of the other terminal's login, with SignedIn
+	Wait        time.Duration `json:"wait,omitempty"`        // nanoseconds until it can be tried again, with Rate
 }
 
 // Error returns the sentence.

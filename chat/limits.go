@@ -22,8 +22,26 @@ const (
 	UserTicketTTL   = 12 * time.Hour
 	MemberTicketTTL = 24 * time.Hour
 	NameTTL         = 30 * 24 * time.Hour // an account outlives its last login so long (--name-ttl)
+	PassTTL         = 24 * time.Hour      // a pass is good so long (--ttl)
+	MuteFor         = time.Hour           // a mute lasts so long
 	DirectTimeout   = 2 * time.Second     // a direct message is acknowledged in this time or cannot be delivered
 )
+
+// Defaults of what one user may do for long, a second (--rate and the like); a short burst may be
+// BurstFactor times as much.
+const (
+	RequestRate = 20   // requests of one user, or of one address in the lobby (--rate)
+	InviteRate  = 1    // invitations among them (--rate-invites)
+	ListRate    = 5    // lists among them (--rate-lists)
+	DirectRate  = 10   // direct messages (--rate-direct)
+	MessageRate = 1000 // messages of one member (--rate-messages)
+	BurstFactor = 10
+)
+
+// RotationText is what the old login key of a user signs when a new one takes its place.
+func RotationText(u User, key string) []byte {
+	return []byte("natter/v1 rotate\x00" + string(u) + "\x00" + key)
+}
 
 // StateRoot is where the coordinator keeps its records, outside of chat.>.
 const StateRoot = "natter.state"

@@ -8,6 +8,10 @@ type EnterRequest struct {
 	Name  string `json:"name"`
 	Key   string `json:"key"`  // public login key (nkey, U...): the ticket is bound to it
 	Seal  string `json:"seal"` // public curve key (xkey, X...) that the answer is sealed to
+	// Takeover asks for a ticket although somebody with the same key is here: a Hello
+	// with it signs them out.
+	Takeover bool   `json:"takeover,omitempty"`
+	Pass     string `json:"pass,omitempty"` // from a link, where only who is invited may come
 }
 
 // Sealed is an EnterReply that only the asker can open.
@@ -37,16 +41,26 @@ type HelloRequest struct {
 	// Sessions are the ids of those that the asker takes for open or proposed, to hear
 	// how they have ended; at most MaxKnown.
 	Sessions []string `json:"sessions,omitempty"`
-	Kept     *Kept    `json:"kept,omitempty"` // who comes for the first time, but not from the lobby
+	// Terminal is a random text, at most MaxTerminal bytes, that the asker's program has
+	// drawn when it started: the same one comes back after a lost connection, another one
+	// is another terminal of the same user.
+	Terminal string `json:"terminal,omitempty"`
+	Takeover bool   `json:"takeover,omitempty"` // another terminal of the user is signed out
+	Identity string `json:"identity,omitempty"` // public identity key, kept with the account
+	Place    *Place `json:"place,omitempty"`    // where the asker is connected, as the server says
+	Kept     *Kept  `json:"kept,omitempty"`     // who comes for the first time, but not from the lobby
 }
 
 // Kept says that the asker has started with a ticket of an earlier run. The coordinator
-// refuses what the lobby would have refused: a name that another key has by now, and one
-// that the same key is using already.
+// refuses what the lobby would have refused: a name that another key has by now.
 type Kept struct {
-	Key        string `json:"key"`        // public: the ticket's
-	Server     string `json:"server"`     // id of the NATS server that the asker is connected to
-	Connection uint64 `json:"connection"` // and its number there
+	Key string `json:"key"` // public: the ticket's
+}
+
+// Place is a connection: a NATS server and its number for it.
+type Place struct {
+	Server     string `json:"server"` // its id
+	Connection uint64 `json:"connection"`
 }
 
 // HelloReply is everything that the user should know.
@@ -66,6 +80,8 @@ type Rules struct {
 	MaxGroup      int           `json:"max_group"`      // members, the host included
 	InviteTimeout time.Duration `json:"invite_timeout"` // nanoseconds
 	Grace         time.Duration `json:"grace"`          // nanoseconds
+	MessageRate   int           `json:"message_rate"`   // messages a second that one member may send for long; 0: no limit
+	DirectRate    int           `json:"direct_rate"`    // direct messages a second, the same
 }
 
 // Presence is whether others see a user.
@@ -175,9 +191,50 @@ type PresenceNotice struct {
 	Revision uint64  `json:"revision"`
 }
 
-// ServerNotice tells that the server stops; chats go on when it is back.
+// ServerNotice tells that the server stops (chats go on when it is back), or that the
+// receiver is signed out.
 type ServerNotice struct {
-	Stopping bool `json:"stopping"`
+	Stopping  bool       `json:"stopping,omitempty"`
+	SignedOut *SignedOut `json:"signed_out,omitempty"`
+}
+
+// SignedOut tells that the user, or one terminal of the user, is no longer wanted.
+type SignedOut struct {
+	Reason string `json:"reason,omitempty"` // the operator's, in words
+	By     *Place `json:"by,omitempty"`     // another terminal of the user has come: all but this one are signed out
+}
+
+// Block keeps a user from hearing of another one. One with an end is a mute.
+type Block struct {
+	Name  Name      `json:"name"`
+	Until time.Time `json:"until,omitzero"`
+}
+
+// BlockRequest blocks a user, or with a duration mutes them.
+type BlockRequest struct {
+	Name string        `json:"name"`
+	For  time.Duration `json:"for,omitempty"` // nanoseconds; 0: until it is taken back
+}
+
+// UnblockRequest takes a block back.
+type UnblockRequest struct {
+	Name string `json:"name"`
+}
+
+// BlocksRequest asks whom one has blocked.
+type BlocksRequest struct{}
+
+// BlocksReply is everybody whom the asker blocks, by name.
+type BlocksReply struct {
+	Blocks   []Block `json:"blocks"`
+	Revision uint64  `json:"revision"`
+}
+
+// RotateRequest changes the login key of the asker's account.
+type RotateRequest struct {
+	Key string `json:"key"` // the new public login key
+	// Signature is the old key's, over RotationText; a copy stays with the account.
+	Signature []byte `json:"signature"`
 }
 
 // DirectMessage is a direct message (N and Text) or an acknowledgement (Ack).
@@ -215,9 +272,86 @@ type Sync struct {
 // AdminRequest asks for a list.
 type AdminRequest struct{}
 
+// Target is whom an operator means: exactly one of the fields is set.
+type Target struct {
+	Name    string `json:"name,omitempty"`
+	Key     string `json:"key,omitempty"`     // public login key
+	Network string `json:"network,omitempty"` // an address, or a prefix such as 10.1.0.0/16
+}
+
+// KickRequest signs users out who are here; they may come again.
+type KickRequest struct {
+	Target Target `json:"target"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// KickReply says who was signed out.
+type KickReply struct {
+	Users []Name `json:"users"`
+	// Until is when the last of their tickets runs out, if the coordinator cannot revoke
+	// tickets: so long whoever holds one can still reach the server with it.
+	Until time.Time `json:"until,omitzero"`
+}
+
+// BanRequest keeps somebody away, and signs out who is here.
+type BanRequest struct {
+	Target Target        `json:"target"`
+	Reason string        `json:"reason,omitempty"`
+	For    time.Duration `json:"for,omitempty"` // nanoseconds; 0: until it is taken back
+}
+
+// UnbanRequest takes bans back.
+type UnbanRequest struct {
+	Target Target `json:"target"`
+}
+
+// Ban is what keeps somebody away.
+type Ban struct {
+	Target Target    `json:"target"`
+	Reason string    `json:"reason,omitempty"`
+	At     time.Time `json:"at"`
+	Until  time.Time `json:"until,omitzero"` // zero: until it is taken back
+}
+
+// BansReply lists bans, oldest first.
+type BansReply struct {
+	Bans []Ban `json:"bans"`
+}
+
+// FreeRequest takes a name from its owner, so that anybody can have it.
+type FreeRequest struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// FreeReply says from when on the name can be had.
+type FreeReply struct {
+	Free time.Time `json:"free"` // when every ticket of its former owner is void
+}
+
+// DeleteRequest deletes an account. Nobody can have its name any more.
+type DeleteRequest struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// PassRequest makes a pass: what a link lets in who has it.
+type PassRequest struct {
+	Uses int           `json:"uses,omitempty"` // how many new users; 0 is 1
+	For  time.Duration `json:"for,omitempty"`  // nanoseconds; 0 is PassTTL
+}
+
+// PassReply is a new pass.
+type PassReply struct {
+	Pass    string    `json:"pass"`
+	Uses    int       `json:"uses"`
+	Expires time.Time `json:"expires"`
+}
+
 // AdminUser is a present user as the operator sees them.
 type AdminUser struct {
 	Name       Name      `json:"name"`
+	Key        string    `json:"key"`    // public login key
 	Status     string    `json:"status"` // available, busy
 	Presence   Presence  `json:"presence"`
 	With       []Name    `json:"with,omitempty"`

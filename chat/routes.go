@@ -28,14 +28,26 @@ var (
 	End         = request[EndRequest, SessionReply](coordFamily, "end", "ends a session for all its members")
 	Leave       = request[SessionRequest, SessionReply](coordFamily, "leave", "leaves a group; the others go on under a new epoch")
 	Renew       = request[RenewRequest, Ticket](coordFamily, "renew", "asks for a new ticket before the old one expires")
+	Rotate      = request[RotateRequest, Ticket](coordFamily, "rotate", "changes the login key, signed by the old one; the answer is the new key's ticket")
+	BlockUser   = request[BlockRequest, BlocksReply](coordFamily, "block", "never hears from somebody any more, or not for a while")
+	UnblockUser = request[UnblockRequest, BlocksReply](coordFamily, "unblock", "takes a block back")
+	Blocked     = request[BlocksRequest, BlocksReply](coordFamily, "blocked", "asks whom one has blocked")
 	Exit        = request[ExitRequest, Done](coordFamily, "exit", "gives the name free and leaves")
 
 	AdminUsers    = request[AdminRequest, AdminUsersReply](adminFamily, "users", "lists every present user")
 	AdminSessions = request[AdminRequest, AdminSessionsReply](adminFamily, "sessions", "lists every open session and every invitation")
 
+	AdminKick   = request[KickRequest, KickReply](adminFamily, "kick", "signs out who is here; they may come again")
+	AdminBan    = request[BanRequest, KickReply](adminFamily, "ban", "keeps a name, a key or a network away, and signs out who is here")
+	AdminUnban  = request[UnbanRequest, BansReply](adminFamily, "unban", "takes a ban back; the answer is what was taken back")
+	AdminBans   = request[AdminRequest, BansReply](adminFamily, "bans", "lists the bans")
+	AdminFree   = request[FreeRequest, FreeReply](adminFamily, "free", "takes a name from its owner, so that anybody can have it")
+	AdminDelete = request[DeleteRequest, Done](adminFamily, "delete", "deletes an account; nobody can have its name any more")
+	AdminPass   = request[PassRequest, PassReply](adminFamily, "pass", "makes a pass, with which new users may come where only who is invited may")
+
 	UserSession  = notice[SessionNotice](userFamily, "session", "a session or an invitation of the user has changed: the whole record")
 	UserPresence = notice[PresenceNotice](userFamily, "presence", "users have come, gone or changed status; only to those who asked, at most four times a second")
-	UserServer   = notice[ServerNotice](userFamily, "server", "the server stops")
+	UserServer   = notice[ServerNotice](userFamily, "server", "the server stops, or the receiver is signed out")
 
 	Direct = notice[DirectMessage](dmFamily, "", "one message to one user without a session, or its acknowledgement the other way")
 

@@ -37,10 +37,11 @@ const (
 	ByWithdraw Reason = "withdrawn"
 	ByGone     Reason = "gone" // a guest became busy or left before the chat began
 
-	ByQuit  Reason = "quit"
-	ByBye   Reason = "bye"
-	ByLeave Reason = "left"
-	ByLoss  Reason = "lost" // did not come back within the grace time
+	ByQuit     Reason = "quit"
+	ByBye      Reason = "bye"
+	ByLeave    Reason = "left"
+	ByLoss     Reason = "lost"    // did not come back within the grace time
+	ByOperator Reason = "removed" // signed out by the operator
 )
 
 // Session is one conversation from proposal to end: the record that is stored and

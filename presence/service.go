@@ -190,7 +190,7 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	if err != nil {
 		return reply, err
 	}
-	if err := s.mayKeep(name, acc.Key, q.Kept); err != nil {
+	if err := s.mayKeep(name, acc.Key, q); err != nil {
 		s.refused(name, "hello", err)
 		return reply, err
 	}
@@ -233,12 +233,16 @@ func (s *Service) noteLogin(ctx context.Context, name chat.Name, key string) (ac
 
 // mayKeep tells whether somebody who did not come through the lobby may have the name
 // whose ticket they kept.
-func (s *Service) mayKeep(name chat.Name, owner string, k *chat.Kept) error {
-	if k == nil {
+func (s *Service) mayKeep(name chat.Name, owner string, q chat.HelloRequest) error {
+	if q.Kept == nil {
 		return nil
 	}
+	at := chat.Place{}
+	if q.Place != nil {
+		at = *q.Place
+	}
 	row, _ := s.Users.Get(broker.Committed, string(name.User()))
-	if k.Key != owner || row.Record.Present() && s.live.Elsewhere(k.Key, k.Server, k.Connection) {
+	if q.Kept.Key != owner || row.Record.Present() && s.live.Elsewhere(q.Kept.Key, at.Server, at.Connection) {
 		return s.taken(name)
 	}
 	return nil

@@ -116,6 +116,15 @@ func (c *Client) hello(ctx context.Context, k *chat.Kept) (chat.HelloReply, erro
 	return reply, err
 }
 
+// place is where a connection is; nil while it is down.
+func place(nc *nats.Conn) *chat.Place {
+	id, err := nc.GetClientID()
+	if err != nil {
+		return nil
+	}
+	return &chat.Place{Server: nc.ConnectedServerId(), Connection: id}
+}
+
 // enter asks the lobby for a ticket.
 func (c *Client) enter(ctx context.Context, lobby *nats.Conn) error {
 	seal, err := nkeys.CreateCurveKeys()

@@ -132,8 +132,7 @@ func (c *Client) enterKept(ctx context.Context, n chat.Name) (chat.HelloReply, b
 		return chat.HelloReply{}, false, nil
 	}
 	c.me = n
-	id, _ := nc.GetClientID() // without one the coordinator refuses, and the lobby is asked
-	hello, err := c.arrive(ctx, nc, &chat.Kept{Key: c.key.public, Server: nc.ConnectedServerId(), Connection: id})
+	hello, err := c.arrive(ctx, nc, &chat.Kept{Key: c.key.public})
 	var told *chat.Error
 	if errors.As(err, &told) && told.Code != chat.NotConnected && told.Code != chat.Timeout {
 		c.forgetTicket()

@@ -20,6 +20,21 @@ type Record struct {
 	Created   time.Time `json:"created"`
 	Reserved  time.Time `json:"reserved,omitzero"`   // never logged in: reserved until then
 	LastLogin time.Time `json:"last_login,omitzero"` // never logged in: zero
+
+	Presence chat.Presence `json:"presence,omitempty"` // what was chosen last
+	Identity string        `json:"identity,omitempty"` // public identity key
+	Blocks   []chat.Block  `json:"blocks,omitempty"`   // by name
+	Rotation *Rotation     `json:"rotation,omitempty"` // how Key came to be, if it was not the first
+
+	Deleted time.Time `json:"deleted,omitzero"` // a tombstone: nobody can have the name any more
+}
+
+// Rotation is the proof that a key was put in the place of another by its owner: the
+// old one's signature over chat.RotationText.
+type Rotation struct {
+	From      string    `json:"from"` // the old public login key
+	At        time.Time `json:"at"`
+	Signature []byte    `json:"signature"`
 }
 
 // Taken tells whether somebody who holds the key has logged in.
