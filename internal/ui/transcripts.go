@@ -28,7 +28,7 @@ func (t Transcripts) List() error {
 		return err
 	}
 	p := printer{w: t.Out}
-	p.line("Transcript\tBegan\tWith\tMessages\tClass")
+	p.columns("Transcript", "Began", "With", "Messages", "Class")
 	for _, s := range all {
 		began := "?"
 		if s.Head.Kind != "" {
