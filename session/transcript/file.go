@@ -130,16 +130,24 @@ func (w *file) write(l Line) error {
 	if w.had[l.saying()] && l.N > 0 {
 		return nil
 	}
-	if w.missing > 0 {
-		if err := w.put(Line{Kind: Missing, At: l.At, Count: w.missing}); err != nil {
-			w.missing++
-			return err
-		}
-		w.missing = 0
+	err := w.confess()
+	if err == nil {
+		err = w.put(l)
 	}
-	err := w.put(l)
 	if err != nil {
 		w.missing++
+	}
+	return err
+}
+
+// confess says how many lines are missing.
+func (w *file) confess() error {
+	if w.missing == 0 {
+		return nil
+	}
+	err := w.put(Line{Kind: Missing, At: time.Now().UTC(), Count: w.missing})
+	if err == nil {
+		w.missing = 0
 	}
 	return err
 }
@@ -170,7 +178,7 @@ func (w *file) close() error {
 	if w.f == nil {
 		return nil
 	}
-	err := errors.Join(w.sync(), w.f.Close())
+	err := errors.Join(w.confess(), w.sync(), w.f.Close())
 	w.f = nil
 	return err
 }

@@ -4,6 +4,7 @@ package transcript_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -12,6 +13,46 @@ import (
 	"natter/session"
 	"natter/session/transcript"
 )
+
+// A disk that hangs: whoever speaks does not wait for it. What is too much to remember is
+// counted. The disk is a pipe here, of which nothing can be read.
+func TestHangingDisk(t *testing.T) {
+	const many = 200_000 // more than thrice what is remembered
+	dir := folder(t)
+	pipe := filepath.Join(dir, aliceAndBobFile)
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Skipf("a pipe cannot be made: %v", err)
+	}
+	k, err := transcript.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan error, 10)
+	k.Start("alice", "nats://here:4222", func(err error) { told <- err })
+	k.Take(session.Opened{Session: aliceAndBob})
+	for n := range uint64(many) {
+		k.Take(bobSays(n+1, "hi"))
+	}
+	other := transcript.Line{Kind: transcript.Chat, Session: "another"}
+	if err := os.WriteFile(pipe, other.Encode(), 0); err != nil { // it is somebody else's: -2 is taken
+		t.Fatal(err)
+	}
+	if err := <-told; !strings.Contains(err.Error(), "too slow") {
+		t.Errorf("the reason is %v", err)
+	}
+	k.Close()
+	said, missing := 0, 0
+	_, err = transcript.Scan(strings.Replace(pipe, ".jsonl", "-2.jsonl", 1), func(_ int, l transcript.Line) error {
+		missing += l.Count
+		if l.Kind == transcript.Said {
+			said++
+		}
+		return nil
+	})
+	if err != nil || missing == 0 || said+missing != many {
+		t.Errorf("%d said, %d missing, %v", said, missing, err)
+	}
+}
 
 // A disk that is full, for real: the chat is not held up, the user is told once, and
 // when there is room again the file goes on, without a torn line but one.
