@@ -81,6 +81,7 @@ func (p *program) commands() *cobra.Command {
 			func([]string) error { return p.once(ui.ListOnce) }),
 		verb("listen", cobra.NoArgs, "listen takes no arguments",
 			func([]string) error { return p.once(listen) }),
+		p.transcripts(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true}) // "help" may be a username
@@ -150,10 +151,15 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 		return err
 	}
 	defer closeLog()
+	keeper, err := p.keeper()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := signals(context.Background())
 	defer cancel()
 	c, err := client.Dial(ctx, client.Config{
 		URL: p.server, KeyDir: p.keyDir(), KeyFile: p.key, Name: p.name, Presence: presenceOf(p.presence.Value), Creds: p.creds, Wait: p.waitServer.D, Log: logger,
+		Transcript: keeper,
 	})
 	if err != nil {
 		p.code = p.unreachable(err)

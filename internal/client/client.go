@@ -14,6 +14,7 @@ import (
 	"natter/broker"
 	"natter/chat"
 	"natter/session"
+	"natter/session/transcript"
 )
 
 // Config says where the server is and where keys are kept.
@@ -27,6 +28,8 @@ type Config struct {
 	Creds    string        // file with the lobby's JWT, for a server that lets nobody in without one; "" needs none
 	Options  []nats.Option // TLS and the like
 	Log      *slog.Logger  // nil: nothing is logged
+
+	Transcript *transcript.Keeper // of the user's own chats; nil: none. Close closes it
 }
 
 // Client is one user at one server.
@@ -76,7 +79,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	c := &Client{
-		cfg: cfg, log: cfg.Log, events: newQueue(), work: make(chan func(), 256),
+		cfg: cfg, log: cfg.Log, events: newQueue(cfg.keep), work: make(chan func(), 256),
 		presence: cfg.Presence, known: map[string]known{}, directs: newDirects(), unsaid: map[string]chat.Reason{},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -205,6 +208,7 @@ func (c *Client) Close() {
 			talk.Close()
 		}
 		c.ends.Wait()
+		c.cfg.Transcript.Close()
 		c.events.close()
 	})
 }
