@@ -100,7 +100,21 @@ func Write(path string, text []byte) error { return write(path, text, os.Rename)
 
 // Create is Write for a file that is not there yet: errors.Is finds fs.ErrExist if it
 // is.
-func Create(path string, text []byte) error { return write(path, text, os.Link) }
+func Create(path string, text []byte) error { return write(path, text, link) }
+
+// link is a rename that takes no other file's place, also where files have one name only.
+func link(from, to string) error {
+	err := os.Link(from, to)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	return os.Rename(from, to)
+}
 
 // write writes beside the path, and then gives what was written its name.
 func write(path string, text []byte, name func(from, to string) error) error {

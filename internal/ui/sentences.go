@@ -59,8 +59,6 @@ func refused(name string, err error) string {
 			free = " Free: " + chat.Names(e.Suggestions[:min(n, 3)]) + "."
 		}
 		return fmt.Sprintf("! The username %s is already taken.%s Enter another one.", name, free)
-	case chat.ForeignKey:
-		return fmt.Sprintf("! The username %s belongs to someone else. If it is yours, bring its key: chatcli --key FILE.", name)
 	}
 	return problem(err)
 }
@@ -72,6 +70,8 @@ func welcome(w client.Welcome, home string, now time.Time) string {
 		return fmt.Sprintf("* Welcome back, %s.", w.Name)
 	case w.Returning:
 		return fmt.Sprintf("* Welcome back, %s. Last here %s.", w.Name, ago(now.Sub(w.LastSeen)))
+	case w.Unkept != nil:
+		return fmt.Sprintf("* Welcome, %s. The name is yours until you leave, because its key cannot be kept: %v", w.Name, w.Unkept)
 	case w.KeyFile == "":
 		return fmt.Sprintf("* Welcome, %s. The name is yours until you leave; its key is not kept.", w.Name)
 	}
