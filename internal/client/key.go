@@ -44,7 +44,7 @@ func (c *Client) readKey(n chat.Name) (*key, error) {
 		return nil, err
 	}
 	if kept.Name != "" && kept.Name.User() != n.User() {
-		return nil, chat.Errorf(chat.ForeignKey, "The key file %s is the key of %s, not of %s; it was left as it is.", file, kept.Name, n)
+		return nil, chat.Errorf(chat.Denied, "The key file %s is the key of %s, not of %s; it was left as it is.", file, kept.Name, n)
 	}
 	if kept.Passphrase != "" {
 		c.unlocked = kept // it took a moment

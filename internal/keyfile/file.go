@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -73,7 +72,7 @@ func Load(path string) (text []byte, sealed bool, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, false, err
 	case err != nil:
-		return nil, false, chat.Errorf(chat.Denied, "%s. It was left as it is.", strings.TrimSuffix(err.Error(), "."))
+		return nil, false, chat.Errorf(chat.Denied, "%s", err) // it was not even looked at
 	}
 	if sealed = isSealed(text); sealed {
 		err = checkSealed(text)

@@ -59,6 +59,8 @@ func refused(name string, err error) string {
 			free = " Free: " + chat.Names(e.Suggestions[:min(n, 3)]) + "."
 		}
 		return fmt.Sprintf("! The username %s is already taken.%s Enter another one.", name, free)
+	case chat.ForeignKey:
+		return fmt.Sprintf("! The username %s belongs to someone else. If it is yours, bring its key: chatcli --key FILE.", name)
 	}
 	return problem(err)
 }
