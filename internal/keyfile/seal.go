@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"filippo.io/age"
 	"filippo.io/age/armor"
@@ -53,30 +54,35 @@ func checkSealed(text []byte) error {
 		return errDamaged
 	}
 	var n onlyScrypt
-	switch _, err = age.Decrypt(bytes.NewReader(data), &n); {
-	case n.err != nil:
-		return n.err
-	case !n.asked:
-		return errDamaged
-	}
-	return nil
+	n.err = errDamaged // unless it is asked
+	_, _ = age.Decrypt(bytes.NewReader(data), &n)
+	return n.err
 }
 
 // onlyScrypt opens nothing, and looks at what it would take.
-type onlyScrypt struct {
-	asked bool
-	err   error
-}
+type onlyScrypt struct{ err error }
 
 // Unwrap implements age.Identity.
 func (n *onlyScrypt) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
-	n.asked = true
-	if len(stanzas) != 1 || stanzas[0].Type != "scrypt" {
-		n.err = errForeignAge
-	} else if len(stanzas[0].Args) != 2 {
-		n.err = errDamaged
-	}
+	n.err = wants(stanzas)
 	return nil, age.ErrIncorrectIdentity
+}
+
+func wants(stanzas []*age.Stanza) error {
+	if len(stanzas) != 1 || stanzas[0].Type != "scrypt" {
+		return errForeignAge
+	}
+	if len(stanzas[0].Args) != 2 {
+		return errDamaged
+	}
+	factor, err := strconv.Atoi(stanzas[0].Args[1])
+	if err != nil {
+		return errDamaged
+	}
+	if factor > mostWork {
+		return errWork
+	}
+	return nil
 }
 
 // unseal decrypts a text that checkSealed has found good. Whether it is the passphrase
