@@ -4,8 +4,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
 	"natter/chat"
@@ -98,7 +101,12 @@ func TestRotateOfSomebodyWhoIsHere(t *testing.T) {
 	cfg := regular(t, in, "alice")
 	alice, bob := chattest.Dial(t, cfg, "alice"), in.User("bob")
 	chattest.Chat(alice, bob)
+	notices := heard(t, in, "chat.user.alice.server")
 	rotate(t, cfg)
+	m, err := notices.NextMsg(20 * time.Second)
+	if err != nil || !strings.Contains(string(m.Data), `"signed_out":{"by":`) {
+		t.Fatalf("the other terminal is told %v, %v", m, err)
+	}
 	alice.Close()
 	c := dial(t, cfg, true)
 	if w, err := c.Enter(t.Context(), "alice"); err != nil || w.Presence != chat.Visible {
@@ -110,6 +118,24 @@ func TestRotateOfSomebodyWhoIsHere(t *testing.T) {
 		}
 		return &chattest.User{Client: c, T: t}
 	}())
+}
+
+// heard is what an observer hears.
+func heard(t *testing.T, in *chattest.Installation, subject string) *nats.Subscription {
+	t.Helper()
+	nc, err := in.Server.Dial("observer", chat.ObserverGrant(), "_INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	sub, err := nc.SubscribeSync(subject)
+	if err == nil {
+		err = nc.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sub
 }
 
 // A crash at any step is recovered from: the file has both keys until it is known which
