@@ -37,6 +37,7 @@ var onlyIn = map[string][]string{
 	"github.com/nats-io/jwt/":         {"broker/embedded", "broker/ticket"},
 	"github.com/prometheus/":          {"internal/ops"},
 	"github.com/spf13/":               {"cmd/chatcli", "cmd/chatcoord", "internal/flags"},
+	"filippo.io/age":                  {"internal/keyfile"},
 }
 
 // out lists what a program must not contain, even indirectly.
