@@ -6,7 +6,6 @@ import (
 	"syscall"
 	"testing"
 
-	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/client"
 )
@@ -55,9 +54,5 @@ func TestNoRoomForAKey(t *testing.T) {
 	if r := accountOf(t, in, "alice"); r.Key != "" && r.Taken() {
 		t.Fatalf("taken: %+v", r)
 	}
-	in.User("alice")
-	_, err = c.Enter(t.Context(), "alice")
-	if e := (&chat.Error{Code: chat.Taken}); err == nil || e.Is(err) {
-		t.Fatal(err)
-	}
+	in.User("alice") // whose it can be at once
 }
