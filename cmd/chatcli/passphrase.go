@@ -33,34 +33,38 @@ func firstLine(path string) (string, error) {
 	return strings.TrimSuffix(line, "\r"), nil
 }
 
-// unlock reads a key, and asks for its passphrase if it needs one.
+// unlock reads a key, and asks for its passphrase if it needs one and has not got it.
 func (p *program) unlock(ctx context.Context, n chat.Name, path string) (*keyfile.File, error) {
 	given, err := p.passphrase()
 	if err != nil {
 		return nil, err
 	}
 	f, err := keyfile.Read(path, given)
-	for left := ui.Tries; err != nil; {
-		if given != "" || !errors.Is(err, &chat.Error{Code: chat.Auth}) {
-			return nil, missing(n, path, err)
-		}
-		typed, failure := p.secret(ctx, fmt.Sprintf("Passphrase for %s: ", n))
-		if failure != nil {
-			return nil, failure
-		}
-		if f, err = keyfile.Read(path, typed); errors.Is(err, &chat.Error{Code: chat.Auth}) {
-			if typed == "" {
-				err = chat.Errorf(chat.Auth, "That is not the passphrase of %s.", path)
-			}
-			left--
-			told := chat.Errorf(chat.Auth, "%s", ui.WrongPassphrase(err, left))
-			if left == 0 {
-				return nil, told
-			}
-			fmt.Fprintf(p.out, "! %s\n", chat.CleanLine(told.Text))
-		}
+	if given == "" && errors.Is(err, &chat.Error{Code: chat.Auth}) {
+		return p.askToUnlock(ctx, n, path)
 	}
-	return f, nil
+	return f, missing(n, path, err)
+}
+
+func (p *program) askToUnlock(ctx context.Context, n chat.Name, path string) (*keyfile.File, error) {
+	for left := ui.Tries - 1; ; left-- {
+		typed, err := p.secret(ctx, fmt.Sprintf("Passphrase for %s: ", n))
+		if err != nil {
+			return nil, err
+		}
+		wrong := keyfile.WrongPassphrase(path)
+		if typed != "" {
+			f, err := keyfile.Read(path, typed)
+			if !errors.Is(err, wrong) {
+				return f, err
+			}
+		}
+		told := chat.Errorf(chat.Auth, "%s", ui.WrongPassphrase(wrong, left))
+		if left == 0 {
+			return nil, told
+		}
+		fmt.Fprintf(p.out, "! %s\n", chat.CleanLine(told.Text))
+	}
 }
 
 // secret asks for a line that a terminal does not show.

@@ -61,7 +61,7 @@ func (c *Client) Unlock(name, passphrase string) error {
 	}
 	file := c.keyFile(n)
 	if passphrase == "" {
-		return chat.Errorf(chat.Auth, "That is not the passphrase of %s.", file)
+		return keyfile.WrongPassphrase(file)
 	}
 	kept, err := keyfile.Read(file, passphrase)
 	if err == nil {

@@ -51,12 +51,17 @@ func open(path string, text []byte, passphrase string) ([]byte, error) {
 	}
 	text, err := unseal(text, passphrase)
 	if errors.Is(err, errPassphrase) {
-		return nil, chat.Errorf(chat.Auth, "That is not the passphrase of %s.", path)
+		return nil, WrongPassphrase(path)
 	}
 	if err != nil {
 		return nil, leftAlone(path, err)
 	}
 	return text, nil
+}
+
+// WrongPassphrase is the error of Read with a passphrase that is not the one.
+func WrongPassphrase(path string) error {
+	return chat.Errorf(chat.Auth, "That is not the passphrase of %s.", path)
 }
 
 // Load reads the text of a key file, as it is, and tells whether it is encrypted. Its
