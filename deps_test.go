@@ -23,7 +23,7 @@ var floors = map[string]int{
 	"internal/chattest/crash": 8, "internal/chattest/external": 8,
 	"internal/ui": 7, "internal/chattest": 7,
 	"internal/coord": 6, "internal/client": 6, "internal/doctor": 6,
-	"internal/console": 5, "internal/ops": 5, "internal/flags": 5, "internal/setup": 5, "session/transfer": 5, "session/transcript": 5,
+	"internal/console": 5, "internal/ops": 5, "internal/flags": 5, "internal/keyfile": 5, "internal/setup": 5, "session/transfer": 5, "session/transcript": 5,
 	"session":  4,
 	"presence": 3, "broker/brokertest": 3,
 	"broker/embedded": 2, "presence/account": 2,
@@ -37,6 +37,7 @@ var onlyIn = map[string][]string{
 	"github.com/nats-io/jwt/":         {"broker/embedded", "broker/ticket"},
 	"github.com/prometheus/":          {"internal/ops"},
 	"github.com/spf13/":               {"cmd/chatcli", "cmd/chatcoord", "internal/flags"},
+	"filippo.io/age":                  {"internal/keyfile"},
 }
 
 // out lists what a program must not contain, even indirectly.

@@ -72,7 +72,12 @@ type terminal struct {
 // sit starts chatcli as a person does: at a terminal of 24 rows and 80 columns.
 func (h *house) sit(name string, args ...string) *terminal {
 	h.t.Helper()
-	cmd := exec.Command("chatcli", args...)
+	return h.runs(name, exec.Command("chatcli", args...))
+}
+
+// runs is sit with any program.
+func (h *house) runs(name string, cmd *exec.Cmd) *terminal {
+	h.t.Helper()
 	cmd.Env = append(h.environ(name), "TERM=xterm-256color")
 	blocking, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
 	if err != nil {

@@ -104,6 +104,17 @@ func Choose(before Record, p chat.Presence) (Record, error) {
 	return after, nil
 }
 
+// Rekey puts the new key of a user in the place of the old one. Who is here with that
+// one is not any more: they are lost until they come with the new one.
+func Rekey(before Record, from, key string) (Record, error) {
+	if !before.Present() || before.Key != from {
+		return before, chat.ErrUnchanged
+	}
+	after := before
+	after.Key = key
+	return after, nil
+}
+
 // StartWatching notes that the user wants presence notices.
 func StartWatching(before Record) (Record, error) {
 	if !before.Present() {

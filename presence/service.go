@@ -98,6 +98,7 @@ func (s *Service) Serve(svc *broker.Service) error {
 		broker.Handle(svc, chat.SetPresence, s.choose),
 		broker.Handle(svc, chat.List, s.sendList),
 		broker.Handle(svc, chat.Renew, s.renew),
+		broker.Handle(svc, chat.Rotate, s.rotate),
 		broker.Handle(svc, chat.Exit, s.exit),
 		broker.Handle(svc, chat.AdminUsers, s.adminUsers),
 	)

@@ -13,6 +13,7 @@ import (
 // config is what flags and the environment say.
 type config struct {
 	name, key, server, creds  string
+	passphraseFile            string
 	waitServer                flags.Duration
 	linger                    linger
 	presence, onBye, logLevel flags.Choice
@@ -36,6 +37,7 @@ func (c *config) register(fs *pflag.FlagSet) {
 	c.completion = flags.Choice{Among: flags.Shells}
 	fs.StringVarP(&c.name, "name", "n", "", "user name")
 	fs.StringVar(&c.key, "key", "", "identity key")
+	fs.StringVar(&c.passphraseFile, "passphrase-file", "", "file with the passphrase of the key")
 	fs.VarP((*server)(&c.server), "server", "s", "server")
 	fs.StringVar(&c.creds, "creds", "", "the lobby's JWT")
 	fs.Var(&c.waitServer, "wait-server", "keep trying at start")

@@ -7,6 +7,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -37,12 +38,13 @@ type program struct {
 	in       io.Reader
 	out, err io.Writer
 	config
-	code int
+	code  int
+	lines *bufio.Reader // of in, for verbs that ask something
 }
 
 // run does what the arguments say and returns the exit code.
 func run(args []string, in io.Reader, out, err io.Writer) int {
-	p := &program{in: in, out: out, err: err}
+	p := &program{in: in, out: out, err: err, lines: bufio.NewReader(in)}
 	root := p.commands()
 	root.SetArgs(args)
 	failure := root.Execute()
@@ -81,7 +83,7 @@ func (p *program) commands() *cobra.Command {
 			func([]string) error { return p.once(ui.ListOnce) }),
 		verb("listen", cobra.NoArgs, "listen takes no arguments",
 			func([]string) error { return p.once(listen) }),
-		p.transcripts(),
+		p.keyCommand(), p.rotateCommand(), p.transcripts(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true}) // "help" may be a username
@@ -151,6 +153,11 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 		return err
 	}
 	defer closeLog()
+	passphrase, err := p.passphrase()
+	if err != nil {
+		p.code = p.unreachable(err)
+		return nil
+	}
 	keeper, err := p.keeper()
 	if err != nil {
 		return err
@@ -158,7 +165,7 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	ctx, cancel := signals(context.Background())
 	defer cancel()
 	c, err := client.Dial(ctx, client.Config{
-		URL: p.server, KeyDir: p.keyDir(), KeyFile: p.key, Name: p.name, Presence: presenceOf(p.presence.Value), Creds: p.creds, Wait: p.waitServer.D, Log: logger,
+		URL: p.server, KeyDir: p.keyDir(), KeyFile: p.key, Passphrase: passphrase, Name: p.name, Presence: presenceOf(p.presence.Value), Creds: p.creds, Wait: p.waitServer.D, Log: logger,
 		Transcript: keeper,
 	})
 	if err != nil {
@@ -181,8 +188,10 @@ func (p *program) unreachable(err error) int {
 	}
 	fmt.Fprintf(p.err, "chatcli: %s\n", strings.TrimSuffix(chat.CleanLine(e.Text), "."))
 	switch e.Code {
-	case chat.Denied:
+	case chat.Denied, chat.Auth:
 		return ui.ExitDenied
+	case chat.Taken, chat.ForeignKey, chat.SignedIn, chat.Invalid, chat.Reserved:
+		return ui.ExitName
 	case chat.NotConnected, chat.Timeout:
 		fmt.Fprintln(p.err, "Start a server with: chatcoord        or name another one: chatcli --server nats://HOST:4222")
 		return ui.ExitUnreachable
@@ -197,7 +206,7 @@ func (p *program) options(log *slog.Logger) ui.Options {
 		In: p.in, Out: p.out, Terminal: isTerminal(p.in) && isTerminal(p.out),
 		Name: p.name, Presence: presenceOf(p.presence.Value), Accept: p.accept.policy,
 		ByeExits: p.onBye.Value == "exit", Echo: p.echo, Time: p.time, Bell: p.bell,
-		Linger: time.Duration(p.linger), Strict: p.strict, KeepGoing: p.keepGoing, Home: home, Log: log,
+		Linger: time.Duration(p.linger), Strict: p.strict, KeepGoing: p.keepGoing, Home: home, Log: log, Secret: hider(p.in),
 	}
 }
 

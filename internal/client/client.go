@@ -13,21 +13,23 @@ import (
 
 	"natter/broker"
 	"natter/chat"
+	"natter/internal/keyfile"
 	"natter/session"
 	"natter/session/transcript"
 )
 
 // Config says where the server is and where keys are kept.
 type Config struct {
-	URL      string        // of a NATS server, or several with commas
-	KeyDir   string        // a key file per name, NAME.key; "" keeps keys in memory only
-	KeyFile  string        // this file instead (--key)
-	Name     string        // who will enter, if that is known: a ticket that is still good then saves the lobby
-	Presence chat.Presence // what will be chosen, if that is known: hello then says it as well
-	Wait     time.Duration // keep trying so long at the start (--wait-server)
-	Creds    string        // file with the lobby's JWT, for a server that lets nobody in without one; "" needs none
-	Options  []nats.Option // TLS and the like
-	Log      *slog.Logger  // nil: nothing is logged
+	URL        string        // of a NATS server, or several with commas
+	KeyDir     string        // a key file per name, NAME.key; "" keeps keys in memory only
+	KeyFile    string        // this file instead (--key)
+	Passphrase string        // of the key, if it is known: what has another one is then refused, and not asked for
+	Name       string        // who will enter, if that is known: a ticket that is still good then saves the lobby
+	Presence   chat.Presence // what will be chosen, if that is known: hello then says it as well
+	Wait       time.Duration // keep trying so long at the start (--wait-server)
+	Creds      string        // file with the lobby's JWT, for a server that lets nobody in without one; "" needs none
+	Options    []nats.Option // TLS and the like
+	Log        *slog.Logger  // nil: nothing is logged
 
 	Transcript *transcript.Keeper // of the user's own chats; nil: none. Close closes it
 }
@@ -44,9 +46,11 @@ type Client struct {
 	ends   sync.WaitGroup // sessions that everybody has said bye to
 	work   chan func()    // what changes sessions, in order; only the worker runs it
 
-	me   chat.Name
-	key  *key
-	once sync.Once
+	me       chat.Name
+	key      *key
+	unlocked *keyfile.File // the one that was decrypted last
+	rotating bool          // this client changes the login key, and nothing else
+	once     sync.Once
 
 	mu       sync.Mutex
 	lobby    *nats.Conn // until a name is taken

@@ -20,12 +20,14 @@ type Welcome struct {
 	Returning bool
 	LastSeen  time.Time
 	KeyFile   string // "" if the key is in memory only
+	Unkept    error  // why it is, if it should not be
 	Presence  chat.Presence
 	Rules     chat.Rules
 }
 
 // Enter asks for a name and takes it. Its error is a *chat.Error, after which
-// another name can be tried; the key file of a name is made when it succeeds.
+// another name can be tried; with code Auth the same one, after Unlock. The key file of
+// a name is made when the coordinator gives its ticket.
 func (c *Client) Enter(ctx context.Context, name string) (Welcome, error) {
 	n, err := chat.ParseName(name)
 	if err != nil {
@@ -40,33 +42,32 @@ func (c *Client) Enter(ctx context.Context, name string) (Welcome, error) {
 	}
 	return Welcome{
 		Name: n, Returning: hello.Returning, LastSeen: hello.LastSeen,
-		KeyFile: c.key.file, Presence: hello.Presence, Rules: hello.Rules,
+		KeyFile: c.key.file, Unkept: c.key.unkept, Presence: hello.Presence, Rules: hello.Rules,
 	}, nil
 }
 
 // enterByLobby asks for a name's ticket and takes the name with it.
 func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.HelloReply, err error) {
 	c.me = n
-	if c.key, err = loadKey(c.keyFile(n)); err != nil {
+	if c.key, err = c.loadKey(ctx, n); err != nil {
 		return hello, err
 	}
+	defer c.key.release()
 	lobby, err := c.reachLobby(ctx)
 	if err != nil {
 		return hello, err
 	}
-	if err := c.enter(ctx, lobby); err != nil {
+	if err := c.enterEither(ctx, lobby); err != nil {
 		return hello, err
 	}
-	if err := c.key.save(); err != nil {
+	if err := c.key.save(ctx, n); err != nil {
 		return hello, err
 	}
 	nc, err := c.dialUser()
 	if err != nil {
-		c.key.discard()
 		return hello, chat.Errorf(chat.NotConnected, "The server does not accept the connection: %s.", broker.Plainly(err))
 	}
 	if hello, err = c.arrive(ctx, nc, nil); err != nil {
-		c.key.discard()
 		return hello, err
 	}
 	if lobby := c.takeConn(&c.lobby); lobby != nil {
@@ -101,7 +102,7 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 
 // hello says who is here, and asks what has become of everything.
 func (c *Client) hello(ctx context.Context, k *chat.Kept) (chat.HelloReply, error) {
-	q := chat.HelloRequest{Proto: chat.Proto, Name: c.me, Kept: k}
+	q := chat.HelloRequest{Proto: chat.Proto, Name: c.me, Identity: c.key.kept.PublicIdentity(), Kept: k}
 	c.mu.Lock()
 	q.Presence = c.presence
 	for id, k := range c.known {
@@ -139,7 +140,7 @@ func (c *Client) enter(ctx context.Context, lobby *nats.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, callFor)
 	defer cancel()
 	box, err := broker.Call(ctx, lobby, chat.Enter, chat.Address{}, chat.EnterRequest{
-		Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Seal: public,
+		Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Seal: public, Takeover: c.rotating,
 	})
 	if err != nil {
 		return err

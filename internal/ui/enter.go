@@ -46,6 +46,10 @@ func (f *front) tryName(s string) {
 // nameRefused asks for another name, if another one can help and somebody is there.
 func (f *front) nameRefused(s string, err error) {
 	f.refused = err
+	if isCode(err, chat.Auth) && !f.eof {
+		f.unlock(s)
+		return
+	}
 	f.fail(refused(s, err))
 	if code := nameCode(err); code != ExitName || f.eof {
 		f.leave(code)
@@ -63,7 +67,7 @@ func nameCode(err error) int {
 	switch e.Code {
 	case chat.Taken, chat.Invalid, chat.Reserved, chat.ForeignKey:
 		return ExitName
-	case chat.Denied:
+	case chat.Denied, chat.Auth:
 		return ExitDenied
 	case chat.NotConnected, chat.Timeout:
 		return ExitUnreachable

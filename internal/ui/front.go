@@ -33,6 +33,8 @@ type Options struct {
 	Home      string           // shown as ~
 	Now       func() time.Time // nil: time.Now
 	Log       *slog.Logger     // of faults; nil: none
+
+	Secret func(hidden bool) // what is typed is not shown, or is again; nil: it never is
 }
 
 // Forever is a Linger without end.
@@ -55,6 +57,7 @@ type state int
 
 const (
 	atName state = iota
+	atPassphrase
 	atPresence
 	atMenu
 	atUser
@@ -98,6 +101,7 @@ type front struct {
 	hinted     bool                       // how to write Quit was explained
 
 	refused error // why the last name was not to be had
+	locked  locked
 	leaving bool
 	gone    bool        // the client has said goodbye
 	exited  atomic.Bool // the same, before the loop hears of it
@@ -150,6 +154,7 @@ func Run(ctx context.Context, c *client.Client, o Options) int {
 	}
 	f.start()
 	f.loop(ctx, lines)
+	f.reveal()
 	cancel()
 	f.part(context.WithoutCancel(ctx))
 	f.pending.Wait()

@@ -72,6 +72,8 @@ func welcome(w client.Welcome, home string, now time.Time) string {
 		return fmt.Sprintf("* Welcome back, %s.", w.Name)
 	case w.Returning:
 		return fmt.Sprintf("* Welcome back, %s. Last here %s.", w.Name, ago(now.Sub(w.LastSeen)))
+	case w.Unkept != nil:
+		return fmt.Sprintf("* Welcome, %s. The name is yours until you leave; its key cannot be kept. %v", w.Name, w.Unkept)
 	case w.KeyFile == "":
 		return fmt.Sprintf("* Welcome, %s. The name is yours until you leave; its key is not kept.", w.Name)
 	}

@@ -112,6 +112,8 @@ func TestWelcomeSentences(t *testing.T) {
 			"* Welcome, alice. The name is yours on this computer (key: ~/.local/share/chatcli/alice.key)."},
 		{client.Welcome{Name: "alice", KeyFile: "/srv/alice.key"}, "* Welcome, alice. The name is yours on this computer (key: /srv/alice.key)."},
 		{client.Welcome{Name: "alice"}, "* Welcome, alice. The name is yours until you leave; its key is not kept."},
+		{client.Welcome{Name: "alice", Unkept: chat.Errorf(chat.Arguments, "Cannot write /x: read-only file system.")},
+			"* Welcome, alice. The name is yours until you leave; its key cannot be kept. Cannot write /x: read-only file system."},
 		{client.Welcome{Name: "alice", Returning: true, LastSeen: now.Add(-50 * time.Hour)}, "* Welcome back, alice. Last here 2 days ago."},
 		{client.Welcome{Name: "alice", Returning: true, LastSeen: now.Add(-90 * time.Minute)}, "* Welcome back, alice. Last here 1 hour ago."},
 		{client.Welcome{Name: "alice", Returning: true, LastSeen: now.Add(-time.Second)}, "* Welcome back, alice. Last here a moment ago."},

@@ -26,6 +26,8 @@ func (f *front) prompt() {
 	switch f.state {
 	case atName:
 		f.out.prompt("Enter your username: ")
+	case atPassphrase:
+		f.promptSecret()
 	case atPresence:
 		f.out.prompt("Show your presence to other users? (yes/no) [yes]: ")
 	case atMenu:
@@ -68,6 +70,7 @@ func (f *front) home() {
 // input handles a line.
 func (f *front) input(l input) {
 	f.asked = false
+	hidden := f.reveal()
 	switch {
 	case l.end:
 		f.endOfInput()
@@ -77,7 +80,9 @@ func (f *front) input(l input) {
 		f.fail("! Line too long.")
 		return
 	}
-	f.out.entered()
+	if !hidden { // else not even its end was shown
+		f.out.entered()
+	}
 	if l.notUTF8 {
 		if f.o.Strict {
 			f.fail("! That line is not UTF-8; it was not used. Write it in UTF-8.")
@@ -94,6 +99,8 @@ func (f *front) line(s string) {
 	switch f.state {
 	case atName:
 		f.nameLine(c, s)
+	case atPassphrase:
+		f.passphraseLine(s)
 	case atPresence:
 		f.presenceLine(c)
 	default:
@@ -125,6 +132,9 @@ func (f *front) endOfInput() {
 		code = nameCode(f.refused)
 	}
 	switch {
+	case f.state == atPassphrase:
+		f.fail("! No passphrase came, so the key stays locked.")
+		f.leave(ExitDenied)
 	case f.o.Linger == Forever:
 	case f.o.Linger > 0 && f.state != atName:
 		f.timers.linger = f.after(f.o.Linger)

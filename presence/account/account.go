@@ -8,6 +8,7 @@
 package account
 
 import (
+	"bytes"
 	"time"
 
 	"natter/chat"
@@ -87,4 +88,26 @@ func Login(r Record, name chat.Name, now time.Time) (Record, error) {
 	}
 	r.Name, r.LastLogin, r.Reserved = name, now, time.Time{}
 	return r, nil
+}
+
+// Rotate puts a key in the place of the one that there is; signature is that one's over
+// chat.RotationText, and good. It counts as a login. chat.ErrUnchanged if that was done
+// already; code NotRegistered if nobody has taken the name.
+func Rotate(r Record, key string, signature []byte, now time.Time) (Record, error) {
+	switch {
+	case !r.Taken():
+		return r, chat.Errorf(chat.NotRegistered, "The name is nobody's here, so there is no key to change.")
+	case r.Rotated(key, signature):
+		return r, chat.ErrUnchanged
+	case r.Key == key:
+		return r, chat.Errorf(chat.Arguments, "The new key is the one that the name has already.")
+	}
+	r.Rotation = &Rotation{From: r.Key, At: now, Signature: signature}
+	r.Key, r.LastLogin = key, now
+	return r, nil
+}
+
+// Rotated tells whether the key came to be by this signature.
+func (r Record) Rotated(key string, signature []byte) bool {
+	return r.Rotation != nil && r.Key == key && bytes.Equal(r.Rotation.Signature, signature)
 }
