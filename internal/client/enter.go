@@ -91,6 +91,7 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 	}
 	c.mu.Lock()
 	c.rules, c.presence = hello.Rules, hello.Presence
+	c.directs.limit(hello.Rules.DirectRate)
 	c.mu.Unlock()
 	c.start()
 	c.inOrder(func() { c.applyAll(hello) })
