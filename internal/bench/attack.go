@@ -27,6 +27,7 @@ const (
 	listEvery  = 250 * time.Millisecond
 	doors      = 4 // addresses that honest people log in from
 	loginEvery = 80 * time.Millisecond
+	turn       = time.Second
 )
 
 // attack measures what honest users notice of somebody who floods the coordinator with
@@ -57,26 +58,19 @@ func (b *bench) attack() error {
 	return nil
 }
 
-// underAttack measures with and without a flood, in turns.
+// underAttack measures with and without a flood, in short turns: other work on the machine
+// then disturbs both alike.
 func (b *bench) underAttack(s *server, people []*client.Client, what string, start func(*server) (*flood, error)) error {
 	var lists, logins [2][]float64
-	turn := func(side int) func() (float64, error) {
-		return func() (float64, error) {
-			list, login, err := b.honestTurn(s, people)
-			lists[side], logins[side] = append(lists[side], list), append(logins[side], login)
-			return list, err
-		}
-	}
-	attacked := func() (float64, error) {
+	for range b.runs {
 		f, err := start(s)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		v, err := b.profiled(s, "attack", turn(0))()
-		return v, errors.Join(err, f.victim(), f.stop())
-	}
-	if _, _, err := b.duel(attacked, turn(1)); err != nil {
-		return err
+		_, err = b.profiled(s, "attack", func() (float64, error) { return 0, b.turns(s, people, f, &lists, &logins) })()
+		if err = errors.Join(err, f.victim(), f.stop()); err != nil {
+			return err
+		}
 	}
 	what = fmt.Sprintf("%s, %d/s: ", what, floodRate)
 	b.attacks.compare(what+"list of an honest user, p99", lists[0], lists[1], millis, atMost(2))
@@ -84,27 +78,50 @@ func (b *bench) underAttack(s *server, people []*client.Client, what string, sta
 	return nil
 }
 
-// honestTurn has honest users ask for lists and log in for a while, and returns how long
-// that took each, p99 in milliseconds.
-func (b *bench) honestTurn(s *server, people []*client.Client) (list, login float64, err error) {
-	var all sync.WaitGroup
-	until := time.Now().Add(b.size.attack)
-	failed := make([]error, len(people)+doors)
-	took := make([][]float64, len(people)+doors)
-	for i := range failed {
-		do, every := func() error { _, err := people[i].List(b.ctx); return err }, listEvery
-		if i >= len(people) {
-			do, every = func() error { return b.loginFrom(s, i-len(people)) }, loginEvery
+// turns adds what lists and logins took, p99 in milliseconds, with the flood and without.
+func (b *bench) turns(s *server, people []*client.Client, f *flood, lists, logins *[2][]float64) error {
+	var list, login [2][]float64
+	for range b.size.turns {
+		for side := range 2 {
+			f.on.Store(side == 0)
+			l, g, err := b.honestTurn(s, people)
+			if err != nil {
+				return err
+			}
+			list[side], login[side] = append(list[side], l...), append(login[side], g...)
 		}
-		all.Go(func() { took[i], failed[i] = repeatedly(do, every, until) })
 	}
-	all.Wait()
-	return p99(took[:len(people)]), p99(took[len(people):]), first(failed)
+	f.on.Store(true) // while the victim comes
+	for side := range 2 {
+		lists[side], logins[side] = append(lists[side], p99(list[side])), append(logins[side], p99(login[side]))
+	}
+	return nil
 }
 
-// repeatedly does something at a rate and returns how long it took each time, in
-// milliseconds.
-func repeatedly(do func() error, every time.Duration, until time.Time) (took []float64, err error) {
+// honestTurn has honest users ask for lists and log in for a while, and returns how long
+// each of that took in milliseconds.
+func (b *bench) honestTurn(s *server, people []*client.Client) (lists, logins []float64, err error) {
+	var all sync.WaitGroup
+	n := len(people)
+	failed, took := make([]error, n+doors), make([][]float64, n+doors)
+	for i := range failed {
+		do, every := func() error { _, err := people[i].List(b.ctx); return err }, listEvery
+		first := every * time.Duration(i) / honest // not all at once
+		if i >= n {
+			do, every = func() error { return b.loginFrom(s, i-n) }, loginEvery
+			first = every * time.Duration(i-n) / doors
+		}
+		all.Go(func() { took[i], failed[i] = repeatedly(do, first, every) })
+	}
+	all.Wait()
+	return slices.Concat(took[:n]...), slices.Concat(took[n:]...), errors.Join(failed...)
+}
+
+// repeatedly does something at a rate for a turn and returns how long it took each time,
+// in milliseconds.
+func repeatedly(do func() error, first, every time.Duration) (took []float64, err error) {
+	until := time.Now().Add(turn)
+	time.Sleep(first)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for time.Now().Before(until) {
@@ -118,8 +135,8 @@ func repeatedly(do func() error, every time.Duration, until time.Time) (took []f
 	return took, nil
 }
 
-func p99(all [][]float64) float64 {
-	s := slices.Sorted(slices.Values(slices.Concat(all...)))
+func p99(all []float64) float64 {
+	s := slices.Sorted(slices.Values(all))
 	if len(s) == 0 {
 		return math.NaN()
 	}
@@ -148,6 +165,7 @@ func from(host int) nats.Option {
 type flood struct {
 	nc     *nats.Conn
 	victim func() error // must get in all the same
+	on     atomic.Bool
 	end    chan struct{}
 	ended  chan error
 }
@@ -160,7 +178,7 @@ func start(nc *nats.Conn, send func(i int) error) *flood {
 }
 
 func (f *flood) run(send func(int) error) error {
-	begin, tick := time.Now(), time.NewTicker(time.Millisecond)
+	last, tick := time.Now(), time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for i := 0; ; {
 		select {
@@ -168,7 +186,8 @@ func (f *flood) run(send func(int) error) error {
 			return nil
 		case <-tick.C:
 		}
-		for due := int(time.Since(begin).Seconds() * floodRate); i < due; i++ {
+		due := i + int(time.Since(last).Seconds()*floodRate)
+		for last = time.Now(); f.on.Load() && i < due; i++ {
 			if err := send(i); err != nil {
 				return err
 			}

@@ -49,12 +49,12 @@ type size struct {
 	lists   int
 	cut     int // users in chats when the server is killed
 	starts  int
-	attack  time.Duration // each turn
+	turns   int // with a flood and without
 }
 
 var (
-	full  = size{lone: 3000, pairs: 100, each: 20_000, rounds: 4, logins: 320, invites: 200, crowd: 5000, lists: 50, cut: 1000, starts: 3, attack: 4 * time.Second}
-	short = size{lone: 300, pairs: 4, each: 500, rounds: 1, logins: 32, invites: 5, crowd: 40, lists: 5, cut: 4, starts: 1, attack: 300 * time.Millisecond}
+	full  = size{lone: 3000, pairs: 100, each: 20_000, rounds: 4, logins: 320, invites: 200, crowd: 5000, lists: 50, cut: 1000, starts: 3, turns: 5}
+	short = size{lone: 300, pairs: 4, each: 500, rounds: 1, logins: 32, invites: 5, crowd: 40, lists: 5, cut: 4, starts: 1, turns: 1}
 )
 
 // scenes are measured one after the other, each with a server of its own. A scene's
