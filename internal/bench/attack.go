@@ -44,14 +44,15 @@ func (b *bench) attack() error {
 		return err
 	}
 	for _, a := range []struct {
+		name  string
 		what  string
 		flood func(*server) (*flood, error)
 	}{
-		{"a user floods lists and invitations", b.floodOfUser},
-		{"an address floods the lobby for a user's name", b.floodOfLobby},
-		{"a user floods what is no request", b.floodOfJunk},
+		{"attack-user", "a user floods lists and invitations", b.floodOfUser},
+		{"attack-lobby", "an address floods the lobby for a user's name", b.floodOfLobby},
+		{"attack-junk", "a user floods what is no request", b.floodOfJunk},
 	} {
-		if err := b.underAttack(s, people, a.what, a.flood); err != nil {
+		if err := b.underAttack(s, people, a.name, a.what, a.flood); err != nil {
 			return fmt.Errorf("%s: %w", a.what, err)
 		}
 	}
@@ -60,14 +61,14 @@ func (b *bench) attack() error {
 
 // underAttack measures with and without a flood, in short turns: other work on the machine
 // then disturbs both alike.
-func (b *bench) underAttack(s *server, people []*client.Client, what string, start func(*server) (*flood, error)) error {
+func (b *bench) underAttack(s *server, people []*client.Client, name, what string, start func(*server) (*flood, error)) error {
 	var lists, logins [2][]float64
 	for range b.runs {
 		f, err := start(s)
 		if err != nil {
 			return err
 		}
-		_, err = b.profiled(s, "attack", func() (float64, error) { return 0, b.turns(s, people, f, &lists, &logins) })()
+		_, err = b.profiled(s, name, func() (float64, error) { return 0, b.turns(s, people, f, &lists, &logins) })()
 		if err = errors.Join(err, f.victim(), f.stop()); err != nil {
 			return err
 		}
