@@ -1,9 +1,8 @@
 package ticket
 
 import (
-	"time"
-
 	"fmt"
+	"time"
 
 	"natter/chat"
 
