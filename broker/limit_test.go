@@ -49,7 +49,7 @@ func TestBuckets(t *testing.T) {
 func TestBucketsAreForgottenWhenFull(t *testing.T) {
 	b := NewBuckets(1)
 	now, taken := 0.0, 0
-	for ; now < 100; now += 0.125 {
+	for ; now < 100; now += 6 {
 		for b.Take("mallory", at(now)) == 0 {
 			taken++
 		}

@@ -168,7 +168,12 @@ func TestAbuse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if u := <-d.abuse; u != "mallory" || d.Ignored() != 60 {
-		t.Errorf("%s, %d ignored", u, d.Ignored())
+	select {
+	case u := <-d.abuse:
+		if u != "mallory" || d.Ignored() != 60 {
+			t.Errorf("%s, %d ignored", u, d.Ignored())
+		}
+	case <-time.After(patience):
+		t.Error("nobody is told")
 	}
 }
