@@ -79,6 +79,21 @@ type NotDelivered struct {
 	Text    string
 }
 
+// Slowed is the user writing faster than the coordinator wants; it is told once.
+type Slowed struct {
+	Session string
+	Rate    int // messages a second
+}
+
+// TooFast is a member whose client does not keep to that: some of what they said is taken
+// only later.
+type TooFast struct {
+	Session string
+	From    chat.Name
+}
+
+func (Slowed) isEvent()          {}
+func (TooFast) isEvent()         {}
 func (Text) isEvent()            {}
 func (Bye) isEvent()             {}
 func (NotDelivered) isEvent()    {}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/time/rate"
 
 	"natter/chat"
 )
@@ -64,6 +65,7 @@ type Talk struct {
 	wg     sync.WaitGroup
 	wake   chan struct{} // something to do for run
 	late   *time.Timer   // wakes run when an acknowledgement takes too long
+	pace   *rate.Limiter // of what is said; nil: no limit
 
 	send sync.Mutex // keeps publishing in order; taken before mu
 	buf  []byte     // of the message that is sent; guarded by send
@@ -86,6 +88,7 @@ type Talk struct {
 	received int       // messages since the last receipt
 	receipt  time.Time // of the last receipt
 	sent     time.Time // of the last message
+	paced    time.Duration
 }
 
 // line is a connection to one channel of the session.
@@ -113,6 +116,9 @@ type peer struct {
 
 	missed uint64    // the last of theirs that was asked for
 	asked  time.Time // and when
+
+	pace *rate.Limiter // of what is taken from them
+	fast time.Time     // told that they are too fast
 }
 
 // todo is what the callbacks leave to run.
@@ -129,6 +135,7 @@ func NewTalk(cfg TalkConfig, s chat.Session) *Talk {
 	t := &Talk{
 		TalkConfig: cfg, id: s.ID, epoch: s.Epoch, next: 1, holding: cfg.Rejoin,
 		peers: map[chat.User]*peer{}, wake: make(chan struct{}, 1), moved: make(chan struct{}),
+		pace: limiter(float64(cfg.Rules.MessageRate)),
 	}
 	for _, m := range s.Present() {
 		if m.User() != t.Me {
@@ -171,10 +178,13 @@ func (t *Talk) Update(s chat.Session) {
 }
 
 // Say sends a message to all other members. It waits while too many are on their
-// way. Code TooLong, NotConnected while enough lines wait, NotInChat at the end.
+// way, and while the member is faster than the coordinator wants. Code TooLong, NotConnected while enough lines wait, NotInChat at the end.
 func (t *Talk) Say(ctx context.Context, text string) error {
 	if most := t.Rules.MaxText; len(text) > most {
 		return TooLong(len(text), most)
+	}
+	if err := t.keepPace(ctx); err != nil {
+		return err
 	}
 	for {
 		full, err := t.trySay(text)

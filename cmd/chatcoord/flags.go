@@ -16,6 +16,9 @@ import (
 	"natter/internal/flags"
 )
 
+// mostRate is the highest rate that makes sense.
+const mostRate = 1_000_000
+
 // config is what flags and the environment say.
 type config struct {
 	listen, dataDir      string
@@ -24,6 +27,8 @@ type config struct {
 	inviteTimeout, grace flags.Duration
 	nameTTL              flags.Duration
 	maxMessage           flags.Size
+
+	rate, rateInvites, rateLists, rateDirect, rateMessages flags.Count
 
 	show, logFormat, logLevel, color flags.Choice
 	logFile                          string
@@ -51,6 +56,12 @@ func (c *config) register(fs *pflag.FlagSet) {
 	c.grace = flags.Duration{D: rules.Grace, Least: time.Second}
 	c.nameTTL = flags.Duration{D: chat.NameTTL, Least: 24 * time.Hour, Zero: true}
 	c.maxMessage = flags.Size{N: int64(rules.MaxText), Least: 256, Most: 256 << 10}
+	limits := coord.Defaults().Limits
+	c.rate = flags.Count{N: limits.Requests, Most: mostRate}
+	c.rateInvites = flags.Count{N: limits.Invites, Most: mostRate}
+	c.rateLists = flags.Count{N: limits.Lists, Most: mostRate}
+	c.rateDirect = flags.Count{N: rules.DirectRate, Most: mostRate}
+	c.rateMessages = flags.Count{N: rules.MessageRate, Most: mostRate}
 	c.show = flags.Choice{Value: "all", Among: []string{"all", "actions", "none"}}
 	c.logFormat = flags.Choice{Value: "text", Among: []string{"text", "json"}}
 	c.logLevel = flags.Choice{Value: "info", Among: []string{"debug", "info", "warn", "error"}}
@@ -65,6 +76,11 @@ func (c *config) register(fs *pflag.FlagSet) {
 	fs.Var(&c.inviteTimeout, "invite-timeout", "how long an invitation waits")
 	fs.Var(&c.grace, "grace", "how long a lost user is waited for")
 	fs.Var(&c.maxMessage, "max-message", "longest message")
+	fs.Var(&c.rate, "rate", "requests a second of one user, or of one address in the lobby; 0 is no limit")
+	fs.Var(&c.rateInvites, "rate-invites", "invitations a second of one user")
+	fs.Var(&c.rateLists, "rate-lists", "lists a second for one user")
+	fs.Var(&c.rateDirect, "rate-direct", "direct messages a second of one user")
+	fs.Var(&c.rateMessages, "rate-messages", "messages a second of one member")
 	fs.Var(&c.nameTTL, "name-ttl", "how long a name is kept after the last login; 0 is for ever")
 	fs.Var(&c.show, "show", "what the console shows")
 	fs.Var(&c.logFormat, "log-format", "how the console shows it")

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/term"
 
+	"natter/broker"
 	"natter/broker/embedded"
 	"natter/chat"
 	"natter/internal/console"
@@ -136,7 +137,9 @@ func (p *program) rules(log *slog.Logger) coord.Config {
 	cfg.Rules = chat.Rules{
 		MaxText: int(p.maxMessage.N), MaxGroup: p.maxGroup.N,
 		InviteTimeout: p.inviteTimeout.D, Grace: p.grace.D,
+		MessageRate: p.rateMessages.N, DirectRate: p.rateDirect.N,
 	}
+	cfg.Limits = broker.Limits{Requests: p.rate.N, Lobby: p.rate.N, Invites: p.rateInvites.N, Lists: p.rateLists.N}
 	cfg.MaxUsers, cfg.NameTTL, cfg.Memory, cfg.Log = p.maxUsers.N, p.nameTTL.D, p.ephemeral, log
 	if p.external() {
 		cfg.Shared, cfg.Replicas = true, mostReplicas

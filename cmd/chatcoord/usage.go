@@ -21,6 +21,12 @@ Rules         --max-users N          (default 0, no limit)
               --grace DURATION       for a lost connection (default 30s)
               --max-message SIZE     (default 16KB)
               --name-ttl DURATION    after the last login (default 720h; 0: for ever)
+Limits        --rate N               requests a second of one user, or of one address in the lobby (default 20)
+              --rate-invites N       invitations among them (default 1)
+              --rate-lists N         lists among them (default 5)
+              --rate-direct N        direct messages a second of one user (default 10)
+              --rate-messages N      messages a second of one member (default 1000)
+              ten times as much may come at once; 0: no limit
 Console       --show all|actions|none     (default all)
               --log-format text|json      --color auto|always|never
               --log-file FILE  --log-level debug|info|warn|error

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"natter/broker"
 	"natter/broker/brokertest"
 	"natter/broker/embedded"
 	"natter/chat"
@@ -34,6 +35,7 @@ func Run(t testing.TB, change ...func(*coord.Config)) *Installation {
 	t.Helper()
 	cfg := coord.Defaults()
 	cfg.Memory = true
+	cfg.Limits = broker.Limits{} // one address and a few users act as thousands
 	cfg.Log = slog.New(slog.NewTextHandler(newTestWriter(t), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	for _, c := range change {
 		c(&cfg)

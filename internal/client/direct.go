@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"natter/broker"
 	"natter/chat"
 	"natter/session"
@@ -15,6 +17,10 @@ type directs struct {
 	waiting map[directID]waitingDirect
 	heard   map[chat.User]uint64 // the last N of each sender
 	wrote   map[chat.User]bool   // whom the user wrote to: they may answer even a hidden user
+
+	pace   *rate.Limiter   // of what is sent; nil: no limit
+	others *broker.Buckets // of what is taken from each sender
+	told   time.Time       // that somebody is too fast
 }
 
 type directID struct {
@@ -40,6 +46,51 @@ func newDirects() directs {
 	}
 }
 
+// limit keeps to a rate a second, and lets others have half as much again: what was sent
+// in time may be bunched on the way.
+func (d *directs) limit(perSecond int) {
+	d.others = broker.NewBuckets(1.5 * float64(perSecond))
+	if d.pace = nil; perSecond > 0 {
+		d.pace = rate.NewLimiter(rate.Limit(perSecond), chat.BurstFactor*perSecond)
+	}
+}
+
+// paceDirect waits until a direct message may be sent. Code Rate if that takes too long.
+func (c *Client) paceDirect(ctx context.Context) error {
+	c.mu.Lock()
+	pace := c.directs.pace
+	c.mu.Unlock()
+	if pace == nil {
+		return nil
+	}
+	now := time.Now()
+	r := pace.ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait == 0 {
+		return nil
+	}
+	if wait <= chat.DirectTimeout {
+		select {
+		case <-time.After(wait):
+			return nil
+		case <-ctx.Done():
+		}
+	}
+	r.CancelAt(now)
+	return broker.TooFast("direct messages", wait)
+}
+
+// tooFast tells whether somebody sends more direct messages than are taken.
+func (d *directs) tooFast(from chat.User, now time.Time) (over, tell bool) {
+	if d.others.Take(string(from), now) == 0 {
+		return false, false
+	}
+	if tell = now.Sub(d.told) >= time.Minute; tell {
+		d.told = now
+	}
+	return true, tell
+}
+
 // Direct sends a direct message and waits until it has arrived. Code Unavailable.
 func (c *Client) Direct(ctx context.Context, name, text string) error {
 	to, err := chat.ParseName(name)
@@ -50,6 +101,9 @@ func (c *Client) Direct(ctx context.Context, name, text string) error {
 		return chat.Errorf(chat.Self, "That is you.")
 	case len(text) > c.rules.MaxText:
 		return session.TooLong(len(text), c.rules.MaxText)
+	}
+	if err := c.paceDirect(ctx); err != nil {
+		return err
 	}
 	nc := c.conn()
 	if nc == nil || !nc.IsConnected() {
@@ -100,6 +154,13 @@ func (c *Client) direct(from chat.User, d chat.DirectMessage) {
 	fresh := d.N > c.directs.heard[from]
 	if d.N == 0 || d.Text == "" || len(d.Text) > c.rules.MaxText || !welcome {
 		c.mu.Unlock()
+		return
+	}
+	if over, tell := c.directs.tooFast(from, time.Now()); over {
+		c.mu.Unlock()
+		if tell {
+			c.events.push(DirectTooFast{From: chat.Name(from)})
+		}
 		return
 	}
 	if fresh {

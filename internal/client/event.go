@@ -24,6 +24,10 @@ type DirectText struct {
 	Text string
 }
 
+// DirectTooFast is somebody whose client sends direct messages faster than the
+// coordinator wants: some were not taken.
+type DirectTooFast struct{ From chat.Name }
+
 // Lost is the connection to the server going away; it is tried again for ever.
 type Lost struct {
 	Server string

@@ -39,6 +39,7 @@ type Links struct {
 // Config is what an operator may choose.
 type Config struct {
 	Rules    chat.Rules
+	Limits   broker.Limits
 	MaxUsers int           // 0: no limit
 	NameTTL  time.Duration // 0: names are kept for ever
 	Class    chat.Class    // of new sessions
@@ -55,7 +56,11 @@ type Config struct {
 // Defaults are the choices that need no flag.
 func Defaults() Config {
 	return Config{
-		Rules:   chat.Rules{MaxText: chat.MaxText, MaxGroup: chat.MaxGroup, InviteTimeout: chat.InviteTimeout, Grace: chat.Grace},
+		Rules: chat.Rules{
+			MaxText: chat.MaxText, MaxGroup: chat.MaxGroup, InviteTimeout: chat.InviteTimeout, Grace: chat.Grace,
+			MessageRate: chat.MessageRate, DirectRate: chat.DirectRate,
+		},
+		Limits:  broker.Limits{Requests: chat.RequestRate, Lobby: chat.RequestRate, Invites: chat.InviteRate, Lists: chat.ListRate},
 		NameTTL: chat.NameTTL,
 		Class:   chat.Transparent,
 		Log:     slog.New(slog.DiscardHandler),
@@ -202,6 +207,7 @@ func (c *Coordinator) serve() error {
 		return err
 	}
 	service.Observe = c.cfg.Answered
+	service.Limits, service.Limited, service.Abuse = c.cfg.Limits, c.limited, c.abuse
 	c.service = service
 	if err := errors.Join(c.presence.Serve(service), c.session.Serve(service)); err != nil {
 		return err

@@ -87,6 +87,12 @@ func (f *front) handleConnection(e client.Event) {
 		if e.Chat != nil && e.Chat.State == chat.Closed {
 			f.endedBefore = e.Chat.ID
 		}
+	case session.Slowed:
+		f.out.notice(slowed(e.Rate))
+	case session.TooFast:
+		f.out.notice("* " + string(e.From) + " sends too fast; some of it comes later.")
+	case client.DirectTooFast:
+		f.out.notice("* " + string(e.From) + " sends too fast; some of it was not taken.")
 	case client.CoordinatorAway:
 		f.out.notice("! The coordinator does not answer. You can go on chatting; lists and invitations wait.")
 	case client.CoordinatorBack:

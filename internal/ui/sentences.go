@@ -255,6 +255,15 @@ func notReached(name string, err error) string {
 	return problem(err)
 }
 
+// slowed tells that the user is faster than the server wants.
+func slowed(rate int) string {
+	n := fmt.Sprintf("%d messages", rate)
+	if rate == 1 {
+		n = "1 message"
+	}
+	return "* You write faster than " + n + " a second; they go out more slowly."
+}
+
 // signedOut tells that the operator does not want the user here, and why.
 func signedOut(reason string) string {
 	if reason = strings.TrimRight(oneLine(reason), ". "); reason == "" {
