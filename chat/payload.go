@@ -69,8 +69,9 @@ type HelloReply struct {
 	LastSeen  time.Time `json:"last_seen"` // of a returning user: the login before this one
 	Back      bool      `json:"back"`      // the user was present already: a connection came back
 	Presence  Presence  `json:"presence"`
-	Sessions  []Session `json:"sessions"` // open and proposed, and of those asked for the ones that ended in the last minute
-	Revision  uint64    `json:"revision"` // that Sessions and Presence are true at
+	Blocks    []Block   `json:"blocks,omitempty"` // whom the user blocks, by name
+	Sessions  []Session `json:"sessions"`         // open and proposed, and of those asked for the ones that ended in the last minute
+	Revision  uint64    `json:"revision"`         // that Sessions and Presence are true at
 	Rules     Rules     `json:"rules"`
 }
 
@@ -209,6 +210,9 @@ type Block struct {
 	Name  Name      `json:"name"`
 	Until time.Time `json:"until,omitzero"`
 }
+
+// Holds tells whether a block has not ended.
+func (b Block) Holds(now time.Time) bool { return b.Until.IsZero() || now.Before(b.Until) }
 
 // BlockRequest blocks a user, or with a duration mutes them.
 type BlockRequest struct {

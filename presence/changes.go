@@ -21,8 +21,12 @@ func (s *Service) Changed(c broker.Change[Record]) {
 	} else {
 		s.chores.Cancel(c.Key)
 	}
+	s.armMutes(c)
 	if c.Own {
 		s.trail(c.Before, r)
+		s.superseded(c.Before, r)
+		s.noteLeft(c.Before, r)
+		s.tellBlocks(c.Before, r)
 		if c.Before.Visible() != r.Visible() {
 			s.Touch(r.User())
 		}
@@ -146,6 +150,8 @@ func because(e *chat.Error) string {
 		return "already taken"
 	case chat.ForeignKey:
 		return "belongs to another key"
+	case chat.SignedIn:
+		return "signed in on another terminal"
 	case chat.Invalid:
 		return "not a username"
 	case chat.Reserved:

@@ -13,6 +13,8 @@ type World interface {
 	// User finds a present user; one whose connection is lost is present until
 	// the grace time is over.
 	User(u chat.User) (name chat.Name, visible bool, ok bool)
+	// Blocks tells whether a user who is present blocks another one.
+	Blocks(u, other chat.User) bool
 	// Of returns the proposed and open sessions that u is in and has not left.
 	Of(u chat.User) []chat.Session
 }

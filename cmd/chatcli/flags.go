@@ -17,6 +17,7 @@ type config struct {
 	linger                    linger
 	presence, onBye, logLevel flags.Choice
 	accept                    policy
+	takeover                  bool
 	plain, echo, time, bell   bool
 	strict, keepGoing         bool
 	logFile                   string
@@ -36,6 +37,7 @@ func (c *config) register(fs *pflag.FlagSet) {
 	c.completion = flags.Choice{Among: flags.Shells}
 	fs.StringVarP(&c.name, "name", "n", "", "user name")
 	fs.StringVar(&c.key, "key", "", "identity key")
+	fs.BoolVar(&c.takeover, "takeover", false, "sign out another terminal of the same user")
 	fs.VarP((*server)(&c.server), "server", "s", "server")
 	fs.StringVar(&c.creds, "creds", "", "the lobby's JWT")
 	fs.Var(&c.waitServer, "wait-server", "keep trying at start")

@@ -153,7 +153,7 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	ctx, cancel := signals(context.Background())
 	defer cancel()
 	c, err := client.Dial(ctx, client.Config{
-		URL: p.server, KeyDir: p.keyDir(), KeyFile: p.key, Name: p.name, Presence: presenceOf(p.presence.Value), Creds: p.creds, Wait: p.waitServer.D, Log: logger,
+		URL: p.server, KeyDir: p.keyDir(), KeyFile: p.key, Name: p.name, Presence: presenceOf(p.presence.Value), Takeover: p.takeover, Creds: p.creds, Wait: p.waitServer.D, Log: logger,
 	})
 	if err != nil {
 		p.code = p.unreachable(err)

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,6 +24,8 @@ type Config struct {
 	KeyFile  string        // this file instead (--key)
 	Name     string        // who will enter, if that is known: a ticket that is still good then saves the lobby
 	Presence chat.Presence // what will be chosen, if that is known: hello then says it as well
+	Takeover bool          // another terminal of the user is signed out without a question
+	Identity string        // the user's public identity key; "": there is none
 	Wait     time.Duration // keep trying so long at the start (--wait-server)
 	Creds    string        // file with the lobby's JWT, for a server that lets nobody in without one; "" needs none
 	Options  []nats.Option // TLS and the like
@@ -41,9 +44,11 @@ type Client struct {
 	ends   sync.WaitGroup // sessions that everybody has said bye to
 	work   chan func()    // what changes sessions, in order; only the worker runs it
 
-	me   chat.Name
-	key  *key
-	once sync.Once
+	me       chat.Name
+	key      *key
+	terminal string // of this run
+	over     bool   // the next name is taken over from another terminal
+	once     sync.Once
 
 	mu       sync.Mutex
 	lobby    *nats.Conn // until a name is taken
@@ -61,6 +66,8 @@ type Client struct {
 	open     string        // id of the open session
 	talk     *session.Talk // of the open session
 	directs  directs
+	blocks   []chat.Block
+	at       *chat.Place            // where the last hello came from
 	unsaid   map[string]chat.Reason // sessions ended without a connection
 }
 
@@ -78,6 +85,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, log: cfg.Log, events: newQueue(), work: make(chan func(), 256),
 		presence: cfg.Presence, known: map[string]known{}, directs: newDirects(), unsaid: map[string]chat.Reason{},
+		terminal: rand.Text(), over: cfg.Takeover,
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if c.early = c.dialKept(); c.early != nil {
