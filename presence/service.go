@@ -254,6 +254,9 @@ func validHello(u chat.User, q chat.HelloRequest) error {
 	if q.Kept != nil && !validKey(q.Kept.Key) {
 		return chat.Errorf(chat.Arguments, `The field "kept" must have a public user key.`)
 	}
+	if q.Place != nil && q.Place.Server == "" {
+		return chat.Errorf(chat.Arguments, `The field "place" must have a server.`)
+	}
 	if err := SameProto(q.Proto); err != nil {
 		return err
 	}
