@@ -44,15 +44,17 @@ func (s *Service) superseded(before, after Record) {
 	if err := broker.Tell(s.Notices, chat.UserServer, chat.Address{User: after.User()}, chat.ServerNotice{SignedOut: &chat.SignedOut{By: &by}}); err != nil {
 		s.Log.Warn("tell an older terminal", "user", after.User(), "err", err)
 	}
-	s.chores.After(string(after.User())+" cut", farewell, "cut an older terminal", func(context.Context) error {
-		s.cutOthers(after.User())
+	s.chores.After(string(after.User())+" cut", farewell, "cut an older terminal", func(ctx context.Context) error {
+		s.cutOthers(ctx, after.User())
 		return nil
 	})
 }
 
 // cutOthers closes the connections of a user's key but the one where the user is, and
 // those of other names of the same key.
-func (s *Service) cutOthers(u chat.User) {
+func (s *Service) cutOthers(ctx context.Context, u chat.User) {
+	ctx, cancel := context.WithTimeout(ctx, surveyFor)
+	defer cancel()
 	row, _ := s.Users.Get(broker.Committed, string(u))
 	keep := map[connID]bool{}
 	for _, other := range s.Users.By(broker.Committed, row.Record.Key) {
@@ -60,7 +62,7 @@ func (s *Service) cutOthers(u chat.User) {
 	}
 	for _, id := range s.live.of(row.Record.Key) {
 		if !keep[id] {
-			s.live.cut(id)
+			s.live.cut(ctx, id)
 		}
 	}
 }
@@ -97,12 +99,13 @@ func (l *Liveness) of(key string) []connID {
 	return ids
 }
 
-// cut has a server close a connection, which may come again.
-func (l *Liveness) cut(id connID) {
+// cut has a server close a connection, which may come again. Servers do nothing for who
+// wants no answer.
+func (l *Liveness) cut(ctx context.Context, id connID) {
 	ask, err := json.Marshal(struct {
 		ID uint64 `json:"cid"`
 	}{id.id})
 	if err == nil {
-		_ = l.nc.Publish("$SYS.REQ.SERVER."+id.server+".KICK", ask) // it may be gone by itself
+		_, _ = l.nc.RequestWithContext(ctx, "$SYS.REQ.SERVER."+id.server+".KICK", ask) // it may be gone by itself
 	}
 }

@@ -23,7 +23,7 @@ var rewrite = flag.Bool("rewrite", false, "write the outcomes in testdata/*.txt 
 //
 //	user NAME visible|hidden         is present; whoever comes back has forgotten nothing
 //	gone NAME                        is not, and nothing is repaired yet
-//	invite HOST GUEST...             also: accept, deny, withdraw, quit, bye, leave
+//	invite HOST GUEST...             also: accept, deny, withdraw, quit, bye, leave, move
 //	                                 NAME [ID], expire ID; without an id, the first
 //	                                 session that the step could be about
 //	block NAME NAME, unblock NAME NAME
@@ -208,6 +208,8 @@ func (st *stage) step(cmd string, args []string) {
 		st.commit(session.End(s, u, chat.Reason(cmd)))
 	case "leave":
 		st.commit(session.Leave(s, u, chat.ByLeave))
+	case "move":
+		st.commit(session.Move(s, u))
 	default:
 		fmt.Fprintf(&st.out, "no such command: %s\n", cmd)
 	}

@@ -143,6 +143,16 @@ func Leave(s chat.Session, by chat.User, reason chat.Reason) (chat.Session, erro
 	return s, nil
 }
 
+// Move takes an open session to another terminal of a member: it goes on under a new epoch,
+// whose channel the older terminal's ticket can neither read nor write.
+func Move(s chat.Session, by chat.User) (chat.Session, error) {
+	if err := inChat(s, by); err != nil {
+		return unchanged(s, err)
+	}
+	s.Epoch++
+	return s, nil
+}
+
 // Repair makes the next step that a change elsewhere has made necessary: it closes
 // an invitation when a member is absent or has begun another chat, and takes a
 // member who is absent out of an open session. False means that nothing is to be
