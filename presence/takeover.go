@@ -56,6 +56,9 @@ func (s *Service) cutOthers(ctx context.Context, u chat.User) {
 	ctx, cancel := context.WithTimeout(ctx, surveyFor)
 	defer cancel()
 	row, _ := s.Users.Get(broker.Committed, string(u))
+	if !row.Record.Present() {
+		return
+	}
 	keep := map[connID]bool{}
 	for _, other := range s.Users.By(broker.Committed, row.Record.Key) {
 		keep[connID{other.Record.Connection.Server, other.Record.Connection.ID}] = true
