@@ -203,6 +203,8 @@ type ServerNotice struct {
 type SignedOut struct {
 	Reason string `json:"reason,omitempty"` // the operator's, in words
 	By     *Place `json:"by,omitempty"`     // another terminal of the user has come: all but this one are signed out
+	// Revision is that of By's coming: who has said hello since need not care.
+	Revision uint64 `json:"revision,omitempty"`
 }
 
 // Block keeps a user from hearing of another one. One with an end is a mute.

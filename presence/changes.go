@@ -24,7 +24,7 @@ func (s *Service) Changed(c broker.Change[Record]) {
 	s.armMutes(c)
 	if c.Own {
 		s.trail(c.Before, r)
-		s.superseded(c.Before, r)
+		s.superseded(c)
 		s.noteLeft(c.Before, r)
 		s.tellBlocks(c.Before, r)
 		if c.Before.Visible() != r.Visible() {

@@ -16,6 +16,10 @@ func TestArriveOnAnotherTerminal(t *testing.T) {
 		r.Terminal, r.State = terminal, state
 		return r
 	}
+	at := func(r presence.Record, c presence.Connection) presence.Record {
+		r.Connection = c
+		return r
+	}
 	later := noon.Add(time.Hour)
 	for _, c := range []struct {
 		what      string
@@ -28,6 +32,7 @@ func TestArriveOnAnotherTerminal(t *testing.T) {
 	}{
 		{"the same one again", record("A", presence.Here), "A", true, false, "A", false},
 		{"another one", record("A", presence.Here), "B", true, false, "signed_in", false},
+		{"another one, of which only the first one's connection is known", at(record("A", presence.Here), two), "B", false, false, "signed_in", false},
 		{"another one that takes over", record("A", presence.Here), "B", true, true, "B", true},
 		{"another one, the first is not connected", record("A", presence.Here), "B", false, false, "B", true},
 		{"another one in the grace time", record("A", presence.Lost), "B", true, false, "B", false},

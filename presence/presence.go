@@ -87,7 +87,8 @@ func Arrive(before Record, a Arrival, online, most int, now time.Time) (Record, 
 // again is the hello of a user who is here.
 func again(before Record, a Arrival, now time.Time) (Record, error) {
 	other := a.Takeover || a.Terminal != "" && before.Terminal != "" && a.Terminal != before.Terminal
-	if other && !a.Takeover && before.State == Here && a.Elsewhere {
+	elsewhere := a.Elsewhere || a.Connection == before.Connection // which is the other one's
+	if other && !a.Takeover && before.State == Here && elsewhere {
 		return before, SignedIn(before)
 	}
 	after := before

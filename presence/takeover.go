@@ -32,7 +32,8 @@ func (s *Service) arrival(ctx context.Context, q chat.HelloRequest, key string) 
 
 // superseded tells an older terminal that another one has taken its place, and cuts what
 // is still connected a moment later. Both terminals hear it: the new one is where it says.
-func (s *Service) superseded(before, after Record) {
+func (s *Service) superseded(c broker.Change[Record]) {
+	before, after := c.Before, c.Record
 	if !TakenOver(before, after) {
 		return
 	}
@@ -41,7 +42,7 @@ func (s *Service) superseded(before, after Record) {
 		Text: fmt.Sprintf("%s signed in on another terminal, %s; the older one is signed out", after.Name, after.Connection.Address),
 	})
 	by := chat.Place{Server: after.Connection.Server, Connection: after.Connection.ID}
-	if err := broker.Tell(s.Notices, chat.UserServer, chat.Address{User: after.User()}, chat.ServerNotice{SignedOut: &chat.SignedOut{By: &by}}); err != nil {
+	if err := broker.Tell(s.Notices, chat.UserServer, chat.Address{User: after.User()}, chat.ServerNotice{SignedOut: &chat.SignedOut{By: &by, Revision: c.Revision}}); err != nil {
 		s.Log.Warn("tell an older terminal", "user", after.User(), "err", err)
 	}
 	s.chores.After(string(after.User())+" cut", farewell, "cut an older terminal", func(ctx context.Context) error {

@@ -74,6 +74,71 @@ func TestTakeover(t *testing.T) {
 	}
 }
 
+// TestManyTakeOverAtOnce: one is left, all others are told, and the chat goes on there.
+func TestManyTakeOverAtOnce(t *testing.T) {
+	for _, replicas := range []int{1, 3} {
+		t.Run(fmt.Sprint(replicas), func(t *testing.T) {
+			in := chattest.Run(t, func(c *coord.Config) { c.Shared = replicas > 1 })
+			for range replicas - 1 {
+				in.Start()
+			}
+			cfg := client.Config{URL: in.Server.URL(), KeyDir: t.TempDir(), Log: in.Config.Log}
+			all := []*chattest.User{chattest.Dial(t, cfg, "alice")}
+			bob := in.User("bob")
+			chattest.Chat(all[0], bob)
+			for range 5 {
+				all = append(all, terminal(t, cfg))
+			}
+			var entering sync.WaitGroup
+			for _, u := range all[1:] {
+				entering.Go(func() {
+					if _, err := u.EnterOver(t.Context(), "alice"); err != nil {
+						t.Errorf("a terminal: %v", err)
+					}
+				})
+			}
+			entering.Wait()
+			out := make(chan int, len(all))
+			var left *chattest.User
+			var mu sync.Mutex
+			signed := map[int]bool{}
+			done := make(chan struct{})
+			for i, u := range all {
+				go func() {
+					for e := range u.Events() {
+						if e, ok := e.(client.SignedOut); ok && e.Elsewhere {
+							out <- i
+						}
+						if e, ok := e.(client.Text); ok && e.Text == "who is left" {
+							mu.Lock()
+							left = u
+							mu.Unlock()
+							close(done)
+						}
+					}
+				}()
+			}
+			for len(signed) < len(all)-1 {
+				select {
+				case i := <-out:
+					signed[i] = true
+				case <-time.After(patience):
+					t.Fatalf("%d of %d are signed out", len(signed), len(all))
+				}
+			}
+			must0(t, bob.Say("who is left"))
+			select {
+			case <-done:
+			case <-time.After(patience):
+				t.Fatal("nobody hears bob")
+			}
+			mu.Lock()
+			says(t, left, "it is me", bob)
+			mu.Unlock()
+		})
+	}
+}
+
 // TestAStubbornTerminal: one that does not care that it was signed out is cut, is not let in
 // again, and what it still holds of the chat leads nowhere.
 func TestAStubbornTerminal(t *testing.T) {
@@ -105,7 +170,7 @@ func TestAStubbornTerminal(t *testing.T) {
 		t.Fatalf("%+v", reply)
 	}
 	m := must(told.NextMsg(patience))(t)
-	if want := fmt.Sprintf(`{"signed_out":{"by":{"server":%q,"connection":%d}}}`, hello.Place.Server, id); string(m.Data) != want {
+	if want := fmt.Sprintf(`{"signed_out":{"by":{"server":%q,"connection":%d},"revision":`, hello.Place.Server, id); !strings.HasPrefix(string(m.Data), want) {
 		t.Errorf("the older terminal is told %s, want %s", m.Data, want)
 	}
 	select {

@@ -256,7 +256,7 @@ func (c *Client) apply(s chat.Session, revision uint64) {
 	c.seen(revision)
 	c.mu.Lock()
 	before := c.known[s.ID]
-	if before.revision > revision || before.session.State == chat.Closed {
+	if c.signedOut || before.revision > revision || before.session.State == chat.Closed {
 		c.mu.Unlock()
 		return
 	}

@@ -118,6 +118,9 @@ func (c *Client) hello(ctx context.Context, q chat.HelloRequest) (chat.HelloRepl
 	if err == nil {
 		c.seen(reply.Revision)
 		c.setBlocks(reply.Blocks)
+		c.mu.Lock()
+		c.answered = reply.Revision
+		c.mu.Unlock()
 	}
 	return reply, err
 }

@@ -24,13 +24,21 @@ func (c *Client) served(n chat.ServerNotice) {
 	case out.By == nil:
 		c.later(func() { c.signOut(SignedOut{Reason: out.Reason}) })
 	default:
-		c.mu.Lock()
-		mine := c.at != nil && *c.at == *out.By
-		c.mu.Unlock()
-		if !mine {
-			c.later(func() { c.signOut(SignedOut{Elsewhere: true}) })
-		}
+		c.later(func() {
+			if c.concerns(*out) {
+				c.signOut(SignedOut{Elsewhere: true})
+			}
+		})
 	}
+}
+
+// concerns tells whether it is another terminal that has come, and after this one. What is
+// told too early is told again by the next hello.
+func (c *Client) concerns(out chat.SignedOut) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	mine := c.at != nil && *c.at == *out.By
+	return !mine && out.Revision > c.answered
 }
 
 // signOut ends everything that this terminal has at the server: it says nothing more. It
@@ -42,7 +50,7 @@ func (c *Client) signOut(e SignedOut) {
 	}
 	c.mu.Lock()
 	talk := c.talk
-	c.talk, c.open = nil, ""
+	c.talk, c.open, c.signedOut = nil, "", true
 	c.mu.Unlock()
 	c.events.push(e)
 	nc.Close()
