@@ -25,7 +25,6 @@ func (s *Service) Changed(c broker.Change[Record]) {
 	if c.Own {
 		s.trail(c.Before, r)
 		s.superseded(c)
-		s.noteLeft(c.Before, r)
 		s.tellBlocks(c.Before, r)
 		if c.Before.Visible() != r.Visible() {
 			s.Touch(r.User())
@@ -35,12 +34,17 @@ func (s *Service) Changed(c broker.Change[Record]) {
 
 // expire removes a user whose grace time is over.
 func (s *Service) expire(ctx context.Context, u chat.User, revision uint64) error {
-	_, err := s.step(ctx, u, func(v broker.View, r Record) (Record, error) {
+	var before Record
+	row, err := s.step(ctx, u, func(v broker.View, r Record) (Record, error) {
 		if row, _ := s.Users.Get(v, string(u)); row.Revision != revision {
 			return r, chat.ErrUnchanged
 		}
+		before = r
 		return Remove(r, chat.ByLoss)
 	})
+	if err == nil && row.Record.State == Gone && before.Present() {
+		s.noteSeen(ctx, before, before.LostAt)
+	}
 	return err
 }
 

@@ -279,22 +279,15 @@ func plain(s string, most int) bool {
 	return len(s) <= most && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// noteLeft stores in the account that its owner was here until now, or until the
-// connection was lost.
-func (s *Service) noteLeft(before, after Record) {
-	if !before.Present() || after.State != Gone {
-		return
-	}
-	until := time.Now()
-	if before.State == Lost {
-		until = before.LostAt
-	}
-	s.chores.Do("note when a user was here", func(ctx context.Context) error {
-		_, err := s.Accounts.Update(ctx, after.User(), func(r account.Record) (account.Record, error) {
-			return account.Seen(r, after.Key, until)
-		})
-		return err
+// noteSeen stores in the account until when its owner was here. It is for people: where it
+// fails, the login is what is known.
+func (s *Service) noteSeen(ctx context.Context, r Record, until time.Time) {
+	_, err := s.Accounts.Update(ctx, r.User(), func(a account.Record) (account.Record, error) {
+		return account.Seen(a, r.Key, until)
 	})
+	if err != nil {
+		s.Log.Warn("note when a user was here", "user", r.User(), "err", err)
+	}
 }
 
 // SameProto tells whether the two programs understand each other.
@@ -395,5 +388,8 @@ func (s *Service) exit(ctx context.Context, c broker.Caller, q chat.ExitRequest)
 		}
 		return Remove(r, chat.ByLeave)
 	})
+	if err == nil {
+		s.noteSeen(ctx, r, time.Now())
+	}
 	return chat.Done{Revision: row.Revision}, err
 }

@@ -288,13 +288,12 @@ func TestTheBlockedMeetNobody(t *testing.T) {
 // TestTheBlockedAreToldNothing: what those see who watch the list, while somebody blocks
 // them, mutes them, comes and goes.
 func TestTheBlockedAreToldNothing(t *testing.T) {
-	in := chattest.Run(t, func(c *coord.Config) { c.Shared = true })
-	in.Start()
-	alice, bob, carol := in.User("alice"), in.User("bob"), in.User("carol")
+	in := chattest.Run(t)
+	alice := in.User("alice")
 	must(alice.Watch(t.Context()))(t)
-	dave := in.User("dave")
-	for seen := ""; !strings.Contains(seen, "dave"); { // everybody's coming is told
-		seen = fmt.Sprint(news(alice))
+	bob, carol, dave := in.User("bob"), in.User("carol"), in.User("dave")
+	for seen := ""; !strings.Contains(seen, "bob") || !strings.Contains(seen, "carol") || !strings.Contains(seen, "dave"); {
+		seen += fmt.Sprint(news(alice)) // everybody's coming is told once
 	}
 	must0(t, dave.SetPresence(t.Context(), false))
 	next := func(want string) {
@@ -322,6 +321,26 @@ func TestTheBlockedAreToldNothing(t *testing.T) {
 	must0(t, bob.Exit(t.Context()))
 	must0(t, carol.SetPresence(t.Context(), false))
 	next("[-carol]")
+}
+
+// TestEveryReplicaKnowsWhoBlocks: whoever answers, a block holds from its acknowledgement on.
+func TestEveryReplicaKnowsWhoBlocks(t *testing.T) {
+	in := chattest.Run(t, func(c *coord.Config) { c.Shared = true })
+	in.Start()
+	in.Start()
+	alice, bob := in.User("alice"), in.User("bob")
+	for range 5 {
+		must0(t, bob.Block(t.Context(), "alice", 0))
+		_, err := alice.Invite(t.Context(), "bob")
+		chattest.Code(t, err, chat.Unavailable)
+		if users := must(alice.List(t.Context()))(t); len(users) != 0 {
+			t.Fatalf("alice sees %+v", users)
+		}
+		must0(t, bob.Unblock(t.Context(), "alice"))
+		if users := must(alice.List(t.Context()))(t); len(users) != 1 {
+			t.Fatalf("alice sees %+v", users)
+		}
+	}
 }
 
 func must0(t *testing.T, err error) {
