@@ -17,7 +17,7 @@ func TestBlocks(t *testing.T) {
 		t.Helper()
 		after, err := f()
 		var told *chat.Error
-		got := fmt.Sprint(after)
+		got := ""
 		switch {
 		case errors.As(err, &told):
 			got = string(told.Code)
@@ -25,7 +25,6 @@ func TestBlocks(t *testing.T) {
 			got = "unchanged"
 		default:
 			blocks = after
-			got = ""
 			for _, b := range after {
 				got += string(b.Name) + " "
 			}
