@@ -44,33 +44,36 @@ type Client struct {
 	ends   sync.WaitGroup // sessions that everybody has said bye to
 	work   chan func()    // what changes sessions, in order; only the worker runs it
 
-	me       chat.Name
-	key      *key
+	me   chat.Name
+	key  *key
+	once sync.Once
+
+	mu       sync.Mutex
+	lobby    *nats.Conn // until a name is taken
+	early    *nats.Conn // the user's connection, made by Dial with a kept ticket, until Enter
+	nc       *nats.Conn // the user's connection
+	ticket   chat.Ticket
+	rules    chat.Rules
+	presence chat.Presence
+	watching bool
+	revision uint64 // the newest that the user has seen
+	lostAt   time.Time
+	waited   int  // messages said since then
+	away     bool // the coordinator does not answer
+	known    map[string]known
+	open     string        // id of the open session
+	talk     *session.Talk // of the open session
+	directs  directs
+	unsaid   map[string]chat.Reason // sessions ended without a connection
+
 	terminal string // of this run
 	over     bool   // the next name is taken over from another terminal
-	once     sync.Once
 
-	mu        sync.Mutex
-	lobby     *nats.Conn // until a name is taken
-	early     *nats.Conn // the user's connection, made by Dial with a kept ticket, until Enter
-	nc        *nats.Conn // the user's connection
-	ticket    chat.Ticket
-	rules     chat.Rules
-	presence  chat.Presence
-	watching  bool
-	revision  uint64 // the newest that the user has seen
-	lostAt    time.Time
-	waited    int  // messages said since then
-	away      bool // the coordinator does not answer
-	known     map[string]known
-	open      string        // id of the open session
-	talk      *session.Talk // of the open session
-	directs   directs
+	// guarded by mu
 	blocks    []chat.Block
-	at        *chat.Place            // where the last hello came from
-	answered  uint64                 // the revision of its answer
-	signedOut bool                   // nothing is to be heard any more
-	unsaid    map[string]chat.Reason // sessions ended without a connection
+	at        *chat.Place // where the last hello came from
+	answered  uint64      // the revision of its answer
+	signedOut bool        // nothing is to be heard any more
 }
 
 // known is a session as the user last heard of it.
