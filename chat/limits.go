@@ -14,6 +14,9 @@ const (
 	MaxText         = 16 << 10         // bytes of one message (--max-message)
 	MaxPayload      = 64 << 10         // bytes of one request
 	MaxKnown        = 64               // sessions that a hello asks for
+	MaxTerminal     = 64               // bytes of what a hello calls its terminal
+	MaxIdentity     = 100              // bytes of a public identity key
+	MaxBlocks       = 200              // users whom one user can block
 	MaxGroup        = 16               // members of a group, its host included (--max-group)
 	InviteTimeout   = 60 * time.Second // an invitation waits so long (--invite-timeout)
 	Grace           = 30 * time.Second // a name outlives its connection so long (--grace)

@@ -21,8 +21,11 @@ func (s *Service) Changed(c broker.Change[Record]) {
 	} else {
 		s.chores.Cancel(c.Key)
 	}
+	s.armMutes(c)
 	if c.Own {
 		s.trail(c.Before, r)
+		s.superseded(c)
+		s.tellBlocks(c.Before, r)
 		if c.Before.Visible() != r.Visible() {
 			s.Touch(r.User())
 		}
@@ -31,12 +34,17 @@ func (s *Service) Changed(c broker.Change[Record]) {
 
 // expire removes a user whose grace time is over.
 func (s *Service) expire(ctx context.Context, u chat.User, revision uint64) error {
-	_, err := s.step(ctx, u, func(v broker.View, r Record) (Record, error) {
+	var before Record
+	row, err := s.step(ctx, u, func(v broker.View, r Record) (Record, error) {
 		if row, _ := s.Users.Get(v, string(u)); row.Revision != revision {
 			return r, chat.ErrUnchanged
 		}
+		before = r
 		return Remove(r, chat.ByLoss)
 	})
+	if err == nil && row.Record.State == Gone && before.Present() {
+		s.noteSeen(ctx, before, before.LostAt)
+	}
 	return err
 }
 
@@ -146,6 +154,8 @@ func because(e *chat.Error) string {
 		return "already taken"
 	case chat.ForeignKey:
 		return "belongs to another key"
+	case chat.SignedIn:
+		return "signed in on another terminal"
 	case chat.Invalid:
 		return "not a username"
 	case chat.Reserved:

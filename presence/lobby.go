@@ -66,8 +66,8 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 		return chat.Ticket{}, chat.Errorf(chat.Arguments, `The field "key" must be a public user key.`)
 	}
 	if row, ok := s.Users.Get(broker.Committed, string(name.User())); ok && row.Record.Present() {
-		if s.held(ctx, name, q.Key) {
-			return chat.Ticket{}, s.taken(name)
+		if err := s.held(ctx, name, q); err != nil {
+			return chat.Ticket{}, err
 		}
 	} else if err := Room(s.Users.Len(broker.Committed), s.MaxUsers); err != nil {
 		return chat.Ticket{}, err
@@ -77,7 +77,7 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 		return account.Reserve(r, name, q.Key, now, chat.Hold, s.NameTTL)
 	})
 	foreign := errors.Is(err, &chat.Error{Code: chat.ForeignKey})
-	if errors.Is(err, &chat.Error{Code: chat.Taken}) || foreign && s.held(ctx, name, q.Key) {
+	if errors.Is(err, &chat.Error{Code: chat.Taken}) || foreign && s.held(ctx, name, q) != nil {
 		return chat.Ticket{}, s.taken(name)
 	}
 	if err != nil {
@@ -86,14 +86,23 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 	return s.Minter.Mint(q.Key, chat.UserGrant(name.User()), acc.TicketTTL(now, s.NameTTL), now)
 }
 
-// held tells whether somebody is here under a name, other than the owner of key
-// whose connection is lost. Another replica may have let them in or out a moment ago.
-func (s *Service) held(ctx context.Context, name chat.Name, key string) bool {
+// held is why a name of somebody who is here is not to be had: they are not the owner of
+// the asker's key, or are connected and shall not be signed out. Another replica may have
+// let them in or out a moment ago.
+func (s *Service) held(ctx context.Context, name chat.Name, q chat.EnterRequest) error {
 	if err := s.Users.Sync(ctx); err != nil {
 		s.Log.Warn("look who is here", "err", err)
 	}
 	row, _ := s.Users.Get(broker.Committed, string(name.User()))
-	return row.Record.Present() && (row.Record.Key != key || s.live.Connected(key))
+	switch r := row.Record; {
+	case !r.Present():
+		return nil
+	case r.Key != q.Key:
+		return s.taken(name)
+	case r.State == Here && s.live.Connected(q.Key) && !q.Takeover:
+		return SignedIn(r)
+	}
+	return nil
 }
 
 // taken is the refusal of a name that somebody has, with others that are free.

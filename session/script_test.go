@@ -23,9 +23,10 @@ var rewrite = flag.Bool("rewrite", false, "write the outcomes in testdata/*.txt 
 //
 //	user NAME visible|hidden         is present; whoever comes back has forgotten nothing
 //	gone NAME                        is not, and nothing is repaired yet
-//	invite HOST GUEST...             also: accept, deny, withdraw, quit, bye, leave
+//	invite HOST GUEST...             also: accept, deny, withdraw, quit, bye, leave, move
 //	                                 NAME [ID], expire ID; without an id, the first
 //	                                 session that the step could be about
+//	block NAME NAME, unblock NAME NAME
 //	repair                           every step that has become necessary
 //	lose NAME, back NAME             the connection, as members see it
 //	away NAME, return NAME           notices are missed; the last one arrives
@@ -101,6 +102,7 @@ type person struct {
 	lost    bool
 	away    bool
 	known   map[string]chat.Session
+	blocks  map[chat.User]bool
 }
 
 // stage is a World in which users act, and tells each what happens.
@@ -122,6 +124,8 @@ func (st *stage) User(u chat.User) (chat.Name, bool, bool) {
 	}
 	return p.name, p.visible, true
 }
+
+func (st *stage) Blocks(u, other chat.User) bool { return st.people[u].blocks[other] }
 
 func (st *stage) Of(u chat.User) []chat.Session {
 	var of []chat.Session
@@ -145,9 +149,11 @@ func (st *stage) play(words []string) {
 		if p := st.people[name.User()]; p != nil {
 			known = p.known
 		}
-		st.people[name.User()] = &person{name: name, present: true, visible: args[1] == "visible", known: known}
+		st.people[name.User()] = &person{name: name, present: true, visible: args[1] == "visible", known: known, blocks: map[chat.User]bool{}}
 	case "repair":
 		st.repair()
+	case "block", "unblock":
+		st.people[chat.Name(args[0]).User()].blocks[chat.Name(args[1]).User()] = cmd == "block"
 	case "gone", "lose", "back", "away", "return", "forget":
 		st.fate(cmd, chat.Name(args[0]).User())
 	default:
@@ -202,6 +208,8 @@ func (st *stage) step(cmd string, args []string) {
 		st.commit(session.End(s, u, chat.Reason(cmd)))
 	case "leave":
 		st.commit(session.Leave(s, u, chat.ByLeave))
+	case "move":
+		st.commit(session.Move(s, u))
 	default:
 		fmt.Fprintf(&st.out, "no such command: %s\n", cmd)
 	}

@@ -13,6 +13,8 @@ type World interface {
 	// User finds a present user; one whose connection is lost is present until
 	// the grace time is over.
 	User(u chat.User) (name chat.Name, visible bool, ok bool)
+	// Blocks tells whether a user who is present blocks another one.
+	Blocks(u, other chat.User) bool
 	// Of returns the proposed and open sessions that u is in and has not left.
 	Of(u chat.User) []chat.Session
 }
@@ -137,6 +139,16 @@ func Leave(s chat.Session, by chat.User, reason chat.Reason) (chat.Session, erro
 		return closed(s, reason, by), nil
 	}
 	s = change(s, by, func(m *chat.Member) { m.Left = reason })
+	s.Epoch++
+	return s, nil
+}
+
+// Move takes an open session to another terminal of a member: it goes on under a new epoch,
+// whose channel the older terminal's ticket can neither read nor write.
+func Move(s chat.Session, by chat.User) (chat.Session, error) {
+	if err := inChat(s, by); err != nil {
+		return unchanged(s, err)
+	}
 	s.Epoch++
 	return s, nil
 }

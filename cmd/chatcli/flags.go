@@ -18,6 +18,7 @@ type config struct {
 	linger                    linger
 	presence, onBye, logLevel flags.Choice
 	accept                    policy
+	takeover                  bool
 	plain, echo, time, bell   bool
 	strict, keepGoing         bool
 	logFile, transcript       string
@@ -38,6 +39,7 @@ func (c *config) register(fs *pflag.FlagSet) {
 	fs.StringVarP(&c.name, "name", "n", "", "user name")
 	fs.StringVar(&c.key, "key", "", "identity key")
 	fs.StringVar(&c.passphraseFile, "passphrase-file", "", "file with the passphrase of the key")
+	fs.BoolVar(&c.takeover, "takeover", false, "sign out another terminal of the same user")
 	fs.VarP((*server)(&c.server), "server", "s", "server")
 	fs.StringVar(&c.creds, "creds", "", "the lobby's JWT")
 	fs.Var(&c.waitServer, "wait-server", "keep trying at start")

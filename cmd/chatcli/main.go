@@ -165,7 +165,7 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	ctx, cancel := signals(context.Background())
 	defer cancel()
 	c, err := client.Dial(ctx, client.Config{
-		URL: p.server, KeyDir: p.keyDir(), KeyFile: p.key, Passphrase: passphrase, Name: p.name, Presence: presenceOf(p.presence.Value), Creds: p.creds, Wait: p.waitServer.D, Log: logger,
+		URL: p.server, KeyDir: p.keyDir(), KeyFile: p.key, Passphrase: passphrase, Name: p.name, Presence: presenceOf(p.presence.Value), Takeover: p.takeover, Creds: p.creds, Wait: p.waitServer.D, Log: logger,
 		Transcript: keeper,
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ const usage = `Usage: chatcli [flags] [NAME]          chat           (HOST PORT 
 Who       -n, --name NAME            user name (also the first argument)
               --key FILE             your keys (default: per name, in the data directory)
               --passphrase-file FILE its first line opens a protected key
+              --takeover             sign out another terminal of the same user
 Server    -s, --server URL           HOST, HOST:PORT, nats://, tls:// or ws:// (default nats://127.0.0.1:4222)
               --creds FILE           where the server lets nobody in without: sentinel.jwt of its operator
               --wait-server DURATION keep trying at start (default 0)

@@ -191,7 +191,7 @@ func (c *Client) receive(m *nats.Msg) {
 	case chat.UserPresence.Route:
 		notify(c, m, func(n chat.PresenceNotice) { c.events.push(PresenceChanged{n}) })
 	case chat.UserServer.Route:
-		notify(c, m, func(n chat.ServerNotice) { c.events.push(Stopping{}) })
+		notify(c, m, c.served)
 	case chat.Direct.Route:
 		notify(c, m, func(d chat.DirectMessage) { c.direct(a.User, d) })
 	}
@@ -259,7 +259,7 @@ func (c *Client) apply(s chat.Session, revision uint64) {
 	c.seen(revision)
 	c.mu.Lock()
 	before := c.known[s.ID]
-	if before.revision > revision || before.session.State == chat.Closed {
+	if c.signedOut || before.revision > revision || before.session.State == chat.Closed {
 		c.mu.Unlock()
 		return
 	}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,7 @@ type Config struct {
 	Passphrase string        // of the key, if it is known: what has another one is then refused, and not asked for
 	Name       string        // who will enter, if that is known: a ticket that is still good then saves the lobby
 	Presence   chat.Presence // what will be chosen, if that is known: hello then says it as well
+	Takeover   bool          // another terminal of the user is signed out without a question
 	Wait       time.Duration // keep trying so long at the start (--wait-server)
 	Creds      string        // file with the lobby's JWT, for a server that lets nobody in without one; "" needs none
 	Options    []nats.Option // TLS and the like
@@ -69,6 +71,15 @@ type Client struct {
 	talk     *session.Talk // of the open session
 	directs  directs
 	unsaid   map[string]chat.Reason // sessions ended without a connection
+
+	terminal string // of this run
+	over     bool   // the next name is taken over from another terminal
+
+	// guarded by mu
+	blocks    []chat.Block
+	at        *chat.Place // where the last hello came from
+	answered  uint64      // the revision of its answer
+	signedOut bool        // nothing is to be heard any more
 }
 
 // known is a session as the user last heard of it.
@@ -85,6 +96,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, log: cfg.Log, events: newQueue(cfg.keep), work: make(chan func(), 256),
 		presence: cfg.Presence, known: map[string]known{}, directs: newDirects(), unsaid: map[string]chat.Reason{},
+		terminal: rand.Text(), over: cfg.Takeover,
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if c.early = c.dialKept(); c.early != nil {

@@ -152,6 +152,9 @@ func (c *Client) direct(from chat.User, d chat.DirectMessage) {
 	}
 	welcome := c.presence == chat.Visible || c.directs.wrote[from]
 	fresh := d.N > c.directs.heard[from]
+	if c.blocked(from) {
+		welcome = false
+	}
 	if d.N == 0 || d.Text == "" || len(d.Text) > c.rules.MaxText || !welcome {
 		c.mu.Unlock()
 		return

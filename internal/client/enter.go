@@ -26,8 +26,9 @@ type Welcome struct {
 }
 
 // Enter asks for a name and takes it. Its error is a *chat.Error, after which
-// another name can be tried; with code Auth the same one, after Unlock. The key file of
-// a name is made when the coordinator gives its ticket.
+// another name can be tried; with code Auth the same one, after Unlock, and with code
+// SignedIn, because the user is signed in on another terminal, EnterOver signs that one out.
+// The key file of a name is made when the coordinator gives its ticket.
 func (c *Client) Enter(ctx context.Context, name string) (Welcome, error) {
 	n, err := chat.ParseName(name)
 	if err != nil {
@@ -82,7 +83,7 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 	c.mu.Lock()
 	c.nc = nc
 	c.mu.Unlock()
-	hello, err := c.hello(ctx, k)
+	hello, err := c.hello(ctx, chat.HelloRequest{Kept: k, Takeover: c.over})
 	if err != nil {
 		c.mu.Lock()
 		c.nc = nil
@@ -102,9 +103,13 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 }
 
 // hello says who is here, and asks what has become of everything.
-func (c *Client) hello(ctx context.Context, k *chat.Kept) (chat.HelloReply, error) {
-	q := chat.HelloRequest{Proto: chat.Proto, Name: c.me, Identity: c.key.kept.PublicIdentity(), Kept: k}
+func (c *Client) hello(ctx context.Context, q chat.HelloRequest) (chat.HelloReply, error) {
+	q.Proto, q.Name, q.Terminal, q.Identity = chat.Proto, c.me, c.terminal, c.key.kept.PublicIdentity()
+	if nc := c.conn(); nc != nil {
+		q.Place = place(nc)
+	}
 	c.mu.Lock()
+	c.at = q.Place
 	q.Presence = c.presence
 	for id, k := range c.known {
 		if k.session.State != chat.Closed {
@@ -115,6 +120,10 @@ func (c *Client) hello(ctx context.Context, k *chat.Kept) (chat.HelloReply, erro
 	reply, err := call(ctx, c, chat.Hello, q)
 	if err == nil {
 		c.seen(reply.Revision)
+		c.setBlocks(reply.Blocks)
+		c.mu.Lock()
+		c.answered = reply.Revision
+		c.mu.Unlock()
 	}
 	return reply, err
 }
@@ -128,8 +137,8 @@ func place(nc *nats.Conn) *chat.Place {
 	return &chat.Place{Server: nc.ConnectedServerId(), Connection: id}
 }
 
-// enter asks the lobby for a ticket.
-func (c *Client) enter(ctx context.Context, lobby *nats.Conn) error {
+// enter asks the lobby for a ticket; with over although the user is here.
+func (c *Client) enter(ctx context.Context, lobby *nats.Conn, over bool) error {
 	seal, err := nkeys.CreateCurveKeys()
 	if err != nil {
 		return fmt.Errorf("make a key for the answer: %w", err)
@@ -141,7 +150,7 @@ func (c *Client) enter(ctx context.Context, lobby *nats.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, callFor)
 	defer cancel()
 	box, err := broker.Call(ctx, lobby, chat.Enter, chat.Address{}, chat.EnterRequest{
-		Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Seal: public, Takeover: c.rotating,
+		Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Seal: public, Takeover: over,
 	})
 	if err != nil {
 		return err
@@ -231,7 +240,7 @@ func (c *Client) notReconnected(nc *nats.Conn, err error) {
 	lobby, err := c.dialLobby(c.ctx)
 	if err == nil {
 		defer lobby.Close()
-		err = c.enter(c.ctx, lobby)
+		err = c.enter(c.ctx, lobby, true) // whether another terminal is there, hello tells
 	}
 	if err == nil {
 		c.keepTicket()
@@ -258,7 +267,7 @@ func (c *Client) later(f func()) {
 // again says hello after a lost connection, until the coordinator answers.
 func (c *Client) again() {
 	for c.ctx.Err() == nil {
-		hello, err := c.hello(c.ctx, nil)
+		hello, err := c.hello(c.ctx, chat.HelloRequest{})
 		var told *chat.Error
 		switch {
 		case err == nil && c.owes():
@@ -269,6 +278,9 @@ func (c *Client) again() {
 		case errors.Is(err, &chat.Error{Code: chat.NotConnected}):
 			return // the next reconnect says it
 		case errors.Is(err, &chat.Error{Code: chat.Timeout}), errors.Is(err, &chat.Error{Code: chat.Internal}):
+		case errors.Is(err, &chat.Error{Code: chat.SignedIn}):
+			c.signOut(SignedOut{Elsewhere: true})
+			return
 		case errors.As(err, &told):
 			c.events.push(SignedOut{Reason: told.Text})
 			return
@@ -347,7 +359,10 @@ func (c *Client) renew() error {
 	old := c.nc
 	c.nc = nc
 	c.mu.Unlock()
-	_, err = c.hello(c.ctx, nil)
+	_, err = c.hello(c.ctx, chat.HelloRequest{})
+	if errors.Is(err, &chat.Error{Code: chat.SignedIn}) {
+		c.later(func() { c.signOut(SignedOut{Elsewhere: true}) })
+	}
 	if drained := old.Drain(); drained != nil {
 		old.Close()
 	}

@@ -52,8 +52,12 @@ type (
 // Stopping is the server saying that it restarts.
 type Stopping struct{}
 
-// SignedOut is the end: the server does not want this user any more.
-type SignedOut struct{ Reason string }
+// SignedOut is the end: the server does not want this user any more, or not on this
+// terminal.
+type SignedOut struct {
+	Reason    string
+	Elsewhere bool // the user has signed in on another terminal
+}
 
 // TranscriptFailed is told once per file that cannot be written.
 type TranscriptFailed struct{ Err error }

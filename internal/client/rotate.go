@@ -24,7 +24,7 @@ func (c *Client) Rotate(ctx context.Context, name string) (backup string, err er
 	if err != nil {
 		return "", err
 	}
-	c.rotating = true
+	c.rotating, c.over = true, true
 	nc, err := c.asOwner(ctx, n)
 	if err != nil {
 		return "", err
@@ -97,12 +97,12 @@ func (c *Client) askRotate(ctx context.Context, nc *nats.Conn) (chat.Ticket, err
 // enterEither asks the lobby for a ticket with the key of the file, or with the one that
 // a change of keys has left beside it: nobody heard whether the change was made.
 func (c *Client) enterEither(ctx context.Context, lobby *nats.Conn) error {
-	err := c.enter(ctx, lobby)
+	err := c.enter(ctx, lobby, c.over)
 	foreign := errors.Is(err, &chat.Error{Code: chat.ForeignKey}) || errors.Is(err, &chat.Error{Code: chat.Taken})
 	if !foreign || !c.key.takeNext() {
 		return err
 	}
-	if c.enter(ctx, lobby) != nil {
+	if c.enter(ctx, lobby, c.over) != nil {
 		c.key.takeBack()
 		return err
 	}

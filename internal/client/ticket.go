@@ -121,7 +121,7 @@ func (c *Client) enterKept(ctx context.Context, n chat.Name) (chat.HelloReply, b
 	}
 	hello, err := c.arrive(ctx, nc, &chat.Kept{Key: c.key.public})
 	var told *chat.Error
-	if errors.As(err, &told) && told.Code != chat.NotConnected && told.Code != chat.Timeout {
+	if errors.As(err, &told) && told.Code != chat.SignedIn && told.Code != chat.NotConnected && told.Code != chat.Timeout {
 		c.forgetTicket()
 		return hello, false, nil
 	}

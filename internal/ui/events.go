@@ -71,7 +71,11 @@ func (f *front) handleTalk(e client.Event) {
 	case client.PresenceChanged:
 		f.onPresence(e.PresenceNotice)
 	case client.SignedOut:
-		f.out.notice(signedOut(e.Reason))
+		if e.Elsewhere {
+			f.out.notice(signedOutHere)
+		} else {
+			f.out.notice(signedOut(e.Reason))
+		}
 		f.code, f.done, f.gone = ExitSignedOut, true, true
 	default:
 		f.handleConnection(e)

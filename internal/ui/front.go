@@ -58,6 +58,7 @@ type state int
 const (
 	atName state = iota
 	atPassphrase
+	atTakeover // the name is signed in on another terminal
 	atPresence
 	atMenu
 	atUser
@@ -100,8 +101,10 @@ type front struct {
 	more       struct{ who, text string } // what was too long to be shown
 	hinted     bool                       // how to write Quit was explained
 
-	refused error // why the last name was not to be had
 	locked  locked
+	refused error  // why the last name was not to be had
+	over    string // the name that is signed in elsewhere: see atTakeover
+	known   bool   // the presence was remembered, and no line has come since
 	leaving bool
 	gone    bool        // the client has said goodbye
 	exited  atomic.Bool // the same, before the loop hears of it

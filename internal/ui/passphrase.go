@@ -47,7 +47,7 @@ func (f *front) passphraseLine(s string) {
 		err := f.c.Unlock(f.locked.name, s)
 		return func() {
 			if err == nil {
-				f.tryName(f.locked.name)
+				f.tryName(f.locked.name, f.c.Enter)
 				return
 			}
 			if !isCode(err, chat.Auth) {

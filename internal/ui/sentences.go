@@ -24,7 +24,6 @@ const (
 	hiddenNoList = "! You are hidden, so there is no list. /show to be listed and see the list."
 	noFiles      = "! Files come with a later version; nothing was sent."
 	noTransfers  = "! Files come with a later version; there is no transfer."
-	noBlocking   = "! Blocking comes with a later version. /deny refuses an invitation, /hide keeps you out of lists."
 	blankSlash   = `! Starts with a blank and a slash. Remove the blank for a command, or write \ first to send it.`
 	quitHint     = `* Sent as text. Quit alone on a line ends the chat; \Quit sends the word.`
 	notKept      = "! Not connected; this line was not kept."
@@ -59,6 +58,8 @@ func refused(name string, err error) string {
 			free = " Free: " + chat.Names(e.Suggestions[:min(n, 3)]) + "."
 		}
 		return fmt.Sprintf("! The username %s is already taken.%s Enter another one.", name, free)
+	case chat.SignedIn:
+		return "!" + strings.TrimPrefix(signedIn(name, err), "*") + " chatcli --takeover signs that one out."
 	case chat.ForeignKey:
 		return fmt.Sprintf("! The username %s belongs to someone else. If it is yours, bring its key: chatcli --key FILE.", name)
 	}

@@ -10,7 +10,7 @@ import (
 func (f *front) start() {
 	f.out.line("chatcli " + chat.Release + ", server " + f.c.Server())
 	if f.o.Name != "" {
-		f.tryName(f.o.Name)
+		f.tryName(f.o.Name, f.c.Enter)
 	}
 	if f.eof && f.o.Name == "" {
 		f.leave(ExitName)
@@ -28,6 +28,8 @@ func (f *front) prompt() {
 		f.out.prompt("Enter your username: ")
 	case atPassphrase:
 		f.promptSecret()
+	case atTakeover:
+		f.out.prompt(takeover(f.over, f.refused))
 	case atPresence:
 		f.out.prompt("Show your presence to other users? (yes/no) [yes]: ")
 	case atMenu:
@@ -96,11 +98,16 @@ func (f *front) input(l input) {
 // line handles the text of a line.
 func (f *front) line(s string) {
 	c := Parse(s)
+	if f.scripted(c) {
+		return
+	}
 	switch f.state {
 	case atName:
 		f.nameLine(c, s)
 	case atPassphrase:
 		f.passphraseLine(s)
+	case atTakeover:
+		f.takeoverLine(c)
 	case atPresence:
 		f.presenceLine(c)
 	default:
@@ -128,7 +135,7 @@ func (f *front) reply(s string) {
 func (f *front) endOfInput() {
 	f.eof = true
 	code := f.code
-	if f.state == atName && f.refused != nil {
+	if (f.state == atName || f.state == atTakeover) && f.refused != nil {
 		code = nameCode(f.refused)
 	}
 	switch {
@@ -136,7 +143,7 @@ func (f *front) endOfInput() {
 		f.fail("! No passphrase came, so the key stays locked.")
 		f.leave(ExitDenied)
 	case f.o.Linger == Forever:
-	case f.o.Linger > 0 && f.state != atName:
+	case f.o.Linger > 0 && f.state != atName && f.state != atTakeover:
 		f.timers.linger = f.after(f.o.Linger)
 	default:
 		f.leave(code)
