@@ -27,7 +27,7 @@ type Record struct {
 	Since      time.Time     `json:"since"`            // of the login
 	LostAt     time.Time     `json:"lost_at,omitzero"` // for people
 	Grace      time.Duration `json:"grace,omitempty"`  // Lost: how long, from when a replica sees this record
-	Reason     chat.Reason   `json:"reason,omitempty"` // Gone: ByLeave, ByLoss
+	Reason     chat.Reason   `json:"reason,omitempty"` // Gone: ByLeave, ByLoss, ByOperator
 }
 
 // Connection is where a user is connected.

@@ -98,6 +98,7 @@ type person struct {
 	name    chat.Name
 	visible bool
 	present bool
+	removed bool
 	lost    bool
 	away    bool
 	known   map[string]chat.Session
@@ -121,6 +122,11 @@ func (st *stage) User(u chat.User) (chat.Name, bool, bool) {
 		return "", false, false
 	}
 	return p.name, p.visible, true
+}
+
+func (st *stage) Removed(u chat.User) bool {
+	p := st.people[u]
+	return p != nil && p.removed
 }
 
 func (st *stage) Of(u chat.User) []chat.Session {
@@ -148,7 +154,7 @@ func (st *stage) play(words []string) {
 		st.people[name.User()] = &person{name: name, present: true, visible: args[1] == "visible", known: known}
 	case "repair":
 		st.repair()
-	case "gone", "lose", "back", "away", "return", "forget":
+	case "gone", "removed", "lose", "back", "away", "return", "forget":
 		st.fate(cmd, chat.Name(args[0]).User())
 	default:
 		st.step(cmd, args)
@@ -159,8 +165,8 @@ func (st *stage) play(words []string) {
 func (st *stage) fate(cmd string, u chat.User) {
 	p := st.people[u]
 	switch cmd {
-	case "gone":
-		p.present, p.away = false, true
+	case "gone", "removed":
+		p.present, p.away, p.removed = false, true, cmd == "removed"
 	case "lose", "back":
 		p.lost = cmd == "lose"
 		for _, s := range st.Of(u) {

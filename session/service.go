@@ -131,6 +131,12 @@ func (w world) User(u chat.User) (chat.Name, bool, bool) {
 	return row.Record.Name, row.Record.Visible(), ok && row.Record.Present()
 }
 
+// Removed implements World.
+func (w world) Removed(u chat.User) bool {
+	row, _ := w.Users.Get(w.v, string(u))
+	return row.Record.State == presence.Gone && row.Record.Reason == chat.ByOperator
+}
+
 // Of implements World.
 func (w world) Of(u chat.User) []chat.Session {
 	var found []chat.Session

@@ -188,7 +188,7 @@ func (c *Client) receive(m *nats.Msg) {
 	case chat.UserPresence.Route:
 		notify(c, m, func(n chat.PresenceNotice) { c.events.push(PresenceChanged{n}) })
 	case chat.UserServer.Route:
-		notify(c, m, func(n chat.ServerNotice) { c.events.push(Stopping{}) })
+		notify(c, m, c.served)
 	case chat.Direct.Route:
 		notify(c, m, func(d chat.DirectMessage) { c.direct(a.User, d) })
 	}

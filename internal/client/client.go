@@ -43,7 +43,8 @@ type Client struct {
 
 	me   chat.Name
 	key  *key
-	once sync.Once
+	once sync.Once // of Close
+	over sync.Once // of signedOut
 
 	mu       sync.Mutex
 	lobby    *nats.Conn // until a name is taken

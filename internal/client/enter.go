@@ -230,8 +230,11 @@ func (c *Client) notReconnected(nc *nats.Conn, err error) {
 		defer lobby.Close()
 		err = c.enter(c.ctx, lobby)
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		c.keepTicket()
+	case unwanted(err):
+		c.signedOut(err.Error())
 	}
 	c.log.Debug("a new ticket", "err", err)
 }
@@ -267,7 +270,7 @@ func (c *Client) again() {
 			return // the next reconnect says it
 		case errors.Is(err, &chat.Error{Code: chat.Timeout}), errors.Is(err, &chat.Error{Code: chat.Internal}):
 		case errors.As(err, &told):
-			c.events.push(SignedOut{Reason: told.Text})
+			c.signedOut(told.Text)
 			return
 		}
 	}

@@ -63,7 +63,7 @@ func nameCode(err error) int {
 	switch e.Code {
 	case chat.Taken, chat.Invalid, chat.Reserved, chat.ForeignKey:
 		return ExitName
-	case chat.Denied:
+	case chat.Denied, chat.Banned:
 		return ExitDenied
 	case chat.NotConnected, chat.Timeout:
 		return ExitUnreachable
