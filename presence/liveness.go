@@ -145,11 +145,12 @@ func (l *Liveness) Links(pick func(Link) bool) []Link {
 	return found
 }
 
-// Cut closes connections. Whose ticket is good can come again.
+// Cut closes connections. Whose ticket is good can come again. The servers do nothing
+// without somebody to answer to; what they say is of no interest.
 func (l *Liveness) Cut(links []Link) error {
 	var failed error
 	for _, c := range links {
-		failed = errors.Join(failed, l.nc.Publish("$SYS.REQ.SERVER."+c.Server+".KICK", fmt.Appendf(nil, `{"cid":%d}`, c.ID)))
+		failed = errors.Join(failed, l.nc.PublishRequest("$SYS.REQ.SERVER."+c.Server+".KICK", l.nc.NewRespInbox(), fmt.Appendf(nil, `{"cid":%d}`, c.ID)))
 	}
 	return failed
 }

@@ -2,6 +2,7 @@ package chattest_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,8 @@ import (
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/client"
+	"natter/internal/coord"
+	"natter/presence/account"
 	"natter/session"
 )
 
@@ -30,13 +33,13 @@ func operate[Q, R any](t *testing.T, in *chattest.Installation, r chat.Request[Q
 // stubborn is a connection that comes back for ever, and says when it is up and down.
 type stubborn struct {
 	*brokertest.Conn
-	down, up, refused chan struct{}
+	down, up chan struct{}
 }
 
 // clings makes a connection with a ticket that heeds nothing and nobody.
 func clings(t *testing.T, in *chattest.Installation, ticket chat.Ticket, key loginKey, inbox string) *stubborn {
 	t.Helper()
-	s := &stubborn{down: make(chan struct{}, 1000), up: make(chan struct{}, 1000), refused: make(chan struct{}, 1000)}
+	s := &stubborn{down: make(chan struct{}, 1000), up: make(chan struct{}, 1000)}
 	note := func(c chan struct{}) {
 		select {
 		case c <- struct{}{}:
@@ -46,13 +49,16 @@ func clings(t *testing.T, in *chattest.Installation, ticket chat.Ticket, key log
 	s.Conn = brokertest.Dial(t, in.Server, chat.Grant{}, inbox,
 		nats.UserJWT(func() (string, error) { return ticket.JWT, nil }, key.Sign), nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(func(*nats.Conn, error) { note(s.down) }),
-		nats.ReconnectHandler(func(*nats.Conn) { note(s.up) }),
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
-			if strings.Contains(strings.ToLower(err.Error()), "authorization") {
-				note(s.refused)
-			}
-		}))
+		nats.ReconnectHandler(func(*nats.Conn) { note(s.up) }))
 	return s
+}
+
+// isRefused waits until the server does not take the ticket any more.
+func (s *stubborn) isRefused(t *testing.T) {
+	t.Helper()
+	eventually(t, "the ticket is refused", func() bool {
+		return slices.Contains(s.Refused(), nats.ErrAuthorization.Error())
+	})
 }
 
 // soon fails unless something happens in the time in which who is banned must be gone.
@@ -62,6 +68,16 @@ func soon(t *testing.T, since time.Time, what string, c <-chan struct{}) {
 	case <-c:
 	case <-time.After(time.Until(since.Add(2 * time.Second))):
 		t.Errorf("not within 2 s: %s", what)
+	}
+}
+
+// await waits for what comes for certain.
+func await(t *testing.T, what string, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(patience):
+		t.Fatalf("waited in vain: %s", what)
 	}
 }
 
@@ -123,7 +139,7 @@ func TestBanOfOneWhoIgnoresIt(t *testing.T) {
 	soon(t, began, "the member's connection is closed", member.down)
 	chattest.Wait[session.Ended](alice)
 	for _, c := range []*stubborn{user, member} {
-		<-c.refused
+		c.isRefused(t)
 		select {
 		case <-c.up:
 			t.Error("a connection came back")
@@ -233,13 +249,14 @@ func TestBanOfANetwork(t *testing.T) {
 	if _, told := enter(t, in, "carol", newLogin(t).public); told == nil || told.Code != chat.Banned {
 		t.Errorf("carol reads %v", told)
 	}
-	kept, err := in.Server.Minter().Mint(key.public, chat.UserGrant("bob"), time.Hour, time.Now().Add(time.Second))
+	other := newLogin(t)
+	kept, err := in.Server.Minter().Mint(other.public, chat.UserGrant("dave"), time.Hour, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	holdout := clings(t, in, kept, key, chat.Inbox("bob"))
-	<-holdout.down
-	<-holdout.refused
+	holdout := clings(t, in, kept, other, chat.Inbox("dave"))
+	await(t, "holdout down", holdout.down)
+	holdout.isRefused(t)
 	must(operate(t, in, chat.AdminUnban, chat.UnbanRequest{Target: chat.Target{Network: "127.0.0.0/8"}}))(t)
 	intrudeWith(t, in, "bob", key)
 }
@@ -263,7 +280,7 @@ func TestInheritance(t *testing.T) {
 	if time.Until(reply.Free) > 0 {
 		t.Errorf("bob is free at %v only", reply.Free)
 	}
-	<-former.down
+	await(t, "former down", former.down)
 	for subject, sub := range ears {
 		for n, _, _ := sub.Pending(); n > 0; n-- {
 			m := must(sub.NextMsg(time.Second))(t)
@@ -280,7 +297,7 @@ func TestInheritance(t *testing.T) {
 	}
 	chattest.Wait[client.DirectText](heir)
 	chattest.Chat(alice, heir)
-	<-former.refused
+	former.isRefused(t)
 	for subject, sub := range ears {
 		if n, _, _ := sub.Pending(); n != 0 {
 			t.Errorf("on %s the former bob has got %d messages of the new one's", subject, n)
@@ -306,6 +323,29 @@ func TestStolenTicket(t *testing.T) {
 			nc.Close()
 			t.Errorf("bob's ticket is good with %s", what)
 		}
+	}
+}
+
+// TestTicketRevokedUnheard: a client that has not heard why its connection was cut asks in
+// the lobby, and gives up if that refuses for good.
+func TestTicketRevokedUnheard(t *testing.T) {
+	t.Parallel()
+	in := chattest.Run(t)
+	alice, bob := in.User("alice"), in.User("bob")
+	void := map[string]time.Time{}
+	for _, u := range must(operate(t, in, chat.AdminUsers, chat.AdminRequest{}))(t).Users {
+		void[u.Key] = time.Now()
+	}
+	store := must(account.OpenStore(t.Context(), brokertest.Dial(t, in.Server, chat.StoringGrant(), chat.StoreInbox).Conn))(t)
+	must(store.Update(t.Context(), "bob", func(r account.Record) (account.Record, error) {
+		return account.Delete(r, "bob", time.Now(), time.Now())
+	}))(t)
+	if err := in.Server.Revoke(t.Context(), void, nil); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[client.Connected](alice)
+	if e := chattest.Wait[client.SignedOut](bob); !strings.HasPrefix(e.Reason, "That name was used before") {
+		t.Errorf("bob reads %q", e.Reason)
 	}
 }
 
@@ -356,7 +396,27 @@ func TestWithoutRevocation(t *testing.T) {
 	if kick.Until.IsZero() {
 		t.Errorf("the operator reads %+v", kick)
 	}
-	<-back.down
-	<-back.up
-	<-back.down // thrown out again as often as it comes
+	await(t, "back down", back.down)
+	await(t, "back up", back.up)
+	await(t, "back down", back.down) // thrown out again as often as it comes
+}
+
+// TestOtherReplicaFinishes: every replica knows of a ban, whichever was asked.
+func TestOtherReplicaFinishes(t *testing.T) {
+	t.Parallel()
+	in := chattest.Run(t, func(c *coord.Config) { c.Shared = true })
+	in.Start()
+	for range 4 { // of two replicas
+		key := newLogin(t)
+		bob := intrudeWith(t, in, "bob", key)
+		must(operate(t, in, chat.AdminBan, chat.BanRequest{Target: chat.Target{Key: key.public}}))(t)
+		eventually(t, "bob's connection is closed", func() bool { return !bob.IsConnected() })
+		bob.Close()
+		for range 4 {
+			if _, told := enter(t, in, "bob2", key.public); told == nil || told.Code != chat.Banned {
+				t.Errorf("bob reads %v", told)
+			}
+		}
+		must(operate(t, in, chat.AdminFree, chat.FreeRequest{Name: "bob"}))(t)
+	}
 }

@@ -172,8 +172,10 @@ func (c *Client) dialUser() (*nats.Conn, error) {
 		nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(c.disconnected),
 		nats.ReconnectHandler(c.reconnected),
-		nats.ReconnectErrHandler(c.notReconnected),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.fault("connection", err) }),
+		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
+			c.fault("connection", err)
+			c.notReconnected(nc, err)
+		}),
 	)
 	nc, err := nats.Connect(c.cfg.URL, append(options, c.cfg.Options...)...)
 	if err != nil {
