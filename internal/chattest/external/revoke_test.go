@@ -1,9 +1,15 @@
 package external_test
 
 import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"natter/chat"
 	"natter/internal/chattest"
@@ -11,10 +17,29 @@ import (
 	"natter/session"
 )
 
-// kept makes a user whose ticket outlives the client.
-func (in *installation) kept(dir, name string) *chattest.User {
+// refusesTicket waits until no server takes a ticket that was kept.
+func (in *installation) refusesTicket(dir, name string) {
 	in.t.Helper()
-	return chattest.Dial(in.t, client.Config{URL: in.urls, KeyDir: dir, Name: name}, name)
+	text, err := os.ReadFile(filepath.Join(dir, name+".ticket"))
+	var kept struct{ Ticket chat.Ticket }
+	if err = errors.Join(err, json.Unmarshal(text, &kept)); err != nil {
+		in.t.Fatal(err)
+	}
+	key := readKey(in.t, filepath.Join(dir, name+".key"))
+	for url := range strings.SplitSeq(in.urls, ",") {
+		for late := time.Now().Add(patience); ; {
+			nc, err := nats.Connect(url, nats.UserJWT(func() (string, error) { return kept.Ticket.JWT, nil }, key.Sign))
+			if errors.Is(err, nats.ErrAuthorization) {
+				break
+			}
+			if err == nil {
+				nc.Close()
+			}
+			if time.Now().After(late) {
+				in.t.Fatalf("%s takes a ticket that is void: %v", url, err)
+			}
+		}
+	}
 }
 
 // TestBanOnServersThatAreNotOurs: the operator's deputy makes tickets void, on every server,
@@ -26,7 +51,12 @@ func TestBanOnServersThatAreNotOurs(t *testing.T) {
 			in := plan(t, nodes).run()
 			in.coordinator()
 			in.coordinator()
-			alice, bob := in.user("alice"), in.kept(t.TempDir(), "bob")
+			keys := t.TempDir()
+			cfg := client.Config{URL: in.urls, KeyDir: keys}
+			if err := chattest.Dial(t, cfg, "bob").Exit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			alice, bob := in.user("alice"), chattest.Dial(t, cfg, "bob") // with a ticket that is good for long
 			chattest.Chat(alice, bob)
 			began := time.Now()
 			text, code := verb(t, "ban", "bob", "--reason", "spam", "--server", in.urls, "--keys", in.dir)
@@ -43,7 +73,12 @@ func TestBanOnServersThatAreNotOurs(t *testing.T) {
 			if code != 0 || text != "The username bob is free.\n" {
 				t.Errorf("exit code %d: %q", code, text)
 			}
-			in.healthy()
+			in.refusesTicket(keys, "bob")
+			for _, s := range in.servers {
+				s.kill()
+			}
+			in.servers = nil
+			in.run().refusesTicket(keys, "bob")
 		})
 	}
 }
