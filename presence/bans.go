@@ -108,9 +108,14 @@ func (s *Service) find(ctx context.Context, name chat.Name, acc account.Record) 
 	return conn, s.refuseBanned(name, acc.Key, conn.Address)
 }
 
-// connectionCame throws out who is banned and still has a ticket.
+// connectionCame throws out who is banned and still has a ticket, and the member's
+// connections of who was signed out: news of one may come after that was done.
 func (s *Service) connectionCame(c Link) {
 	if c.Holder == "" {
+		return
+	}
+	if c.Member && s.removed(c.Holder) {
+		s.chores.Do(throwingOut, func(ctx context.Context) error { return s.dismiss(ctx, c) })
 		return
 	}
 	now := time.Now()
@@ -120,6 +125,24 @@ func (s *Service) connectionCame(c Link) {
 			return
 		}
 	}
+}
+
+// removed tells whether a user was signed out by the operator a moment ago.
+func (s *Service) removed(u chat.User) bool {
+	row, _ := s.Users.Get(broker.Committed, string(u))
+	return row.Record.State == Gone && row.Record.Reason == chat.ByOperator
+}
+
+// dismiss ends one connection, unless its user is here again after all.
+func (s *Service) dismiss(ctx context.Context, c Link) error {
+	if err := s.Users.Sync(ctx); err != nil {
+		return err
+	}
+	if !s.removed(c.Holder) {
+		return nil
+	}
+	s.revoke(ctx, map[string][]string{string(c.Holder): {c.Key}})
+	return s.live.Cut([]Link{c})
 }
 
 // throwOutBanned has every ban hold.
@@ -170,7 +193,6 @@ type signedOut struct {
 func (s *Service) signOut(ctx context.Context, users map[chat.User]bool, keys map[string][]string, reason string) (signedOut, error) {
 	var done signedOut
 	s.tellSignedOut(users, reason)
-	links := s.live.Links(func(c Link) bool { return users[c.Holder] })
 	void := map[string][]string{}
 	for record, more := range keys {
 		void[record] = append(void[record], more...)
@@ -187,6 +209,7 @@ func (s *Service) signOut(ctx context.Context, users map[chat.User]bool, keys ma
 		}
 		done.names = append(done.names, name)
 	}
+	links := s.live.Links(func(c Link) bool { return users[c.Holder] }) // see connectionCame for later ones
 	for _, c := range links {
 		void[string(c.Holder)] = append(void[string(c.Holder)], c.Key)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,7 +54,8 @@ type connEvent struct {
 type conn struct {
 	since   time.Time // it is known
 	holder  chat.User // of the ticket; "" if it is no user's
-	address string    // IP
+	member  bool
+	address string // IP
 }
 
 // Link is a connection of a user, or of a member.
@@ -62,26 +64,42 @@ type Link struct {
 	ID      uint64 // the server's number for it
 	Key     string
 	Holder  chat.User
+	Member  bool   // to a session, with a key of its own
 	Address string // IP
 }
 
-// ownerOf is the public key that a ticket is bound to, and whose it is. The servers have
-// checked the ticket; what they call the connection's user is no more than what the client
-// says.
-func ownerOf(ticket string) (key string, holder chat.User) {
+// owner is what a ticket says: the public key that it is bound to, and whose it is.
+type owner struct {
+	Key    string    `json:"sub"`
+	Holder chat.User `json:"name"`
+	NATS   struct {
+		Pub struct {
+			Allow []string `json:"allow"`
+		} `json:"pub"`
+	} `json:"nats"`
+}
+
+// member tells whether it is a ticket to a session.
+func (o owner) member() bool {
+	return slices.ContainsFunc(o.NATS.Pub.Allow, func(s string) bool {
+		r, _, ok := chat.Parse(s)
+		return ok && r == chat.Said.Route
+	})
+}
+
+// ownerOf reads a ticket. The servers have checked it; what they call the connection's
+// user is no more than what the client says.
+func ownerOf(ticket string) owner {
 	parts := strings.Split(ticket, ".")
 	if len(parts) != 3 {
-		return "", ""
+		return owner{}
 	}
 	body, err := base64.RawURLEncoding.DecodeString(parts[1])
-	var claims struct {
-		Subject string    `json:"sub"`
-		Name    chat.User `json:"name"`
+	var o owner
+	if err != nil || json.Unmarshal(body, &o) != nil {
+		return owner{}
 	}
-	if err != nil || json.Unmarshal(body, &claims) != nil {
-		return "", ""
-	}
-	return claims.Subject, claims.Name
+	return o
 }
 
 // NewLiveness listens on nc, which needs chat.SystemGrant. gone and came are called
@@ -94,8 +112,8 @@ func NewLiveness(nc *nats.Conn, chatAccount string, gone func(key string), came 
 			if json.Unmarshal(m.Data, &e) != nil {
 				return
 			}
-			if key, holder := ownerOf(e.Client.JWT); key != "" {
-				handle(key, connID{e.Server.ID, e.Client.ID}, conn{time.Now(), holder, e.Client.Host})
+			if o := ownerOf(e.Client.JWT); o.Key != "" {
+				handle(o.Key, connID{e.Server.ID, e.Client.ID}, conn{time.Now(), o.Holder, o.member(), e.Client.Host})
 			}
 		})
 		if err != nil {
@@ -127,7 +145,7 @@ func (l *Liveness) add(key string, id connID, c conn) {
 }
 
 func link(key string, id connID, c conn) Link {
-	return Link{id.server, id.id, key, c.holder, c.address}
+	return Link{id.server, id.id, key, c.holder, c.member, c.address}
 }
 
 // Links are the users' and members' connections that a condition picks.

@@ -56,7 +56,7 @@ func (l *Liveness) correct(begin time.Time, found map[connID]Link, silent map[st
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id, c := range found {
-		l.add(c.Key, id, conn{time.Now(), c.Holder, c.Address})
+		l.add(c.Key, id, conn{time.Now(), c.Holder, c.Member, c.Address})
 	}
 	var gone []string
 	for key, set := range l.conns {
@@ -133,8 +133,8 @@ func readPage(m *nats.Msg, server string, found map[connID]Link) (int, error) {
 		return 0, err
 	}
 	for _, c := range reply.Data.Connections {
-		if key, holder := ownerOf(c.JWT); key != "" {
-			found[connID{server, c.ID}] = Link{server, c.ID, key, holder, c.IP}
+		if o := ownerOf(c.JWT); o.Key != "" {
+			found[connID{server, c.ID}] = Link{server, c.ID, o.Key, o.Holder, o.member(), c.IP}
 		}
 	}
 	return len(reply.Data.Connections), nil
