@@ -420,3 +420,18 @@ func TestOtherReplicaFinishes(t *testing.T) {
 		must(operate(t, in, chat.AdminFree, chat.FreeRequest{Name: "bob"}))(t)
 	}
 }
+
+// TestTicketToASessionThatWasNotUsed: who was signed out cannot use it afterwards.
+func TestTicketToASessionThatWasNotUsed(t *testing.T) {
+	t.Parallel()
+	in := chattest.Run(t)
+	alice, mallory := in.User("alice"), intrude(t, in, "mallory")
+	s := must(alice.Invite(t.Context(), "mallory"))(t)
+	mallory.accepts(s.ID)
+	key := newLogin(t)
+	joined := must(ask(mallory, chat.Join, chat.JoinRequest{Session: s.ID, Key: key.public}))(t)
+	must(operate(t, in, chat.AdminKick, chat.KickRequest{Target: chat.Target{Name: "mallory"}}))(t)
+	member := clings(t, in, joined.Ticket, key, chat.MemberInbox("mallory", joined.Channel))
+	await(t, "the connection is closed", member.down)
+	member.isRefused(t)
+}
