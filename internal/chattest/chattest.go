@@ -25,7 +25,7 @@ type Installation struct {
 	Coord  *coord.Coordinator
 	Config coord.Config
 
-	unrevoking bool
+	Unrevoking bool // the next coordinator cannot revoke tickets
 	stop       func()
 }
 
@@ -58,7 +58,7 @@ func run(t testing.TB, dir string, unrevoking bool, change []func(*coord.Config)
 	for _, c := range change {
 		c(&cfg)
 	}
-	in := &Installation{T: t, Server: brokertest.RunIn(t, dir), Config: cfg, unrevoking: unrevoking}
+	in := &Installation{T: t, Server: brokertest.RunIn(t, dir), Config: cfg, Unrevoking: unrevoking}
 	in.Start()
 	return in
 }
@@ -70,7 +70,7 @@ func (in *Installation) Start() {
 	if err != nil {
 		in.T.Fatal(err)
 	}
-	if in.unrevoking {
+	if in.Unrevoking {
 		links.Revoker = nil
 	}
 	c, err := coord.Start(context.Background(), in.Config, links.Links)

@@ -435,3 +435,25 @@ func TestTicketToASessionThatWasNotUsed(t *testing.T) {
 	await(t, "the connection is closed", member.down)
 	member.isRefused(t)
 }
+
+// TestOthersRevoke what the replica that was asked could not.
+func TestOthersRevoke(t *testing.T) {
+	t.Parallel()
+	in := chattest.RunUnrevoking(t, func(c *coord.Config) { c.Shared = true })
+	bob := intrude(t, in, "bob")
+	former := clings(t, in, bob.ticket, bob.key, chat.Inbox("bob"))
+	reply := must(operate(t, in, chat.AdminKick, chat.KickRequest{Target: chat.Target{Name: "bob"}}))(t)
+	if reply.Until.IsZero() {
+		t.Error("it was void at once")
+	}
+	await(t, "the connection is cut", former.down)
+	await(t, "it comes back", former.up)
+	in.Unrevoking = false
+	in.Start()
+	former.isRefused(t)
+
+	dave := intrude(t, in, "dave")
+	former = clings(t, in, dave.ticket, dave.key, chat.Inbox("dave"))
+	must(operate(t, in, chat.AdminKick, chat.KickRequest{Target: chat.Target{Name: "dave"}}))(t) // whichever is asked
+	former.isRefused(t)
+}
