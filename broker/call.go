@@ -29,13 +29,22 @@ func tryFor(try int) time.Duration {
 // a *chat.Error: the coordinator's own, NotConnected while the connection is down, or
 // Timeout when no coordinator answers.
 func Call[Q, R any](ctx context.Context, nc *nats.Conn, r chat.Request[Q, R], a chat.Address, q Q) (R, error) {
+	return call(ctx, nc, r, a, q, tryFor)
+}
+
+// CallOnce is Call for what is not to be done twice: it waits for the one answer.
+func CallOnce[Q, R any](ctx context.Context, nc *nats.Conn, r chat.Request[Q, R], a chat.Address, q Q) (R, error) {
+	return call(ctx, nc, r, a, q, func(int) time.Duration { return handleFor })
+}
+
+func call[Q, R any](ctx context.Context, nc *nats.Conn, r chat.Request[Q, R], a chat.Address, q Q, tryFor func(int) time.Duration) (R, error) {
 	var reply R
 	data, err := json.Marshal(q)
 	if err != nil {
 		return reply, fmt.Errorf("encode %s: %w", r.Pattern(), err)
 	}
 	for {
-		msg, err := ask(ctx, nc, r.Subject(a), data)
+		msg, err := ask(ctx, nc, r.Subject(a), data, tryFor)
 		if err != nil {
 			return reply, err
 		}
@@ -68,7 +77,7 @@ func pause(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
-func ask(ctx context.Context, nc *nats.Conn, subject string, data []byte) (*nats.Msg, error) {
+func ask(ctx context.Context, nc *nats.Conn, subject string, data []byte, tryFor func(int) time.Duration) (*nats.Msg, error) {
 	for n := 0; ; n++ {
 		try, cancel := context.WithTimeout(ctx, tryFor(n))
 		msg, err := nc.RequestWithContext(try, subject, data)

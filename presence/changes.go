@@ -84,6 +84,8 @@ func (s *Service) trail(before, after Record) {
 	switch {
 	case before.Present() && after.State == Gone && after.Reason == chat.ByLoss:
 		event, text = "user.removed", fmt.Sprintf("%s removed: connection lost, did not come back", after.Name)
+	case before.Present() && after.State == Gone && after.Reason == chat.ByOperator:
+		event, text = "user.removed", fmt.Sprintf("%s removed: signed out by the operator, %s online", after.Name, count(s.Users.Len(broker.Committed), "user"))
 	case before.Present() && after.State == Gone:
 		event, text = "user.removed", fmt.Sprintf("%s removed, %s online", after.Name, count(s.Users.Len(broker.Committed), "user"))
 	case before.State == Here && after.State == Lost:
@@ -194,7 +196,7 @@ func (s *Service) adminUsers(context.Context, broker.Caller, chat.AdminRequest) 
 		e := EntryOf(r, s.partners(r.User()))
 		reply.Users = append(reply.Users, chat.AdminUser{
 			Name: r.Name, Status: s.status(r.User()), Presence: r.Presence, With: e.With,
-			Address: r.Connection.Address, Connection: r.Connection.ID, Server: r.Connection.Server,
+			Key: r.Key, Address: r.Connection.Address, Connection: r.Connection.ID, Server: r.Connection.Server,
 			Since: r.Since, Lost: r.State == Lost,
 		})
 	}

@@ -49,7 +49,9 @@ func (s *Service) admit(ctx context.Context, from string, q chat.EnterRequest) (
 	s.Trail.Request(chat.Audit{Event: "user.request", Address: from, Text: fmt.Sprintf("%s asks for the username %s", from, asked)})
 	ticket, err2 := chat.Ticket{}, err
 	if err2 == nil {
-		ticket, err2 = s.reserve(ctx, name, q)
+		if err2 = s.refuseBanned(name, q.Key, from); err2 == nil {
+			ticket, err2 = s.reserve(ctx, name, q)
+		}
 	}
 	var told *chat.Error
 	if errors.As(err2, &told) {
@@ -70,6 +72,9 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 			return chat.Ticket{}, err
 		}
 	} else if err := Room(s.Users.Len(broker.Committed), s.MaxUsers); err != nil {
+		return chat.Ticket{}, err
+	}
+	if err := s.awaitMintable(ctx, q.Key); err != nil {
 		return chat.Ticket{}, err
 	}
 	now := time.Now()

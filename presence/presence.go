@@ -29,7 +29,7 @@ type Record struct {
 	Since      time.Time     `json:"since"`            // of the login
 	LostAt     time.Time     `json:"lost_at,omitzero"` // for people
 	Grace      time.Duration `json:"grace,omitempty"`  // Lost: how long, from when a replica sees this record
-	Reason     chat.Reason   `json:"reason,omitempty"` // Gone: ByLeave, ByLoss
+	Reason     chat.Reason   `json:"reason,omitempty"` // Gone: ByLeave, ByLoss, ByOperator
 	Terminal   string        `json:"terminal,omitempty"`
 	Blocks     []chat.Block  `json:"blocks,omitempty"` // as in the account
 }

@@ -66,7 +66,9 @@ func (s *Service) rekey(ctx context.Context, acc account.Record) error {
 	if err != nil {
 		return err
 	}
-	s.retire(u, from)
+	if err := s.retire(ctx, u, from); err != nil {
+		return err
+	}
 	if !here {
 		return nil
 	}
@@ -80,7 +82,21 @@ func (s *Service) rekey(ctx context.Context, acc account.Record) error {
 	return nil
 }
 
-// retire is about the tickets of a key that a user does not have any more.
-func (s *Service) retire(u chat.User, key string) {
-	s.Log.Info("the tickets of a former key are void", "user", u, "key", key)
+// retire makes the tickets of a key void that a user does not have any more. That is
+// stored before the answer and carried out after it: who asks holds one of them.
+func (s *Service) retire(ctx context.Context, u chat.User, key string) error {
+	row, err := s.stepRevoked(ctx, string(u), func(r Revoked) (Revoked, error) { return Revoke(r, []string{key}, time.Now()) })
+	if err != nil {
+		return err
+	}
+	s.chores.After(string(u)+" retire", farewell, revoking, func(ctx context.Context) error {
+		if err := s.log.Await(ctx, row.Revision); err != nil {
+			return err
+		}
+		if err := s.pushRevoked(ctx, row.Revision); err != nil {
+			return err
+		}
+		return s.live.Cut(s.live.Links(func(c Link) bool { return c.Key == key }))
+	})
+	return nil
 }

@@ -25,8 +25,11 @@ type Minter interface {
 // Config is what the coordinator's half needs.
 type Config struct {
 	Users    *Users
+	Bans     *Bans
+	Revoked  *Revocations
 	Accounts *account.Store
 	Minter   Minter
+	Revoker  Revoker    // nil: tickets cannot be revoked, they are good until they expire
 	Notices  *nats.Conn // publishes to users
 	System   *nats.Conn // in the system account
 	ChatID   string     // public key of the account that the users are in
@@ -67,6 +70,7 @@ type Service struct {
 	seal nkeys.KeyPair // lobby answers are sealed with it
 	news news
 	list listing
+	push push
 
 	chores *broker.Chores
 }
@@ -87,7 +91,8 @@ func NewService(cfg Config, l *broker.Log) (*Service, error) {
 		return nil, fmt.Errorf("make the lobby's key: %w", err)
 	}
 	s := &Service{Config: cfg, log: l, seal: seal, chores: broker.NewChores(cfg.Log)}
-	s.live, err = NewLiveness(cfg.System, cfg.ChatID, s.connectionGone)
+	s.push.turn = make(chan struct{}, 1)
+	s.live, err = NewLiveness(cfg.System, cfg.ChatID, s.connectionGone, s.connectionCame)
 	return s, err
 }
 
@@ -105,11 +110,15 @@ func (s *Service) Serve(svc *broker.Service) error {
 		broker.Handle(svc, chat.Blocked, s.blocked),
 		broker.Handle(svc, chat.Exit, s.exit),
 		broker.Handle(svc, chat.AdminUsers, s.adminUsers),
+		s.serveOperator(svc),
 	)
 }
 
-// Start lets time run: users who do not come back after a restart are lost.
+// Start lets time run: users who do not come back after a restart are lost. What was void
+// before it, and who was banned, is so again.
 func (s *Service) Start() {
+	s.chores.Do(revoking, func(ctx context.Context) error { return s.pushRevoked(ctx, s.log.Revision()) })
+	s.chores.Do(throwingOut, s.throwOutBanned)
 	s.chores.After(" settle", settle, "reconcile", func(context.Context) error { s.reconcile(); return nil })
 }
 
@@ -193,6 +202,10 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	}
 	a, back := s.arrival(ctx, q, acc.Key), false
 	a.Remembered, a.Blocks = acc.Presence, account.Holding(acc.Blocks, time.Now())
+	if err := s.mayStay(name, acc, a.Connection.Address); err != nil {
+		s.refused(name, "hello", err)
+		return reply, err
+	}
 	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
 		back = r.Present() && r.Key == acc.Key
 		return Arrive(r, a, s.Users.Len(v), s.MaxUsers, time.Now())

@@ -99,6 +99,7 @@ type person struct {
 	name    chat.Name
 	visible bool
 	present bool
+	removed bool
 	lost    bool
 	away    bool
 	known   map[string]chat.Session
@@ -127,6 +128,11 @@ func (st *stage) User(u chat.User) (chat.Name, bool, bool) {
 
 func (st *stage) Blocks(u, other chat.User) bool { return st.people[u].blocks[other] }
 
+func (st *stage) Removed(u chat.User) bool {
+	p := st.people[u]
+	return p != nil && p.removed
+}
+
 func (st *stage) Of(u chat.User) []chat.Session {
 	var of []chat.Session
 	for _, s := range st.sessions {
@@ -154,7 +160,7 @@ func (st *stage) play(words []string) {
 		st.repair()
 	case "block", "unblock":
 		st.people[chat.Name(args[0]).User()].blocks[chat.Name(args[1]).User()] = cmd == "block"
-	case "gone", "lose", "back", "away", "return", "forget":
+	case "gone", "removed", "lose", "back", "away", "return", "forget":
 		st.fate(cmd, chat.Name(args[0]).User())
 	default:
 		st.step(cmd, args)
@@ -165,8 +171,8 @@ func (st *stage) play(words []string) {
 func (st *stage) fate(cmd string, u chat.User) {
 	p := st.people[u]
 	switch cmd {
-	case "gone":
-		p.present, p.away = false, true
+	case "gone", "removed":
+		p.present, p.away, p.removed = false, true, cmd == "removed"
 	case "lose", "back":
 		p.lost = cmd == "lose"
 		for _, s := range st.Of(u) {

@@ -37,7 +37,7 @@ type Opened struct{ Session chat.Session }
 type MemberLeft struct {
 	Session chat.Session
 	Name    chat.Name
-	Reason  chat.Reason // ByLeave or ByLoss
+	Reason  chat.Reason // ByLeave, ByLoss or ByOperator
 }
 
 // MemberLost: a member's connection is lost; the grace time runs.
@@ -204,7 +204,7 @@ func leavers(me chat.User, before, after chat.Session) []Event {
 		}
 		events = append(events, event)
 	}
-	if hasLeft(after, me) || after.Reason != chat.ByLeave && after.Reason != chat.ByLoss {
+	if hasLeft(after, me) || !leaves(after.Reason) {
 		return events
 	}
 	for _, u := range after.By {

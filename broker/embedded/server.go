@@ -20,6 +20,7 @@
 //	lock                          held by the process that uses the directory
 //	keys/*.nk                     who we are; without them no ticket is good any more
 //	observer.creds operator.creds written once, for the nats CLI and for chatcoord
+//	revoked.jwt                   the tickets that are void
 //	jetstream/                    the state
 //
 // Keys are made at the first start and never again: a directory with state and
@@ -86,6 +87,9 @@ type Server struct {
 	addr  string
 	stop  sync.Once
 	clean func() // gives the data directory back
+
+	keptIn   string // the data directory; "" if nothing is kept
+	revoking sync.Mutex
 }
 
 // Start starts a server and returns when it is ready. Its error is ErrInUse if
@@ -121,11 +125,14 @@ func start(cfg Config, host string, port int, dir string) (*Server, error) {
 		return nil, err
 	}
 	opts.Host, opts.Port, opts.StoreDir = host, port, dir
-	s := &Server{ids: ids, chat: ids.ChatMinter(), sys: ids.SystemMinter(), log: cfg.Log}
+	s := &Server{ids: ids, keptIn: cfg.DataDir, chat: ids.ChatMinter(), sys: ids.SystemMinter(), log: cfg.Log}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.DataDir != "" {
+		if err := revokeAgain(opts.AccountResolver, ids, dir); err != nil {
+			return nil, err
+		}
 		if err := writeCreds(dir, s.chat); err != nil {
 			return nil, err
 		}

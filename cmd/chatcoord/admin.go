@@ -63,6 +63,12 @@ func (p *program) sessions(ctx context.Context) error {
 
 // ask puts an operator's question to a running coordinator.
 func ask[R any](ctx context.Context, p *program, r chat.Request[chat.AdminRequest, R]) (R, error) {
+	return order(ctx, p, r, chat.AdminRequest{}, broker.Call)
+}
+
+// order has a running coordinator do something.
+func order[Q, R any](ctx context.Context, p *program, r chat.Request[Q, R], q Q,
+	call func(context.Context, *nats.Conn, chat.Request[Q, R], chat.Address, Q) (R, error)) (R, error) {
 	var none R
 	nc, err := p.dial("operator", nats.CustomInboxPrefix(chat.AdminInbox), nats.MaxReconnects(0))
 	if err != nil {
@@ -77,7 +83,7 @@ func ask[R any](ctx context.Context, p *program, r chat.Request[chat.AdminReques
 	}
 	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
-	return broker.Call(ctx, nc, r, chat.Address{}, chat.AdminRequest{})
+	return call(ctx, nc, r, chat.Address{}, q)
 }
 
 // dial connects a verb with the credentials of the operator or of an observer.

@@ -39,6 +39,8 @@ type config struct {
 	server, keys, creds string // of the verbs; server and keys also of an existing NATS
 	waitServer          flags.Duration
 	json                bool
+	reason              string         // of what the operator does
+	banFor              flags.Duration // 0: until it is taken back
 
 	completion           flags.Choice
 	printConfig, version bool
@@ -94,6 +96,9 @@ func (c *config) register(fs *pflag.FlagSet) {
 	fs.Var(&c.waitServer, "wait-server", "keep trying to reach that server at start")
 	fs.StringVar(&c.creds, "creds", "", "operator's credentials of a verb")
 	fs.BoolVar(&c.json, "json", false, "answer of a verb as JSON")
+	fs.StringVar(&c.reason, "reason", "", "why, for who is signed out")
+	c.banFor = flags.Duration{Least: time.Second, Zero: true}
+	fs.Var(&c.banFor, "for", "how long a ban lasts; 0 is until it is taken back")
 	fs.Var(&c.completion, "completion", "print a completion script")
 	fs.BoolVar(&c.printConfig, "print-config", false, "print what would be used")
 	fs.BoolVarP(&c.version, "version", "V", false, "print the version")
@@ -106,6 +111,8 @@ func (c *config) check() error {
 	switch {
 	case c.given("creds") || c.given("json"):
 		return flags.Usagef("--creds and --json are for verbs")
+	case c.given("reason") || c.given("for"):
+		return flags.Usagef("--reason and --for are for verbs such as ban")
 	case c.external():
 		if err := c.checkExternal(); err != nil {
 			return err

@@ -4,6 +4,12 @@ package main
 const usage = `Usage: chatcoord [flags]                    serve
        chatcoord users [--json]             print who is here
        chatcoord sessions [--json]          print invitations and sessions
+       chatcoord kick NAME|KEY|NETWORK [--reason TEXT]     sign out who is here; they may come again
+       chatcoord ban NAME|KEY|NETWORK [--for 24h] [--reason TEXT]   keep away; until unban, unless --for is given
+       chatcoord unban NAME|KEY|NETWORK     take a ban back
+       chatcoord bans [--json]              print the bans
+       chatcoord free NAME                  take a name from its owner, for anybody to have
+       chatcoord delete NAME                delete an account; nobody can have its name any more
        chatcoord watch                      print the console of one that runs, from anywhere
        chatcoord doctor [--json]            examine the NATS server: ok, or what is wrong and how to mend it
        chatcoord init --external --out DIR [--nodes 1|3]   write what an existing NATS needs
@@ -35,6 +41,8 @@ Health        --http ADDR            /healthz, /readyz, /metrics (default off)
 Verbs         --server URL           running coordinator (default nats://127.0.0.1:4222)
               --creds FILE           (default operator.creds in the data directory; of watch, observer.creds)
               --keys DIR             take them from there; of doctor, all credentials
+              --reason TEXT          of kick, ban, free and delete: the person reads it
+              --for DURATION         of ban (default 0: until it is taken back)
               --json
 Init          --hosts HOST[:PORT],…  of the NATS servers (default: on this computer)
               --store DIR            where they keep their state (default data in --out)

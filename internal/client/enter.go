@@ -184,8 +184,10 @@ func (c *Client) dialUser() (*nats.Conn, error) {
 		nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(c.disconnected),
 		nats.ReconnectHandler(c.reconnected),
-		nats.ReconnectErrHandler(c.notReconnected),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.fault("connection", err) }),
+		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
+			c.fault("connection", err)
+			c.notReconnected(nc, err)
+		}),
 	)
 	nc, err := nats.Connect(c.cfg.URL, append(options, c.cfg.Options...)...)
 	if err != nil {
@@ -242,8 +244,11 @@ func (c *Client) notReconnected(nc *nats.Conn, err error) {
 		defer lobby.Close()
 		err = c.enter(c.ctx, lobby, true) // whether another terminal is there, hello tells
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		c.keepTicket()
+	case unwanted(err):
+		c.later(func() { c.signOut(SignedOut{Reason: err.Error()}) })
 	}
 	c.log.Debug("a new ticket", "err", err)
 }
@@ -282,7 +287,7 @@ func (c *Client) again() {
 			c.signOut(SignedOut{Elsewhere: true})
 			return
 		case errors.As(err, &told):
-			c.events.push(SignedOut{Reason: told.Text})
+			c.signOut(SignedOut{Reason: told.Text})
 			return
 		}
 	}

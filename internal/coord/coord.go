@@ -34,6 +34,8 @@ type Links struct {
 	System *nats.Conn // chat.SystemGrant, in the system account
 	ChatID string     // public key of the account that users are in
 	Minter presence.Minter
+
+	Revoker presence.Revoker // nil: tickets are good until they expire
 }
 
 // Config is what an operator may choose.
@@ -178,10 +180,12 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 		Touch: func(users ...chat.User) { c.presence.Touch(users...) },
 	})
 	c.presence, err = presence.NewService(presence.Config{
-		Users: c.users, Accounts: accounts, Minter: c.links.Minter, Notices: c.links.Store,
+		Users: c.users, Accounts: accounts, Minter: c.links.Minter, Revoker: c.links.Revoker, Notices: c.links.Store,
 		System: c.links.System, ChatID: c.links.ChatID, Trail: c.trail, Log: c.cfg.Log,
 		Shared: c.cfg.Shared, Rules: c.cfg.Rules, MaxUsers: c.cfg.MaxUsers, NameTTL: c.cfg.NameTTL,
 		Partners: c.session.Partners, Sessions: c.session.Of,
+		Bans:    presence.NewBans(log, func(b broker.Change[account.Ban]) { c.presence.BanChanged(b) }),
+		Revoked: presence.NewRevocations(log, func(r broker.Change[presence.Revoked]) { c.presence.RevokedChanged(r) }),
 	}, log)
 	return err
 }

@@ -25,10 +25,11 @@ func (c *Coordinator) limited(all []broker.Excess) {
 	}
 }
 
-// abuse writes to the trail whose requests are none.
+// abuse signs out whose requests are none, again and again.
 func (c *Coordinator) abuse(u chat.User) {
 	name := c.nameOf(u)
-	c.trail.Refused(chat.Audit{Event: "limit", Code: chat.Arguments, User: name, Text: string(name) + ": more than 100 requests in 10 s that are none"})
+	c.trail.Refused(chat.Audit{Event: "limit", Code: chat.Arguments, User: name, Text: string(name) + ": more than 100 requests in 10 s that are none; signed out"})
+	c.presence.Expel(u, "more than 100 requests in 10 s that are none")
 }
 
 // nameOf is how a user writes their name, if they are here.

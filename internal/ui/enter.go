@@ -74,7 +74,7 @@ func nameCode(err error) int {
 	switch e.Code {
 	case chat.Taken, chat.Invalid, chat.Reserved, chat.ForeignKey, chat.SignedIn:
 		return ExitName
-	case chat.Denied, chat.Auth:
+	case chat.Denied, chat.Auth, chat.Banned:
 		return ExitDenied
 	case chat.NotConnected, chat.Timeout:
 		return ExitUnreachable

@@ -168,6 +168,7 @@ func (f *front) onLeft(e session.MemberLeft) {
 		f.open = &e.Session
 		f.out.notice(memberLeft(e))
 		return
+	case e.Reason == chat.ByOperator: // SignedOut says it
 	case e.Reason == chat.ByLoss:
 		f.out.notice("* You did not come back in time.")
 	default:

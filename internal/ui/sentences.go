@@ -206,8 +206,11 @@ func gaveUp(s chat.Session, me chat.User) string {
 
 // memberLeft tells about others; what happened to me is told by what I asked for.
 func memberLeft(e session.MemberLeft) string {
-	if e.Reason == chat.ByLoss {
+	switch e.Reason {
+	case chat.ByLoss:
 		return fmt.Sprintf("* %s did not come back.", e.Name)
+	case chat.ByOperator:
+		return fmt.Sprintf("* %s was signed out by the operator.", e.Name)
 	}
 	return fmt.Sprintf("* %s left the group chat.", e.Name)
 }

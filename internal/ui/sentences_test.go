@@ -82,6 +82,7 @@ func TestChatSentences(t *testing.T) {
 		{ended(closed(two, chat.ByBye, "alice", "dave"), "alice"), ""},
 		{ended(closed(two, chat.ByLoss, "dave"), "alice"), ""},
 		{memberLeft(session.MemberLeft{Name: "dave", Reason: chat.ByLoss}), "* dave did not come back."},
+		{memberLeft(session.MemberLeft{Name: "bob", Reason: chat.ByOperator}), "* bob was signed out by the operator."},
 		{memberLeft(session.MemberLeft{Name: "alice", Reason: chat.ByLeave}), "* alice left the group chat."},
 		{bye(client.Bye{From: "alice"}), "* alice is logging off. Reply bye to end the chat."},
 		{bye(client.Bye{From: "alice", Back: true}), "* alice goes on chatting."},
