@@ -30,8 +30,8 @@ var streams = []jetstream.StreamConfig{
 		MaxMsgs: 2_000_000, MaxBytes: 256 << 20, MaxMsgSize: 64 << 10, Discard: jetstream.DiscardNew,
 	},
 	{
-		Name: LiveStream, Description: "one record per present user and per session",
-		Subjects: []string{chat.StateRoot + ".user.*", chat.StateRoot + ".session.*"}, MaxMsgsPerSubject: 1,
+		Name: LiveStream, Description: "one record per present user, per session and per pass",
+		Subjects: []string{chat.StateRoot + ".user.*", chat.StateRoot + ".session.*", chat.StateRoot + ".pass.*"}, MaxMsgsPerSubject: 1,
 		Duplicates: 10 * time.Second, // the log names its records, and never repeats one
 		MaxMsgs:    1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 64 << 10, Discard: jetstream.DiscardNew,
 	},
@@ -79,7 +79,8 @@ const (
 
 // EnsureStreams makes the streams that are not there, with as many replicas as are
 // wanted if the servers are a cluster, and with one if it is a single server. Those
-// that are there stay as they are: their limits are the operator's to change.
+// that are there stay as they are, because their limits are the operator's to change;
+// they only take the subjects that an earlier version did not have.
 func EnsureStreams(ctx context.Context, js jetstream.JetStream, storage jetstream.StorageType, replicas int) error {
 	ctx, cancel := context.WithTimeout(ctx, electFor)
 	defer cancel()
@@ -100,7 +101,10 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, storage jetstrea
 }
 
 func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig) error {
-	_, err := js.Stream(ctx, cfg.Name)
+	there, err := js.Stream(ctx, cfg.Name)
+	if err == nil {
+		return addSubjects(ctx, js, there.CachedInfo().Config, cfg.Subjects)
+	}
 	if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return err
 	}
@@ -108,6 +112,21 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.Str
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return nil // another coordinator was faster
 	}
+	return err
+}
+
+// addSubjects has a stream take what it does not take yet.
+func addSubjects(ctx context.Context, js jetstream.JetStream, have jetstream.StreamConfig, wanted []string) error {
+	before := len(have.Subjects)
+	for _, s := range wanted {
+		if !slices.Contains(have.Subjects, s) {
+			have.Subjects = append(have.Subjects, s)
+		}
+	}
+	if len(have.Subjects) == before {
+		return nil
+	}
+	_, err := js.UpdateStream(ctx, have)
 	return err
 }
 

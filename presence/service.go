@@ -25,6 +25,7 @@ type Minter interface {
 type Config struct {
 	Users    *Users
 	Accounts *account.Store
+	Passes   *Passes
 	Minter   Minter
 	Notices  *nats.Conn // publishes to users
 	System   *nats.Conn // in the system account
@@ -34,6 +35,7 @@ type Config struct {
 
 	Shared   bool // other replicas may be there: this one may be behind
 	Rules    chat.Rules
+	Invited  bool          // new names need a pass
 	MaxUsers int           // 0: no limit
 	NameTTL  time.Duration // 0: for ever
 
@@ -100,6 +102,7 @@ func (s *Service) Serve(svc *broker.Service) error {
 		broker.Handle(svc, chat.Renew, s.renew),
 		broker.Handle(svc, chat.Exit, s.exit),
 		broker.Handle(svc, chat.AdminUsers, s.adminUsers),
+		broker.Handle(svc, chat.AdminPass, s.adminPass),
 	)
 }
 
