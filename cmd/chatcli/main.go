@@ -21,6 +21,7 @@ import (
 
 	"natter/chat"
 	"natter/internal/client"
+	"natter/internal/contexts"
 	"natter/internal/flags"
 	"natter/internal/ui"
 )
@@ -37,7 +38,8 @@ type program struct {
 	in       io.Reader
 	out, err io.Writer
 	config
-	code int
+	joined contexts.Context // the server, if it was joined; otherwise empty
+	code   int
 }
 
 // run does what the arguments say and returns the exit code.
@@ -49,7 +51,7 @@ func run(args []string, in io.Reader, out, err io.Writer) int {
 	if failure == nil {
 		return p.code
 	}
-	fmt.Fprintf(err, "chatcli: %v\n", failure)
+	fmt.Fprintf(err, "chatcli: %s\n", strings.TrimSuffix(failure.Error(), "."))
 	if errors.As(failure, &flags.UsageError{}) {
 		fmt.Fprintln(err, "Try chatcli --help.")
 		return ui.ExitUsage
@@ -81,6 +83,8 @@ func (p *program) commands() *cobra.Command {
 			func([]string) error { return p.once(ui.ListOnce) }),
 		verb("listen", cobra.NoArgs, "listen takes no arguments",
 			func([]string) error { return p.once(listen) }),
+		p.joinVerb(),
+		p.contextVerb(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true}) // "help" may be a username
@@ -112,6 +116,9 @@ func (p *program) chat(args []string) error {
 	if err := p.positional(args); err != nil {
 		return err
 	}
+	if err := p.settle(); err != nil {
+		return err
+	}
 	if done, err := p.shown(); done || err != nil {
 		return err
 	}
@@ -121,6 +128,9 @@ func (p *program) chat(args []string) error {
 // once is a verb that asks nothing, so the name must be known.
 func (p *program) once(do func(context.Context, *client.Client, ui.Options) int) error {
 	if done, err := p.about(); done || err != nil {
+		return err
+	}
+	if err := p.settle(); err != nil {
 		return err
 	}
 	if done, err := p.shown(); done || err != nil {
@@ -152,13 +162,19 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	defer closeLog()
 	ctx, cancel := signals(context.Background())
 	defer cancel()
-	c, err := client.Dial(ctx, client.Config{
-		URL: p.server, KeyDir: p.keyDir(), KeyFile: p.key, Name: p.name, Presence: presenceOf(p.presence.Value), Creds: p.creds, Wait: p.waitServer.D, Log: logger,
-	})
+	cfg, err := p.reach(logger)
+	if err != nil {
+		return err
+	}
+	cfg.KeyDir, cfg.KeyFile, cfg.Name, cfg.Presence = p.keyDir(), p.key, p.name, presenceOf(p.presence.Value)
+	c, err := client.Dial(ctx, cfg)
 	if err != nil {
 		p.code = p.unreachable(err)
 	} else {
 		p.code = do(ctx, c, p.options(logger))
+		if c.PassSpent() {
+			p.spend(logger)
+		}
 	}
 	if sig, ok := context.Cause(ctx).(toldToStop); ok {
 		p.code = sig.code()

@@ -14,6 +14,7 @@ import (
 
 	"natter/broker"
 	"natter/chat"
+	"natter/internal/secure"
 )
 
 // askFor is how long a running coordinator may take to answer.
@@ -21,7 +22,7 @@ const askFor = 5 * time.Second
 
 // users prints who is here.
 func (p *program) users(ctx context.Context) error {
-	reply, err := ask(ctx, p, chat.AdminUsers)
+	reply, err := ask(ctx, p, chat.AdminUsers, chat.AdminRequest{})
 	if err != nil {
 		return err
 	}
@@ -42,7 +43,7 @@ func (p *program) users(ctx context.Context) error {
 
 // sessions prints invitations and sessions.
 func (p *program) sessions(ctx context.Context) error {
-	reply, err := ask(ctx, p, chat.AdminSessions)
+	reply, err := ask(ctx, p, chat.AdminSessions, chat.AdminRequest{})
 	if err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func (p *program) sessions(ctx context.Context) error {
 }
 
 // ask puts an operator's question to a running coordinator.
-func ask[R any](ctx context.Context, p *program, r chat.Request[chat.AdminRequest, R]) (R, error) {
+func ask[Q, R any](ctx context.Context, p *program, r chat.Request[Q, R], q Q) (R, error) {
 	var none R
 	nc, err := p.dial("operator", nats.CustomInboxPrefix(chat.AdminInbox), nats.MaxReconnects(0))
 	if err != nil {
@@ -77,7 +78,7 @@ func ask[R any](ctx context.Context, p *program, r chat.Request[chat.AdminReques
 	}
 	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
-	return broker.Call(ctx, nc, r, chat.Address{}, chat.AdminRequest{})
+	return broker.Call(ctx, nc, r, chat.Address{}, q)
 }
 
 // dial connects a verb with the credentials of the operator or of an observer.
@@ -90,7 +91,15 @@ func (p *program) dial(who string, options ...nats.Option) (*nats.Conn, error) {
 		}
 		return nil, chat.Errorf(chat.Denied, "the %s's credentials %s cannot be read: %v. A coordinator writes them into its data directory; --creds names another file", who, creds, err)
 	}
-	nc, err := nats.Connect(p.server, append(append(broker.Options("chatcoord verb"), nats.UserCredentials(creds)), options...)...)
+	secured, err := p.secured()
+	if err != nil {
+		return nil, err
+	}
+	options = append(append(append(broker.Options("chatcoord verb"), secured...), nats.UserCredentials(creds)), options...)
+	nc, err := nats.Connect(p.server, options...)
+	if unsafe := secure.Explain(broker.Redact(p.server), "", err); unsafe != nil {
+		return nil, unsafe
+	}
 	switch {
 	case errors.Is(err, nats.ErrAuthorization):
 		return nil, chat.Errorf(chat.Denied, "%s does not accept the credentials %s", p.server, creds)

@@ -16,6 +16,7 @@ import (
 	"natter/internal/console"
 	"natter/internal/coord"
 	"natter/internal/flags"
+	"natter/internal/secure"
 )
 
 // signalled is the end by a second signal.
@@ -48,7 +49,11 @@ func (p *program) serve() error {
 	if p.external() {
 		return p.serveExternal(log, told)
 	}
-	srv, err := embedded.Start(embedded.Config{Listen: p.listen, DataDir: p.keptIn(), Log: log})
+	encrypt, err := p.encrypt()
+	if err != nil {
+		return err
+	}
+	srv, err := embedded.Start(embedded.Config{Listen: p.listen, DataDir: p.keptIn(), Log: log, TLS: encrypt})
 	if err != nil {
 		return err
 	}
@@ -66,6 +71,9 @@ func (p *program) watchWith(url, dir string) string {
 	creds := filepath.Join(dir, "observer.creds")
 	if _, err := os.Stat(creds); dir == "" || err != nil {
 		return ""
+	}
+	if p.tls.Value != "" {
+		url += " --tlsca " + secure.CAFile(dir)
 	}
 	return fmt.Sprintf("watch with: nats --server %s --creds %s sub 'chat.>'", url, creds)
 }
@@ -94,6 +102,9 @@ func (p *program) coordinate(where, watch string, links *coord.Connections, log 
 	p.tellHTTP(c, links, view)
 	if watch != "" {
 		c.Say("server.watch", watch)
+	}
+	if p.invited() {
+		c.Say("server.join", "new users need a link: chatcoord invite")
 	}
 	select {
 	case s := <-told:
@@ -138,6 +149,7 @@ func (p *program) rules(log *slog.Logger) coord.Config {
 		InviteTimeout: p.inviteTimeout.D, Grace: p.grace.D,
 	}
 	cfg.MaxUsers, cfg.NameTTL, cfg.Memory, cfg.Log = p.maxUsers.N, p.nameTTL.D, p.ephemeral, log
+	cfg.Invited = p.invited()
 	if p.external() {
 		cfg.Shared, cfg.Replicas = true, mostReplicas
 	}

@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 
 	"natter/broker"
 	"natter/chat"
+	"natter/internal/secure"
 	"natter/session"
 )
 
@@ -25,6 +27,9 @@ type Config struct {
 	Presence chat.Presence // what will be chosen, if that is known: hello then says it as well
 	Wait     time.Duration // keep trying so long at the start (--wait-server)
 	Creds    string        // file with the lobby's JWT, for a server that lets nobody in without one; "" needs none
+	Sentinel string        // the JWT itself instead, as links have it
+	Pass     string        // from a link: lets a new user in
+	Seed     string        // of the login key of a name that has none yet; "" makes one
 	Options  []nats.Option // TLS and the like
 	Log      *slog.Logger  // nil: nothing is logged
 }
@@ -45,6 +50,8 @@ type Client struct {
 	key  *key
 	once sync.Once
 
+	spare nkeys.KeyPair // of a name that has no key yet: see shareKey
+
 	mu       sync.Mutex
 	lobby    *nats.Conn // until a name is taken
 	early    *nats.Conn // the user's connection, made by Dial with a kept ticket, until Enter
@@ -62,6 +69,7 @@ type Client struct {
 	talk     *session.Talk // of the open session
 	directs  directs
 	unsaid   map[string]chat.Reason // sessions ended without a connection
+	spent    bool                   // the pass: see PassSpent
 }
 
 // known is a session as the user last heard of it.
@@ -130,6 +138,8 @@ func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
 			return nil, err
 		}
 		options = append(options, present)
+	} else if c.cfg.Sentinel != "" {
+		options = append(options, presenting(c.cfg.Sentinel))
 	}
 	options = append(options, c.cfg.Options...)
 	until := time.Now().Add(c.cfg.Wait)
@@ -138,7 +148,7 @@ func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
 		if err == nil {
 			return nc, nil
 		}
-		if time.Now().After(until) || ctx.Err() != nil {
+		if time.Now().After(until) || ctx.Err() != nil || secure.Explain("", "", err) != nil {
 			return nil, c.unreached(err)
 		}
 		select {

@@ -50,6 +50,9 @@ func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.Hell
 	if c.key, err = loadKey(c.keyFile(n)); err != nil {
 		return hello, err
 	}
+	if err := c.shareKey(c.key); err != nil {
+		return hello, err
+	}
 	lobby, err := c.reachLobby(ctx)
 	if err != nil {
 		return hello, err
@@ -72,6 +75,9 @@ func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.Hell
 	if lobby := c.takeConn(&c.lobby); lobby != nil {
 		lobby.Close()
 	}
+	c.mu.Lock()
+	c.spent = c.cfg.Pass != "" && !hello.Returning
+	c.mu.Unlock()
 	c.keepTicket()
 	return hello, nil
 }
@@ -138,7 +144,7 @@ func (c *Client) enter(ctx context.Context, lobby *nats.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, callFor)
 	defer cancel()
 	box, err := broker.Call(ctx, lobby, chat.Enter, chat.Address{}, chat.EnterRequest{
-		Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Seal: public,
+		Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Seal: public, Pass: c.cfg.Pass,
 	})
 	if err != nil {
 		return err
