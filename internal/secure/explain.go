@@ -46,14 +46,25 @@ func Explain(server, ask string, err error) error {
 		text = fmt.Sprintf("The certificate of %s is another one's: it is for %s. Nothing was sent", server, holders(name.Certificate))
 	case errors.As(err, &unknown), errors.As(err, &invalid):
 		text = "The certificate of " + server + " is not known here. Nothing was sent. " + or(ask, "name its CA: --tls-ca FILE")
-	case err != nil && strings.Contains(err.Error(), "certificate required"):
-		text = server + " wants to see a certificate of yours: --tls-cert FILE --tls-key FILE"
+	case turnedAway(err):
+		text = server + " ended the connection; it may want to see another certificate of yours, or one at all: --tls-cert FILE --tls-key FILE"
 	case errors.Is(err, nats.ErrTLS):
 		text = server + " and this program do not agree on TLS 1.3. Nothing was sent"
 	default:
 		return nil
 	}
 	return unsafe{chat.Errorf(chat.Denied, "%s.", chat.CleanLine(text))}
+}
+
+// turnedAway tells whether the server did not like what the client showed, which with TLS
+// 1.3 it says only after the client is content, and perhaps never gets to say.
+func turnedAway(err error) bool {
+	if err == nil {
+		return false
+	}
+	text := err.Error()
+	return strings.Contains(text, "remote error: tls: ") && !strings.Contains(text, "protocol version") ||
+		errors.Is(err, nats.ErrTLS) && strings.Contains(text, "after TLS handshake")
 }
 
 // or joins two orders.
