@@ -111,6 +111,7 @@ func (p *program) dial(who string, options ...nats.Option) (*nats.Conn, error) {
 
 func (p *program) printJSON(v any) error {
 	e := json.NewEncoder(p.out)
+	e.SetEscapeHTML(false) // links are copied
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }
