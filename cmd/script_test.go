@@ -74,6 +74,12 @@ func TestScript(t *testing.T) {
 			env.Setenv("MACHINE", machine())
 			return nil
 		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "reachable" { // from other machines, perhaps
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			return machine() != "127.0.0.1", nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"coord":  command((*stage).coord),
 			"user":   command((*stage).user),
