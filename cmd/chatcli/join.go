@@ -185,7 +185,15 @@ func (p *program) join(link chat.Link) error {
 	}
 	fmt.Fprintf(p.out, "* Joined %s: %s. chatcli goes there from now on.\n", joined.Name, joined.Server)
 	fmt.Fprintln(p.out, "* Take a name there: chatcli. The other servers that you know: chatcli context ls")
+	p.overruled(joined.Name)
 	return nil
+}
+
+// overruled warns who has a server in the environment, which goes before the context.
+func (p *program) overruled(name string) {
+	if from := p.origin("server"); from != "default" && from != "flag" {
+		fmt.Fprintf(p.err, "! %s is set and names another server: unset it, or write --context %s\n", from, name)
+	}
 }
 
 // another refuses to forget one server for another one.
@@ -271,6 +279,7 @@ func (p *program) contextUse(name string) error {
 	})
 	if err == nil {
 		fmt.Fprintf(p.out, "* chatcli goes to %s, %s, from now on.\n", name, chat.CleanLine(shownServer(chosen.Server)))
+		p.overruled(name)
 	}
 	return err
 }

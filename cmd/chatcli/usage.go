@@ -10,7 +10,7 @@ const usage = `Usage: chatcli [flags] [NAME]          chat           (HOST PORT 
 Who       -n, --name NAME            user name (also the first argument)
               --key FILE             identity key (default: per name, in the data directory)
 Server    -s, --server URL           HOST, HOST:PORT, nats://, tls:// or ws:// (default nats://127.0.0.1:4222)
-              --context NAME         a server that was joined (default the current one)
+              --context NAME         a server that was joined (default the current one); of join, what to call it
               --tls-ca FILE|sha256:…   its CA, if the system does not know it
               --tls-cert FILE  --tls-key FILE   what to show of oneself
               --insecure             allow plain text off loopback

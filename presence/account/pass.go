@@ -79,7 +79,7 @@ func (p Pass) Use(key string, now time.Time) (Pass, error) {
 
 // Forget ends a pass that nobody need know any more.
 func (p Pass) Forget(now time.Time) (Pass, error) {
-	if p.Gone || now.Before(p.Until.Add(PassKept)) {
+	if p.Gone || p.Uses == 0 || now.Before(p.Until.Add(PassKept)) {
 		return p, chat.ErrUnchanged
 	}
 	return Pass{Gone: true}, nil

@@ -52,6 +52,9 @@ func TestPasses(t *testing.T) {
 	if _, err := full.Forget(made.Add(time.Hour + account.PassKept - 1)); err != chat.ErrUnchanged {
 		t.Error("a pass is forgotten too early:", err)
 	}
+	if _, err := (account.Pass{}).Forget(made); err != chat.ErrUnchanged {
+		t.Error("no pass is forgotten:", err)
+	}
 	if p, err := full.Forget(made.Add(time.Hour + account.PassKept)); err != nil || !p.Gone || p.Keys != nil {
 		t.Errorf("a pass is not forgotten: %+v, %v", p, err)
 	}
