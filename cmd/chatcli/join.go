@@ -141,21 +141,9 @@ func (p *program) join(link chat.Link) error {
 	if err != nil {
 		return err
 	}
-	joined := contexts.Context{
-		Name: link.Name, Server: link.URL(), CA: link.CA, Creds: link.Creds, Pass: link.Pass,
-	}
-	if p.origin("context") == "flag" {
-		joined.Name = p.context
-	}
-	if !chat.ContextName(joined.Name) {
-		return flags.Usagef("--context: %+.80q cannot be a context: letters, digits, dots, - and _, %d at most", joined.Name, chat.MaxContextName)
-	}
-	if p.origin("name") == "flag" {
-		name, err := chat.ParseName(p.name)
-		if err != nil {
-			return flags.Usage(err)
-		}
-		joined.User = string(name)
+	joined, err := p.contextOf(link)
+	if err != nil {
+		return err
 	}
 	set, err := store.Load()
 	if err != nil {
@@ -166,11 +154,6 @@ func (p *program) join(link chat.Link) error {
 	}
 	if done, err := p.greet(joined, logger); done || err != nil {
 		return err
-	}
-	if joined.Pass != "" {
-		if joined.Seed, err = client.NewSeed(); err != nil {
-			return err
-		}
 	}
 	err = store.Update(func(s *contexts.Set) error {
 		if err := another(*s, joined); err != nil {
@@ -187,6 +170,30 @@ func (p *program) join(link chat.Link) error {
 	fmt.Fprintln(p.out, "* Take a name there: chatcli. The other servers that you know: chatcli context ls")
 	p.overruled(joined.Name)
 	return nil
+}
+
+// contextOf is what is kept of a link.
+func (p *program) contextOf(link chat.Link) (contexts.Context, error) {
+	c := contexts.Context{Name: link.Name, Server: link.URL(), CA: link.CA, Creds: link.Creds, Pass: link.Pass}
+	if p.origin("context") == "flag" {
+		c.Name = p.context
+	}
+	if !chat.ContextName(c.Name) {
+		return c, flags.Usagef("--context: %+.80q cannot be a context: letters, digits, dots, - and _, %d at most", c.Name, chat.MaxContextName)
+	}
+	if p.origin("name") == "flag" {
+		name, err := chat.ParseName(p.name)
+		if err != nil {
+			return c, flags.Usage(err)
+		}
+		c.User = string(name)
+	}
+	if c.Pass == "" {
+		return c, nil
+	}
+	seed, err := client.NewSeed()
+	c.Seed = seed
+	return c, err
 }
 
 // overruled warns who has a server in the environment, which goes before the context.
