@@ -47,6 +47,9 @@ type TalkConfig struct {
 	Join func(ctx context.Context, id string, opts ...nats.Option) (nc *nats.Conn, channel string, err error)
 	// Tell takes the events Text and Bye in order. It must not block.
 	Tell func(Event)
+	// Said is told, in order, what the member says, when that is accepted; nil: nobody is.
+	// It must not block.
+	Said func(at time.Time, text string)
 	// AllBye is called once everybody, the member included, has said bye.
 	AllBye func(id string)
 }
@@ -210,6 +213,9 @@ func (t *Talk) trySay(text string) (<-chan struct{}, error) {
 	o := outgoing{n: t.next, at: time.Now().UTC(), text: text}
 	t.next++
 	t.out = append(t.out, o)
+	if t.Said != nil {
+		t.Said(o.at, text)
+	}
 	t.bye = false
 	first := len(t.out) == 1
 	if up {

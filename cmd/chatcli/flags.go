@@ -22,7 +22,7 @@ type config struct {
 	accept                    policy
 	plain, echo, time, bell   bool
 	strict, keepGoing         bool
-	logFile                   string
+	logFile, transcript       string
 	completion                flags.Choice
 	printConfig, version      bool
 
@@ -59,6 +59,7 @@ func (c *config) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.keepGoing, "keep-going", false, "a /wait in vain does not end the program")
 	fs.StringVar(&c.logFile, "log-file", "", "log")
 	fs.Var(&c.logLevel, "log-level", "what is logged")
+	fs.StringVar(&c.transcript, "transcript", "", "keep one's own chats in this directory")
 	fs.Var(&c.completion, "completion", "print a completion script")
 	fs.BoolVar(&c.printConfig, "print-config", false, "print what would be used")
 	fs.BoolVarP(&c.version, "version", "V", false, "print the version")

@@ -85,6 +85,7 @@ func (p *program) commands() *cobra.Command {
 			func([]string) error { return p.once(listen) }),
 		p.joinVerb(),
 		p.contextVerb(),
+		p.transcripts(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true}) // "help" may be a username
@@ -160,6 +161,10 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 		return err
 	}
 	defer closeLog()
+	keeper, err := p.keeper()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := signals(context.Background())
 	defer cancel()
 	cfg, err := p.reach(logger)
@@ -167,6 +172,7 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 		return err
 	}
 	cfg.KeyDir, cfg.KeyFile, cfg.Name, cfg.Presence = p.keyDir(), p.key, p.name, presenceOf(p.presence.Value)
+	cfg.Transcript = keeper
 	c, err := client.Dial(ctx, cfg)
 	if err != nil {
 		p.code = p.unreachable(err)

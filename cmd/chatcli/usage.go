@@ -7,6 +7,7 @@ const usage = `Usage: chatcli [flags] [NAME]          chat           (HOST PORT 
        chatcli listen [flags]              print what arrives
        chatcli join LINK|- [NAME]          know the server of a link, and go there from now on
        chatcli context ls|use NAME|rm NAME     the servers that were joined
+       chatcli transcript list|show|search|export    read what --transcript has kept
 Who       -n, --name NAME            user name (also the first argument)
               --key FILE             identity key (default: per name, in the data directory)
 Server    -s, --server URL           HOST, HOST:PORT, nats://, tls:// or ws:// (default nats://127.0.0.1:4222)
@@ -23,5 +24,10 @@ Output        --plain  --echo  --time  --bell
               --linger DURATION      after end of input (default 0; forever)
               --strict  --keep-going
               --log-file FILE  --log-level debug|info|warn|error
+Transcript    --transcript DIR       keep your chats in DIR, as JSON lines that only you can read;
+                                     sealed chats as well are plain text there (default: nothing is kept)
+              list                   show ID|FILE
+              search WORD...  --with NAME  --since 2026-01-31
+              export ID|FILE|all  --format text|json|markdown  -o, --output FILE
 Other         --completion bash|zsh|fish   --print-config   -h, --help   -V, --version
 `

@@ -22,7 +22,7 @@ const askFor = 5 * time.Second
 
 // users prints who is here.
 func (p *program) users(ctx context.Context) error {
-	reply, err := ask(ctx, p, chat.AdminUsers, chat.AdminRequest{})
+	reply, err := ask(ctx, p, chat.AdminUsers)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (p *program) users(ctx context.Context) error {
 
 // sessions prints invitations and sessions.
 func (p *program) sessions(ctx context.Context) error {
-	reply, err := ask(ctx, p, chat.AdminSessions, chat.AdminRequest{})
+	reply, err := ask(ctx, p, chat.AdminSessions)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,13 @@ func (p *program) sessions(ctx context.Context) error {
 }
 
 // ask puts an operator's question to a running coordinator.
-func ask[Q, R any](ctx context.Context, p *program, r chat.Request[Q, R], q Q) (R, error) {
+func ask[R any](ctx context.Context, p *program, r chat.Request[chat.AdminRequest, R]) (R, error) {
+	return order(ctx, p, r, chat.AdminRequest{}, broker.Call)
+}
+
+// order has a running coordinator do something.
+func order[Q, R any](ctx context.Context, p *program, r chat.Request[Q, R], q Q,
+	call func(context.Context, *nats.Conn, chat.Request[Q, R], chat.Address, Q) (R, error)) (R, error) {
 	var none R
 	nc, err := p.dial("operator", nats.CustomInboxPrefix(chat.AdminInbox), nats.MaxReconnects(0))
 	if err != nil {
@@ -78,7 +84,7 @@ func ask[Q, R any](ctx context.Context, p *program, r chat.Request[Q, R], q Q) (
 	}
 	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
-	return broker.Call(ctx, nc, r, chat.Address{}, q)
+	return call(ctx, nc, r, chat.Address{}, q)
 }
 
 // dial connects a verb with the credentials of the operator or of an observer.

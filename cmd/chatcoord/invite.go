@@ -70,7 +70,7 @@ func (p *program) invite(ctx context.Context, f inviteFlags) error {
 	if err := p.recognized(&link); err != nil {
 		return err
 	}
-	reply, err := ask(ctx, p, chat.AdminPass, chat.PassRequest{Uses: f.uses.N, For: f.ttl.D})
+	reply, err := order(ctx, p, chat.AdminPass, chat.PassRequest{Uses: f.uses.N, For: f.ttl.D}, broker.Call)
 	if err != nil {
 		return err
 	}

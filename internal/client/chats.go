@@ -14,6 +14,7 @@ import (
 	"natter/broker"
 	"natter/chat"
 	"natter/session"
+	"natter/session/transcript"
 )
 
 // Invite proposes a session; two or more guests make a group. How it ends is told
@@ -89,6 +90,8 @@ func (c *Client) Say(text string) error {
 func (c *Client) Bye() error {
 	t, err := c.talking()
 	if err == nil {
+		s, _ := c.Session()
+		c.cfg.Transcript.Take(transcript.OwnBye{Session: s.ID})
 		t.Bye()
 	}
 	return err
@@ -307,6 +310,9 @@ func (c *Client) begin(s chat.Session, rejoin bool) *session.Talk {
 	t := session.NewTalk(session.TalkConfig{
 		Me: c.me.User(), Rejoin: rejoin, Rules: c.rules, Log: c.log,
 		Join: c.join, Tell: func(e session.Event) { c.events.push(e) }, AllBye: c.allBye,
+		Said: func(at time.Time, text string) {
+			c.cfg.Transcript.Take(transcript.Own{Session: s.ID, At: at, Text: text})
+		},
 	}, s)
 	c.mu.Lock()
 	c.talk, c.open = t, s.ID

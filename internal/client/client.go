@@ -16,6 +16,7 @@ import (
 	"natter/chat"
 	"natter/internal/secure"
 	"natter/session"
+	"natter/session/transcript"
 )
 
 // Config says where the server is and where keys are kept.
@@ -32,6 +33,8 @@ type Config struct {
 	Seed     string        // of the login key of a name that has none yet; "" makes one
 	Options  []nats.Option // TLS and the like
 	Log      *slog.Logger  // nil: nothing is logged
+
+	Transcript *transcript.Keeper // of the user's own chats; nil: none. Close closes it
 }
 
 // Client is one user at one server.
@@ -84,7 +87,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	c := &Client{
-		cfg: cfg, log: cfg.Log, events: newQueue(), work: make(chan func(), 256),
+		cfg: cfg, log: cfg.Log, events: newQueue(cfg.keep), work: make(chan func(), 256),
 		presence: cfg.Presence, known: map[string]known{}, directs: newDirects(), unsaid: map[string]chat.Reason{},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -215,6 +218,7 @@ func (c *Client) Close() {
 			talk.Close()
 		}
 		c.ends.Wait()
+		c.cfg.Transcript.Close()
 		c.events.close()
 	})
 }

@@ -12,7 +12,7 @@ import (
 // directs are the direct messages under way and what has been heard.
 type directs struct {
 	n       uint64
-	waiting map[directID]chan struct{}
+	waiting map[directID]waitingDirect
 	heard   map[chat.User]uint64 // the last N of each sender
 	wrote   map[chat.User]bool   // whom the user wrote to: they may answer even a hidden user
 }
@@ -22,12 +22,19 @@ type directID struct {
 	n  uint64
 }
 
+// waitingDirect is a direct message that nobody has acknowledged yet.
+type waitingDirect struct {
+	to      chat.Name
+	text    string
+	arrived chan struct{}
+}
+
 // newDirects counts from the time, so that a client that starts again is not taken for
 // one that repeats itself. The numbers stay exact in every language's JSON.
 func newDirects() directs {
 	return directs{
 		n:       uint64(time.Now().UnixMilli()) * 1000,
-		waiting: map[directID]chan struct{}{},
+		waiting: map[directID]waitingDirect{},
 		heard:   map[chat.User]uint64{},
 		wrote:   map[chat.User]bool{},
 	}
@@ -52,11 +59,14 @@ func (c *Client) Direct(ctx context.Context, name, text string) error {
 	c.mu.Lock()
 	c.directs.n++
 	id := directID{to.User(), c.directs.n}
-	c.directs.waiting[id] = arrived
+	c.directs.waiting[id] = waitingDirect{to, text, arrived}
 	c.directs.wrote[id.to] = true
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
+		if w, silent := c.directs.waiting[id]; silent {
+			c.keepDirect(w, true)
+		}
 		delete(c.directs.waiting, id)
 		c.mu.Unlock()
 	}()
@@ -78,8 +88,9 @@ func (c *Client) Direct(ctx context.Context, name, text string) error {
 func (c *Client) direct(from chat.User, d chat.DirectMessage) {
 	c.mu.Lock()
 	if d.Ack > 0 {
-		if arrived, ok := c.directs.waiting[directID{from, d.Ack}]; ok {
-			close(arrived)
+		if w, ok := c.directs.waiting[directID{from, d.Ack}]; ok {
+			c.keepDirect(w, false)
+			close(w.arrived)
 			delete(c.directs.waiting, directID{from, d.Ack})
 		}
 		c.mu.Unlock()

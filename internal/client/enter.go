@@ -98,6 +98,7 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 	c.mu.Lock()
 	c.rules, c.presence = hello.Rules, hello.Presence
 	c.mu.Unlock()
+	c.cfg.Transcript.Start(c.me, c.Server(), func(err error) { c.events.push(TranscriptFailed{err}) })
 	c.start()
 	c.inOrder(func() { c.applyAll(hello) })
 	c.wg.Go(c.renewals)

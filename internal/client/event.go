@@ -51,5 +51,8 @@ type Stopping struct{}
 // SignedOut is the end: the server does not want this user any more.
 type SignedOut struct{ Reason string }
 
+// TranscriptFailed is told once per file that cannot be written.
+type TranscriptFailed struct{ Err error }
+
 // PresenceChanged comes after Watch.
 type PresenceChanged struct{ chat.PresenceNotice }

@@ -91,6 +91,8 @@ func (f *front) handleConnection(e client.Event) {
 		f.out.notice("! The coordinator does not answer. You can go on chatting; lists and invitations wait.")
 	case client.CoordinatorBack:
 		f.out.notice("* The coordinator answers again.")
+	case client.TranscriptFailed:
+		f.out.notice(transcriptFailed(e.Err))
 	case client.Stopping:
 		f.out.notice("* The server is restarting; chats go on when it is back.")
 	}

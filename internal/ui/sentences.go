@@ -271,6 +271,11 @@ func notDelivered(text string) string {
 	return fmt.Sprintf("! Not delivered: \"%s\"", line)
 }
 
+// transcriptFailed tells that what is said is not kept.
+func transcriptFailed(err error) string {
+	return fmt.Sprintf("! The transcript cannot be written (%v); the chat goes on without it.", err)
+}
+
 // who says where the user stands.
 func who(me chat.Name, presence chat.Presence, server string, online bool) string {
 	shown := "visible"
