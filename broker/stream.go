@@ -30,8 +30,11 @@ var streams = []jetstream.StreamConfig{
 		MaxMsgs: 2_000_000, MaxBytes: 256 << 20, MaxMsgSize: 64 << 10, Discard: jetstream.DiscardNew,
 	},
 	{
-		Name: LiveStream, Description: "one record per present user, per session, per ban",
-		Subjects: []string{chat.StateRoot + ".user.*", chat.StateRoot + ".session.*", chat.StateRoot + ".ban.*", chat.StateRoot + ".revoked.*"}, MaxMsgsPerSubject: 1,
+		Name: LiveStream, Description: "one record per present user, session, ban and pass",
+		Subjects: []string{
+			chat.StateRoot + ".user.*", chat.StateRoot + ".session.*",
+			chat.StateRoot + ".ban.*", chat.StateRoot + ".revoked.*", chat.StateRoot + ".pass.*",
+		}, MaxMsgsPerSubject: 1,
 		Duplicates: 10 * time.Second, // the log names its records, and never repeats one
 		MaxMsgs:    1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 64 << 10, Discard: jetstream.DiscardNew,
 	},

@@ -26,6 +26,7 @@ const (
 	MemberTicketTTL = 24 * time.Hour
 	NameTTL         = 30 * 24 * time.Hour // an account outlives its last login so long (--name-ttl)
 	PassTTL         = 24 * time.Hour      // a pass is good so long (--ttl)
+	MaxUses         = 500                 // new users that one pass lets in, at most (--uses)
 	MuteFor         = time.Hour           // a mute lasts so long
 	DirectTimeout   = 2 * time.Second     // a direct message is acknowledged in this time or cannot be delivered
 )

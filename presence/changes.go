@@ -162,6 +162,8 @@ func because(e *chat.Error) string {
 		return "not a username"
 	case chat.Reserved:
 		return "a reserved word"
+	case chat.Denied:
+		return "not invited, or no longer"
 	}
 	return e.Text
 }

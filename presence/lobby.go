@@ -67,6 +67,9 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 	if !validKey(q.Key) {
 		return chat.Ticket{}, chat.Errorf(chat.Arguments, `The field "key" must be a public user key.`)
 	}
+	if err := s.invited(ctx, name, q); err != nil {
+		return chat.Ticket{}, err
+	}
 	if row, ok := s.Users.Get(broker.Committed, string(name.User())); ok && row.Record.Present() {
 		if err := s.held(ctx, name, q); err != nil {
 			return chat.Ticket{}, err

@@ -28,6 +28,7 @@ type Config struct {
 	Bans     *Bans
 	Revoked  *Revocations
 	Accounts *account.Store
+	Passes   *Passes
 	Minter   Minter
 	Revoker  Revoker    // nil: tickets cannot be revoked, they are good until they expire
 	Notices  *nats.Conn // publishes to users
@@ -38,6 +39,7 @@ type Config struct {
 
 	Shared   bool // other replicas may be there: this one may be behind
 	Rules    chat.Rules
+	Invited  bool          // new names need a pass
 	MaxUsers int           // 0: no limit
 	NameTTL  time.Duration // 0: for ever
 
@@ -111,6 +113,7 @@ func (s *Service) Serve(svc *broker.Service) error {
 		broker.Handle(svc, chat.Exit, s.exit),
 		broker.Handle(svc, chat.AdminUsers, s.adminUsers),
 		s.serveOperator(svc),
+		broker.Handle(svc, chat.AdminPass, s.adminPass),
 	)
 }
 

@@ -14,6 +14,9 @@ import (
 type config struct {
 	name, key, server, creds  string
 	passphraseFile            string
+	context                   string
+	tlsCA, tlsCert, tlsKey    string
+	insecure                  bool
 	waitServer                flags.Duration
 	linger                    linger
 	presence, onBye, logLevel flags.Choice
@@ -41,6 +44,11 @@ func (c *config) register(fs *pflag.FlagSet) {
 	fs.StringVar(&c.passphraseFile, "passphrase-file", "", "file with the passphrase of the key")
 	fs.BoolVar(&c.takeover, "takeover", false, "sign out another terminal of the same user")
 	fs.VarP((*server)(&c.server), "server", "s", "server")
+	fs.StringVar(&c.context, "context", "", "server that was joined")
+	fs.StringVar(&c.tlsCA, "tls-ca", "", "CA of the server: a file, or sha256: and its fingerprint")
+	fs.StringVar(&c.tlsCert, "tls-cert", "", "certificate to show")
+	fs.StringVar(&c.tlsKey, "tls-key", "", "its key")
+	fs.BoolVar(&c.insecure, "insecure", false, "allow plain text off loopback")
 	fs.StringVar(&c.creds, "creds", "", "the lobby's JWT")
 	fs.Var(&c.waitServer, "wait-server", "keep trying at start")
 	fs.Var(&c.presence, "presence", "answer to the question of the beginning")

@@ -22,6 +22,7 @@ import (
 
 	"natter/chat"
 	"natter/internal/client"
+	"natter/internal/contexts"
 	"natter/internal/flags"
 	"natter/internal/ui"
 )
@@ -38,8 +39,9 @@ type program struct {
 	in       io.Reader
 	out, err io.Writer
 	config
-	code  int
-	lines *bufio.Reader // of in, for verbs that ask something
+	joined contexts.Context // the server, if it was joined; otherwise empty
+	code   int
+	lines  *bufio.Reader // of in, for verbs that ask something
 }
 
 // run does what the arguments say and returns the exit code.
@@ -51,7 +53,7 @@ func run(args []string, in io.Reader, out, err io.Writer) int {
 	if failure == nil {
 		return p.code
 	}
-	fmt.Fprintf(err, "chatcli: %v\n", failure)
+	fmt.Fprintf(err, "chatcli: %s\n", strings.TrimSuffix(failure.Error(), "."))
 	if errors.As(failure, &flags.UsageError{}) {
 		fmt.Fprintln(err, "Try chatcli --help.")
 		return ui.ExitUsage
@@ -83,7 +85,7 @@ func (p *program) commands() *cobra.Command {
 			func([]string) error { return p.once(ui.ListOnce) }),
 		verb("listen", cobra.NoArgs, "listen takes no arguments",
 			func([]string) error { return p.once(listen) }),
-		p.keyCommand(), p.rotateCommand(), p.transcripts(),
+		p.keyCommand(), p.rotateCommand(), p.joinVerb(), p.contextVerb(), p.transcripts(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true}) // "help" may be a username
@@ -115,6 +117,9 @@ func (p *program) chat(args []string) error {
 	if err := p.positional(args); err != nil {
 		return err
 	}
+	if err := p.settle(); err != nil {
+		return err
+	}
 	if done, err := p.shown(); done || err != nil {
 		return err
 	}
@@ -124,6 +129,9 @@ func (p *program) chat(args []string) error {
 // once is a verb that asks nothing, so the name must be known.
 func (p *program) once(do func(context.Context, *client.Client, ui.Options) int) error {
 	if done, err := p.about(); done || err != nil {
+		return err
+	}
+	if err := p.settle(); err != nil {
 		return err
 	}
 	if done, err := p.shown(); done || err != nil {
@@ -164,14 +172,20 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	}
 	ctx, cancel := signals(context.Background())
 	defer cancel()
-	c, err := client.Dial(ctx, client.Config{
-		URL: p.server, KeyDir: p.keyDir(), KeyFile: p.key, Passphrase: passphrase, Name: p.name, Presence: presenceOf(p.presence.Value), Takeover: p.takeover, Creds: p.creds, Wait: p.waitServer.D, Log: logger,
-		Transcript: keeper,
-	})
+	cfg, err := p.reach(logger)
+	if err != nil {
+		return err
+	}
+	cfg.KeyDir, cfg.KeyFile, cfg.Name, cfg.Presence = p.keyDir(), p.key, p.name, presenceOf(p.presence.Value)
+	cfg.Passphrase, cfg.Takeover, cfg.Transcript = passphrase, p.takeover, keeper
+	c, err := client.Dial(ctx, cfg)
 	if err != nil {
 		p.code = p.unreachable(err)
 	} else {
 		p.code = do(ctx, c, p.options(logger))
+		if c.PassSpent() {
+			p.spend(logger)
+		}
 	}
 	if sig, ok := context.Cause(ctx).(toldToStop); ok {
 		p.code = sig.code()

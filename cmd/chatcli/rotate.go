@@ -20,6 +20,9 @@ func (p *program) rotateCommand() *cobra.Command {
 
 // rotate changes the login key of a name, at the server and in its file.
 func (p *program) rotate(ctx context.Context, args []string) error {
+	if err := p.settle(); err != nil {
+		return err
+	}
 	n, path, err := p.mine(args)
 	if err != nil {
 		return err
@@ -33,9 +36,12 @@ func (p *program) rotate(ctx context.Context, args []string) error {
 		return err
 	}
 	defer closeLog()
-	c, err := client.Dial(ctx, client.Config{
-		URL: p.server, KeyFile: path, Passphrase: f.Passphrase, Name: string(n), Creds: p.creds, Wait: p.waitServer.D, Log: logger,
-	})
+	cfg, err := p.reach(logger)
+	if err != nil {
+		return err
+	}
+	cfg.KeyFile, cfg.Passphrase, cfg.Name = path, f.Passphrase, string(n)
+	c, err := client.Dial(ctx, cfg)
 	if err != nil {
 		return err
 	}

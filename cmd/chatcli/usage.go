@@ -5,6 +5,8 @@ const usage = `Usage: chatcli [flags] [NAME]          chat           (HOST PORT 
        chatcli send [flags] NAME TEXT|-    one direct message, or stdin line by line
        chatcli list [flags]                print the list of users
        chatcli listen [flags]              print what arrives
+       chatcli join LINK|- [NAME]          know the server of a link, and go there from now on
+       chatcli context ls|use NAME|rm NAME     the servers that were joined
        chatcli key VERB                    list, show, export, import, passphrase: see chatcli key --help
        chatcli rotate [flags] [NAME]       change the login key of your name
        chatcli transcript list|show|search|export    read what --transcript has kept
@@ -13,6 +15,10 @@ Who       -n, --name NAME            user name (also the first argument)
               --passphrase-file FILE its first line opens a protected key
               --takeover             sign out another terminal of the same user
 Server    -s, --server URL           HOST, HOST:PORT, nats://, tls:// or ws:// (default nats://127.0.0.1:4222)
+              --context NAME         a server that was joined (default the current one); of join, what to call it
+              --tls-ca FILE|sha256:…   its CA, if the system does not know it
+              --tls-cert FILE  --tls-key FILE   what to show of oneself
+              --insecure             allow plain text off loopback
               --creds FILE           where the server lets nobody in without: sentinel.jwt of its operator
               --wait-server DURATION keep trying at start (default 0)
 Answers       --presence ask|visible|hidden    (default ask)

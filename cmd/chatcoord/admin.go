@@ -14,6 +14,7 @@ import (
 
 	"natter/broker"
 	"natter/chat"
+	"natter/internal/secure"
 )
 
 // askFor is how long a running coordinator may take to answer.
@@ -96,7 +97,15 @@ func (p *program) dial(who string, options ...nats.Option) (*nats.Conn, error) {
 		}
 		return nil, chat.Errorf(chat.Denied, "the %s's credentials %s cannot be read: %v. A coordinator writes them into its data directory; --creds names another file", who, creds, err)
 	}
-	nc, err := nats.Connect(p.server, append(append(broker.Options("chatcoord verb"), nats.UserCredentials(creds)), options...)...)
+	secured, err := p.secured()
+	if err != nil {
+		return nil, err
+	}
+	options = append(append(append(broker.Options("chatcoord verb"), secured...), nats.UserCredentials(creds)), options...)
+	nc, err := nats.Connect(p.server, options...)
+	if unsafe := secure.Explain(broker.Redact(p.server), "", err); unsafe != nil {
+		return nil, unsafe
+	}
 	switch {
 	case errors.Is(err, nats.ErrAuthorization):
 		return nil, chat.Errorf(chat.Denied, "%s does not accept the credentials %s", p.server, creds)
@@ -108,6 +117,7 @@ func (p *program) dial(who string, options ...nats.Option) (*nats.Conn, error) {
 
 func (p *program) printJSON(v any) error {
 	e := json.NewEncoder(p.out)
+	e.SetEscapeHTML(false) // links are copied
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }

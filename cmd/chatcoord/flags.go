@@ -36,6 +36,9 @@ type config struct {
 	http  string // ADDR, or "" for none
 	pprof bool
 
+	tls, join              flags.Choice
+	tlsCert, tlsKey, tlsCA string
+
 	server, keys, creds string // of the verbs; server and keys also of an existing NATS
 	waitServer          flags.Duration
 	json                bool
@@ -69,6 +72,13 @@ func (c *config) register(fs *pflag.FlagSet) {
 	c.logLevel = flags.Choice{Value: "info", Among: []string{"debug", "info", "warn", "error"}}
 	c.color = flags.Choice{Value: "auto", Among: []string{"auto", "always", "never"}}
 	c.completion = flags.Choice{Among: flags.Shells}
+	c.tls = flags.Choice{Among: []string{"auto"}}
+	c.join = flags.Choice{Among: []string{"open", "invited"}}
+	fs.Var(&c.tls, "tls", "encrypt with a CA of its own")
+	fs.StringVar(&c.tlsCert, "tls-cert", "", "certificate")
+	fs.StringVar(&c.tlsKey, "tls-key", "", "its key")
+	fs.StringVar(&c.tlsCA, "tls-ca", "", "CA of the server to connect to: a file, or sha256: and its fingerprint")
+	fs.Var(&c.join, "join", "who may take a new name")
 	fs.StringVarP(&c.listen, "listen", "l", embedded.DefaultListen, "address of the embedded server")
 	fs.StringVar(&c.dataDir, "data-dir", defaultDataDir(), "where keys and state are kept")
 	fs.BoolVar(&c.ephemeral, "ephemeral", false, "keep nothing")
@@ -124,8 +134,9 @@ func (c *config) check() error {
 		return flags.Usagef("--ephemeral keeps nothing, so --data-dir makes no sense with it")
 	case !c.ephemeral && c.dataDir == "":
 		return flags.Usagef("there is no home directory; name a place with --data-dir, or use --ephemeral")
-	case !c.insecure && !onLoopback(c.listen):
-		return flags.Usagef("--listen %s can be reached from other machines, and what is said there travels as plain text; --insecure allows it", c.listen)
+	}
+	if err := c.checkTLS(); err != nil {
+		return err
 	}
 	return c.checkHTTP()
 }

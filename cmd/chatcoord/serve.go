@@ -17,6 +17,7 @@ import (
 	"natter/internal/console"
 	"natter/internal/coord"
 	"natter/internal/flags"
+	"natter/internal/secure"
 )
 
 // signalled is the end by a second signal.
@@ -49,7 +50,11 @@ func (p *program) serve() error {
 	if p.external() {
 		return p.serveExternal(log, told)
 	}
-	srv, err := embedded.Start(embedded.Config{Listen: p.listen, DataDir: p.keptIn(), Log: log})
+	encrypt, err := p.encrypt()
+	if err != nil {
+		return err
+	}
+	srv, err := embedded.Start(embedded.Config{Listen: p.listen, DataDir: p.keptIn(), Log: log, TLS: encrypt})
 	if err != nil {
 		return err
 	}
@@ -67,6 +72,9 @@ func (p *program) watchWith(url, dir string) string {
 	creds := filepath.Join(dir, "observer.creds")
 	if _, err := os.Stat(creds); dir == "" || err != nil {
 		return ""
+	}
+	if p.tls.Value != "" {
+		url += " --tlsca " + secure.CAFile(dir)
 	}
 	return fmt.Sprintf("watch with: nats --server %s --creds %s sub 'chat.>'", url, creds)
 }
@@ -95,6 +103,9 @@ func (p *program) coordinate(where, watch string, links *coord.Connections, log 
 	p.tellHTTP(c, links, view)
 	if watch != "" {
 		c.Say("server.watch", watch)
+	}
+	if p.invited() {
+		c.Say("server.join", "new users need a link: chatcoord invite")
 	}
 	select {
 	case s := <-told:
@@ -141,6 +152,7 @@ func (p *program) rules(log *slog.Logger) coord.Config {
 	}
 	cfg.Limits = broker.Limits{Requests: p.rate.N, Lobby: p.rate.N, Invites: p.rateInvites.N, Lists: p.rateLists.N}
 	cfg.MaxUsers, cfg.NameTTL, cfg.Memory, cfg.Log = p.maxUsers.N, p.nameTTL.D, p.ephemeral, log
+	cfg.Invited = p.invited()
 	if p.external() {
 		cfg.Shared, cfg.Replicas = true, mostReplicas
 	}

@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 
 	"natter/broker"
 	"natter/chat"
 	"natter/internal/keyfile"
+	"natter/internal/secure"
 	"natter/session"
 	"natter/session/transcript"
 )
@@ -30,6 +32,9 @@ type Config struct {
 	Takeover   bool          // another terminal of the user is signed out without a question
 	Wait       time.Duration // keep trying so long at the start (--wait-server)
 	Creds      string        // file with the lobby's JWT, for a server that lets nobody in without one; "" needs none
+	Sentinel   string        // the JWT itself instead, as links have it
+	Pass       string        // from a link: lets a new user in
+	Seed       string        // of the login key of a name that has none yet; "" makes one
 	Options    []nats.Option // TLS and the like
 	Log        *slog.Logger  // nil: nothing is logged
 
@@ -53,6 +58,8 @@ type Client struct {
 	unlocked *keyfile.File // the one that was decrypted last
 	rotating bool          // this client changes the login key, and nothing else
 	once     sync.Once
+
+	spare nkeys.KeyPair // of a name that has no key yet: see shareKey
 
 	mu       sync.Mutex
 	lobby    *nats.Conn // until a name is taken
@@ -80,6 +87,7 @@ type Client struct {
 	at        *chat.Place // where the last hello came from
 	answered  uint64      // the revision of its answer
 	signedOut bool        // nothing is to be heard any more
+	spent     bool        // the pass: see PassSpent
 }
 
 // known is a session as the user last heard of it.
@@ -149,6 +157,8 @@ func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
 			return nil, err
 		}
 		options = append(options, present)
+	} else if c.cfg.Sentinel != "" {
+		options = append(options, presenting(c.cfg.Sentinel))
 	}
 	options = append(options, c.cfg.Options...)
 	until := time.Now().Add(c.cfg.Wait)
@@ -157,7 +167,7 @@ func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
 		if err == nil {
 			return nc, nil
 		}
-		if time.Now().After(until) || ctx.Err() != nil {
+		if time.Now().After(until) || ctx.Err() != nil || secure.Explain("", "", err) != nil {
 			return nil, c.unreached(err)
 		}
 		select {

@@ -54,6 +54,9 @@ func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.Hell
 		return hello, err
 	}
 	defer c.key.release()
+	if err := c.shareKey(c.key); err != nil {
+		return hello, err
+	}
 	lobby, err := c.reachLobby(ctx)
 	if err != nil {
 		return hello, err
@@ -74,6 +77,9 @@ func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.Hell
 	if lobby := c.takeConn(&c.lobby); lobby != nil {
 		lobby.Close()
 	}
+	c.mu.Lock()
+	c.spent = c.cfg.Pass != "" && !hello.Returning
+	c.mu.Unlock()
 	c.keepTicket()
 	return hello, nil
 }
@@ -150,7 +156,7 @@ func (c *Client) enter(ctx context.Context, lobby *nats.Conn, over bool) error {
 	ctx, cancel := context.WithTimeout(ctx, callFor)
 	defer cancel()
 	box, err := broker.Call(ctx, lobby, chat.Enter, chat.Address{}, chat.EnterRequest{
-		Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Seal: public, Takeover: over,
+		Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Seal: public, Takeover: over, Pass: c.cfg.Pass,
 	})
 	if err != nil {
 		return err

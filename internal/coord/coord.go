@@ -44,6 +44,7 @@ type Config struct {
 	Limits   broker.Limits
 	MaxUsers int           // 0: no limit
 	NameTTL  time.Duration // 0: names are kept for ever
+	Invited  bool          // new names need a pass
 	Class    chat.Class    // of new sessions
 	Memory   bool          // streams are kept in memory
 	Shared   bool          // other replicas may be there, and servers that end by themselves
@@ -173,6 +174,7 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	c.log = log
 	c.links.Minter = counting{c.links.Minter, &c.minted}
 	c.users = presence.NewUsers(log, c.userChanged)
+	passes := presence.NewPasses(log, func(change broker.Change[account.Pass]) { c.presence.PassChanged(change) })
 	c.sessions = session.NewSessions(log, c.sessionChanged)
 	c.session = session.NewService(session.Config{
 		Sessions: c.sessions, Users: c.users, Minter: c.links.Minter, Notices: c.links.Store,
@@ -180,7 +182,7 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 		Touch: func(users ...chat.User) { c.presence.Touch(users...) },
 	})
 	c.presence, err = presence.NewService(presence.Config{
-		Users: c.users, Accounts: accounts, Minter: c.links.Minter, Revoker: c.links.Revoker, Notices: c.links.Store,
+		Users: c.users, Accounts: accounts, Passes: passes, Invited: c.cfg.Invited, Minter: c.links.Minter, Revoker: c.links.Revoker, Notices: c.links.Store,
 		System: c.links.System, ChatID: c.links.ChatID, Trail: c.trail, Log: c.cfg.Log,
 		Shared: c.cfg.Shared, Rules: c.cfg.Rules, MaxUsers: c.cfg.MaxUsers, NameTTL: c.cfg.NameTTL,
 		Partners: c.session.Partners, Sessions: c.session.Of,
