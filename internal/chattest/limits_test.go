@@ -275,7 +275,7 @@ func TestAbuseIsToldOf(t *testing.T) {
 		for _, m := range heard.heard(t) {
 			var a chat.Audit
 			if json.Unmarshal(m.Data, &a) == nil && a.Event == "limit" {
-				return a.User == "Mallory" && a.Text == "Mallory: more than 100 requests in 10 s that are none"
+				return a.User == "Mallory" && a.Text == "Mallory: more than 100 requests in 10 s that are none; signed out"
 			}
 		}
 		return false

@@ -213,7 +213,10 @@ func (c *Coordinator) serve() error {
 		return err
 	}
 	service.Observe = c.cfg.Answered
-	service.Limits, service.Limited, service.Abuse = c.cfg.Limits, c.limited, c.abuse
+	service.Limits, service.Limited = c.cfg.Limits, c.limited
+	if c.cfg.Limits != (broker.Limits{}) {
+		service.Abuse = c.abuse
+	}
 	c.service = service
 	if err := errors.Join(c.presence.Serve(service), c.session.Serve(service)); err != nil {
 		return err
