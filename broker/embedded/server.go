@@ -21,6 +21,11 @@
 //	keys/*.nk                     who we are; without them no ticket is good any more
 //	observer.creds operator.creds written once, for the nats CLI and for chatcoord
 //	jetstream/                    the state
+//	ledger                        what the state must hold at least
+//
+// NATS drops what it cannot read, and everything behind it, without a word. So the ledger
+// is compared with the state at each start, and a state that holds less is refused and
+// left as it was. While a server runs, the volume is watched: see Storing and Mended.
 //
 // Keys are made at the first start and never again: a directory with state and
 // without one of its keys is refused, because a new key would orphan the state.
@@ -31,6 +36,7 @@ package embedded
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -73,6 +79,9 @@ type Config struct {
 	DataDir  string       // "" keeps nothing beyond Shutdown
 	MaxStore int64        // bytes on the disk, well below what the volume has; 0 is DefaultMaxStore
 	Log      *slog.Logger // nil is silent
+
+	AcceptLoss bool // start also when the state holds less than it did
+	NoSync     bool // acknowledge what is not on the disk yet: only to show that it matters
 }
 
 // Server is a NATS server in this process. It is made by Start and of no use
@@ -86,6 +95,12 @@ type Server struct {
 	addr  string
 	stop  sync.Once
 	clean func() // gives the data directory back
+
+	book   *nats.Conn // for the ledger; nil: there is none
+	ledger *ledger    // owned by keepLedger
+	disk   *disk      // nil: nothing is kept
+	quit   chan struct{}
+	run    sync.WaitGroup
 }
 
 // Start starts a server and returns when it is ready. Its error is ErrInUse if
@@ -121,7 +136,7 @@ func start(cfg Config, host string, port int, dir string) (*Server, error) {
 		return nil, err
 	}
 	opts.Host, opts.Port, opts.StoreDir = host, port, dir
-	s := &Server{ids: ids, chat: ids.ChatMinter(), sys: ids.SystemMinter(), log: cfg.Log}
+	s := &Server{ids: ids, chat: ids.ChatMinter(), sys: ids.SystemMinter(), log: cfg.Log, quit: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -130,20 +145,60 @@ func start(cfg Config, host string, port int, dir string) (*Server, error) {
 			return nil, err
 		}
 	}
-	if s.ns, err = run(opts, cfg.Log); err != nil {
+	if cfg.DataDir == "" {
+		if s.ns, err = run(opts, newLogger(s.log, nil)); err != nil {
+			return nil, err
+		}
+	} else if err := s.runKept(cfg, opts); err != nil {
 		return nil, err
 	}
 	s.addr = s.ns.Addr().String()
 	return s, nil
 }
 
+// runKept runs the server on a state that is kept: it is checked, and watched from then on.
+func (s *Server) runKept(cfg Config, opts *server.Options) (err error) {
+	dir, before := opts.StoreDir, newAside(opts.StoreDir, s.ids)
+	l, err := readLedger(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := before.put(); err != nil {
+		return private.Errorf(ErrDataDir, "Cannot set the state in %s aside to check it: %v.", dir, private.Cause(err))
+	}
+	switch wild, err := before.wildIn(l); {
+	case err != nil:
+		return errors.Join(private.Errorf(ErrDataDir, "Cannot read the state in %s: %v.", dir, private.Cause(err)), before.back())
+	case wild && !cfg.AcceptLoss:
+		return errors.Join(damaged(dir, "a record's number cannot be"), before.back())
+	case wild:
+		if err := before.unindex(); err != nil {
+			return errors.Join(err, before.back())
+		}
+	}
+	s.disk = newDisk(dir, s.log)
+	if s.ns, err = run(opts, newLogger(s.log, s.disk.failed)); err != nil {
+		return errors.Join(err, before.back())
+	}
+	if err := s.check(dir, l, cfg.AcceptLoss); err != nil {
+		s.ns.Shutdown()
+		s.ns.WaitForShutdown()
+		return errors.Join(err, before.back())
+	}
+	if err := before.forget(); err != nil {
+		s.log.Warn("a copy of the state is left", "dir", before.dir, "err", err)
+	}
+	s.run.Go(s.keepLedger)
+	s.run.Go(func() { s.disk.watch(s.quit) })
+	return nil
+}
+
 // run starts a server and turns what it calls fatal into an error.
-func run(opts *server.Options, log *slog.Logger) (*server.Server, error) {
+func run(opts *server.Options, l *logger) (*server.Server, error) {
 	ns, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("setting up the embedded server: %w", err)
 	}
-	l := newLogger(log)
 	ns.SetLoggerV2(l, false, false, false)
 	ns.Start()
 	err = l.fatal(opts)
@@ -169,7 +224,7 @@ func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 		ServerName:             "chatcoord",
 		NoSigs:                 true,
 		JetStream:              true,
-		SyncAlways:             true, // else a power cut loses two minutes
+		SyncAlways:             !cfg.NoSync, // else a power cut loses two minutes
 		JetStreamMaxMemory:     maxMemory,
 		JetStreamMaxStore:      store,
 		DisableJetStreamBanner: true,
@@ -247,6 +302,7 @@ func (s *Server) dial(m *ticket.Minter, name string, g chat.Grant, inbox string,
 // seconds, and gives the data directory back.
 func (s *Server) Shutdown() {
 	s.stop.Do(func() {
+		s.halt(true)
 		late := time.AfterFunc(stopLimit, s.ns.Shutdown)
 		defer late.Stop()
 		s.ns.LameDuckShutdown()
@@ -258,10 +314,18 @@ func (s *Server) Shutdown() {
 // Stop stops the server without a word to its clients, as a crash would.
 func (s *Server) Stop() {
 	s.stop.Do(func() {
+		s.halt(false)
 		s.ns.Shutdown()
 		s.ns.WaitForShutdown()
 		s.clean()
 	})
+}
+
+// halt ends what runs beside the server.
+func (s *Server) halt(note bool) {
+	close(s.quit)
+	s.run.Wait()
+	s.closeLedger(note)
 }
 
 // splitListen reads a host:port. NATS asks for any free port with -1.
