@@ -34,6 +34,8 @@ type Links struct {
 	System *nats.Conn // chat.SystemGrant, in the system account
 	ChatID string     // public key of the account that users are in
 	Minter presence.Minter
+
+	Storing context.Context // done when nothing can be stored, its cause a broker.Outage; nil: nobody would know
 }
 
 // Config is what an operator may choose.
@@ -161,6 +163,10 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	accounts, err := account.OpenStore(ctx, c.links.Store)
 	if err != nil {
 		return err
+	}
+	if c.links.Storing != nil {
+		log.Until(c.links.Storing)
+		accounts.Until(c.links.Storing)
 	}
 	log.Observe(c.cfg.Committed)
 	c.log = log
