@@ -196,9 +196,11 @@ func (l *ledger) followStream(ctx context.Context, js jetstream.JetStream, strea
 		l.close() // the pages may be ahead of the file
 		return nil, err
 	}
-	p = l.pages[stream]
-	p.last = state.LastSeq
-	l.pages[stream] = p
+	if l.pages[stream].last < state.LastSeq { // what had it was purged
+		e := entry{state.LastSeq, gone}
+		l.set(stream, "-", e)
+		lines = append(lines, lineOf(stream, "-", e)...)
+	}
 	return lines, nil
 }
 
