@@ -232,6 +232,11 @@ func (c *Coordinator) Say(event, text string) {
 	c.trail.Write(chat.AuditServer, chat.Audit{Event: event, Text: text})
 }
 
+// Warn writes something that is wrong to the trail.
+func (c *Coordinator) Warn(event, text string) {
+	c.trail.Write(chat.AuditError, chat.Audit{Event: event, Text: text})
+}
+
 // Farewell tells every user that the server restarts, and why it stops to the trail.
 func (c *Coordinator) Farewell(why string) {
 	told := c.users.Snapshot()
