@@ -107,6 +107,9 @@ func (p *program) commands() *cobra.Command {
 		p.verb("doctor", func(ctx context.Context) error { return p.doctor(ctx) }),
 		p.initVerb(),
 		p.healthVerb(),
+		p.backupVerb(),
+		p.restoreVerb(),
+		p.verifyVerb(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})
@@ -131,7 +134,7 @@ func (p *program) noArguments(name string) cobra.PositionalArgs {
 		if len(args) == 0 {
 			return nil
 		}
-		if near := flags.Nearest(args[0], []string{"users", "sessions", "watch", "doctor", "init", "health"}); near != "" && name == "chatcoord" {
+		if near := flags.Nearest(args[0], []string{"users", "sessions", "watch", "doctor", "init", "health", "backup", "restore", "verify"}); near != "" && name == "chatcoord" {
 			return flags.Usagef("unknown verb %q, did you mean %s?", args[0], near)
 		}
 		return flags.Usagef("%s takes no arguments, not %q", name, args[0])

@@ -7,6 +7,9 @@ const usage = `Usage: chatcoord [flags]                    serve
        chatcoord watch                      print the console of one that runs, from anywhere
        chatcoord doctor [--json]            examine the NATS server: ok, or what is wrong and how to mend it
        chatcoord init --external --out DIR [--nodes 1|3]   write what an existing NATS needs
+       chatcoord backup FILE                write what lasts into a file, while everything runs
+       chatcoord restore FILE [--dry-run]   bring it back where nothing is
+       chatcoord verify [FILE]              is a backup whole? or, without FILE, the data directory?
        chatcoord health URL                 print a page of --http; exit code 0 if all is well
 Broker    -l, --listen ADDR          embedded NATS (default 127.0.0.1:4222)
               --insecure             allow plain text off loopback
@@ -33,5 +36,10 @@ Verbs         --server URL           running coordinator (default nats://127.0.0
               --json
 Init          --hosts HOST[:PORT],…  of the NATS servers (default: on this computer)
               --store DIR            where they keep their state (default data in --out)
+Backup        --encrypt              with a passphrase that is asked for
+              --passphrase-file FILE with the passphrase in FILE; also of restore and verify
+              --recipient age1…,…    to public keys of age
+              --identity FILE        the private key, of restore and verify
+              --dry-run              restore says what it would do, and checks
 Other         --completion bash|zsh|fish   --print-config   -h, --help   -V, --version
 `
