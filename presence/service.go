@@ -194,6 +194,9 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 		s.refused(name, "hello", err)
 		return reply, err
 	}
+	if acc.Key == "" { // the ticket is newer than what the server remembers
+		return reply, chat.Errorf(chat.NotRegistered, "The server does not know %s any more: its data are of an earlier time. Start again to register the name.", name)
+	}
 	conn, _ := s.live.Find(ctx, acc.Key)
 	back := false
 	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
