@@ -19,6 +19,8 @@ import (
 
 var powerCuts = flag.Int("powercuts", 3, "how often the power is cut")
 
+var killFor = flag.Duration("killfor", 0, "how long it is killed again and again")
+
 // TestPowerCut cuts the power while users register: everybody who was welcome is known
 // afterwards, under the same key.
 func TestPowerCut(t *testing.T) {
@@ -31,6 +33,24 @@ func TestPowerCut(t *testing.T) {
 		}
 	}
 	t.Logf("%d cuts, %d were welcome", *powerCuts, all)
+}
+
+// TestKillIsNoDamage kills a server again and again while users come and go: each start
+// finds all that it should, and everybody who was welcome is known in the end.
+func TestKillIsNoDamage(t *testing.T) {
+	s, keys := start(t), t.TempDir()
+	var names []string
+	for begun, n := time.Now(), 0; n < 3 || time.Since(begun) < *killFor; n++ {
+		names = append(names, register(t, s, keys, fmt.Sprintf("kill%d", n), 5+rand.IntN(30))...)
+		s.kill()
+		s.again()
+	}
+	for _, name := range names {
+		if known, err := comes(t.Context(), s, keys, name); err != nil || !known {
+			t.Errorf("%s: known %t, %v", name, known, err)
+		}
+	}
+	t.Logf("%d were welcome", len(names))
 }
 
 // The same with a server that does not wait for the disk shows that the cut is one.
@@ -60,7 +80,7 @@ func cutPower(t *testing.T) (acked int, lost []string) {
 	umount := mount(t, image, s.dir)
 	s.again()
 	keys := t.TempDir() // on another disk
-	names := register(t, s, keys, 20+rand.IntN(60))
+	names := register(t, s, keys, "cut", 20+rand.IntN(60))
 
 	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -81,7 +101,7 @@ func cutPower(t *testing.T) (acked int, lost []string) {
 
 // register has users come until enough are welcome, and goes on with others while it
 // returns their names.
-func register(t *testing.T, s *server, keys string, enough int) []string {
+func register(t *testing.T, s *server, keys, prefix string, enough int) []string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	welcome := make(chan string)
@@ -93,7 +113,7 @@ func register(t *testing.T, s *server, keys string, enough int) []string {
 	for worker := range 4 {
 		wg.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				name := fmt.Sprintf("user%d-%d", worker, n)
+				name := fmt.Sprintf("%s-%d-%d", prefix, worker, n)
 				if _, err := comes(ctx, s, keys, name); err != nil {
 					return
 				}
@@ -116,7 +136,7 @@ func register(t *testing.T, s *server, keys string, enough int) []string {
 	return names
 }
 
-// comes has one user come, and go without a word. known says that the name was theirs.
+// comes has one user come, and go, perhaps without a word. known says that the name was theirs.
 func comes(ctx context.Context, s *server, keys, name string) (known bool, err error) {
 	c, err := client.Dial(ctx, client.Config{URL: "nats://" + s.listen, KeyDir: keys})
 	if err != nil {
@@ -124,6 +144,9 @@ func comes(ctx context.Context, s *server, keys, name string) (known bool, err e
 	}
 	defer c.Close()
 	reply, err := c.Enter(ctx, name)
+	if err == nil && rand.IntN(2) == 0 {
+		_ = c.Exit(ctx) // if the server is not there any more, it is as without a word
+	}
 	return reply.Returning, err
 }
 
