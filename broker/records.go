@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"natter/chat"
 )
 
 // RecordStreams are the streams that hold one record per subject, for as long as it is
@@ -40,7 +38,8 @@ type Stored struct {
 func (s Stored) Gone() bool { return s.Header.Get(GoneHeader) != "" }
 
 const (
-	readBatch = 500             // messages of one answer
+	readBatch = 20_000          // messages of one answer: for each, the server counts what is left
+	readBytes = 4 << 20         // of one answer, far from what a connection may owe
 	readFor   = 5 * time.Second // that an answer may stand still
 )
 
@@ -58,7 +57,7 @@ func Records(ctx context.Context, nc *nats.Conn, stream string, from uint64, rea
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 	for next := max(from, 1); ; {
-		ask, err := json.Marshal(map[string]any{"seq": next, "batch": readBatch, "next_by_subj": chat.StateRoot + ".>"})
+		ask, err := json.Marshal(map[string]any{"seq": next, "batch": readBatch, "max_bytes": readBytes})
 		if err == nil {
 			err = nc.PublishRequest("$JS.API.DIRECT.GET."+stream, inbox, ask)
 		}

@@ -131,7 +131,6 @@ func (s *Server) check(dir string, l *ledger, acceptLoss bool) error {
 		s.book.Close()
 		return fmt.Errorf("burying what has come back: %w", err)
 	}
-	l.pages = map[string]page{} // what is there now
 	if err := l.follow(ctx, s.book); err != nil {
 		s.book.Close()
 		return fmt.Errorf("writing the ledger: %w", err)
@@ -202,9 +201,6 @@ func (s *Server) buryAgain(ctx context.Context, risen map[string][]uint64) error
 		return err
 	}
 	for stream, sequences := range risen {
-		if len(sequences) == 0 {
-			continue
-		}
 		str, err := js.Stream(ctx, stream)
 		if err != nil {
 			return err

@@ -240,8 +240,9 @@ func (l *ledger) close() {
 	}
 }
 
-// compare compares what the ledger vouches for with what the server has found. It says
-// what is less, "" if nothing is, and which sequences hold records that were gone.
+// compare compares what the ledger vouches for with what the server has found, and takes
+// that instead. It says what is less, "" if nothing is, and which sequences hold records
+// that were gone.
 func (l *ledger) compare(ctx context.Context, nc *nats.Conn) (missing string, risen map[string][]uint64) {
 	var parts, names []string
 	risen = map[string][]uint64{}
@@ -261,20 +262,22 @@ func (l *ledger) compare(ctx context.Context, nc *nats.Conn) (missing string, ri
 		case err != nil && p.last > 0:
 			parts = append(parts, fmt.Sprintf("%s cannot be read (%v)", stream, err))
 		}
-		risen[stream] = l.risen(p, have)
+		delete(l.pages, stream)
+		for subject, e := range have {
+			if l.bad == 0 && p.gone(subject, e) {
+				risen[stream] = append(risen[stream], e.seq)
+				continue
+			}
+			l.set(stream, subject, e)
+		}
 	}
 	return strings.Join(parts, ", ") + examples(names), risen
 }
 
-// risen are the sequences of records that the ledger would know if they had not gone.
-func (l *ledger) risen(p page, have map[string]entry) []uint64 {
-	var seqs []uint64
-	for subject, h := range have {
-		if _, known := p.records[subject]; !known && h.seq <= p.last && h.sum != gone && l.bad == 0 {
-			seqs = append(seqs, h.seq)
-		}
-	}
-	return seqs
+// gone tells whether a record was gone, or it would be on the page.
+func (p page) gone(subject string, e entry) bool {
+	_, known := p.records[subject]
+	return !known && e.seq <= p.last && e.sum != gone
 }
 
 func examples(names []string) string {

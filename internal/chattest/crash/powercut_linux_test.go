@@ -40,7 +40,8 @@ func TestPowerCut(t *testing.T) {
 func TestKillIsNoDamage(t *testing.T) {
 	s, keys := start(t), t.TempDir()
 	var names []string
-	for begun, n := time.Now(), 0; n < 3 || time.Since(begun) < *killFor; n++ {
+	n := 0
+	for begun := time.Now(); n < 3 || time.Since(begun) < *killFor; n++ {
 		names = append(names, register(t, s, keys, fmt.Sprintf("kill%d", n), 5+rand.IntN(30))...)
 		s.kill()
 		s.again()
@@ -50,7 +51,7 @@ func TestKillIsNoDamage(t *testing.T) {
 			t.Errorf("%s: known %t, %v", name, known, err)
 		}
 	}
-	t.Logf("%d were welcome", len(names))
+	t.Logf("%d kills, %d were welcome", n, len(names))
 }
 
 // The same with a server that does not wait for the disk shows that the cut is one.
