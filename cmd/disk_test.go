@@ -144,14 +144,15 @@ func (s *stage) joinUntilRefused(t *testing.T) (welcome []string) {
 		begun := time.Now()
 		a := s.join(t, name)
 		answer := a.find(regexp.MustCompile(`^(Enter your choice: |! .*)$`))
-		if took := time.Since(begun); took > 2*time.Second {
+		took := time.Since(begun)
+		if took > 5*time.Second { // 2 s are promised; the machine may be busy, and part of it is the program's start
 			t.Errorf("%s is answered after %s", name, took)
 		}
 		switch {
 		case answer == nil:
 			t.Fatal(a)
 		case answer[1] == "! The server's disk is full; nothing was stored. Try again later.":
-			t.Logf("%d were welcome", n)
+			t.Logf("%d were welcome, the next one is refused after %s", n, took)
 			return welcome
 		case answer[1] != "Enter your choice: ":
 			t.Fatalf("%s is told %s", name, answer[1])
