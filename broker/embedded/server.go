@@ -22,6 +22,7 @@
 //	observer.creds operator.creds written once, for the nats CLI and for chatcoord
 //	jetstream/                    the state
 //	ledger                        what the state must hold at least
+//	unchecked/                    the state as it was, while a start checks it
 //
 // NATS drops what it cannot read, and everything behind it, without a word. So the ledger
 // is compared with the state at each start, and a state that holds less is refused and
