@@ -3,6 +3,7 @@
 # make check    everything that must be true before a commit
 # make fuzz     each fuzz target for FUZZTIME
 # make bench    natter next to plain nats.go, as in docs/benchmarks.md; BENCH=-help
+# make powercut the power is cut 30 times (root, on Linux)
 # make demo     a coordinator and two users in this terminal
 # make image    the container images
 # make compose-test   docker-compose.yml for real, in containers of its own
@@ -11,7 +12,7 @@ FUZZTIME ?= 30s
 
 PREFIX ?= /usr/local
 
-.PHONY: all install check docs fuzz bench demo image compose-test clean
+.PHONY: all install check docs fuzz bench powercut demo image compose-test clean
 
 all:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/chatcoord ./cmd/chatcli
@@ -42,6 +43,9 @@ fuzz:
 
 bench:
 	go run ./internal/bench $(BENCH)
+
+powercut:
+	go test -count=1 -v -run TestPowerCut ./internal/chattest/crash -args -powercuts 30
 
 # bob accepts whoever asks; alice invites him, says hello and ends the chat.
 demo: all

@@ -22,7 +22,7 @@ var floors = map[string]int{
 	"cmd/chatcoord": 8, "cmd/chatcli": 8, "internal/bench": 8,
 	"internal/chattest/crash": 8, "internal/chattest/external": 8,
 	"internal/ui": 7, "internal/chattest": 7,
-	"internal/coord": 6, "internal/client": 6, "internal/doctor": 6,
+	"internal/coord": 6, "internal/client": 6, "internal/backup": 6, "internal/doctor": 6,
 	"internal/console": 5, "internal/ops": 5, "internal/flags": 5, "internal/keyfile": 5, "internal/setup": 5, "session/transfer": 5, "session/transcript": 5,
 	"session":  4,
 	"presence": 3, "broker/brokertest": 3,

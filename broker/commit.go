@@ -11,8 +11,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"natter/chat"
 )
 
 // wrongLastMsgID is the code of a stream whose last record is not the one that was
@@ -127,7 +125,7 @@ func (l *Log) launch(batch []*step) []flight {
 			if last != "" {
 				opts = append(opts, jetstream.WithExpectLastMsgID(last))
 			}
-			f.ack, f.err = l.js.PublishAsync(f.table.subject(f.key), f.data, opts...)
+			f.ack, f.err = l.js.PublishMsgAsync(f.message(), opts...)
 			next, last = next+1, f.id
 			f.revision = next
 			f.apply(next)
@@ -135,6 +133,16 @@ func (l *Log) launch(batch []*step) []flight {
 		flights = append(flights, f)
 	}
 	return flights
+}
+
+// message is the record as it is published.
+func (f *flight) message() *nats.Msg {
+	m := nats.NewMsg(f.table.subject(f.key))
+	m.Data = f.data
+	if f.gone {
+		m.Header.Set(GoneHeader, "1")
+	}
+	return m
 }
 
 // await waits for the acknowledgement. It ends after ackFor, or with the connection.
@@ -202,7 +210,7 @@ func refusal(err error) error {
 	case !errors.As(err, &api), api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence, api.ErrorCode == wrongLastMsgID:
 		return nil
 	case full(api):
-		return chat.Errorf(chat.Full, "The server is full.")
+		return ErrNoRoom
 	}
 	return fmt.Errorf("store: %w", err)
 }

@@ -37,12 +37,13 @@ type Log struct {
 	log    *slog.Logger
 	tables map[string]anyTable
 
-	steps  chan *step
-	feed   chan jetstream.Msg
-	purges chan purge
-	buried chan purge
-	again  chan struct{} // the connection was away: read the stream anew
-	stop   context.Context
+	steps   chan *step
+	feed    chan jetstream.Msg
+	purges  chan purge
+	buried  chan purge
+	again   chan struct{} // the connection was away: read the stream anew
+	stop    context.Context
+	storing context.Context // see Until
 
 	purgeAfter time.Duration
 	observe    func(took time.Duration)
@@ -69,11 +70,15 @@ func NewLog(nc *nats.Conn, stream string, log *slog.Logger) (*Log, error) {
 		js: js, stream: stream, log: log, tables: map[string]anyTable{},
 		steps: make(chan *step, together), feed: make(chan jetstream.Msg, 1024),
 		purges: make(chan purge, 16), buried: make(chan purge), again: make(chan struct{}, 1),
-		moved: make(chan struct{}), name: rand.Text()[:12], purgeAfter: purgeAfter,
+		moved: make(chan struct{}), name: rand.Text()[:12], purgeAfter: purgeAfter, storing: context.Background(),
 	}
 	nc.SetReconnectHandler(func(*nats.Conn) { l.reload() })
 	return l, nil
 }
+
+// Until has steps refused at once when storing is done, with what its cause, an Outage,
+// has for users. To be called before Open.
+func (l *Log) Until(storing context.Context) { l.storing = storing }
 
 // Revision is the last change that this replica knows.
 func (l *Log) Revision() uint64 {

@@ -21,6 +21,7 @@ type change struct {
 	table anyTable
 	key   string
 	data  []byte
+	gone  bool                  // a tombstone
 	apply func(revision uint64) // tentatively
 }
 
@@ -56,7 +57,7 @@ func Step[R any](ctx context.Context, t *Table[R], rule func(View) (key string, 
 			return change{}, err
 		}
 		return change{
-			table: t, key: key, data: data,
+			table: t, key: key, data: data, gone: t.gone(r),
 			apply: func(revision uint64) { t.put(tentative, Row[R]{key, revision, r}) },
 		}, nil
 	}
@@ -70,6 +71,9 @@ func Step[R any](ctx context.Context, t *Table[R], rule func(View) (key string, 
 
 // hand gives a step to the log and waits for what becomes of it.
 func (l *Log) hand(s *step) outcome {
+	if l.storing.Err() != nil {
+		return outcome{err: Told(l.storing, errBusy)}
+	}
 	select {
 	case l.steps <- s:
 	case <-s.ctx.Done():
@@ -81,13 +85,14 @@ func (l *Log) hand(s *step) outcome {
 	case o := <-s.done:
 		return o
 	case <-s.ctx.Done():
+	case <-l.storing.Done():
 	case <-l.stop.Done():
 	}
 	select {
 	case o := <-s.done: // both at once
 		return o
 	default:
-		return outcome{err: errBusy}
+		return outcome{err: Told(l.storing, errBusy)}
 	}
 }
 

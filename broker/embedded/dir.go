@@ -2,6 +2,8 @@ package embedded
 
 import (
 	"errors"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -39,4 +41,44 @@ func lock(path string) (func(), error) {
 		return nil, private.Errorf(ErrDataDir, "Cannot use the data directory: %v.", err)
 	}
 	return unlock, nil
+}
+
+// Belongings reads the files that make a data directory this installation and no other:
+// keys and certificates, by their path in the directory. The server may be running.
+func Belongings(dir string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, sub := range []string{"keys", "tls"} {
+		err := filepath.WalkDir(filepath.Join(dir, sub), func(path string, d fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil || !d.Type().IsRegular() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if err == nil {
+				path, err = filepath.Rel(dir, path)
+			}
+			files[filepath.ToSlash(path)] = text
+			return err
+		})
+		if err != nil {
+			return nil, private.Errorf(ErrDataDir, "Cannot read the keys in %s: %v.", dir, private.Cause(err))
+		}
+	}
+	return files, nil
+}
+
+// Verify starts a server in a data directory and stops it again: its error is why the
+// directory cannot be used, or does not hold what it should.
+func Verify(dir string, log *slog.Logger) error {
+	if !exists(filepath.Join(dir, "jetstream")) {
+		return private.Errorf(ErrDataDir, "There is no state in %s.", dir)
+	}
+	srv, err := Start(Config{Listen: "127.0.0.1:0", DataDir: dir, Log: log})
+	if err != nil {
+		return err
+	}
+	srv.Shutdown()
+	return nil
 }

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,32 +15,44 @@ import (
 // logger hands the server's log to slog. A server logs "fatal" and goes on, or
 // exits the program: here it is kept, so that Start can return it.
 type logger struct {
-	log *slog.Logger
+	log    *slog.Logger
+	failed func(line string) // told of what cannot be written
 
 	mu    sync.Mutex
 	first string // the first fatal line
 }
 
-func newLogger(log *slog.Logger) *logger {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	return &logger{log: log.With("component", "nats")}
+func newLogger(log *slog.Logger, failed func(string)) *logger {
+	return &logger{log: log.With("component", "nats"), failed: failed}
 }
 
 // Noticef logs what is normal: of interest only to who looks for a fault.
 func (l *logger) Noticef(format string, v ...any) { l.log.Debug(line(format, v)) }
 
 // Warnf logs a warning.
-func (l *logger) Warnf(format string, v ...any) { l.log.Warn(line(format, v)) }
+func (l *logger) Warnf(format string, v ...any) { l.problem(l.log.Warn, line(format, v)) }
 
 // Errorf logs an error. That a stranger does not speak TLS is none of ours.
 func (l *logger) Errorf(format string, v ...any) {
-	level := slog.LevelError
+	log := l.log.Error
 	if strings.Contains(format, "TLS handshake error") {
-		level = slog.LevelDebug
+		log = l.log.Debug
 	}
-	l.log.Log(context.Background(), level, line(format, v))
+	l.problem(log, line(format, v))
+}
+
+// problem logs a line, and tells of a write that failed: NATS stores nothing from then on
+// until it is started again, and says so nowhere else.
+func (l *logger) problem(log func(string, ...any), text string) {
+	log(text)
+	if l.failed == nil {
+		return
+	}
+	for _, sign := range []string{"critical write error", "disabling JetStream", "will be DISABLED"} {
+		if strings.Contains(text, sign) {
+			l.failed(text)
+		}
+	}
 }
 
 // Debugf is never called: the server is not asked to debug.

@@ -23,6 +23,12 @@
 //	revoked.jwt                   the tickets that are void
 //	tls/                          the CA of chatcoord --tls auto
 //	jetstream/                    the state
+//	ledger                        what the state must hold at least
+//	unchecked/                    the state as it was, while a start checks it
+//
+// NATS drops what it cannot read, and everything behind it, without a word. So the ledger
+// is compared with the state at each start, and a state that holds less is refused and
+// left as it was. While a server runs, the volume is watched: see Storing and Mended.
 //
 // Keys are made at the first start and never again: a directory with state and
 // without one of its keys is refused, because a new key would orphan the state.
@@ -34,6 +40,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -81,6 +88,9 @@ type Config struct {
 	// TLS is how connections from outside are encrypted, once the directory with the data
 	// is ours; nil is not at all.
 	TLS func(dir string) (*tls.Config, error)
+
+	AcceptLoss bool // start also when the state holds less than it did
+	NoSync     bool // acknowledge what is not on the disk yet: only to show that it matters
 }
 
 // Server is a NATS server in this process. It is made by Start and of no use
@@ -98,6 +108,12 @@ type Server struct {
 
 	keptIn   string // the data directory; "" if nothing is kept
 	revoking sync.Mutex
+
+	book   *nats.Conn // for the ledger; nil: there is none
+	ledger *ledger    // owned by keepLedger
+	disk   *disk      // nil: nothing is kept
+	quit   chan struct{}
+	run    sync.WaitGroup
 }
 
 // Start starts a server and returns when it is ready. Its error is ErrInUse if
@@ -139,7 +155,7 @@ func start(cfg Config, host string, port int, dir string) (*Server, error) {
 		}
 		opts.TLSTimeout = tlsLimit
 	}
-	s := &Server{ids: ids, keptIn: cfg.DataDir, chat: ids.ChatMinter(), sys: ids.SystemMinter(), log: cfg.Log, tls: opts.TLSConfig != nil}
+	s := &Server{ids: ids, keptIn: cfg.DataDir, chat: ids.ChatMinter(), sys: ids.SystemMinter(), log: cfg.Log, tls: opts.TLSConfig != nil, quit: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -151,20 +167,60 @@ func start(cfg Config, host string, port int, dir string) (*Server, error) {
 			return nil, err
 		}
 	}
-	if s.ns, err = run(opts, cfg.Log); err != nil {
+	if cfg.DataDir == "" {
+		if s.ns, err = run(opts, newLogger(s.log, nil)); err != nil {
+			return nil, err
+		}
+	} else if err := s.runKept(cfg, opts); err != nil {
 		return nil, err
 	}
 	s.addr = s.ns.Addr().String()
 	return s, nil
 }
 
+// runKept runs the server on a state that is kept: it is checked, and watched from then on.
+func (s *Server) runKept(cfg Config, opts *server.Options) (err error) {
+	dir, before := opts.StoreDir, newAside(opts.StoreDir, s.ids)
+	l, err := readLedger(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := before.put(); err != nil {
+		return private.Errorf(ErrDataDir, "Cannot set the state in %s aside to check it: %v.", dir, private.Cause(err))
+	}
+	switch wild, err := before.wildIn(l); {
+	case err != nil:
+		return errors.Join(private.Errorf(ErrDataDir, "Cannot read the state in %s: %v.", dir, private.Cause(err)), before.back())
+	case wild && !cfg.AcceptLoss:
+		return errors.Join(damaged(dir, "a record's number cannot be"), before.back())
+	case wild:
+		if err := before.unindex(); err != nil {
+			return errors.Join(err, before.back())
+		}
+	}
+	s.disk = newDisk(dir, s.log)
+	if s.ns, err = run(opts, newLogger(s.log, s.disk.failed)); err != nil {
+		return errors.Join(err, before.back())
+	}
+	if err := s.check(dir, l, cfg.AcceptLoss); err != nil {
+		s.ns.Shutdown()
+		s.ns.WaitForShutdown()
+		return errors.Join(err, before.back())
+	}
+	if err := before.forget(); err != nil {
+		s.log.Warn("a copy of the state is left", "dir", before.dir, "err", err)
+	}
+	s.run.Go(s.keepLedger)
+	s.run.Go(func() { s.disk.watch(s.quit) })
+	return nil
+}
+
 // run starts a server and turns what it calls fatal into an error.
-func run(opts *server.Options, log *slog.Logger) (*server.Server, error) {
+func run(opts *server.Options, l *logger) (*server.Server, error) {
 	ns, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("setting up the embedded server: %w", err)
 	}
-	l := newLogger(log)
 	ns.SetLoggerV2(l, false, false, false)
 	ns.Start()
 	err = l.fatal(opts)
@@ -190,7 +246,7 @@ func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 		ServerName:             "chatcoord",
 		NoSigs:                 true,
 		JetStream:              true,
-		SyncAlways:             true, // else a power cut loses two minutes
+		SyncAlways:             !cfg.NoSync, // else a power cut loses two minutes
 		JetStreamMaxMemory:     maxMemory,
 		JetStreamMaxStore:      store,
 		DisableJetStreamBanner: true,
@@ -272,6 +328,7 @@ func (s *Server) dial(m *ticket.Minter, name string, g chat.Grant, inbox string,
 // seconds, and gives the data directory back.
 func (s *Server) Shutdown() {
 	s.stop.Do(func() {
+		s.halt(true)
 		late := time.AfterFunc(stopLimit, s.ns.Shutdown)
 		defer late.Stop()
 		s.ns.LameDuckShutdown()
@@ -283,10 +340,18 @@ func (s *Server) Shutdown() {
 // Stop stops the server without a word to its clients, as a crash would.
 func (s *Server) Stop() {
 	s.stop.Do(func() {
+		s.halt(false)
 		s.ns.Shutdown()
 		s.ns.WaitForShutdown()
 		s.clean()
 	})
+}
+
+// halt ends what runs beside the server.
+func (s *Server) halt(note bool) {
+	close(s.quit)
+	s.run.Wait()
+	s.closeLedger(note)
 }
 
 // splitListen reads a host:port. NATS asks for any free port with -1.

@@ -89,7 +89,7 @@ func TestStateOutlivesAStop(t *testing.T) {
 	srv := start(t, dir)
 	js, ctx := state(t, srv)
 	subjects := []string{chat.StateRoot + ".>"}
-	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "LIVE", Subjects: subjects, MaxBytes: 1 << 20}); err != nil {
+	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "LIVE", Subjects: subjects, MaxBytes: 1 << 20, AllowDirect: true}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := js.Publish(ctx, chat.StateRoot+".user.alice", []byte("here")); err != nil {

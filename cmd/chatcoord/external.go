@@ -25,7 +25,7 @@ func (c *config) checkExternal() error {
 	if c.keys == "" {
 		return flags.Usagef("--server names a NATS server for which chatcoord needs credentials: --keys DIR, as written by chatcoord init")
 	}
-	for _, own := range []string{"listen", "data-dir", "ephemeral", "tls"} {
+	for _, own := range []string{"listen", "data-dir", "ephemeral", "tls", "accept-loss"} {
 		if c.given(own) {
 			return flags.Usagef("--%s is for the embedded server, and --server uses another one", own)
 		}
@@ -45,7 +45,7 @@ func (p *program) serveExternal(log *slog.Logger, told <-chan os.Signal) error {
 	}
 	defer links.Close()
 	urls := broker.Redact(p.server)
-	return p.coordinate("NATS at "+urls, p.watchWith(urls, p.keys), links, log, told)
+	return p.coordinate("NATS at "+urls, p.watchWith(urls, p.keys), links, log, told, nil)
 }
 
 // tryAgain is how often a server is tried that is waited for.

@@ -110,6 +110,9 @@ func (p *program) commands() *cobra.Command {
 		p.initVerb(),
 		p.inviteVerb(),
 		p.healthVerb(),
+		p.backupVerb(),
+		p.restoreVerb(),
+		p.verifyVerb(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})
@@ -134,7 +137,7 @@ func (p *program) noArguments(name string) cobra.PositionalArgs {
 		if len(args) == 0 {
 			return nil
 		}
-		if near := flags.Nearest(args[0], []string{"users", "sessions", "kick", "ban", "unban", "bans", "free", "delete", "watch", "doctor", "init", "invite", "health"}); near != "" && name == "chatcoord" {
+		if near := flags.Nearest(args[0], []string{"users", "sessions", "kick", "ban", "unban", "bans", "free", "delete", "watch", "doctor", "init", "invite", "health", "backup", "restore", "verify"}); near != "" && name == "chatcoord" {
 			return flags.Usagef("unknown verb %q, did you mean %s?", args[0], near)
 		}
 		return flags.Usagef("%s takes no arguments, not %q", name, args[0])

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/term"
 
 	"natter/broker"
-	"natter/broker/embedded"
 	"natter/chat"
 	"natter/internal/console"
 	"natter/internal/coord"
@@ -50,21 +49,7 @@ func (p *program) serve() error {
 	if p.external() {
 		return p.serveExternal(log, told)
 	}
-	encrypt, err := p.encrypt()
-	if err != nil {
-		return err
-	}
-	srv, err := embedded.Start(embedded.Config{Listen: p.listen, DataDir: p.keptIn(), Log: log, TLS: encrypt})
-	if err != nil {
-		return err
-	}
-	defer srv.Shutdown()
-	links, err := coord.Embed(srv)
-	if err != nil {
-		return err
-	}
-	defer links.Close()
-	return p.coordinate("embedded broker on "+srv.URL(), p.watchWith(srv.URL(), p.keptIn()), links, log, told)
+	return p.serveEmbedded(log, told)
 }
 
 // watchWith says how to watch with the stock CLI; "" if its credentials are not in dir.
@@ -80,7 +65,7 @@ func (p *program) watchWith(url, dir string) string {
 }
 
 // coordinate runs the coordinator and the console on a server that is ready.
-func (p *program) coordinate(where, watch string, links *coord.Connections, log *slog.Logger, told <-chan os.Signal) error {
+func (p *program) coordinate(where, watch string, links *coord.Connections, log *slog.Logger, told <-chan os.Signal, mended <-chan struct{}) error {
 	view := console.New(console.Config{
 		Out: p.out, JSON: p.logFormat.Value == "json", Show: p.show.Value, Color: p.colored(), Log: log,
 		Shared: p.external(),
@@ -107,12 +92,25 @@ func (p *program) coordinate(where, watch string, links *coord.Connections, log 
 	if p.invited() {
 		c.Say("server.join", "new users need a link: chatcoord invite")
 	}
-	select {
-	case s := <-told:
-		return drain(c, s, told)
-	case err := <-c.Failed():
-		c.Stop()
-		return fmt.Errorf("the coordinator cannot go on: %w", err)
+	var storing <-chan struct{}
+	if links.Storing != nil {
+		storing = links.Storing.Done()
+	}
+	for {
+		select {
+		case s := <-told:
+			return drain(c, s, told)
+		case err := <-c.Failed():
+			c.Stop()
+			return fmt.Errorf("the coordinator cannot go on: %w", err)
+		case <-storing:
+			storing = nil
+			c.Warn("error", fmt.Sprintf("store: %v New registrations are refused.", context.Cause(links.Storing)))
+		case <-mended:
+			c.Farewell("the disk takes data again")
+			c.Stop()
+			return errMended
+		}
 	}
 }
 

@@ -14,6 +14,9 @@ const usage = `Usage: chatcoord [flags]                    serve
        chatcoord invite [--uses N] [--ttl DURATION] [--address HOST[:PORT]] [--json]   print a link for somebody new
        chatcoord doctor [--json]            examine the NATS server: ok, or what is wrong and how to mend it
        chatcoord init --external --out DIR [--nodes 1|3]   write what an existing NATS needs
+       chatcoord backup FILE                write what lasts into a file, while everything runs
+       chatcoord restore FILE [--dry-run]   bring it back where nothing is
+       chatcoord verify [FILE]              is a backup whole? or, without FILE, the data directory?
        chatcoord health URL                 print a page of --http; exit code 0 if all is well
 Broker    -l, --listen ADDR          embedded NATS (default 127.0.0.1:4222)
               --tls auto             encrypt, with a CA of its own that links tell of
@@ -21,6 +24,7 @@ Broker    -l, --listen ADDR          embedded NATS (default 127.0.0.1:4222)
               --insecure             allow plain text off loopback
               --data-dir DIR         keys and state (default $XDG_DATA_HOME/chatcoord)
               --ephemeral            keep nothing
+              --accept-loss          start also when the state holds less than it did
               --server URL[,URL]     use this NATS instead of embedding one
               --keys DIR             credentials for --server, as written by chatcoord init
               --wait-server DURATION keep trying to reach --server at start (default 0)
@@ -55,5 +59,10 @@ Invite        --uses N               how many new users (default 1)
               --address HOST[:PORT]  how they reach the server (default that of --server)
 Init          --hosts HOST[:PORT],…  of the NATS servers (default: on this computer)
               --store DIR            where they keep their state (default data in --out)
+Backup        --encrypt              with a passphrase that is asked for
+              --passphrase-file FILE with the passphrase in FILE; also of restore and verify
+              --recipient age1…,…    to public keys of age
+              --identity FILE        the private key, of restore and verify
+              --dry-run              restore says what it would do, and checks
 Other         --completion bash|zsh|fish   --print-config   -h, --help   -V, --version
 `

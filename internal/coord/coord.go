@@ -36,6 +36,7 @@ type Links struct {
 	Minter presence.Minter
 
 	Revoker presence.Revoker // nil: tickets are good until they expire
+	Storing context.Context  // done when nothing can be stored, its cause a broker.Outage; nil: nobody would know
 }
 
 // Config is what an operator may choose.
@@ -170,6 +171,10 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.links.Storing != nil {
+		log.Until(c.links.Storing)
+		accounts.Until(c.links.Storing)
+	}
 	log.Observe(c.cfg.Committed)
 	c.log = log
 	c.links.Minter = counting{c.links.Minter, &c.minted}
@@ -239,6 +244,11 @@ func (c *Coordinator) Ready(where string) {
 // Say writes something about the server to the trail.
 func (c *Coordinator) Say(event, text string) {
 	c.trail.Write(chat.AuditServer, chat.Audit{Event: event, Text: text})
+}
+
+// Warn writes something that is wrong to the trail.
+func (c *Coordinator) Warn(event, text string) {
+	c.trail.Write(chat.AuditError, chat.Audit{Event: event, Text: text})
 }
 
 // Farewell tells every user that the server restarts, and why it stops to the trail.

@@ -18,6 +18,8 @@ import (
 type Store struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
+
+	storing context.Context
 }
 
 // OpenStore opens the stream. nc needs chat.StoringGrant.
@@ -30,8 +32,11 @@ func OpenStore(ctx context.Context, nc *nats.Conn) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", broker.AccountsStream, err)
 	}
-	return &Store{js, stream}, nil
+	return &Store{js: js, stream: stream, storing: context.Background()}, nil
 }
+
+// Until has what would be stored refused at once when storing is done: see broker.Log.
+func (s *Store) Until(storing context.Context) { s.storing = storing }
 
 // Get reads an account; a name without one has the zero Record and revision 0.
 func (s *Store) Get(ctx context.Context, u chat.User) (Record, uint64, error) {
@@ -73,10 +78,7 @@ func (s *Store) Update(ctx context.Context, u chat.User, rule func(Record) (Reco
 		if err != nil {
 			return before, fmt.Errorf("encode account %s: %w", u, err)
 		}
-		err = broker.Patiently(ctx, func(ctx context.Context) error { // what was stored unheard is refused the next time
-			_, err := s.js.Publish(ctx, subject(u), data, jetstream.WithExpectLastSequencePerSubject(revision))
-			return err
-		})
+		err = s.publish(ctx, u, data, revision)
 		var refused *jetstream.APIError
 		if errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
 			continue
@@ -86,6 +88,21 @@ func (s *Store) Update(ctx context.Context, u chat.User, rule func(Record) (Reco
 		}
 		return after, nil
 	}
+}
+
+// publish stores a record in the place of the one with a revision.
+func (s *Store) publish(ctx context.Context, u chat.User, data []byte, revision uint64) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.storing, cancel)()
+	err := broker.Patiently(ctx, func(ctx context.Context) error { // what was stored unheard is refused the next time
+		_, err := s.js.Publish(ctx, subject(u), data, jetstream.WithExpectLastSequencePerSubject(revision))
+		return err
+	})
+	if err != nil {
+		return broker.Told(s.storing, err)
+	}
+	return nil
 }
 
 func subject(u chat.User) string { return chat.StateRoot + ".account." + string(u) }

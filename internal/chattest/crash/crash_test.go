@@ -21,6 +21,9 @@ import (
 // serveIn makes the test binary a coordinator: its data directory and address.
 const serveIn, serveAt = "NATTER_TEST_DIR", "NATTER_TEST_LISTEN"
 
+// careless makes it one that acknowledges what is not on the disk yet.
+const careless = "NATTER_TEST_CARELESS"
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(serveIn); dir != "" {
 		if err := serve(dir, os.Getenv(serveAt)); err != nil {
@@ -33,7 +36,7 @@ func TestMain(m *testing.M) {
 }
 
 func serve(dir, listen string) error {
-	srv, err := embedded.Start(embedded.Config{Listen: listen, DataDir: dir})
+	srv, err := embedded.Start(embedded.Config{Listen: listen, DataDir: dir, NoSync: os.Getenv(careless) != "", AcceptLoss: os.Getenv(careless) != ""})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,251 @@
+package embedded
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"natter/broker"
+	"natter/broker/ticket"
+	"natter/chat"
+	"natter/internal/private"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	ledgerEvery = time.Second
+	ledgerFor   = 10 * time.Second // one round may take so long
+	checkFor    = time.Minute
+	lastRound   = time.Second // at the end, when next to nothing is left to note
+	asideDir    = "unchecked"
+)
+
+// aside keeps the streams as they were while the server that has opened them is checked:
+// NATS cuts off what it cannot read, and is silent about it.
+type aside struct{ dir, streams string }
+
+func newAside(dir string, ids *ticket.Installation) aside {
+	return aside{filepath.Join(dir, asideDir), filepath.Join(dir, "jetstream", ticket.Public(ids.Chat), "streams")}
+}
+
+// put makes the copy. One that is there is of a start that did not come to its end: it is
+// what the state was, and takes its place again.
+func (a aside) put() error {
+	if exists(a.dir) {
+		if err := a.back(); err != nil {
+			return err
+		}
+	}
+	half := a.dir + ".new"
+	if err := os.RemoveAll(half); err != nil {
+		return err
+	}
+	for _, stream := range broker.RecordStreams() {
+		if from := filepath.Join(a.streams, stream); exists(from) {
+			if err := copyDir(from, filepath.Join(half, stream)); err != nil {
+				return errors.Join(err, os.RemoveAll(half))
+			}
+		}
+	}
+	if !exists(half) {
+		return nil
+	}
+	return os.Rename(half, a.dir)
+}
+
+// back makes the state what it was. The server must be down.
+func (a aside) back() error {
+	for _, stream := range broker.RecordStreams() {
+		kept := filepath.Join(a.dir, stream)
+		if !exists(kept) {
+			continue
+		}
+		at := filepath.Join(a.streams, stream)
+		if err := errors.Join(os.RemoveAll(at), os.MkdirAll(a.streams, 0o700)); err != nil {
+			return err
+		}
+		if err := os.Rename(kept, at); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(a.dir)
+}
+
+func (a aside) forget() error { return os.RemoveAll(a.dir) }
+
+func copyDir(from, to string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		at := filepath.Join(to, path[len(from):])
+		if d.IsDir() {
+			return os.MkdirAll(at, 0o700)
+		}
+		return copyFile(path, at)
+	})
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// check finds out whether the state holds what the ledger vouches for, and brings the
+// ledger up to date. What is less is an error, unless the loss is accepted.
+func (s *Server) check(dir string, l *ledger, acceptLoss bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), checkFor)
+	defer cancel()
+	if l.bad > 0 {
+		s.log.Warn("the ledger is damaged: what it says elsewhere is checked", "file", l.path, "lines", l.bad)
+	}
+	var err error
+	if s.book, err = s.Dial("ledger", chat.StoringGrant(), chat.StoreInbox); err != nil {
+		return err
+	}
+	missing, risen := l.compare(ctx, s.book)
+	switch {
+	case missing != "" && !acceptLoss:
+		s.book.Close()
+		return damaged(dir, missing)
+	case missing != "":
+		s.log.Warn("going on with what is left", "dir", dir, "missing", missing)
+	}
+	if err := s.buryAgain(ctx, risen); err != nil {
+		s.book.Close()
+		return fmt.Errorf("burying what has come back: %w", err)
+	}
+	if err := l.follow(ctx, s.book); err != nil {
+		s.book.Close()
+		return fmt.Errorf("writing the ledger: %w", err)
+	}
+	s.ledger = l
+	return nil
+}
+
+func damaged(dir, what string) error {
+	return private.Errorf(ErrDataDir, "The state in %s is damaged: %s. Nothing was changed. Bring back a backup with chatcoord restore FILE in an empty directory, or go on with what is left: --accept-loss.", dir, what)
+}
+
+// wild tells whether a file of a stream has a record with a sequence that cannot be. The
+// server would believe it, and make room for all the records before it.
+//
+// A record begins with its length, whose highest bit says that there are headers, and its
+// sequence, whose two highest bits mark deletions. What makes no sense otherwise, the
+// server finds by its checksums.
+func wild(file string, last uint64) (bool, error) {
+	const head, most = 22, 1 << 20 // of changes that the ledger may not know yet
+	data, err := os.ReadFile(file)
+	for len(data) >= head {
+		n := binary.LittleEndian.Uint32(data) &^ (1 << 31)
+		if seq := binary.LittleEndian.Uint64(data[4:]) &^ (3 << 62); seq > last+most {
+			return true, nil
+		}
+		if n < head || uint64(n) > uint64(len(data)) {
+			break
+		}
+		data = data[n:]
+	}
+	return false, err
+}
+
+// unindex has the server read each record at its start, and leave out what is damaged.
+func (a aside) unindex() error {
+	for _, stream := range broker.RecordStreams() {
+		err := os.Remove(filepath.Join(a.streams, stream, "msgs", "index.db"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// wildIn looks for such records in all that the ledger knows of.
+func (a aside) wildIn(l *ledger) (bool, error) {
+	for stream, p := range l.pages {
+		files, err := filepath.Glob(filepath.Join(a.streams, stream, "msgs", "*.blk"))
+		if err != nil {
+			return false, err
+		}
+		for _, file := range files {
+			if found, err := wild(file, p.last); found || err != nil {
+				return found, err
+			}
+		}
+	}
+	return false, nil
+}
+
+// buryAgain removes records that were gone and have come back: NATS does not write down
+// that a record was replaced, so that after an end without a word the one before a
+// tombstone is there again once the tombstone is purged.
+func (s *Server) buryAgain(ctx context.Context, risen map[string][]uint64) error {
+	js, err := jetstream.New(s.book)
+	if err != nil {
+		return err
+	}
+	for stream, sequences := range risen {
+		str, err := js.Stream(ctx, stream)
+		if err != nil {
+			return err
+		}
+		for _, seq := range sequences {
+			if err := str.DeleteMsg(ctx, seq); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// keepLedger adds to the ledger what changes, until the server is to stop.
+func (s *Server) keepLedger() {
+	tick := time.NewTicker(ledgerEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := s.note(ledgerFor); err != nil && s.Storing().Err() == nil {
+				s.log.Warn("the ledger is behind", "err", err)
+			}
+		case <-s.quit:
+			return
+		}
+	}
+}
+
+// closeLedger ends the ledger, with what is left to note unless that is not wanted.
+func (s *Server) closeLedger(note bool) {
+	if s.ledger == nil {
+		return
+	}
+	if note {
+		if err := s.note(lastRound); err != nil {
+			s.log.Warn("the ledger is behind", "err", err)
+		}
+	}
+	s.ledger.close()
+	s.book.Close()
+}
+
+func (s *Server) note(within time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	return s.ledger.follow(ctx, s.book)
+}

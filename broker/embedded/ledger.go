@@ -1,0 +1,306 @@
+package embedded
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"natter/broker"
+	"natter/internal/private"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A ledger says what the state must hold at least: each record's sequence and hash. It is
+// a file beside the state, to which a line is added for each change within a second or
+// two, and which is written anew when most of its lines are out of date.
+//
+//	natter ledger 1 2
+//	ACCOUNTS 17 natter.state.account.alice 9c1185a5c5e9fc54 5f3a0c11
+//	LIVE 230 natter.state.user.bob - 02bb7d3e
+//
+// A - in the place of the hash is a tombstone's: it may be gone. The last word is the
+// line's own checksum: a line that was not written to its end says nothing. The number in
+// the title is that of the lines that were written with it; each further one has a higher
+// sequence than those before it of its stream.
+type ledger struct {
+	path  string
+	pages map[string]page // by stream
+	bad   int             // lines that could not be read
+
+	file  *os.File // to add to; nil: the file must be written anew
+	lines int      // in the file
+}
+
+// page is what the ledger knows of a stream.
+type page struct {
+	last    uint64           // sequence, up to which it is complete
+	records map[string]entry // by subject
+}
+
+type entry struct {
+	seq uint64
+	sum string // of the record's bytes; gone for a tombstone
+}
+
+const (
+	ledgerFile  = "ledger"
+	ledgerTitle = "natter ledger 1 %d\n"
+	gone        = "-"
+	spareLines  = 10_000 // that may be out of date before the file is written anew
+)
+
+// readLedger reads the ledger of a data directory. fs.ErrNotExist if there is none.
+func readLedger(dir string) (*ledger, error) {
+	l := &ledger{path: filepath.Join(dir, ledgerFile), pages: map[string]page{}}
+	text, err := private.Read("ledger", l.path)
+	if err != nil {
+		return l, err
+	}
+	title, rest, _ := bytes.Cut(text, []byte("\n"))
+	base, n := 0, bytes.Count(rest, []byte("\n"))
+	if _, err := fmt.Sscanf(string(title)+"\n", ledgerTitle, &base); err != nil || n < base {
+		l.bad++
+	}
+	for line := range bytes.Lines(rest) {
+		if !l.read(string(line)) && bytes.HasSuffix(line, []byte("\n")) {
+			l.bad++ // unlike the last one, which the end of the process may have cut off
+		}
+	}
+	return l, nil
+}
+
+// read takes a line. It is false for one that is damaged.
+func (l *ledger) read(line string) bool {
+	body, sum, ok := cutLast(strings.TrimSuffix(line, "\n"))
+	if !ok || !strings.HasSuffix(line, "\n") || sum != checksum(body) {
+		return false
+	}
+	f := strings.Fields(body)
+	if len(f) != 4 {
+		return false
+	}
+	seq, err := strconv.ParseUint(f[1], 10, 64)
+	if err == nil {
+		l.set(f[0], f[2], entry{seq, f[3]})
+	}
+	return err == nil
+}
+
+func cutLast(line string) (body, sum string, ok bool) {
+	i := strings.LastIndexByte(line, ' ')
+	if i < 0 {
+		return "", "", false
+	}
+	return line[:i], line[i+1:], true
+}
+
+func checksum(body string) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(body))) }
+
+func lineOf(stream, subject string, e entry) []byte {
+	body := fmt.Sprintf("%s %d %s %s", stream, e.seq, subject, e.sum)
+	return fmt.Appendf(nil, "%s %s\n", body, checksum(body))
+}
+
+func (l *ledger) set(stream, subject string, e entry) {
+	p := l.pages[stream]
+	if p.records == nil {
+		p.records = map[string]entry{}
+	}
+	if e.sum == gone {
+		delete(p.records, subject)
+	} else {
+		p.records[subject] = e
+	}
+	p.last = max(p.last, e.seq)
+	l.pages[stream] = p
+}
+
+func entryOf(r broker.Stored) entry {
+	if r.Gone() {
+		return entry{r.Revision, gone}
+	}
+	sum := sha256.Sum256(r.Data)
+	return entry{r.Revision, hex.EncodeToString(sum[:8])}
+}
+
+// follow adds what has changed in the streams. What it has added is on the disk when it
+// returns without an error.
+func (l *ledger) follow(ctx context.Context, nc *nats.Conn) error {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	var added []byte
+	for _, stream := range broker.RecordStreams() {
+		lines, err := l.followStream(ctx, js, stream)
+		if err != nil {
+			return fmt.Errorf("follow %s: %w", stream, err)
+		}
+		added = append(added, lines...)
+	}
+	if l.file == nil || l.lines > 2*l.len()+spareLines {
+		return l.write()
+	}
+	if len(added) == 0 {
+		return nil
+	}
+	l.lines += bytes.Count(added, []byte("\n"))
+	_, err = l.file.Write(added)
+	if err == nil {
+		err = l.file.Sync()
+	}
+	if err != nil {
+		l.close()
+	}
+	return err
+}
+
+func (l *ledger) followStream(ctx context.Context, js jetstream.JetStream, stream string) ([]byte, error) {
+	s, err := js.Stream(ctx, stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	state, p := s.CachedInfo().State, l.pages[stream]
+	if uint64(len(p.records)) > state.Msgs { // some were purged that are no tombstones
+		l.close()
+		p = page{}
+		l.pages[stream] = p
+	}
+	var lines []byte
+	if state.LastSeq <= p.last {
+		return nil, nil
+	}
+	err = broker.Records(ctx, js.Conn(), stream, p.last+1, func(r broker.Stored) {
+		if r.Revision > state.LastSeq {
+			return // next time: a write that failed must not count
+		}
+		e := entryOf(r)
+		l.set(stream, r.Subject, e)
+		lines = append(lines, lineOf(stream, r.Subject, e)...)
+	})
+	if err != nil {
+		l.close() // the pages may be ahead of the file
+		return nil, err
+	}
+	if l.pages[stream].last < state.LastSeq { // what had it was purged
+		e := entry{state.LastSeq, gone}
+		l.set(stream, "-", e)
+		lines = append(lines, lineOf(stream, "-", e)...)
+	}
+	return lines, nil
+}
+
+func (l *ledger) len() int {
+	n := 0
+	for _, p := range l.pages {
+		n += len(p.records)
+	}
+	return n
+}
+
+// write writes the whole ledger anew and opens it to be added to.
+func (l *ledger) write() error {
+	l.close()
+	text := fmt.Appendf(nil, ledgerTitle, len(l.pages)+l.len())
+	for stream, p := range l.pages {
+		text = append(text, lineOf(stream, "-", entry{p.last, gone})...) // what had it may be gone
+		for subject, e := range p.records {
+			text = append(text, lineOf(stream, subject, e)...)
+		}
+	}
+	if err := private.Write(l.path, text); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(l.path, os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return private.Errorf(ErrDataDir, "Cannot write %s: %v.", l.path, private.Cause(err))
+	}
+	l.file, l.lines = f, l.len()
+	return nil
+}
+
+func (l *ledger) close() {
+	if l.file != nil {
+		_ = l.file.Close() // what matters has been synced
+		l.file = nil
+	}
+}
+
+// compare compares what the ledger vouches for with what the server has found, and takes
+// that instead. It says what is less, "" if nothing is, and which sequences hold records
+// that were gone.
+func (l *ledger) compare(ctx context.Context, nc *nats.Conn) (missing string, risen map[string][]uint64) {
+	var parts, names []string
+	risen = map[string][]uint64{}
+	for _, stream := range broker.RecordStreams() {
+		have := map[string]entry{}
+		err := broker.Records(ctx, nc, stream, 1, func(r broker.Stored) { have[r.Subject] = entryOf(r) })
+		p, before := l.pages[stream], len(names)
+		for subject, e := range p.records {
+			if h := have[subject]; h.seq < e.seq || h.seq == e.seq && h != e {
+				names = append(names, subject[strings.LastIndexByte(subject, '.')+1:])
+			}
+		}
+		lost := len(names) - before
+		switch {
+		case lost > 0:
+			parts = append(parts, fmt.Sprintf("%s holds %d of %d %s", stream, len(p.records)-lost, len(p.records), recordsOf(stream)))
+		case err != nil && p.last > 0:
+			parts = append(parts, fmt.Sprintf("%s cannot be read (%v)", stream, err))
+		}
+		delete(l.pages, stream)
+		for subject, e := range have {
+			if l.bad == 0 && p.gone(subject, e) {
+				risen[stream] = append(risen[stream], e.seq)
+				continue
+			}
+			l.set(stream, subject, e)
+		}
+	}
+	return strings.Join(parts, ", ") + examples(names), risen
+}
+
+// gone tells whether a record was gone, or it would be on the page.
+func (p page) gone(subject string, e entry) bool {
+	_, known := p.records[subject]
+	return !known && e.seq <= p.last && e.sum != gone
+}
+
+func examples(names []string) string {
+	const most = 5
+	slices.Sort(names)
+	switch {
+	case len(names) == 0:
+		return ""
+	case len(names) > most:
+		names = append(names[:most:most], "…")
+	}
+	return " (missing: " + strings.Join(names, ", ") + ")"
+}
+
+func recordsOf(stream string) string {
+	if stream == broker.AccountsStream {
+		return "accounts"
+	}
+	return "records"
+}
+
+// exists tells whether there is a file or directory.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

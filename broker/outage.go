@@ -1,0 +1,42 @@
+package broker
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natter/chat"
+)
+
+// Outage is why nothing can be stored: a sentence for users, and one for the operator.
+type Outage struct {
+	Told *chat.Error
+	Why  string
+}
+
+// Error is what the operator reads.
+func (o *Outage) Error() string { return o.Why }
+
+// Unwrap makes errors.As find what users are told.
+func (o *Outage) Unwrap() error { return o.Told }
+
+// What users are told when nothing can be stored.
+var (
+	ErrNoRoom    = chat.Errorf(chat.Full, "The server's disk is full; nothing was stored. Try again later.")
+	ErrNotStored = chat.Errorf(chat.Full, "The server cannot write to its disk; nothing was stored. Try again later.")
+)
+
+// Told is an error as its receiver is to have it: when it comes of an outage of the store,
+// or of a stream at its limit, the sentence for users.
+func Told(storing context.Context, err error) error {
+	var out *Outage
+	if errors.As(context.Cause(storing), &out) {
+		return out.Told
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) && full(api) {
+		return ErrNoRoom
+	}
+	return err
+}

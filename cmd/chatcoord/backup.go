@@ -1,0 +1,273 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"natter/broker/embedded"
+	"natter/chat"
+	"natter/internal/backup"
+	"natter/internal/flags"
+	"natter/internal/private"
+	"natter/internal/setup"
+)
+
+// backupFor is how long reading or storing everything may take.
+const backupFor = 5 * time.Minute
+
+// secretFlags say how a backup is encrypted, or decrypted.
+type secretFlags struct {
+	encrypt, dryRun            bool
+	passphraseFile, identities string
+	recipients                 string // with commas
+}
+
+func (p *program) backupVerb() *cobra.Command {
+	var f secretFlags
+	cmd := p.fileVerb("backup", 1, func(ctx context.Context, file string) error { return p.backup(ctx, file, f) })
+	fs := cmd.Flags()
+	fs.BoolVar(&f.encrypt, "encrypt", false, "with a passphrase that is asked for")
+	fs.StringVar(&f.passphraseFile, "passphrase-file", "", "with the passphrase in this file")
+	fs.StringVar(&f.recipients, "recipient", "", "to these public keys of age")
+	flags.Once(fs)
+	return cmd
+}
+
+func (p *program) restoreVerb() *cobra.Command {
+	var f secretFlags
+	cmd := p.fileVerb("restore", 1, func(ctx context.Context, file string) error { return p.restore(ctx, file, f) })
+	f.forReading(cmd)
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "only say what would be done")
+	flags.Once(cmd.Flags())
+	return cmd
+}
+
+func (p *program) verifyVerb() *cobra.Command {
+	var f secretFlags
+	cmd := p.fileVerb("verify", 0, func(_ context.Context, file string) error { return p.verify(file, f) })
+	f.forReading(cmd)
+	flags.Once(cmd.Flags())
+	return cmd
+}
+
+func (f *secretFlags) forReading(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.passphraseFile, "passphrase-file", "", "the passphrase")
+	cmd.Flags().StringVar(&f.identities, "identity", "", "the private key of age")
+}
+
+// fileVerb is a verb with the name of a file, which may be missing if least is 0.
+func (p *program) fileVerb(name string, least int, do func(ctx context.Context, file string) error) *cobra.Command {
+	return &cobra.Command{
+		Use: name,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) < least || len(args) > 1 {
+				return flags.Usagef("%s needs the name of one file", name)
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			return p.quick(func() error {
+				ctx, cancel := context.WithTimeout(context.Background(), backupFor)
+				defer cancel()
+				return do(ctx, append(args, "")[0])
+			})
+		},
+	}
+}
+
+// backup writes what lasts of an installation that runs.
+func (p *program) backup(ctx context.Context, file string, f secretFlags) error {
+	if _, err := os.Lstat(file); err == nil {
+		return private.Errorf(private.ErrFile, "%s is there already; nothing was changed. Name another file.", file)
+	}
+	nc, err := p.storing()
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	var files map[string][]byte
+	if p.keys == "" {
+		if files, err = embedded.Belongings(p.dataDir); err != nil {
+			return err
+		}
+	}
+	recipients, err := f.readers(p)
+	if err != nil {
+		return err
+	}
+	var saved *backup.Contents
+	err = backup.Create(file, recipients, func(w io.Writer) (err error) {
+		saved, err = backup.Save(ctx, w, nc, files)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.out, "Wrote %s: %s.\n", file, describe(saved))
+	if len(recipients) == 0 && len(files) > 0 {
+		fmt.Fprintln(p.out, "It holds the keys of this installation and is not encrypted: who reads it can be the server. Keep it safe.")
+	}
+	return nil
+}
+
+// storing connects to the NATS server as a coordinator that stores.
+func (p *program) storing() (*nats.Conn, error) {
+	keys, err := p.examined()
+	if err != nil {
+		return nil, err
+	}
+	return keys.Dial(p.server, setup.Store, nats.MaxReconnects(0))
+}
+
+func describe(c *backup.Contents) string {
+	n, keys := c.Accounts(), ""
+	if len(c.Files) > 0 {
+		keys = " and the keys of the installation"
+	}
+	accounts := fmt.Sprintf("%d accounts", n)
+	if n == 1 {
+		accounts = "1 account"
+	}
+	return fmt.Sprintf("%s%s, as of %s, by chatcoord %s", accounts, keys, when(c.At), c.Release)
+}
+
+// restore brings a backup back into an empty data directory, or an existing NATS server
+// that holds nothing of ours.
+func (p *program) restore(ctx context.Context, file string, f secretFlags) error {
+	c, err := backup.Open(file, func() ([]age.Identity, error) { return f.keys(p) })
+	if err != nil {
+		return err
+	}
+	into := "the data directory " + p.dataDir
+	if p.keys != "" {
+		into = "the NATS server " + p.server
+		err = p.restoreExternal(ctx, c, f.dryRun)
+	} else if err = backup.EmptyDir(p.dataDir); err == nil && !f.dryRun {
+		err = c.IntoDir(ctx, p.dataDir)
+	}
+	switch {
+	case err != nil:
+		return err
+	case f.dryRun:
+		fmt.Fprintf(p.out, "%s is whole: %s. It would go into %s, which is empty. Nothing was changed.\n", file, describe(c), into)
+	default:
+		fmt.Fprintf(p.out, "Restored into %s: %s. Who registered later is unknown and registers again; chats that were open have ended.\n", into, describe(c))
+	}
+	return nil
+}
+
+func (p *program) restoreExternal(ctx context.Context, c *backup.Contents, dryRun bool) error {
+	nc, err := p.storing()
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	if dryRun {
+		return backup.Empty(ctx, nc)
+	}
+	return c.Into(ctx, nc)
+}
+
+// verify checks a backup or, without one, a data directory that nobody uses.
+func (p *program) verify(file string, f secretFlags) error {
+	if file == "" {
+		log := slog.New(slog.NewTextHandler(p.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		if err := embedded.Verify(p.dataDir, log); err != nil {
+			return err
+		}
+		fmt.Fprintf(p.out, "The state in %s holds all that it should.\n", p.dataDir)
+		return nil
+	}
+	c, err := backup.Open(file, func() ([]age.Identity, error) { return f.keys(p) })
+	if err == nil {
+		fmt.Fprintf(p.out, "%s is whole: %s.\n", file, describe(c))
+	}
+	return err
+}
+
+// readers are to whom a backup is encrypted; none: it is not.
+func (f *secretFlags) readers(p *program) ([]age.Recipient, error) {
+	if f.encrypt || f.passphraseFile != "" {
+		if f.recipients != "" {
+			return nil, flags.Usagef("--recipient encrypts to a key, --encrypt and --passphrase-file with a passphrase: choose one")
+		}
+		text, err := f.passphrase(p, true)
+		if err != nil {
+			return nil, err
+		}
+		r, err := age.NewScryptRecipient(text)
+		return []age.Recipient{r}, err
+	}
+	if f.recipients == "" {
+		return nil, nil
+	}
+	all, err := age.ParseRecipients(strings.NewReader(strings.ReplaceAll(f.recipients, ",", "\n")))
+	if err != nil {
+		return nil, flags.Usagef("--recipient: %q is not a public key of age, which begins with age1", chat.CleanLine(f.recipients))
+	}
+	return all, nil
+}
+
+// keys are what decrypts a backup.
+func (f *secretFlags) keys(p *program) ([]age.Identity, error) {
+	if f.identities != "" {
+		text, err := private.Read("identity", f.identities)
+		if err != nil {
+			return nil, err
+		}
+		ids, err := age.ParseIdentities(bytes.NewReader(text))
+		if err != nil {
+			return nil, private.Errorf(private.ErrFile, "The file %s does not hold a private key of age.", f.identities)
+		}
+		return ids, nil
+	}
+	text, err := f.passphrase(p, false)
+	if err != nil {
+		return nil, err
+	}
+	id, err := age.NewScryptIdentity(text)
+	return []age.Identity{id}, err
+}
+
+// passphrase reads it from its file, or asks for it: a new one twice.
+func (f *secretFlags) passphrase(p *program, newOne bool) (string, error) {
+	if f.passphraseFile != "" {
+		text, err := private.Read("passphrase", f.passphraseFile)
+		if text = bytes.TrimRight(text, "\r\n"); err == nil && len(text) == 0 {
+			err = private.Errorf(private.ErrFile, "The file %s holds no passphrase.", f.passphraseFile)
+		}
+		return string(text), err
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return "", chat.Errorf(chat.Denied, "This needs a passphrase or a key, and there is no terminal to ask at. Use --passphrase-file FILE, or --identity FILE for a key.")
+	}
+	text, err := p.askSecret("Passphrase of the backup: ")
+	if err == nil && newOne {
+		var again string
+		if again, err = p.askSecret("The same again: "); err == nil && again != text {
+			err = chat.Errorf(chat.Arguments, "The two are not the same. Nothing was written.")
+		}
+	}
+	if err == nil && text == "" {
+		err = chat.Errorf(chat.Arguments, "There is no passphrase. Nothing was done.")
+	}
+	return text, err
+}
+
+func (p *program) askSecret(prompt string) (string, error) {
+	fmt.Fprint(p.err, prompt)
+	text, err := term.ReadPassword(int(os.Stdin.Fd()))
+	fmt.Fprintln(p.err)
+	return string(text), err
+}
