@@ -37,7 +37,7 @@ var onlyIn = map[string][]string{
 	"github.com/nats-io/jwt/":         {"broker/embedded", "broker/ticket"},
 	"github.com/prometheus/":          {"internal/ops"},
 	"github.com/spf13/":               {"cmd/chatcli", "cmd/chatcoord", "internal/flags"},
-	"filippo.io/age":                  {"internal/keyfile"},
+	"filippo.io/age":                  {"internal/keyfile", "internal/backup", "cmd/chatcoord"},
 }
 
 // out lists what a program must not contain, even indirectly.

@@ -99,15 +99,15 @@ func (s *Service) refuseBanned(name chat.Name, key, address string) error {
 	return account.Refuse(s.bansOf(name.User(), key), name, key, address, time.Now())
 }
 
-// mayStay tells whether somebody who says hello from an address may have a name.
-func (s *Service) mayStay(name chat.Name, acc account.Record, address string) error {
+// known tells whether a name belongs to anybody.
+func known(name chat.Name, acc account.Record) error {
 	switch {
 	case acc.Name == "": // the ticket is newer than what the server remembers
 		return chat.Errorf(chat.NotRegistered, "The server does not know %s any more: its data are of an earlier time. Start again to register the name.", name)
 	case acc.Key == "":
 		return chat.Errorf(chat.ForeignKey, "The username %s is not yours any more.", name)
 	}
-	return s.refuseBanned(name, acc.Key, address)
+	return nil
 }
 
 // connectionCame throws out who is banned and still has a ticket, and the member's

@@ -198,6 +198,10 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	if err != nil {
 		return reply, err
 	}
+	if err := known(name, acc); err != nil {
+		s.refused(name, "hello", err)
+		return reply, err
+	}
 	if q.Kept != nil && q.Kept.Key != acc.Key { // the name is another key's by now
 		err := s.taken(name)
 		s.refused(name, "hello", err)
@@ -205,7 +209,7 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	}
 	a, back := s.arrival(ctx, q, acc.Key), false
 	a.Remembered, a.Blocks = acc.Presence, account.Holding(acc.Blocks, time.Now())
-	if err := s.mayStay(name, acc, a.Connection.Address); err != nil {
+	if err := s.refuseBanned(name, acc.Key, a.Connection.Address); err != nil {
 		s.refused(name, "hello", err)
 		return reply, err
 	}
