@@ -24,6 +24,7 @@ type Config struct {
 	Name     string        // who will enter, if that is known: a ticket that is still good then saves the lobby
 	Presence chat.Presence // what will be chosen, if that is known: hello then says it as well
 	Wait     time.Duration // keep trying so long at the start (--wait-server)
+	Sent     bool          // tell what becomes of each message, by Sent events
 	Creds    string        // file with the lobby's JWT, for a server that lets nobody in without one; "" needs none
 	Options  []nats.Option // TLS and the like
 	Log      *slog.Logger  // nil: nothing is logged
@@ -202,7 +203,7 @@ func (c *Client) Close() {
 		c.talk = nil
 		c.mu.Unlock()
 		if talk != nil {
-			talk.Close()
+			talk.Close(true)
 		}
 		c.ends.Wait()
 		c.events.close()

@@ -162,13 +162,17 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	parked, err := broker.OpenParked(ctx, c.links.Store)
+	if err != nil {
+		return err
+	}
 	log.Observe(c.cfg.Committed)
 	c.log = log
 	c.links.Minter = counting{c.links.Minter, &c.minted}
 	c.users = presence.NewUsers(log, c.userChanged)
 	c.sessions = session.NewSessions(log, c.sessionChanged)
 	c.session = session.NewService(session.Config{
-		Sessions: c.sessions, Users: c.users, Minter: c.links.Minter, Notices: c.links.Store,
+		Sessions: c.sessions, Users: c.users, Parked: parked, Minter: c.links.Minter, Notices: c.links.Store,
 		Trail: c.trail, Log: c.cfg.Log, Rules: c.cfg.Rules, Class: c.cfg.Class,
 		Touch: func(users ...chat.User) { c.presence.Touch(users...) },
 	})

@@ -67,7 +67,7 @@ func (f *front) handleTalk(e client.Event) {
 	case client.Bye:
 		f.onBye(e)
 	case client.NotDelivered:
-		f.fail(notDelivered(e.Text))
+		f.fail(notDelivered(e))
 	case client.PresenceChanged:
 		f.onPresence(e.PresenceNotice)
 	case client.SignedOut:
