@@ -94,18 +94,21 @@ func (t *Talk) keepTime() time.Duration {
 		if at, ok := t.parkTime(p); ok {
 			sooner(latest(at, t.kept.again))
 		}
+		if p.received() {
+			sooner(t.kept.again)
+		}
 	}
 	return wait
 }
+
+// received tells whether a member has everything that is stored for them.
+func (p *peer) received() bool { return p.record > 0 && p.acked >= p.parked }
 
 // parkTime is when the first message that a member neither has nor will get from the
 // server is to be stored for them.
 func (t *Talk) parkTime(p *peer) (time.Time, bool) {
 	if t.holding || t.line == nil {
 		return time.Time{}, false
-	}
-	if p.record > 0 && p.acked >= p.parked {
-		return time.Now(), true // to let go of it
 	}
 	i := t.unparked(p)
 	if i == len(t.out) {
@@ -272,7 +275,7 @@ func (t *Talk) parkDue(now time.Time) bool {
 		return false
 	}
 	for _, p := range t.peers {
-		if at, ok := t.parkTime(p); ok && !now.Before(at) {
+		if at, ok := t.parkTime(p); p.received() || ok && !now.Before(at) {
 			return true
 		}
 	}
@@ -312,7 +315,7 @@ func (t *Talk) parkRequest(now time.Time, all bool) chat.ParkRequest {
 	q := chat.ParkRequest{Session: t.id}
 	at := len(t.out)
 	for u, p := range t.peers {
-		if p.record > 0 && p.acked >= p.parked {
+		if p.received() {
 			if q.Received == nil {
 				q.Received = map[chat.User]uint64{}
 			}

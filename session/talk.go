@@ -236,18 +236,30 @@ func (t *Talk) trySay(text string) (<-chan struct{}, error) {
 	if t.Sent && !t.holding {
 		t.tellSent(o, Sending)
 	}
-	first := len(t.out) == 1
+	look := t.firstLook()
 	if up {
 		t.sent = o.at
 	}
 	t.mu.Unlock()
 	if up {
 		t.publish(l, o)
-		if first {
-			t.late.Reset(resendAfter)
+		if look > 0 {
+			t.late.Reset(look)
 		}
 	}
 	return nil, nil
+}
+
+// firstLook is when run must look after the first message that waits; 0 if it is not the
+// first.
+func (t *Talk) firstLook() time.Duration {
+	switch {
+	case len(t.out) > 1:
+		return 0
+	case t.least() == t.next: // only members wait who are lost
+		return parkLost
+	}
+	return resendAfter
 }
 
 // full tells whether enough is on its way. Members share what can wait at each of
