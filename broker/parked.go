@@ -97,20 +97,32 @@ func (p *Parked) Sessions(ctx context.Context) (map[string]bool, error) {
 
 // subjects asks the stream's leader, who knows everything that was ever acknowledged.
 func (p *Parked) subjects(ctx context.Context, filter string) (map[string]uint64, error) {
-	var info *jetstream.StreamInfo
-	err := Patiently(ctx, func(ctx context.Context) (err error) {
-		info, err = p.stream.Info(ctx, jetstream.WithSubjectFilter(filter))
+	info, err := p.info(ctx, jetstream.WithSubjectFilter(filter))
+	if err != nil {
+		return nil, err
+	}
+	return info.State.Subjects, nil
+}
+
+func (p *Parked) info(ctx context.Context, opts ...jetstream.StreamInfoOpt) (info *jetstream.StreamInfo, err error) {
+	err = Patiently(ctx, func(ctx context.Context) (err error) {
+		info, err = p.stream.Info(ctx, opts...)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ask what is parked: %w", err)
 	}
-	return info.State.Subjects, nil
+	return info, nil
 }
 
-// Drop lets go of what is kept up to a sequence; "*" is for everybody, from everybody.
+// Drop lets go of what is kept up to a sequence; from "*" is from everybody. A sequence
+// that does not exist yet would have the server count up to it, and do nothing else.
 func (p *Parked) Drop(ctx context.Context, session string, to, from chat.User, upTo uint64) error {
-	return p.purge(ctx, parkedSubject(session, to, from), jetstream.WithPurgeSequence(upTo+1))
+	info, err := p.info(ctx)
+	if err != nil || info.State.Msgs == 0 {
+		return err
+	}
+	return p.purge(ctx, parkedSubject(session, to, from), jetstream.WithPurgeSequence(min(upTo, info.State.LastSeq)+1))
 }
 
 // DropAll lets go of everything for somebody in a session, or with "*" for everybody.
