@@ -34,6 +34,7 @@ type kept struct {
 	must  bool      // something may be kept for us
 	fetch time.Time // when to ask for it; zero: not
 	first bool      // it has been asked for since the start
+	asked time.Time // when, the last time
 	up    time.Time // when the connection came up
 	again time.Time // nothing is stored before
 	look  time.Time // nor is looked for what is late
@@ -55,9 +56,10 @@ func (t *Talk) joined(first bool) {
 	}
 }
 
-// fetchIn has what is kept for us be asked for in d, or earlier.
+// fetchIn has what is kept for us be asked for in d, or earlier; but not all the time,
+// whatever others make up.
 func (t *Talk) fetchIn(d time.Duration) {
-	at := time.Now().Add(d)
+	at := latest(time.Now().Add(d), t.kept.asked.Add(parkAgain))
 	if t.kept.fetch.IsZero() || at.Before(t.kept.fetch) {
 		t.kept.fetch = at
 	}
@@ -118,7 +120,7 @@ func (t *Talk) parkTime(p *peer) (time.Time, bool) {
 	if p.lost {
 		wait = parkLost
 	}
-	return latest(t.out[i].at, t.kept.up).Add(wait), true
+	return latest(latest(t.out[i].at, p.since), t.kept.up).Add(wait), true
 }
 
 // unparked is where in out the messages begin that a member has yet to get and that are
@@ -219,7 +221,7 @@ func (t *Talk) fetch(ctx context.Context) {
 	for _, p := range t.peers {
 		firsts[p] = p.first
 	}
-	t.kept.must, t.kept.first, t.kept.fetch = false, true, time.Time{}
+	t.kept.must, t.kept.first, t.kept.fetch, t.kept.asked = false, true, time.Time{}, time.Now()
 	t.mu.Unlock()
 	err := t.Unpark(ctx, t.id, t.unparkedFrom)
 	t.mu.Lock()

@@ -114,12 +114,13 @@ type outgoing struct {
 // peer is what is known of another member.
 type peer struct {
 	name   chat.Name
-	have   uint64 // the last of theirs that we have
-	acked  uint64 // the last of ours that they have
-	parked uint64 // the last of ours that is stored for them
-	record uint64 // under which sequence
-	first  uint64 // what is before it will not come again; not believed until what is kept is here
-	owed   bool   // a receipt
+	have   uint64    // the last of theirs that we have
+	acked  uint64    // the last of ours that they have
+	since  time.Time // when that was said
+	parked uint64    // the last of ours that is stored for them
+	record uint64    // under which sequence
+	first  uint64    // what is before it will not come again; not believed until what is kept is here
+	owed   bool      // a receipt
 	lost   bool
 	synced bool // has said where it stands since we joined
 	bye    bool

@@ -38,6 +38,7 @@ type hall struct {
 	mu   sync.Mutex
 	rnd  *rand.Rand
 	wild bool // the relay does its worst
+	full bool // nothing more can be stored
 	runs map[chat.User]int
 	cut  map[chat.User]bool
 	late []*nats.Msg
@@ -131,6 +132,9 @@ func (h *hall) join(u chat.User) func(context.Context, string, bool, ...nats.Opt
 func (h *hall) park(from chat.User) func(context.Context, chat.ParkRequest) (chat.ParkReply, error) {
 	return func(ctx context.Context, q chat.ParkRequest) (chat.ParkReply, error) {
 		reply := chat.ParkReply{Kept: map[chat.User]uint64{}}
+		if h.full {
+			return reply, chat.Errorf(chat.Full, "The server can keep no more.")
+		}
 		for u, upTo := range q.Received {
 			if err := h.parked.Drop(ctx, h.s.ID, u, from, upTo); err != nil {
 				return reply, err
@@ -182,6 +186,7 @@ type speaker struct {
 	mu    sync.Mutex
 	heard map[chat.Name][]string
 	done  map[string]session.SentState // of what was said
+	late  []string                     // not delivered so far
 	moved chan struct{}
 }
 
@@ -204,6 +209,10 @@ func (p *speaker) tell(e session.Event) {
 		p.heard[e.From] = append(p.heard[e.From], e.Text)
 	case session.Sent:
 		p.done[e.Text] = e.State
+	case session.NotDelivered:
+		if e.Kept {
+			p.late = append(p.late, e.Text)
+		}
 	}
 	p.mu.Unlock()
 	select {
@@ -351,6 +360,27 @@ func judge(t *testing.T, hearers, speakers []*speaker) {
 			}
 		}
 		p.mu.Unlock()
+	}
+}
+
+// TestNeitherTakenNorStored: what nobody takes and nobody stores is told after a while,
+// once, and arrives when that is possible.
+func TestNeitherTakenNorStored(t *testing.T) {
+	t.Parallel()
+	h := newHall(t, 0, "ann", "ben")
+	h.full = true
+	ann, ben := h.enter("ann", false), h.enter("ben", false)
+	ann.says(t, "ann 0")
+	ann.until(t, "delivered", func() bool { return ann.done["ann 0"] == session.Delivered })
+	h.set(func() { h.cut["ben"] = true })
+	ann.says(t, "ann 1")
+	ann.says(t, "ann 2")
+	ann.until(t, "being told", func() bool { return len(ann.late) == 2 })
+	h.set(func() { h.cut["ben"] = false })
+	ben.until(t, "ann 2", func() bool { return len(ben.heard["ann"]) == 3 })
+	ann.until(t, "delivered", func() bool { return ann.done["ann 2"] == session.Delivered })
+	if len(ann.late) != 2 || ann.late[0] != "ann 1" {
+		t.Errorf("ann was told that %q were not delivered", ann.late)
 	}
 }
 

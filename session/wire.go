@@ -278,7 +278,7 @@ func (t *Talk) signalled(from chat.User, sig chat.MemberSignal) {
 // acked notes how far a member has come. Nobody can have what was never sent.
 func (t *Talk) acked(p *peer, n uint64) {
 	if n = min(n, t.next-1); n > p.acked && !t.holding {
-		p.acked = n
+		p.acked, p.since = n, time.Now()
 		t.trim()
 	}
 }
