@@ -221,7 +221,9 @@ func (t *Talk) heard(from chat.User, msg chat.Message) {
 		return
 	}
 	switch {
-	case t.Rejoin && !p.synced, p.first > p.have+1: // perhaps an earlier run has told it, or something is kept; it comes again
+	case t.Rejoin && !p.synced: // perhaps an earlier run has told it; it comes again
+		t.ask(p, msg.N) // what was asked or answered first may have been lost
+	case p.first > p.have+1: // something may be kept; it comes again
 	case msg.N > p.have+1:
 		t.ask(p, msg.N)
 	case msg.N <= p.have:
@@ -250,7 +252,7 @@ func (t *Talk) ask(p *peer, n uint64) {
 	}
 	p.missed, p.asked = p.have+1, time.Now()
 	t.todo.sync = true
-	t.todo.ask = t.todo.ask || chat.RunOf(n) != chat.RunOf(p.have)
+	t.todo.ask = t.todo.ask || t.Rejoin && !p.synced || chat.RunOf(n) != chat.RunOf(p.have)
 	t.poke()
 }
 
