@@ -346,6 +346,8 @@ func kind(goType string) string {
 		return "whole number"
 	case goType == "bool":
 		return "true or false"
+	case strings.HasPrefix(goType, "map["):
+		return "JSON object"
 	}
 	return "text"
 }

@@ -42,6 +42,7 @@ var streams = []jetstream.StreamConfig{
 		Name: ParkedStream, Description: "messages that a member has yet to get",
 		Subjects: []string{chat.StateRoot + ".parked.*.*.*"}, MaxAge: 24 * time.Hour,
 		MaxMsgs: 1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 128 << 10, Discard: jetstream.DiscardNew,
+		MaxMsgsPerSubject: maxParked, DiscardNewPerSubject: true,
 	},
 	{
 		Name: AuditStream, Description: "requests and actions",

@@ -155,12 +155,51 @@ type EndRequest struct {
 type JoinRequest struct {
 	Session string `json:"session"`
 	Key     string `json:"key"` // public nkey (U...)
+	// Again says that the asker's program has been started anew, and does not know how far
+	// an earlier one had counted: the reply has a new run.
+	Again bool `json:"again,omitempty"`
 }
 
 // JoinReply is a member's ticket for the session's present channel.
 type JoinReply struct {
 	Ticket  Ticket `json:"ticket"`
 	Channel string `json:"channel"`
+	Run     int    `json:"run,omitempty"` // the member's: its messages count from FirstOf(Run) + 1
+}
+
+// ParkRequest has messages of the asker kept until the members whom they are for ask for
+// them, and lets go of what these have acknowledged meanwhile.
+type ParkRequest struct {
+	Session  string    `json:"session"`
+	For      []User    `json:"for,omitempty"`
+	Messages []Message `json:"messages,omitempty"` // in order
+	// Received is, for each member, the sequence up to which everything that was kept has
+	// reached them by another way.
+	Received map[User]uint64 `json:"received,omitempty"`
+}
+
+// ParkReply says that everything is stored, and under which sequence for each member.
+type ParkReply struct {
+	Kept map[User]uint64 `json:"kept,omitempty"`
+}
+
+// Parked is what is stored, and what comes into the inbox of who asks for it. The header
+// Nats-Subject ends with who said it, Nats-Sequence orders it.
+type Parked struct {
+	Messages []Message `json:"messages"`
+}
+
+// UnparkRequest asks for what is kept for the asker. What it has by now is let go.
+type UnparkRequest struct {
+	Session string `json:"session"`
+	Inbox   string `json:"inbox"`          // a subject in the asker's inbox
+	Have    uint64 `json:"have,omitempty"` // the sequence up to which the asker has everything
+}
+
+// UnparkReply says how much is still kept. That, or the beginning of it, comes into the
+// inbox, each time as a Parked; a message with the status 204 or 404 is the last one.
+type UnparkReply struct {
+	Left uint64 `json:"left"` // 0: nothing comes
 }
 
 // RenewRequest asks for a new ticket for the key that the account has.
@@ -253,7 +292,7 @@ type DirectMessage struct {
 
 // Message is what a member says in a session.
 type Message struct {
-	N    uint64    `json:"n"` // counts per sender and session, from 1
+	N    uint64    `json:"n"` // counts per sender and session, from 1, and in a later run from FirstOf it
 	At   time.Time `json:"at"`
 	Text string    `json:"text"`
 }

@@ -27,6 +27,8 @@ var (
 	Join        = request[JoinRequest, JoinReply](coordFamily, "join", "asks for a member's ticket to an open session")
 	End         = request[EndRequest, SessionReply](coordFamily, "end", "ends a session for all its members")
 	Leave       = request[SessionRequest, SessionReply](coordFamily, "leave", "leaves a group; the others go on under a new epoch")
+	Park        = request[ParkRequest, ParkReply](coordFamily, "park", "has messages kept for members who do not get them now")
+	Unpark      = request[UnparkRequest, UnparkReply](coordFamily, "unpark", "asks for what is kept for the asker; it comes into the inbox that is named")
 	Renew       = request[RenewRequest, Ticket](coordFamily, "renew", "asks for a new ticket before the old one expires")
 	Rotate      = request[RotateRequest, Ticket](coordFamily, "rotate", "changes the login key, signed by the old one; the answer is the new key's ticket")
 	BlockUser   = request[BlockRequest, BlocksReply](coordFamily, "block", "never hears from somebody any more, or not for a while")

@@ -64,6 +64,7 @@ type Member struct {
 	Name     Name   `json:"name"`
 	Accepted bool   `json:"accepted,omitempty"`
 	Left     Reason `json:"left,omitempty"` // no longer in it, and why
+	Run      int    `json:"run,omitempty"`  // how often the member's program has been started anew since it began
 	Lost     bool   `json:"lost,omitempty"` // only as seen by members: the connection is lost, the grace time runs
 }
 
@@ -76,6 +77,19 @@ func NewSessionID() string {
 	_, _ = rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
 }
+
+// A member's messages are counted from 1. A program that was started anew cannot know how
+// far it had come, and whom to believe: so each run has numbers of its own.
+const (
+	runBits = 40
+	MaxRun  = 1<<(53-runBits) - 1 // up to 1<<53 every language's JSON has numbers exactly
+)
+
+// FirstOf is the number before the first message of a member's run.
+func FirstOf(run int) uint64 { return uint64(run) << runBits }
+
+// RunOf is the run that a message's number belongs to.
+func RunOf(n uint64) int { return int(n >> runBits) }
 
 // Short is the part of the id that people see.
 func (s Session) Short() string { return s.ID[:min(6, len(s.ID))] }

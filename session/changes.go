@@ -38,6 +38,9 @@ func (s *Service) Changed(c broker.Change[chat.Session]) {
 		if c.Before.State == chat.Open || after.State == chat.Open {
 			s.Touch(users(c.Before, after)...)
 		}
+		if c.Before.State == chat.Open {
+			s.letGo(c.Before, after)
+		}
 	}
 	if after.State == chat.Open && c.Before.State != chat.Open {
 		for _, m := range after.Members {
@@ -67,6 +70,7 @@ func (s *Service) UserChanged(c broker.Change[presence.Record]) {
 
 // Start repairs what a crash may have left half done.
 func (s *Service) Start() {
+	s.chores.Do(lettingGo, s.letGoOfOld)
 	for _, row := range s.Sessions.Snapshot() {
 		s.chores.Do(repairing, func(ctx context.Context) error { return s.repair(ctx, row.Key) })
 	}

@@ -38,6 +38,27 @@
 // named in a record. Repair is the step that follows from that. It may come late,
 // or never if its replica dies: no other rule relies on it.
 //
+// # Messages
+//
+// What members say goes from one to the others by way of the broker alone (talk.go,
+// wire.go). The sender keeps it until everybody has acknowledged it, and sends it again
+// when a connection was lost; receivers drop what they have. What somebody does not get now,
+// because they are lost or silent or the sender leaves, is handed to the coordinator
+// (keep.go), which stores it (parked.go): then it outlives its sender. So a message is
+// sending, perhaps stored, delivered; or it is told as not delivered.
+//
+// A number is never used twice, and that depends on nobody but the coordinator: a program
+// that is started anew within the grace time gets a run of its own, whose numbers lie
+// behind those of all before. It neither waits for the other members nor believes what they
+// say of it, so one who keeps silent or lies cannot hold it up. The others learn where the
+// run begins from its first sync. Before they skip what is between, they ask for what is
+// stored of the former run. What is neither there nor comes again had never been
+// acknowledged: it is lost with the run that said it, which has told nobody otherwise.
+//
+// A new run as a receiver is told by each sender what the former one had acknowledged, and
+// hears the rest. It waits for that two seconds at most before it asks for what is stored:
+// whoever is silent for so long may have something repeated that the former run had shown.
+//
 // # What is promised
 //
 //   - Nobody is in two open sessions.

@@ -20,6 +20,7 @@ import (
 type Config struct {
 	Sessions *Sessions
 	Users    *presence.Users
+	Parked   *broker.Parked
 	Minter   presence.Minter
 	Notices  *nats.Conn // publishes to users
 	Trail    *broker.Trail
@@ -67,6 +68,8 @@ func (s *Service) Serve(svc *broker.Service) error {
 		broker.Handle(svc, chat.Answer, s.answer),
 		broker.Handle(svc, chat.Withdraw, s.withdraw),
 		broker.Handle(svc, chat.Join, s.join),
+		broker.Handle(svc, chat.Park, s.park),
+		broker.Handle(svc, chat.Unpark, s.unpark),
 		broker.Handle(svc, chat.End, s.end),
 		broker.Handle(svc, chat.Leave, s.leave),
 		broker.Handle(svc, chat.AdminSessions, s.adminSessions),
@@ -272,19 +275,21 @@ func (s *Service) leave(ctx context.Context, c broker.Caller, q chat.SessionRequ
 
 // join hands a member the ticket to the session's present channel.
 func (s *Service) join(ctx context.Context, c broker.Caller, q chat.JoinRequest) (chat.JoinReply, error) {
-	record, ok := s.openTo(c.User, q.Session)
-	if !ok { // unless another replica has opened it a moment ago
-		if err := s.Sessions.Sync(ctx); err != nil {
+	record, err := s.insider(ctx, c.User, q.Session)
+	if err != nil {
+		return chat.JoinReply{}, err
+	}
+	if q.Again {
+		row, err := s.step(ctx, q.Session, func(_ World, before chat.Session) (chat.Session, error) { return Again(before, c.User) })
+		if err != nil {
 			return chat.JoinReply{}, err
 		}
-		record, ok = s.openTo(c.User, q.Session)
+		record = row.Record
 	}
-	if !ok {
-		return chat.JoinReply{}, errNotInChat
-	}
+	m, _ := record.Member(c.User)
 	channel := record.Channel()
 	ticket, err := s.Minter.Mint(q.Key, chat.MemberGrant(c.User, channel), chat.MemberTicketTTL, time.Now())
-	return chat.JoinReply{Ticket: ticket, Channel: channel}, err
+	return chat.JoinReply{Ticket: ticket, Channel: channel, Run: m.Run}, err
 }
 
 // openTo finds an open session that u is in.

@@ -155,6 +155,18 @@ func Move(s chat.Session, by chat.User) (chat.Session, error) {
 	return s, nil
 }
 
+// Again begins another run of a member whose program has been started anew.
+func Again(s chat.Session, by chat.User) (chat.Session, error) {
+	m, in := s.Member(by)
+	switch {
+	case !in || s.State != chat.Open:
+		return chat.Session{}, errNotInChat
+	case m.Run == chat.MaxRun:
+		return chat.Session{}, chat.Errorf(chat.Denied, "You have come back into this chat too often. Quit ends it.")
+	}
+	return change(s, by, func(m *chat.Member) { m.Run++ }), nil
+}
+
 // Repair makes the next step that a change elsewhere has made necessary: it closes
 // an invitation when a member is absent or has begun another chat, and takes a
 // member who is absent out of an open session. False means that nothing is to be

@@ -73,10 +73,12 @@ type Bye struct {
 	Back    bool // taken back
 }
 
-// NotDelivered is a message that did not reach everybody before the session ended.
+// NotDelivered is a message that did not reach everybody before the session ended, or
+// that nobody has taken or stored for quite a while.
 type NotDelivered struct {
 	Session string
 	Text    string
+	Kept    bool // it may arrive yet: it is tried again
 }
 
 // Slowed is the user writing faster than the coordinator wants; it is told once.
@@ -92,10 +94,30 @@ type TooFast struct {
 	From    chat.Name
 }
 
+// Sent tells what has become of a message of the listener's own.
+type Sent struct {
+	Session string
+	N       uint64
+	State   SentState
+	Text    string
+}
+
+// SentState is how far a message has come.
+type SentState string
+
+// The states. A message that is stored arrives when its receivers come back.
+const (
+	Sending   SentState = "sending"
+	Stored    SentState = "stored"
+	Delivered SentState = "delivered" // everybody has it
+	Failed    SentState = "failed"    // the session has ended first
+)
+
 func (Slowed) isEvent()          {}
 func (TooFast) isEvent()         {}
 func (Text) isEvent()            {}
 func (Bye) isEvent()             {}
+func (Sent) isEvent()            {}
 func (NotDelivered) isEvent()    {}
 func (Invited) isEvent()         {}
 func (Accepted) isEvent()        {}

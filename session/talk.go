@@ -44,9 +44,16 @@ type TalkConfig struct {
 	Rejoin bool // an earlier run of this client may have been in the session
 	Rules  chat.Rules
 	Log    *slog.Logger
-	// Join makes a member's connection to the session's present channel.
-	Join func(ctx context.Context, id string, opts ...nats.Option) (nc *nats.Conn, channel string, err error)
-	// Tell takes the events Text and Bye in order. It must not block.
+	Sent   bool // tell what becomes of each message
+	// Join makes a member's connection to the session's present channel; again asks for
+	// another run.
+	Join func(ctx context.Context, id string, again bool, opts ...nats.Option) (*nats.Conn, chat.JoinReply, error)
+	// Park has messages kept for who does not get them now.
+	Park func(ctx context.Context, q chat.ParkRequest) (chat.ParkReply, error)
+	// Unpark hands over everything that is kept for the member, in the order in which it
+	// was stored.
+	Unpark func(ctx context.Context, id string, take func(from chat.User, messages []chat.Message)) error
+	// Tell takes the events Text, Bye, Sent and NotDelivered in order. It must not block.
 	Tell func(Event)
 	// Said is told, in order, what the member says, when that is accepted; nil: nobody is.
 	// It must not block.
@@ -75,14 +82,18 @@ type Talk struct {
 	epoch   int
 	line    *line // the connection; nil until joined; changed under send as well
 	peers   map[chat.User]*peer
-	out     []outgoing // not yet acknowledged by everybody, without gaps
-	next    uint64     // the number of the next message
-	cut     bool       // the last try to join failed
-	holding bool       // numbers are not known yet: see Rejoin
+	gone    map[chat.User]*peer // who has left: something may be kept of them
+	out     []outgoing          // not yet acknowledged by everybody, without gaps
+	next    uint64              // the number of the next message
+	cut     bool                // the last try to join failed
+	holding bool                // the run, and so the numbers, are not known yet: see Rejoin
 	bye     bool
 	told    bool // AllBye has been called for these byes
 	closed  bool
 	moved   chan struct{} // closed when there may be room: out shrinks, or the line is there
+
+	parking sync.Mutex // one request at a time has messages stored; taken before mu
+	kept    kept       // see keep.go
 
 	todo     todo
 	received int       // messages since the last receipt
@@ -99,17 +110,23 @@ type line struct {
 }
 
 type outgoing struct {
-	n    uint64
-	at   time.Time
-	text string
+	n      uint64
+	at     time.Time
+	text   string
+	stored bool // and that was told
+	late   bool // and that was told
 }
 
 // peer is what is known of another member.
 type peer struct {
 	name   chat.Name
-	have   uint64 // the last of theirs that we have
-	acked  uint64 // the last of ours that they have
-	owed   bool   // a receipt
+	have   uint64    // the last of theirs that we have
+	acked  uint64    // the last of ours that they have
+	since  time.Time // when that was said
+	parked uint64    // the last of ours that is stored for them
+	record uint64    // under which sequence
+	first  uint64    // what is before it will not come again; not believed until what is kept is here
+	owed   bool      // a receipt
 	lost   bool
 	synced bool // has said where it stands since we joined
 	bye    bool
@@ -134,12 +151,15 @@ type todo struct {
 func NewTalk(cfg TalkConfig, s chat.Session) *Talk {
 	t := &Talk{
 		TalkConfig: cfg, id: s.ID, epoch: s.Epoch, next: 1, holding: cfg.Rejoin,
-		peers: map[chat.User]*peer{}, wake: make(chan struct{}, 1), moved: make(chan struct{}),
+		peers: map[chat.User]*peer{}, gone: map[chat.User]*peer{}, wake: make(chan struct{}, 1), moved: make(chan struct{}),
 		pace: limiter(float64(cfg.Rules.MessageRate)),
 	}
-	for _, m := range s.Present() {
-		if m.User() != t.Me {
-			t.peers[m.User()] = &peer{name: m.Name, lost: m.Lost}
+	for _, m := range s.Members {
+		switch p := (&peer{name: m.Name, lost: m.Lost}); {
+		case m.Left != "":
+			t.gone[m.User()] = p
+		case m.User() != t.Me:
+			t.peers[m.User()] = p
 		}
 	}
 	t.late = time.AfterFunc(time.Hour, t.poke)
@@ -164,6 +184,10 @@ func (t *Talk) Update(s chat.Session) {
 		m, in := s.Member(u)
 		if !in {
 			delete(t.peers, u)
+			t.gone[u] = p
+		}
+		if m.Lost && !p.lost {
+			t.fetchIn(fetchLost)
 		}
 		p.lost = m.Lost
 	}
@@ -171,7 +195,6 @@ func (t *Talk) Update(s chat.Session) {
 		t.epoch = s.Epoch
 		t.todo.join = true
 	}
-	t.release()
 	t.trim()
 	t.pokeIfAllBye()
 	t.poke()
@@ -227,18 +250,33 @@ func (t *Talk) trySay(text string) (<-chan struct{}, error) {
 		t.Said(o.at, text)
 	}
 	t.bye = false
-	first := len(t.out) == 1
+	if t.Sent && !t.holding {
+		t.tellSent(o, Sending)
+	}
+	look := t.firstLook()
 	if up {
 		t.sent = o.at
 	}
 	t.mu.Unlock()
 	if up {
 		t.publish(l, o)
-		if first {
-			t.late.Reset(resendAfter)
+		if look > 0 {
+			t.late.Reset(look)
 		}
 	}
 	return nil, nil
+}
+
+// firstLook is when run must look after the first message that waits; 0 if it is not the
+// first.
+func (t *Talk) firstLook() time.Duration {
+	switch {
+	case len(t.out) > 1:
+		return 0
+	case t.least() == t.next: // only members wait who are lost
+		return parkLost
+	}
+	return resendAfter
 }
 
 // full tells whether enough is on its way. Members share what can wait at each of
@@ -308,8 +346,9 @@ func (t *Talk) missing() bool {
 }
 
 // Close ends the talk: the last receipts are sent, those of the others are waited
-// for, and nobody listens any more. It returns what somebody did not acknowledge.
-func (t *Talk) Close() []string {
+// for, and nobody listens any more. It returns what somebody did not acknowledge; if
+// the session goes on, what is stored for them will arrive.
+func (t *Talk) Close(goesOn bool) []string {
 	t.acknowledge(true)
 	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	_ = t.Flush(ctx)
@@ -318,7 +357,13 @@ func (t *Talk) Close() []string {
 	t.closed = true
 	var lost []string
 	for _, o := range t.out {
+		if goesOn && t.settled(o.n) {
+			continue
+		}
 		lost = append(lost, o.text)
+		if t.Sent {
+			t.tellSent(o, Failed)
+		}
 	}
 	t.move()
 	l := t.line
@@ -358,32 +403,27 @@ func (t *Talk) trim() {
 	}
 	k := 0
 	for k < len(t.out) && t.out[k].n <= least {
+		if t.Sent {
+			t.tellSent(t.out[k], Delivered)
+		}
 		k++
 	}
 	t.out = slices.Delete(t.out, 0, k) // in place: what is new takes the room of what was old
 	t.move()
 }
 
-// release gives the messages that were held their numbers, once every other member
-// has said how far an earlier run of this client had come.
-func (t *Talk) release() {
-	if !t.holding {
-		return
-	}
-	base := uint64(0)
-	for _, p := range t.peers {
-		if !p.synced {
-			return
-		}
-		base = max(base, p.acked)
-	}
+// number gives the messages that were held their numbers, once the run is known.
+func (t *Talk) number(run int) {
+	base := chat.FirstOf(run)
 	for i := range t.out {
 		t.out[i].n += base
+		if t.Sent {
+			t.tellSent(t.out[i], Sending)
+		}
 	}
 	t.next += base
 	t.holding = false
-	t.move()
-	t.todo.resend, t.todo.sync = true, true
+	t.todo.resend = true
 }
 
 func (t *Talk) pokeIfAllBye() {

@@ -48,7 +48,6 @@ func (t *Talk) work(ctx context.Context) {
 			}
 			return
 		}
-		do.sync, do.ask = true, true
 	}
 	t.acknowledge(false)
 	if do.sync {
@@ -58,6 +57,8 @@ func (t *Talk) work(ctx context.Context) {
 		t.signal(chat.MemberSignal{Bye: new(t.saidBye())})
 	}
 	t.resend(do.resend)
+	t.tellLate()
+	t.beginKeeping(ctx)
 	if over {
 		t.AllBye(t.id)
 	}
@@ -69,22 +70,29 @@ func (t *Talk) saidBye() bool {
 	return t.bye
 }
 
-// nextTime is when a receipt is due.
+// nextTime is when a receipt is due, or something must be kept or told.
 func (t *Talk) nextTime() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	wait := t.keepTime()
 	for _, p := range t.peers {
 		if p.owed {
-			return max(time.Until(t.receipt.Add(receiptEvery)), time.Millisecond)
+			wait = min(wait, time.Until(t.receipt.Add(receiptEvery)))
 		}
 	}
-	return time.Hour
+	return max(wait, time.Millisecond)
 }
 
 // join connects to the session's present channel, and leaves the former one when the
 // new one is up.
 func (t *Talk) join(ctx context.Context) error {
-	changed := func(*nats.Conn) { t.later(todo{sync: true, ask: true}) }
+	changed := func(*nats.Conn) {
+		t.mu.Lock()
+		t.kept.up = time.Now()
+		t.fetchIn(fetchLost)
+		t.mu.Unlock()
+		t.later(todo{sync: true, ask: true})
+	}
 	lost := func(nc *nats.Conn) {
 		t.mu.Lock()
 		mine := t.line != nil && t.line.nc == nc && !t.closed
@@ -94,9 +102,9 @@ func (t *Talk) join(ctx context.Context) error {
 		}
 	}
 	t.mu.Lock()
-	epoch := t.epoch
+	epoch, again := t.epoch, t.holding
 	t.mu.Unlock()
-	nc, channel, err := t.Join(ctx, t.id, nats.NoEcho(), nats.ReconnectHandler(changed), nats.ClosedHandler(lost))
+	nc, reply, err := t.Join(ctx, t.id, again, nats.NoEcho(), nats.ReconnectHandler(changed), nats.ClosedHandler(lost))
 	if err != nil {
 		t.mu.Lock()
 		t.cut = true
@@ -104,29 +112,40 @@ func (t *Talk) join(ctx context.Context) error {
 		t.mu.Unlock()
 		return err
 	}
-	a := chat.Address{User: t.Me, Session: channel}
+	a := chat.Address{User: t.Me, Session: reply.Channel}
 	l := &line{nc: nc, msg: chat.Said.Subject(a), sig: chat.Signal.Subject(a)}
 	l.prefix = strings.TrimSuffix(l.msg, "msg."+string(t.Me))
 	if err := t.listen(l); err != nil {
 		nc.Close()
-		return fmt.Errorf("listen to %s: %w", channel, err)
+		return fmt.Errorf("listen to %s: %w", reply.Channel, err)
 	}
-	t.send.Lock()
-	t.mu.Lock()
-	before := t.line
-	if t.closed {
-		before = l
-	} else {
-		t.line, t.cut = l, false
-		t.todo.join = t.epoch > epoch
-		t.move()
-	}
-	t.mu.Unlock()
-	t.send.Unlock()
+	before := t.change(l, epoch, reply.Run)
 	if before != nil {
 		before.nc.Close()
 	}
 	return nil
+}
+
+// change makes l the line, says there where we stand before anything else is said, and
+// returns the line that is to be closed.
+func (t *Talk) change(l *line, epoch, run int) (before *line) {
+	t.send.Lock()
+	defer t.send.Unlock()
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return l
+	}
+	before, t.line, t.cut = t.line, l, false
+	t.todo.join = t.epoch > epoch
+	if t.holding {
+		t.number(run)
+	}
+	t.joined(before == nil)
+	t.move()
+	t.mu.Unlock()
+	t.standing(true)
+	return before
 }
 
 // listen reads the line's two subjects as one stream, because a bye counts only until
@@ -203,8 +222,10 @@ func (t *Talk) heard(from chat.User, msg chat.Message) {
 	}
 	switch {
 	case t.Rejoin && !p.synced: // perhaps an earlier run has told it; it comes again
+		t.ask(p, msg.N) // what was asked or answered first may have been lost
+	case p.first > p.have+1: // something may be kept; it comes again
 	case msg.N > p.have+1:
-		t.ask(p)
+		t.ask(p, msg.N)
 	case msg.N <= p.have:
 		p.owed = true
 		t.poke()
@@ -225,13 +246,14 @@ func (t *Talk) heard(from chat.User, msg chat.Message) {
 }
 
 // ask has what is missing sent again, once: until that comes, everything else that was
-// under way is too early as well.
-func (t *Talk) ask(p *peer) {
+// under way is too early as well. Who has begun anew must say so first.
+func (t *Talk) ask(p *peer, n uint64) {
 	if p.missed == p.have+1 && time.Since(p.asked) < askAgain {
 		return
 	}
 	p.missed, p.asked = p.have+1, time.Now()
 	t.todo.sync = true
+	t.todo.ask = t.todo.ask || t.Rejoin && !p.synced || chat.RunOf(n) != chat.RunOf(p.have)
 	t.poke()
 }
 
@@ -256,30 +278,27 @@ func (t *Talk) signalled(from chat.User, sig chat.MemberSignal) {
 	}
 }
 
-// acked notes how far a member has come. Nobody can have what was never sent, unless
-// an earlier run of this client sent it.
+// acked notes how far a member has come. Nobody can have what was never sent.
 func (t *Talk) acked(p *peer, n uint64) {
-	switch {
-	case !t.holding:
-		n = min(n, t.next-1)
-	case n > greatest:
-		return
-	}
-	if n > p.acked {
-		p.acked = n
+	if n = min(n, t.next-1); n > p.acked && !t.holding {
+		p.acked, p.since = n, time.Now()
 		t.trim()
 	}
 }
 
-// synced takes where a member stands after its connection has come up.
+// synced takes where a member stands after its connection has come up. What it will not
+// send again has been acknowledged by an earlier run, or was said by one of its own: then
+// it may be kept for us, and nothing that comes after it is heard before that is here.
 func (t *Talk) synced(p *peer, s chat.Sync) {
 	p.synced = true
 	t.acked(p, s.Have[t.Me])
+	p.have = max(p.have, s.Acked[t.Me]) // this is still kept for somebody else
 	if s.First > p.have+1 {
-		p.have = s.First - 1 // what is missing had been acknowledged by an earlier run
+		p.first = s.First
+		t.kept.must = true
+		t.fetchIn(0)
 	}
-	p.have = max(p.have, s.Acked[t.Me]) // and this is still kept for somebody else
-	t.release()
+	t.fetchIfAllSynced()
 	t.todo.resend = true
 	if s.Ask {
 		t.todo.sync, t.todo.bye = true, t.todo.bye || t.bye

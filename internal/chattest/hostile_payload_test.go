@@ -51,6 +51,8 @@ func wrongTypes(payload reflect.Type) [][]byte {
 			values = append(values, "1", `"true"`, "[]")
 		case reflect.Slice:
 			values = append(values, "1", `"a"`, "[1]", "[[]]", "true")
+		case reflect.Map, reflect.Pointer:
+			values = []string{"1", `"a"`, "[1]", "[[]]", "true"}
 		default:
 			values = append(values, `"1"`, "1.5", "1e400", "-1e400", "true", "[]", "18446744073709551616", "-18446744073709551616")
 		}

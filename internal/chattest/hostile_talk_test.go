@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"natter/broker/brokertest"
 	"natter/chat"
 	"natter/internal/chattest"
@@ -83,9 +85,15 @@ func TestHonestTalkGoesOn(t *testing.T) {
 			}
 		}
 	}
-	// From here on mallory has spoilt only what mallory says.
+	// From here on mallory has spoilt only what mallory says. The others look first whether
+	// anything is kept of what mallory jumps over, and then say that they lack the rest.
+	const last = `{"n":18446744073709551615,"text":"the last"}`
+	subject := chat.Said.Subject(chat.Address{User: "mallory", Session: s.ID})
+	if _, err := member.Subscribe("chat.session."+s.ID+".sig.*", func(*nats.Msg) { _ = member.Publish(subject, []byte(last)) }); err != nil {
+		t.Fatal(err)
+	}
 	speak(t, member, s.ID, "mallory", "sig", `{"sync":{"have":{},"first":18446744073709551615}}`)
-	speak(t, member, s.ID, "mallory", "msg", `{"n":18446744073709551615,"text":"the last"}`)
+	speak(t, member, s.ID, "mallory", "msg", last)
 	for _, u := range []*chattest.User{alice, bob} {
 		if got := chattest.Wait[client.Text](u); got.Text != "the last" || got.From != "mallory" {
 			t.Errorf("%s hears %q from %s", u.Me(), got.Text, got.From)

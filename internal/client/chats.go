@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"sort"
 	"time"
@@ -121,17 +122,28 @@ func (c *Client) end(ctx context.Context, reason chat.Reason) error {
 	}
 	s, _ := c.Session()
 	flush(ctx, t)
+	if reason == chat.ByLeave && len(s.Present()) > 2 {
+		part(ctx, t)
+	}
 	err = c.tellEnd(ctx, s.ID, reason)
-	if !errors.Is(err, &chat.Error{Code: chat.NotConnected}) && !errors.Is(err, &chat.Error{Code: chat.Timeout}) {
+	if !unheard(err) {
 		return err
 	}
-	c.mu.Lock()
-	c.unsaid[s.ID] = reason
-	revision := c.revision
-	c.mu.Unlock()
+	c.sayLater(s.ID, reason)
 	s.State, s.Reason, s.By = chat.Closed, reason, []chat.User{c.me.User()}
-	c.heard(s, revision)
+	c.heard(s, c.knows())
 	return nil
+}
+
+// sayLater ends a session for the others when there is a connection: with the next hello,
+// or now, if it came back a moment ago.
+func (c *Client) sayLater(id string, reason chat.Reason) {
+	c.mu.Lock()
+	c.unsaid[id] = reason
+	c.mu.Unlock()
+	if c.Online() {
+		c.later(c.sayUnsaid)
+	}
 }
 
 // tellEnd asks the coordinator to end a session or to let the user leave it.
@@ -142,11 +154,11 @@ func (c *Client) tellEnd(ctx context.Context, id string, reason chat.Reason) err
 	return step(ctx, c, chat.End, chat.EndRequest{Session: id, Reason: reason})
 }
 
-// sayUnsaid ends what was ended without a connection. It runs on the worker.
+// sayUnsaid ends what was ended without a connection; what cannot be said now is left for
+// the next time. It runs on the worker.
 func (c *Client) sayUnsaid() {
 	c.mu.Lock()
-	unsaid := c.unsaid
-	c.unsaid = map[string]chat.Reason{}
+	unsaid := maps.Clone(c.unsaid)
 	c.mu.Unlock()
 	for id, reason := range unsaid {
 		var err error
@@ -158,7 +170,18 @@ func (c *Client) sayUnsaid() {
 		if err != nil {
 			c.log.Debug("end a session afterwards", "session", id, "err", err)
 		}
+		if unheard(err) {
+			continue
+		}
+		c.mu.Lock()
+		delete(c.unsaid, id)
+		c.mu.Unlock()
 	}
+}
+
+// unheard tells whether a request has perhaps not been heard.
+func unheard(err error) bool {
+	return errors.Is(err, &chat.Error{Code: chat.NotConnected}) || errors.Is(err, &chat.Error{Code: chat.Timeout})
 }
 
 // flush gives what was said a moment to arrive before the end.
@@ -166,6 +189,13 @@ func flush(ctx context.Context, t *session.Talk) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	_ = t.Flush(ctx) // what is missing then is told as not delivered
+}
+
+// part has stored what somebody who is away has yet to get from a member who leaves.
+func part(ctx context.Context, t *session.Talk) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_ = t.Part(ctx) // what is not stored is told as not delivered
 }
 
 func (c *Client) talking() (*session.Talk, error) {
@@ -278,7 +308,7 @@ func (c *Client) apply(s chat.Session, revision uint64) {
 		// has been in the session in an earlier run.
 		defer c.begin(s, before.session.State == "").Start()
 	case mine && (s.State == chat.Closed || !in):
-		c.finish(talk, s.ID)
+		c.finish(talk, s.ID, s.State == chat.Open)
 	case mine && talk != nil:
 		talk.Update(s)
 	}
@@ -308,8 +338,8 @@ func (c *Client) forgetOld() {
 // begin takes part in a session.
 func (c *Client) begin(s chat.Session, rejoin bool) *session.Talk {
 	t := session.NewTalk(session.TalkConfig{
-		Me: c.me.User(), Rejoin: rejoin, Rules: c.rules, Log: c.log,
-		Join: c.join, Tell: func(e session.Event) { c.events.push(e) }, AllBye: c.allBye,
+		Me: c.me.User(), Rejoin: rejoin, Rules: c.rules, Log: c.log, Sent: c.cfg.Sent,
+		Join: c.join, Park: c.park, Unpark: c.unpark, Tell: func(e session.Event) { c.events.push(e) }, AllBye: c.allBye,
 		Said: func(at time.Time, text string) {
 			c.cfg.Transcript.Take(transcript.Own{Session: s.ID, At: at, Text: text})
 		},
@@ -320,39 +350,40 @@ func (c *Client) begin(s chat.Session, rejoin bool) *session.Talk {
 	return t
 }
 
-// finish stops listening and tells what has not arrived.
-func (c *Client) finish(t *session.Talk, id string) {
+// finish stops listening and tells what has not arrived; if the session goes on without
+// the user, what is stored will.
+func (c *Client) finish(t *session.Talk, id string, goesOn bool) {
 	c.mu.Lock()
 	c.talk, c.open = nil, ""
 	c.mu.Unlock()
 	if t == nil {
 		return
 	}
-	for _, text := range t.Close() {
+	for _, text := range t.Close(goesOn) {
 		c.events.push(NotDelivered{Session: id, Text: text})
 	}
 }
 
 // join makes the member's connection to a session, with a key of its own.
-func (c *Client) join(ctx context.Context, id string, opts ...nats.Option) (*nats.Conn, string, error) {
+func (c *Client) join(ctx context.Context, id string, again bool, opts ...nats.Option) (*nats.Conn, chat.JoinReply, error) {
 	pair, err := nkeys.CreateUser()
 	if err != nil {
-		return nil, "", err
+		return nil, chat.JoinReply{}, err
 	}
 	public, err := pair.PublicKey()
 	if err != nil {
-		return nil, "", err
+		return nil, chat.JoinReply{}, err
 	}
-	reply, err := call(ctx, c, chat.Join, chat.JoinRequest{Session: id, Key: public})
+	reply, err := call(ctx, c, chat.Join, chat.JoinRequest{Session: id, Key: public, Again: again})
 	if err != nil {
-		return nil, "", err
+		return nil, chat.JoinReply{}, err
 	}
 	options := append(broker.Options("chatcli "+string(c.me)+" in "+chat.Session{ID: id}.Short()),
 		nats.CustomInboxPrefix(chat.MemberInbox(c.me.User(), reply.Channel)),
 		nats.UserJWT(func() (string, error) { return reply.Ticket.JWT, nil }, pair.Sign))
 	options = append(options, c.cfg.Options...)
 	nc, err := nats.Connect(c.cfg.URL, append(options, opts...)...)
-	return nc, reply.Channel, err
+	return nc, reply, err
 }
 
 // allBye ends the session once everybody has said bye. All members do it; the first

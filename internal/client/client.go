@@ -31,6 +31,7 @@ type Config struct {
 	Presence   chat.Presence // what will be chosen, if that is known: hello then says it as well
 	Takeover   bool          // another terminal of the user is signed out without a question
 	Wait       time.Duration // keep trying so long at the start (--wait-server)
+	Sent       bool          // tell what becomes of each message, by Sent events
 	Creds      string        // file with the lobby's JWT, for a server that lets nobody in without one; "" needs none
 	Sentinel   string        // the JWT itself instead, as links have it
 	Pass       string        // from a link: lets a new user in
@@ -231,7 +232,7 @@ func (c *Client) Close() {
 		c.talk = nil
 		c.mu.Unlock()
 		if talk != nil {
-			talk.Close()
+			talk.Close(true)
 		}
 		c.ends.Wait()
 		c.cfg.Transcript.Close()

@@ -16,6 +16,7 @@ type (
 	Text         = session.Text
 	Bye          = session.Bye
 	NotDelivered = session.NotDelivered
+	Sent         = session.Sent
 )
 
 // DirectText is a direct message.

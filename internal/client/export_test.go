@@ -9,6 +9,9 @@ import (
 // Renew is what happens three quarters of a ticket's life after it was made.
 func (c *Client) Renew() error { return c.renew() }
 
+// EndLater is the end of a chat that could not be told when it was asked for.
+func (c *Client) EndLater(id string) { c.sayLater(id, chat.ByQuit) }
+
 // AtOnce tells whether Dial did without the lobby.
 func (c *Client) AtOnce() bool { return c.lobby == nil && c.early != nil }
 

@@ -55,7 +55,7 @@ func (c *Client) signOut(e SignedOut) {
 	c.events.push(e)
 	nc.Close()
 	if talk != nil {
-		talk.Close()
+		talk.Close(true)
 	}
 }
 

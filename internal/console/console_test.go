@@ -141,7 +141,10 @@ func TestNumbers(t *testing.T) {
 		{7, "MESSAGE  7f3a9c bob: x\n"}, // late, but shown
 		{7, ""},
 		{10, "SERVER   1 message of session 7f3a9c from bob not shown\nMESSAGE  7f3a9c bob: x\n"},
-		{1 << 63, "SERVER   9223372036854775797 messages of session 7f3a9c from bob not shown\nMESSAGE  7f3a9c bob: x\n"},
+		{chat.FirstOf(1) + 3, "SERVER   2 messages of session 7f3a9c from bob not shown\nMESSAGE  7f3a9c bob: x\n"}, // begun anew
+		{chat.FirstOf(1) + 1, "MESSAGE  7f3a9c bob: x\n"},
+		{chat.FirstOf(3) + 1, "MESSAGE  7f3a9c bob: x\n"},
+		{1 << 63, "SERVER   9223368738319892478 messages of session 7f3a9c from bob not shown\nMESSAGE  7f3a9c bob: x\n"},
 		{11, "MESSAGE  7f3a9c bob: x\n"}, // a lie about the number hides nothing
 		{11, ""},
 		{0, "REFUSED  message in 7f3a9c from bob is unreadable, 46 bytes\n"},

@@ -1,6 +1,10 @@
 package console
 
-import "slices"
+import (
+	"slices"
+
+	"natter/chat"
+)
 
 // seen remembers which of a sender's numbers were shown. Senders send again what
 // may be lost, so a number can come twice; and a number is whatever the sender
@@ -26,6 +30,9 @@ func (s *seen) mark(n uint64, late bool) (fresh bool, skipped uint64) {
 	if n > s.high+1 {
 		if s.high > 0 || !late {
 			skipped = n - s.high - 1
+		}
+		if run := chat.RunOf(n); run <= chat.MaxRun && s.high < chat.FirstOf(run) {
+			skipped = n - chat.FirstOf(run) - 1 // of a member who has begun anew
 		}
 		s.missing = append(s.missing, span{s.high + 1, n - 1})
 		s.bound()

@@ -175,6 +175,10 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 		log.Until(c.links.Storing)
 		accounts.Until(c.links.Storing)
 	}
+	parked, err := broker.OpenParked(ctx, c.links.Store)
+	if err != nil {
+		return err
+	}
 	log.Observe(c.cfg.Committed)
 	c.log = log
 	c.links.Minter = counting{c.links.Minter, &c.minted}
@@ -182,7 +186,7 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	passes := presence.NewPasses(log, func(change broker.Change[account.Pass]) { c.presence.PassChanged(change) })
 	c.sessions = session.NewSessions(log, c.sessionChanged)
 	c.session = session.NewService(session.Config{
-		Sessions: c.sessions, Users: c.users, Minter: c.links.Minter, Notices: c.links.Store,
+		Sessions: c.sessions, Users: c.users, Parked: parked, Minter: c.links.Minter, Notices: c.links.Store,
 		Trail: c.trail, Log: c.cfg.Log, Rules: c.cfg.Rules, Class: c.cfg.Class,
 		Touch: func(users ...chat.User) { c.presence.Touch(users...) },
 	})

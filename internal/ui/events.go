@@ -67,7 +67,7 @@ func (f *front) handleTalk(e client.Event) {
 	case client.Bye:
 		f.onBye(e)
 	case client.NotDelivered:
-		f.fail(notDelivered(e.Text))
+		f.onNotDelivered(e)
 	case client.PresenceChanged:
 		f.onPresence(e.PresenceNotice)
 	case client.SignedOut:
@@ -106,6 +106,15 @@ func (f *front) handleConnection(e client.Event) {
 	case client.Stopping:
 		f.out.notice("* The server is restarting; chats go on when it is back.")
 	}
+}
+
+// onNotDelivered tells what did not arrive; what may yet is no failure so far.
+func (f *front) onNotDelivered(e client.NotDelivered) {
+	if e.Kept {
+		f.out.notice(notDelivered(e))
+		return
+	}
+	f.fail(notDelivered(e))
 }
 
 // show prints what somebody said and keeps what was too long for /more.

@@ -276,12 +276,15 @@ func signedOut(reason string) string {
 	return "! Signed out by the operator: " + reason + "."
 }
 
-// notDelivered quotes the beginning of what did not arrive.
-func notDelivered(text string) string {
+// notDelivered quotes the beginning of what did not arrive, or has not yet.
+func notDelivered(e client.NotDelivered) string {
 	const most = 200
-	line := oneLine(text)
+	line := oneLine(e.Text)
 	if r := []rune(line); len(r) > most {
 		line = string(r[:most]) + "..."
+	}
+	if e.Kept {
+		return fmt.Sprintf("! Not delivered: \"%s\". It is kept and tried again until the chat ends.", line)
 	}
 	return fmt.Sprintf("! Not delivered: \"%s\"", line)
 }

@@ -212,3 +212,88 @@ func TestQuitWithoutAConnection(t *testing.T) {
 	chattest.Wait[client.Connected](alice)
 	chattest.Chat(bob, alice)
 }
+
+// TestKeptThroughAKill: what was stored for somebody who is away, of one who is there and
+// of one who has left, is still there when the server has been killed in between.
+func TestKeptThroughAKill(t *testing.T) {
+	s := start(t)
+	cfg := client.Config{URL: "nats://" + s.listen, KeyDir: t.TempDir(), Sent: true}
+	alice, bob, carol := chattest.Dial(t, cfg, "alice"), chattest.Dial(t, cfg, "bob"), chattest.Dial(t, cfg, "carol")
+	chattest.Chat(alice, bob, carol)
+	alice.Close()
+	chattest.Wait[session.MemberLost](bob)
+	chattest.Wait[session.MemberLost](carol)
+	const each = 50
+	for i := range each {
+		for _, u := range []*chattest.User{bob, carol} {
+			if err := u.Say(strconv.Itoa(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, u := range []*chattest.User{bob, carol} {
+		for e := chattest.Wait[client.Sent](u); e.N < each || e.State != session.Stored; {
+			e = chattest.Wait[client.Sent](u)
+		}
+	}
+	if err := bob.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.kill()
+	s.again()
+	alice = chattest.Dial(t, cfg, "alice")
+	chattest.Wait[session.Opened](alice)
+	next := map[chat.Name]int{}
+	for range 2 * each {
+		e := chattest.Wait[client.Text](alice)
+		if e.Text != strconv.Itoa(next[e.From]) {
+			t.Fatalf("%s says %q, want %d", e.From, e.Text, next[e.From])
+		}
+		next[e.From]++
+	}
+	if err := carol.Say("all here?"); err != nil {
+		t.Fatal(err)
+	}
+	if e := chattest.Wait[client.Text](alice); e.Text != "all here?" {
+		t.Fatalf("alice hears %q", e.Text)
+	}
+}
+
+// TestLinesWithoutAConnection: a hundred lines are kept and arrive in order; of one more
+// its writer reads that it was not kept.
+func TestLinesWithoutAConnection(t *testing.T) {
+	s := start(t)
+	alice, bob := s.pair()
+	if err := alice.Say("before"); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[client.Text](bob)
+	if err := alice.Flush(t.Context()); err != nil { // it waits for nothing more
+		t.Fatal(err)
+	}
+	s.kill()
+	chattest.Wait[client.Lost](alice)
+	const kept = 100
+	said := 0
+	for {
+		err := alice.Say(strconv.Itoa(said))
+		if err == nil {
+			said++
+			continue
+		}
+		chattest.Code(t, err, chat.NotConnected)
+		if err.Error() != "Not connected; this line was not kept." {
+			t.Errorf("%q", err)
+		}
+		break
+	}
+	if said != kept {
+		t.Errorf("%d lines were kept", said)
+	}
+	s.again()
+	for i := range said {
+		if got := chattest.Wait[client.Text](bob); got.Text != strconv.Itoa(i) {
+			t.Fatalf("line %d is %q", i, got.Text)
+		}
+	}
+}

@@ -1,0 +1,241 @@
+package chattest_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"natter/broker"
+	"natter/chat"
+	"natter/internal/chattest"
+	"natter/internal/client"
+	"natter/internal/coord"
+	"natter/session"
+)
+
+// hears reads what somebody hears until they have heard a number of messages, and
+// returns it by sender.
+func hears(u *chattest.User, n int) map[chat.Name][]string {
+	u.T.Helper()
+	heard := map[chat.Name][]string{}
+	for range n {
+		e := chattest.Wait[client.Text](u)
+		heard[e.From] = append(heard[e.From], e.Text)
+	}
+	return heard
+}
+
+// saysAll says n things and returns them.
+func saysAll(u *chattest.User, n int, what string) []string {
+	u.T.Helper()
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf("%s %d of %s", what, i, u.Me()))
+		if err := u.Say(all[i]); err != nil {
+			u.T.Fatal(err)
+		}
+	}
+	return all
+}
+
+// becomes waits until a message of the user's own has come into a state.
+func becomes(u *chattest.User, text string, state session.SentState) {
+	u.T.Helper()
+	for {
+		if e := chattest.Wait[client.Sent](u); e.Text == text && e.State == state {
+			return
+		}
+	}
+}
+
+// nothingIsParked waits until the stream is empty.
+func nothingIsParked(t *testing.T, in *chattest.Installation) {
+	t.Helper()
+	x := examine(t, in)
+	eventually(t, "nothing is parked", func() bool {
+		return must(x.js.Stream(t.Context(), broker.ParkedStream))(t).CachedInfo().State.Msgs == 0
+	})
+}
+
+// away are users one of whom can be killed, and come back.
+type away struct {
+	in    *chattest.Installation
+	alice client.Config // of who is away
+}
+
+func (a away) comes() *chattest.User { return chattest.Dial(a.in.T, a.alice, "alice") }
+
+func installed(t *testing.T, replicas int) away {
+	in := chattest.Run(t, func(c *coord.Config) { c.Shared = replicas > 1 })
+	for range replicas - 1 {
+		in.Start()
+	}
+	return away{in, client.Config{URL: in.Server.URL(), KeyDir: t.TempDir(), Log: in.Config.Log}}
+}
+
+// sender is a user who is told what becomes of each message.
+func (a away) sender(name string) *chattest.User {
+	return chattest.Dial(a.in.T, client.Config{URL: a.in.Server.URL(), KeyDir: a.in.T.TempDir(), Log: a.in.Config.Log, Sent: true}, name)
+}
+
+// TestBackToWhatWasSaid: who restarts the client within the grace time hears everything
+// that was said meanwhile, once and in each sender's order: of who is there, of who has
+// left the group, and of who is lost by now as well.
+func TestBackToWhatWasSaid(t *testing.T) {
+	for _, replicas := range []int{1, 2} {
+		t.Run(fmt.Sprint(replicas, " replicas"), func(t *testing.T) {
+			a := installed(t, replicas)
+			alice, bob, carol, dave := a.comes(), a.sender("bob"), a.sender("carol"), a.sender("dave")
+			chattest.Chat(alice, bob, carol, dave)
+			for _, u := range []*chattest.User{bob, carol, dave} {
+				saysAll(u, 3, "before")
+				if got := hears(alice, 3); len(got[u.Me()]) != 3 {
+					t.Fatalf("alice hears %v", got)
+				}
+				becomes(u, "before 2 of "+string(u.Me()), session.Delivered) // the receipts are there
+			}
+			alice.Close()
+			for _, u := range []*chattest.User{bob, carol, dave} {
+				chattest.Wait[session.MemberLost](u)
+			}
+			said := map[chat.Name][]string{}
+			for _, u := range []*chattest.User{bob, carol, dave} {
+				said[u.Me()] = saysAll(u, 5, "meanwhile")
+			}
+			if err := bob.Leave(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for e := range bob.Events() {
+				if lost, ok := e.(client.NotDelivered); ok {
+					t.Errorf("bob is told that %q was not delivered", lost.Text)
+				}
+				if _, ok := e.(session.MemberLeft); ok {
+					break
+				}
+			}
+			becomes(dave, "meanwhile 4 of dave", session.Stored)
+			dave.Close()
+			chattest.Wait[session.MemberLost](carol)
+			said["carol"] = append(said["carol"], saysAll(carol, 2, "later")...)
+
+			alice = a.comes()
+			chattest.Wait[session.Opened](alice)
+			heard := hears(alice, 17)
+			for who, all := range said {
+				if !slices.Equal(heard[who], all) {
+					t.Errorf("alice hears %q from %s, want %q", heard[who], who, all)
+				}
+			}
+			says(t, alice, "I am back", carol)
+			says(t, carol, "welcome", alice)
+			if err := alice.Quit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			nothingIsParked(t, a.in)
+		})
+	}
+}
+
+// TestSenderBeginsAnew: what was stored before the sender's program was killed arrives
+// before what it says after it has come back, and none of its numbers comes twice.
+func TestSenderBeginsAnew(t *testing.T) {
+	a := installed(t, 1)
+	bobs := client.Config{URL: a.in.Server.URL(), KeyDir: t.TempDir(), Log: a.in.Config.Log, Sent: true}
+	alice, bob := a.comes(), chattest.Dial(t, bobs, "bob")
+	chattest.Chat(alice, bob)
+	says(t, bob, "before", alice)
+	becomes(bob, "before", session.Delivered)
+	alice.Close()
+	chattest.Wait[session.MemberLost](bob)
+	saysAll(bob, 3, "kept")
+	becomes(bob, "kept 2 of bob", session.Stored)
+	bob.Close()
+	bob = chattest.Dial(t, bobs, "bob")
+	chattest.Wait[session.Opened](bob)
+	saysAll(bob, 3, "anew")
+	alice = a.comes()
+	want := []string{"kept 0 of bob", "kept 1 of bob", "kept 2 of bob", "anew 0 of bob", "anew 1 of bob", "anew 2 of bob"}
+	if got := hears(alice, 6)["bob"]; !slices.Equal(got, want) {
+		t.Errorf("alice hears %q", got)
+	}
+	becomes(bob, "anew 2 of bob", session.Delivered)
+	converse(t, alice, bob, "after")
+	nothingIsParked(t, a.in)
+}
+
+// TestComingBackBesideTheSilent: somebody who comes back into a group is heard at once,
+// whoever else keeps silent.
+func TestComingBackBesideTheSilent(t *testing.T) {
+	a := installed(t, 1)
+	alice, bob := a.comes(), a.in.User("bob")
+	mallory := intrude(t, a.in, "mallory")
+	group(t, alice, bob, mallory)
+	converse(t, alice, bob, "before")
+	alice.Close()
+	chattest.Wait[session.MemberLost](bob)
+	says(t, bob, "while you were away")
+	alice = a.comes()
+	if got := chattest.Wait[client.Text](alice); got.Text != "while you were away" {
+		t.Errorf("alice hears %q", got.Text)
+	}
+	converse(t, alice, bob, "after")
+}
+
+// TestWhatBecomesOfAMessage: sending, stored while the other one is away, delivered when
+// they are back; failed, with its text, when the chat ends first.
+func TestWhatBecomesOfAMessage(t *testing.T) {
+	a := installed(t, 1)
+	alice, bob := a.comes(), a.sender("bob")
+	s := chattest.Chat(alice, bob)
+	says(t, bob, "at once", alice)
+	becomes(bob, "at once", session.Delivered)
+	alice.Close()
+	chattest.Wait[session.MemberLost](bob)
+	says(t, bob, "meanwhile")
+	state := func(n uint64, state session.SentState, text string) {
+		t.Helper()
+		if e := chattest.Wait[client.Sent](bob); e != (client.Sent{Session: s.ID, N: n, State: state, Text: text}) {
+			t.Errorf("%+v, want %s", e, state)
+		}
+	}
+	state(2, session.Sending, "meanwhile")
+	state(2, session.Stored, "meanwhile")
+	alice = a.comes()
+	state(2, session.Delivered, "meanwhile")
+	nothingIsParked(t, a.in) // it was let go of
+	alice.Close()
+	chattest.Wait[session.MemberLost](bob)
+	says(t, bob, "too late")
+	state(3, session.Sending, "too late")
+	state(3, session.Stored, "too late")
+	if err := bob.Quit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	state(3, session.Failed, "too late")
+	if e := chattest.Wait[client.NotDelivered](bob); e.Text != "too late" || e.Kept {
+		t.Errorf("bob is told %+v", e)
+	}
+	nothingIsParked(t, a.in)
+}
+
+// TestStartLetsGoOfWhatIsOld: what a coordinator left behind that was killed at the end
+// of a session is dropped by the next one; what belongs to an open session stays.
+func TestStartLetsGoOfWhatIsOld(t *testing.T) {
+	a := installed(t, 1)
+	alice, bob := a.comes(), a.sender("bob")
+	s := chattest.Chat(alice, bob)
+	alice.Close()
+	chattest.Wait[session.MemberLost](bob)
+	says(t, bob, "kept")
+	becomes(bob, "kept", session.Stored)
+	x := examine(t, a.in)
+	for _, subject := range []string{".parked." + chat.NewSessionID() + ".alice.bob", ".parked." + s.ID[:31] + "0.bob.alice"} {
+		must(x.js.Publish(t.Context(), chat.StateRoot+subject, []byte(`{}`)))(t)
+	}
+	a.in.Start()
+	stream := must(x.js.Stream(t.Context(), broker.ParkedStream))(t)
+	eventually(t, "the old is dropped", func() bool { return must(stream.Info(t.Context()))(t).State.Msgs == 1 })
+	if got := chattest.Wait[client.Text](a.comes()); got.Text != "kept" {
+		t.Errorf("alice hears %q", got.Text)
+	}
+}

@@ -1,0 +1,153 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"natter/broker"
+	"natter/chat"
+)
+
+const lettingGo = "let go of what is parked"
+
+// park keeps messages of a member for others. When it answers, they are stored.
+func (s *Service) park(ctx context.Context, c broker.Caller, q chat.ParkRequest) (chat.ParkReply, error) {
+	record, err := s.insider(ctx, c.User, q.Session)
+	if err != nil {
+		return chat.ParkReply{}, err
+	}
+	if err := checkPark(record, c.User, q, s.Rules.MaxText); err != nil {
+		return chat.ParkReply{}, err
+	}
+	for u, upTo := range q.Received {
+		if err := s.Parked.Drop(ctx, q.Session, u, c.User, upTo); err != nil {
+			return chat.ParkReply{}, err
+		}
+	}
+	reply := chat.ParkReply{Kept: map[chat.User]uint64{}}
+	for _, u := range q.For {
+		id := fmt.Sprintf("%s.%s.%s.%d.%d", q.Session, u, c.User, q.Messages[0].N, len(q.Messages))
+		at, err := s.Parked.Put(ctx, q.Session, u, c.User, id, chat.Parked{Messages: q.Messages})
+		if errors.Is(err, broker.ErrParkedFull) {
+			return reply, chat.Errorf(chat.Full, "The server can keep no more for %s. It is sent when they are back.", record.NameOf(u))
+		}
+		if err != nil {
+			return reply, err
+		}
+		reply.Kept[u] = at
+	}
+	if _, open := s.openTo(c.User, q.Session); !open { // it has ended while this was stored
+		return chat.ParkReply{}, errors.Join(errNotInChat, s.Parked.DropAll(ctx, q.Session, "*"))
+	}
+	return reply, nil
+}
+
+// checkPark tells what is wrong with a request to keep messages.
+func checkPark(record chat.Session, from chat.User, q chat.ParkRequest, maxText int) error {
+	for _, u := range q.For {
+		if _, in := record.Member(u); !in || u == from {
+			return chat.Errorf(chat.Arguments, "The field %q must name other members of the chat.", "for")
+		}
+	}
+	for u := range q.Received {
+		if _, in := record.Member(u); !in {
+			return chat.Errorf(chat.Arguments, "The field %q must name members of the chat.", "received")
+		}
+	}
+	if len(q.For) > len(record.Members) || (len(q.For) > 0) != (len(q.Messages) > 0) {
+		return chat.Errorf(chat.Arguments, "The fields %q and %q belong together.", "for", "messages")
+	}
+	for i, m := range q.Messages {
+		switch {
+		case m.N == 0, m.N > greatest, i > 0 && m.N != q.Messages[i-1].N+1:
+			return chat.Errorf(chat.Arguments, "The field %q must count from 1, without gaps.", "n")
+		case len(m.Text) > maxText:
+			return TooLong(len(m.Text), maxText)
+		}
+	}
+	return nil
+}
+
+// unpark has what is kept for a member sent into their inbox.
+func (s *Service) unpark(ctx context.Context, c broker.Caller, q chat.UnparkRequest) (chat.UnparkReply, error) {
+	if !inboxOf(c.User, q.Inbox) {
+		return chat.UnparkReply{}, chat.Errorf(chat.Denied, "The field %q must be a subject in your own inbox.", "inbox")
+	}
+	if _, err := s.insider(ctx, c.User, q.Session); err != nil {
+		return chat.UnparkReply{}, err
+	}
+	if q.Have > 0 {
+		if err := s.Parked.Drop(ctx, q.Session, c.User, "*", q.Have); err != nil {
+			return chat.UnparkReply{}, err
+		}
+	}
+	left, err := s.Parked.Left(ctx, q.Session, c.User)
+	if err == nil && left > 0 {
+		err = s.Parked.Send(q.Session, c.User, q.Inbox)
+	}
+	return chat.UnparkReply{Left: left}, err
+}
+
+// inboxOf tells whether a subject is one in a user's inbox: the server checks nothing of
+// where it is told to send.
+func inboxOf(u chat.User, subject string) bool {
+	rest, ok := strings.CutPrefix(subject, chat.Inbox(u)+".")
+	return ok && rest != "" && len(rest) <= 64 && !strings.ContainsFunc(rest, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+}
+
+// insider finds an open session that u is in, if need be one that another replica has
+// opened a moment ago.
+func (s *Service) insider(ctx context.Context, u chat.User, id string) (chat.Session, error) {
+	record, ok := s.openTo(u, id)
+	if !ok {
+		if err := s.Sessions.Sync(ctx); err != nil {
+			return record, err
+		}
+		record, ok = s.openTo(u, id)
+	}
+	if !ok {
+		return record, errNotInChat
+	}
+	return record, nil
+}
+
+// letGo drops what nobody can ask for any more: everything at the end, and what waits
+// for who has left.
+func (s *Service) letGo(before, after chat.Session) {
+	drop := func(u chat.User) {
+		s.chores.Do(lettingGo, func(ctx context.Context) error { return s.Parked.DropAll(ctx, after.ID, u) })
+	}
+	if after.State == chat.Closed {
+		drop("*")
+		return
+	}
+	for _, m := range before.Present() {
+		if _, in := after.Member(m.User()); !in {
+			drop(m.User())
+		}
+	}
+}
+
+// letGoOfOld drops what sessions have left behind that ended while nobody was there.
+func (s *Service) letGoOfOld(ctx context.Context) error {
+	kept, err := s.Parked.Sessions(ctx)
+	if err != nil || len(kept) == 0 {
+		return err
+	}
+	if err := s.Sessions.Sync(ctx); err != nil { // a session that opened meanwhile is known now
+		return err
+	}
+	for id := range kept {
+		if row, ok := s.Sessions.Get(broker.Committed, id); ok && row.Record.State == chat.Open {
+			continue
+		}
+		if err := s.Parked.DropAll(ctx, id, "*"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
