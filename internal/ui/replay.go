@@ -100,7 +100,7 @@ func (r *Replay) sentence(l transcript.Line) string {
 	case transcript.Resumed:
 		return "* chatcli was started again."
 	case transcript.Failed:
-		return notDelivered(l.Text)
+		return notDelivered(client.NotDelivered{Text: l.Text})
 	case transcript.Bye:
 		if own {
 			return "* You said bye."

@@ -200,7 +200,9 @@ func (k *Keeper) take(at time.Time, e any) {
 	case Own:
 		k.add(e.Session, Line{Kind: Said, At: at, From: k.me, Sent: e.At, Text: e.Text})
 	case session.NotDelivered:
-		k.add(e.Session, Line{Kind: Failed, At: at, From: k.me, Text: e.Text})
+		if !e.Kept { // else it may arrive yet
+			k.add(e.Session, Line{Kind: Failed, At: at, From: k.me, Text: e.Text})
+		}
 	case OwnBye:
 		k.add(e.Session, Line{Kind: Bye, At: at, From: k.me})
 	case session.Bye:

@@ -95,6 +95,7 @@ func TestAChat(t *testing.T) {
 		session.MemberLost{Session: aliceAndBob, Name: "Bob"},
 		session.MemberBack{Session: aliceAndBob, Name: "Bob"},
 		transcript.OwnBye{Session: aliceAndBob.ID},
+		session.NotDelivered{Session: aliceAndBob.ID, Text: "hello", Kept: true},
 		session.NotDelivered{Session: aliceAndBob.ID, Text: "hello"},
 		ended(chat.ByQuit, "bob"),
 		bobSays(2, "too late"),
