@@ -9,7 +9,8 @@ import (
 
 // Judge reads the records of a run and says what must not have happened. The rules:
 //
-//   - nobody is shown a message twice, or out of its sender's order (once, order);
+//   - no life of a user is shown a message twice, or out of its sender's order (once, order);
+//     a new life may be shown again what the last one could not acknowledge any more;
 //   - what a user said and was not told to have failed, everybody was shown who was in the
 //     chat to its end, unless the sender's program died in between (lost);
 //   - what somebody was told to have failed was not shown to everybody (told);
@@ -42,7 +43,7 @@ type chatOf struct {
 	id      string
 	members []string
 	said    []saying
-	heard   map[string][]string // by listener, the texts in order
+	heard   map[string][]hearing // by listener, in order
 	failed  map[string]bool
 	fate    map[string]*fate
 	over    map[string]string // by user, how the invitation ended
@@ -53,11 +54,17 @@ type saying struct {
 	life       int
 }
 
+type hearing struct {
+	from, text string
+	life       int
+}
+
 // fate is what became of a member.
 type fate struct {
 	begun bool         // was told that the chat has begun
 	ended bool         // was told that it is over
 	gone  bool         // the program died in the chat, and has not come back to it
+	life  int          // that it began for last
 	died  map[int]bool // lives that ended in the chat
 	left  bool         // left, or was taken for lost
 	still bool         // is in it at the end of the run
@@ -70,7 +77,7 @@ func (j *judge) wrong(rule, format string, args ...any) {
 func (j *judge) chat(id string) *chatOf {
 	c := j.chats[id]
 	if c == nil {
-		c = &chatOf{id: id, heard: map[string][]string{}, failed: map[string]bool{}, fate: map[string]*fate{}, over: map[string]string{}}
+		c = &chatOf{id: id, heard: map[string][]hearing{}, failed: map[string]bool{}, fate: map[string]*fate{}, over: map[string]string{}}
 		j.chats[id] = c
 	}
 	return c
@@ -141,8 +148,12 @@ func (j *judge) opened(r Record) {
 			c.members = append(c.members, m)
 		}
 	}
-	c.of(r.Who).begun, c.of(r.Who).gone = true, false
-	if !c.of(r.Who).ended {
+	f := c.of(r.Who)
+	if f.ended && r.Life > f.life {
+		f.ended = false // it was left without a connection, and the program died before it could say so
+	}
+	f.begun, f.gone, f.life = true, false, r.Life
+	if !f.ended {
 		j.open[r.Who] = r.Session
 	}
 }
@@ -159,7 +170,7 @@ func (j *judge) heard(i int, r Record) {
 	if from, _, ok := number(r.Text); !ok || from != r.From {
 		j.wrong("stray", "%s is shown %q as said by %s", r.Who, r.Text, r.From)
 	}
-	c.heard[r.Who] = append(c.heard[r.Who], r.Text)
+	c.heard[r.Who] = append(c.heard[r.Who], hearing{r.From, r.Text, r.Life})
 }
 
 // finish looks at the chats as wholes.
@@ -179,18 +190,19 @@ func (j *judge) finish() {
 }
 
 func (j *judge) order(c *chatOf) {
-	for who, texts := range c.heard {
-		last, seen := map[string]int{}, map[string]bool{}
-		for _, text := range texts {
-			from, n, _ := number(text)
+	for who, heard := range c.heard {
+		last, seen := map[string]int{}, map[string]int{} // by sender, the number; by text, the life
+		for _, h := range heard {
+			_, n, _ := number(h.text)
+			life, again := seen[h.text]
 			switch {
-			case seen[text]:
-				j.wrong("once", "%s is shown %q twice in %s", who, text, short(c.id))
-			case n <= last[from]:
-				j.wrong("order", "%s is shown %q after %d in %s", who, text, last[from], short(c.id))
+			case again && life == h.life:
+				j.wrong("once", "%s is shown %q twice in %s", who, h.text, short(c.id))
+			case n <= last[h.from] && !again:
+				j.wrong("order", "%s is shown %q after %d in %s", who, h.text, last[h.from], short(c.id))
 			}
-			seen[text] = true
-			last[from] = max(last[from], n)
+			seen[h.text] = h.life
+			last[h.from] = max(last[h.from], n)
 		}
 	}
 }
@@ -214,11 +226,15 @@ func (c *chatOf) missing(s saying) []string {
 	var who []string
 	for _, m := range c.members {
 		f := c.of(m)
-		if m != s.from && f.begun && !f.left && !f.gone && !slices.Contains(c.heard[m], s.text) {
+		if m != s.from && f.begun && !f.left && !f.gone && !c.shown(m, s.text) {
 			who = append(who, m)
 		}
 	}
 	return who
+}
+
+func (c *chatOf) shown(who, text string) bool {
+	return slices.ContainsFunc(c.heard[who], func(h hearing) bool { return h.text == text })
 }
 
 func (j *judge) half(c *chatOf) {

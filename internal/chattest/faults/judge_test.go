@@ -80,7 +80,7 @@ func TestJudgeFinds(t *testing.T) {
 	}{
 		{"a message is not shown", "lost", drop(faults.Heard, "alice 2")},
 		{"nobody is told that a message failed", "lost", drop(faults.Failed, "alice 3")},
-		{"a message is shown twice, in two lives", "once", before(faults.Ended, heard("alice 1"))},
+		{"a message is shown twice", "once", before(faults.Ended, heard("alice 2"))},
 		{"messages change places", "order", before(faults.Ended, heard("alice 0"))},
 		{"a message is shown after the end", "stray", add(heard("alice 4"))},
 		{"a message is shown as somebody else's", "stray", before(faults.Ended, heard("carol 1"))},

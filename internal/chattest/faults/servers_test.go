@@ -32,6 +32,24 @@ type program struct {
 	mu    sync.Mutex
 	cmd   *exec.Cmd
 	ended chan struct{}
+
+	tail sync.Mutex
+	last []string // lines that it has printed
+}
+
+func (p *program) printed(line string) {
+	p.tail.Lock()
+	defer p.tail.Unlock()
+	if p.last = append(p.last, time.Now().Format("15:04:05.000 ")+line); len(p.last) > 200 {
+		p.last = p.last[1:]
+	}
+}
+
+// tell shows what a program has printed.
+func (p *program) tell() {
+	p.tail.Lock()
+	defer p.tail.Unlock()
+	p.t.Logf("%s %v:\n%s", filepath.Base(p.path), p.args, strings.Join(p.last, "\n"))
 }
 
 func (p *program) start() {
@@ -54,12 +72,9 @@ func (p *program) start() {
 	go func() {
 		defer close(ended)
 		defer r.Close()
-		var last []string
 		lines, ready := bufio.NewScanner(r), false
 		for lines.Scan() {
-			if last = append(last, lines.Text()); len(last) > 20 {
-				last = last[1:]
-			}
+			p.printed(lines.Text())
 			if !ready && strings.Contains(lines.Text(), p.ready) {
 				ready = true
 				close(up)
@@ -67,7 +82,7 @@ func (p *program) start() {
 		}
 		_ = cmd.Wait()
 		if !ready {
-			p.t.Errorf("%s ends before it serves:\n%s", filepath.Base(p.path), strings.Join(last, "\n"))
+			p.t.Errorf("%s ends before it serves", filepath.Base(p.path))
 			close(up)
 		}
 	}()
@@ -164,6 +179,9 @@ func begin(t testing.TB, s *servers) *servers {
 	t.Cleanup(func() {
 		for _, p := range s.all() {
 			p.end(syscall.SIGKILL)
+			if t.Failed() {
+				p.tell()
+			}
 		}
 	})
 	var wg sync.WaitGroup

@@ -23,6 +23,7 @@ var (
 	length = flag.Duration("faults.length", 20*time.Second, "length of a schedule")
 	seed   = flag.Uint64("faults.seed", 0, "seed of the first schedule; 0 draws one")
 	keep   = flag.String("faults.keep", "", "directory for the records of runs in which something was wrong")
+	again  = flag.String("faults.judge", "", "records of an earlier run, to be judged again")
 	plant  = flag.String("faults.plant", "", "a fault in natter's place, to see the judge object: lose, twice")
 )
 
@@ -58,6 +59,25 @@ func TestCluster(t *testing.T) {
 	schedules(t, true, cluster, append([]faults.Kind{
 		faults.KillServer, faults.StopServer, faults.KillReplica, faults.KillReplica, faults.StopReplica, faults.RollServers,
 	}, ofUsers...))
+}
+
+// TestAgain judges the records of an earlier run.
+func TestAgain(t *testing.T) {
+	if *again == "" {
+		t.Skip("no records are named: -faults.judge FILE")
+	}
+	f, err := os.Open(*again)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	records, err := faults.Read(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range faults.Judge(records) {
+		t.Error(found)
+	}
 }
 
 // schedules performs as many as were asked for, beside each other where an installation needs
