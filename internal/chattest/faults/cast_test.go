@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -31,6 +32,7 @@ type user struct {
 	name   string
 	keys   string // directory
 	relays []*faults.Relay
+	diary  *diary
 
 	mu      sync.Mutex
 	c       *client.Client
@@ -41,7 +43,12 @@ type user struct {
 }
 
 func newUser(t testing.TB, log *faults.Log, name string, servers []string) *user {
-	u := &user{t: t, log: log, name: name, keys: t.TempDir()}
+	u := &user{t: t, log: log, name: name, keys: t.TempDir(), diary: &diary{}}
+	t.Cleanup(func() {
+		if t.Failed() {
+			u.diary.tell(t, name)
+		}
+	})
 	for _, s := range servers {
 		r, err := faults.NewRelay(s)
 		if err != nil {
@@ -68,6 +75,7 @@ func (u *user) config(keys string) client.Config {
 	return client.Config{
 		URL: strings.Join(urls, ","), KeyDir: keys, Wait: askFor, Name: u.name,
 		Options: []nats.Option{nats.IgnoreDiscoveredServers()},
+		Log:     slog.New(slog.NewTextHandler(u.diary, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 }
 
@@ -144,6 +152,9 @@ func (u *user) note(r faults.Record) {
 		u.mu.Unlock()
 	}
 	u.log.Add(r)
+	if r.What != faults.Said && r.What != faults.Heard {
+		u.diary.note(fmt.Sprintf("%s %s %s %v%s", r.What, r.Session, r.From, r.Members, r.Reason))
+	}
 }
 
 // read notes what the user is told, and accepts every invitation.
@@ -175,6 +186,10 @@ func (u *user) read(c *client.Client, life int, done chan struct{}) {
 			u.note(faults.Record{Life: life, What: faults.Over, Session: e.Session.ID, Reason: string(e.Session.Reason)})
 		case session.Text:
 			u.note(faults.Record{Life: life, What: faults.Heard, Session: e.Session, From: string(e.From.User()), Text: e.Text})
+		case client.Lost, client.Connected, client.CoordinatorAway, client.CoordinatorBack:
+			u.diary.note(fmt.Sprintf("%T %+v", e, e))
+		case client.SignedOut:
+			u.note(faults.Record{Life: life, What: faults.Out, Reason: e.Reason})
 		case session.NotDelivered:
 			u.note(faults.Record{Life: life, What: faults.Failed, Session: e.Session, Text: e.Text})
 		}

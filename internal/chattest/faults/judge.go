@@ -20,7 +20,8 @@ import (
 //   - a chat that began has the same members for all, and is over for each of them whose
 //     program lived, or still open for all (half);
 //   - of an invitation, all hear the same end (outcome);
-//   - a name is never given to another key (name); lists do not show the asker (list).
+//   - a name is never given to another key (name), and its owner is never sent away (out);
+//   - lists do not show the asker (list).
 //
 // Messages are told apart by their text: SENDER NUMBER, the numbers of a sender growing.
 func Judge(records []Record) []string {
@@ -123,6 +124,8 @@ func (j *judge) take(i int, r Record) {
 		j.chat(r.Session).of(r.Who).still = true
 	case Robbed:
 		j.wrong("name", "%s is given to another key (record %d)", r.Who, i)
+	case Out:
+		j.wrong("out", "%s is sent away: %s (record %d)", r.Who, r.Reason, i)
 	case Listed:
 		if slices.Contains(r.Members, r.Who) {
 			j.wrong("list", "%s is in their own list (record %d)", r.Who, i)

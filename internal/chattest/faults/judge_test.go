@@ -102,6 +102,7 @@ func TestJudgeFinds(t *testing.T) {
 		{"an invitation ends in two ways", "outcome", add(faults.Record{Who: "dave", What: faults.Over, Session: "ff", Reason: "expired"})},
 		{"an invitation is over and a chat", "outcome", add(faults.Record{Who: "bob", Life: 2, What: faults.Over, Session: chatID, Reason: "expired"})},
 		{"a name changes hands", "name", add(faults.Record{Who: "bob", What: faults.Robbed})},
+		{"somebody is sent away", "out", add(faults.Record{Who: "bob", What: faults.Out, Reason: "The username bob is already taken."})},
 		{"somebody is in their own list", "list", add(faults.Record{Who: "bob", What: faults.Listed, Members: []string{"bob"}})},
 	} {
 		found := faults.Judge(c.change(good()))

@@ -25,6 +25,7 @@ const patience = 40 * time.Second
 // program is a process that can be killed, stopped and started again.
 type program struct {
 	t     testing.TB
+	name  string
 	path  string
 	args  []string
 	ready string // what it prints when it serves
@@ -33,23 +34,7 @@ type program struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
 
-	tail sync.Mutex
-	last []string // lines that it has printed
-}
-
-func (p *program) printed(line string) {
-	p.tail.Lock()
-	defer p.tail.Unlock()
-	if p.last = append(p.last, time.Now().Format("15:04:05.000 ")+line); len(p.last) > 200 {
-		p.last = p.last[1:]
-	}
-}
-
-// tell shows what a program has printed.
-func (p *program) tell() {
-	p.tail.Lock()
-	defer p.tail.Unlock()
-	p.t.Logf("%s %v:\n%s", filepath.Base(p.path), p.args, strings.Join(p.last, "\n"))
+	said diary // what it has printed
 }
 
 func (p *program) start() {
@@ -74,7 +59,7 @@ func (p *program) start() {
 		defer r.Close()
 		lines, ready := bufio.NewScanner(r), false
 		for lines.Scan() {
-			p.printed(lines.Text())
+			p.said.note(lines.Text())
 			if !ready && strings.Contains(lines.Text(), p.ready) {
 				ready = true
 				close(up)
@@ -82,7 +67,7 @@ func (p *program) start() {
 		}
 		_ = cmd.Wait()
 		if !ready {
-			p.t.Errorf("%s ends before it serves", filepath.Base(p.path))
+			p.t.Errorf("%s ends before it serves", p.name)
 			close(up)
 		}
 	}()
@@ -90,7 +75,7 @@ func (p *program) start() {
 	select {
 	case <-up:
 	case <-time.After(patience):
-		p.t.Errorf("%s does not serve", filepath.Base(p.path))
+		p.t.Errorf("%s does not serve", p.name)
 	}
 }
 
@@ -136,8 +121,8 @@ const grace = "10s"
 // embeddedServer is one chatcoord with its own NATS server.
 func embeddedServer(t testing.TB) *servers {
 	at := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)[0])
-	p := &program{t: t, path: chatcoord, ready: "ready: embedded", args: []string{
-		"--listen", at, "--data-dir", filepath.Join(t.TempDir(), "data"), "--grace", grace, "--show", "none",
+	p := &program{t: t, name: "chatcoord", path: chatcoord, ready: "ready: embedded", args: []string{
+		"--listen", at, "--data-dir", filepath.Join(t.TempDir(), "data"), "--grace", grace, "--show", "none", "--log-level", "debug",
 	}}
 	return begin(t, &servers{addresses: []string{at}, brokers: []*program{p}})
 }
@@ -165,11 +150,11 @@ func clusterAt(t testing.TB, addresses []string, in func(n int, path string, arg
 	}
 	for i := range hosts {
 		path, args := in(i, natsServer, []string{"-c", filepath.Join(dir, fmt.Sprintf("node-%d.conf", i+1)), "-m", "-1"})
-		s.brokers = append(s.brokers, &program{t: t, path: path, args: args, ready: "Server is ready"})
+		s.brokers = append(s.brokers, &program{t: t, name: fmt.Sprintf("node-%d", i+1), path: path, args: args, ready: "Server is ready"})
 	}
-	for range 2 {
-		s.replicas = append(s.replicas, &program{t: t, path: chatcoord, ready: "ready: NATS", args: []string{
-			"--server", strings.Join(urls, ","), "--keys", dir, "--grace", grace, "--show", "none", "--wait-server", "40s",
+	for i := range 2 {
+		s.replicas = append(s.replicas, &program{t: t, name: fmt.Sprintf("chatcoord-%d", i+1), path: chatcoord, ready: "ready: NATS", args: []string{
+			"--server", strings.Join(urls, ","), "--keys", dir, "--grace", grace, "--show", "none", "--wait-server", "40s", "--log-level", "debug",
 		}})
 	}
 	return begin(t, s)
@@ -180,7 +165,7 @@ func begin(t testing.TB, s *servers) *servers {
 		for _, p := range s.all() {
 			p.end(syscall.SIGKILL)
 			if t.Failed() {
-				p.tell()
+				p.said.tell(t, p.name)
 			}
 		}
 	})
