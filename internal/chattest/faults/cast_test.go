@@ -43,12 +43,7 @@ type user struct {
 }
 
 func newUser(t testing.TB, log *faults.Log, name string, servers []string) *user {
-	u := &user{t: t, log: log, name: name, keys: t.TempDir(), diary: &diary{}}
-	t.Cleanup(func() {
-		if t.Failed() {
-			u.diary.tell(t, name)
-		}
-	})
+	u := &user{t: t, log: log, name: name, keys: t.TempDir(), diary: newDiary(t, name)}
 	for _, s := range servers {
 		r, err := faults.NewRelay(s)
 		if err != nil {

@@ -3,6 +3,7 @@
 package faults_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,38 +12,53 @@ import (
 	"time"
 )
 
-// shown is how many lines of a diary a test shows; the others are in the files of
-// -faults.keep.
+// shown is how many lines of a diary a test that has failed shows.
 const shown = 60
 
-// diary is what a program says of itself.
+// diary is what a program or a user's client says of itself. All of it is in a file where
+// -faults.keep says so; its end is shown if the test fails.
 type diary struct {
-	mu    sync.Mutex
-	lines []string
+	mu   sync.Mutex
+	last []string
+	file *os.File
+}
+
+func newDiary(t testing.TB, name string) *diary {
+	d := &diary{}
+	if *keep != "" {
+		var err error
+		if d.file, err = os.Create(filepath.Join(*keep, strings.ReplaceAll(t.Name(), "/", "-")+"-"+name+".log")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if t.Failed() {
+			t.Logf("%s:\n%s", name, strings.Join(d.last, "\n"))
+		}
+		if d.file != nil {
+			_ = d.file.Close()
+			d.file = nil
+		}
+	})
+	return d
 }
 
 func (d *diary) note(line string) {
+	line = time.Now().Format("15:04:05.000 ") + line
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.lines = append(d.lines, time.Now().Format("15:04:05.000 ")+line)
+	if d.last = append(d.last, line); len(d.last) > shown {
+		d.last = d.last[1:]
+	}
+	if d.file != nil {
+		fmt.Fprintln(d.file, line)
+	}
 }
 
 // Write is for loggers, who write whole lines.
 func (d *diary) Write(line []byte) (int, error) {
 	d.note(strings.TrimSuffix(string(line), "\n"))
 	return len(line), nil
-}
-
-// tell shows the end of the diary, and keeps all of it if that is wanted.
-func (d *diary) tell(t testing.TB, name string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	t.Logf("%s:\n%s", name, strings.Join(d.lines[max(0, len(d.lines)-shown):], "\n"))
-	if *keep == "" {
-		return
-	}
-	file := filepath.Join(*keep, strings.ReplaceAll(t.Name(), "/", "-")+"-"+name+".log")
-	if err := os.WriteFile(file, []byte(strings.Join(d.lines, "\n")), 0o600); err != nil {
-		t.Log(err)
-	}
 }

@@ -34,7 +34,7 @@ type program struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
 
-	said diary // what it has printed
+	said *diary
 }
 
 func (p *program) start() {
@@ -161,12 +161,12 @@ func clusterAt(t testing.TB, addresses []string, in func(n int, path string, arg
 }
 
 func begin(t testing.TB, s *servers) *servers {
+	for _, p := range s.all() {
+		p.said = newDiary(t, p.name)
+	}
 	t.Cleanup(func() {
 		for _, p := range s.all() {
 			p.end(syscall.SIGKILL)
-			if t.Failed() {
-				p.said.tell(t, p.name)
-			}
 		}
 	})
 	var wg sync.WaitGroup
