@@ -124,6 +124,17 @@ func (l *Liveness) Connected(key string) bool {
 	return len(l.conns[key]) > 0
 }
 
+// Cut closes a connection of a key's owner at its server, if it is up.
+func (l *Liveness) Cut(key string, c Connection) error {
+	l.mu.Lock()
+	_, up := l.conns[key][connID{c.Server, c.ID}]
+	l.mu.Unlock()
+	if !up {
+		return nil
+	}
+	return l.nc.Publish("$SYS.REQ.SERVER."+c.Server+".KICK", fmt.Appendf(nil, `{"cid":%d}`, c.ID))
+}
+
 // Elsewhere tells whether the owner of a key has another connection than this one.
 func (l *Liveness) Elsewhere(key, server string, id uint64) bool {
 	l.mu.Lock()
