@@ -20,7 +20,7 @@ const module = "natter"
 // floors below its own. A package that is not here is not allowed.
 var floors = map[string]int{
 	"cmd/chatcoord": 8, "cmd/chatcli": 8, "internal/bench": 8,
-	"internal/chattest/crash": 8, "internal/chattest/external": 8,
+	"internal/chattest/crash": 8, "internal/chattest/faults": 7, "internal/chattest/external": 8,
 	"internal/ui": 7, "internal/chattest": 7,
 	"internal/coord": 6, "internal/client": 6, "internal/backup": 6, "internal/doctor": 6,
 	"internal/console": 5, "internal/ops": 5, "internal/flags": 5, "internal/keyfile": 5, "internal/setup": 5, "session/transfer": 5, "session/transcript": 5,

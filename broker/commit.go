@@ -31,6 +31,9 @@ type flight struct {
 // chain is flights whose records are stored one right behind the other, or not at
 // all: each expects the one before it by its id. The revision alone would not do: a
 // record that another replica got in first has the same one.
+//
+// In a stream of several replicas a chain has one record: its servers look at the id only
+// when all of them apply the record, and one that is refused then breaks the stream for good.
 type chain []flight
 
 // gather collects the steps that wait together with first.
@@ -55,13 +58,15 @@ func (l *Log) commit(batch []*step) {
 			return
 		}
 		if err == nil {
+			l.drain()
 			started := time.Now()
-			batch = l.try(batch)
-			l.tried(len(batch), time.Since(started))
-			if len(batch) == 0 {
-				return
+			flights := l.launch(batch)
+			again := l.bring(flights)
+			l.tried(len(again), time.Since(started))
+			batch = append(again, batch[len(flights):]...)
+			if len(again) > 0 {
+				err = l.catchUp()
 			}
-			err = l.catchUp()
 		}
 		if err != nil {
 			l.log.Warn("catch up", "stream", l.stream, "err", err)
@@ -84,13 +89,12 @@ func (l *Log) waiting(batch []*step) []*step {
 	return left
 }
 
-// try runs the rules of a batch, publishes what they return and waits for the
-// acknowledgements. An acknowledgement confirms everything before it too, refusals
-// included: the record was expected to follow just what they have seen. Refusals
-// behind the last one need the stream's own word. It returns the steps that must be
-// run again.
-func (l *Log) try(batch []*step) []*step {
-	flights, landed, records := l.launch(batch), 0, 0
+// bring waits for the acknowledgements of flights. An acknowledgement confirms everything
+// before it too, refusals included: the record was expected to follow just what they have
+// seen. Refusals behind the last one need the stream's own word. It returns the steps that
+// must be run again.
+func (l *Log) bring(flights []flight) []*step {
+	landed, records := 0, 0
 	for i := range flights {
 		f := &flights[i]
 		if f.table == nil {
@@ -113,7 +117,8 @@ func (l *Log) try(batch []*step) []*step {
 	return nil
 }
 
-// launch runs the rules and publishes their records as a chain.
+// launch runs the rules of a batch, or of the first steps of it, and publishes their
+// records as a chain.
 func (l *Log) launch(batch []*step) []flight {
 	flights, next, last := make([]flight, 0, len(batch)), l.revision, ""
 	for _, s := range batch {
@@ -131,6 +136,9 @@ func (l *Log) launch(batch []*step) []flight {
 			f.apply(next)
 		}
 		flights = append(flights, f)
+		if f.table != nil && l.replicated.Load() {
+			break
+		}
 	}
 	return flights
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -47,7 +48,8 @@ type Log struct {
 
 	purgeAfter time.Duration
 	observe    func(took time.Duration)
-	figures    LogFigures // under mu
+	figures    LogFigures  // under mu
+	replicated atomic.Bool // the stream is kept by several servers, as it said last
 
 	// Owned by Run's goroutine.
 	name       string  // of this replica, in the ids of the records that it writes
@@ -122,7 +124,9 @@ func (l *Log) state(ctx context.Context) (jetstream.StreamState, error) {
 	if err != nil {
 		return jetstream.StreamState{}, fmt.Errorf("ask for stream %s: %w", l.stream, err)
 	}
-	return s.CachedInfo().State, nil
+	info := s.CachedInfo()
+	l.replicated.Store(info.Config.Replicas > 1)
+	return info.State, nil
 }
 
 // Open reads the stream as it is. ctx is the log's life.
@@ -154,7 +158,6 @@ func (l *Log) Run() error {
 		case m := <-l.feed:
 			l.take(m)
 		case s := <-l.steps:
-			l.drain()
 			l.commit(l.gather(s))
 		case p := <-l.buried:
 			l.forget(p)

@@ -69,11 +69,18 @@ func (s *Service) lose(ctx context.Context, r Record) error {
 }
 
 // reconcile finds users who count as here and are not connected, as after a restart
-// of the server.
+// of the server. Who counts as lost on a connection that is up has not noticed: their
+// server was cut off from the others for a moment. They lose the connection, and so come
+// back and ask what they have missed.
 func (s *Service) reconcile() {
 	for r := range s.everybody() {
-		if r.State == Here && !s.live.Connected(r.Key) {
+		switch {
+		case r.State == Here && !s.live.Connected(r.Key):
 			s.chores.Do(losing, func(ctx context.Context) error { return s.lose(ctx, r) })
+		case r.State == Lost:
+			if err := s.live.Cut(s.live.Links(func(c Link) bool { return c.Key == r.Key && c.Server == r.Connection.Server && c.ID == r.Connection.ID })); err != nil {
+				s.Log.Warn("cut a forgotten connection", "user", r.Name, "err", err)
+			}
 		}
 	}
 }

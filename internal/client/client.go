@@ -62,23 +62,25 @@ type Client struct {
 
 	spare nkeys.KeyPair // of a name that has no key yet: see shareKey
 
-	mu       sync.Mutex
-	lobby    *nats.Conn // until a name is taken
-	early    *nats.Conn // the user's connection, made by Dial with a kept ticket, until Enter
-	nc       *nats.Conn // the user's connection
-	ticket   chat.Ticket
-	rules    chat.Rules
-	presence chat.Presence
-	watching bool
-	revision uint64 // the newest that the user has seen
-	lostAt   time.Time
-	waited   int  // messages said since then
-	away     bool // the coordinator does not answer
-	known    map[string]known
-	open     string        // id of the open session
-	talk     *session.Talk // of the open session
-	directs  directs
-	unsaid   map[string]chat.Reason // sessions ended without a connection
+	mu        sync.Mutex
+	lobby     *nats.Conn // until a name is taken
+	early     *nats.Conn // the user's connection, made by Dial with a kept ticket, until Enter
+	nc        *nats.Conn // the user's connection
+	ticket    chat.Ticket
+	presented string    // the ticket that a server was shown last
+	asked     time.Time // when another one was asked for because of that
+	rules     chat.Rules
+	presence  chat.Presence
+	watching  bool
+	revision  uint64 // the newest that the user has seen
+	lostAt    time.Time
+	waited    int  // messages said since then
+	away      bool // the coordinator does not answer
+	known     map[string]known
+	open      string        // id of the open session
+	talk      *session.Talk // of the open session
+	directs   directs
+	unsaid    map[string]chat.Reason // sessions ended without a connection
 
 	terminal string // of this run
 	over     bool   // the next name is taken over from another terminal

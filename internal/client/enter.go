@@ -190,10 +190,7 @@ func (c *Client) dialUser() (*nats.Conn, error) {
 		nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(c.disconnected),
 		nats.ReconnectHandler(c.reconnected),
-		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
-			c.fault("connection", err)
-			c.notReconnected(nc, err)
-		}),
+		nats.ErrorHandler(c.faulty),
 	)
 	nc, err := nats.Connect(c.cfg.URL, append(options, c.cfg.Options...)...)
 	if err != nil {
@@ -221,7 +218,8 @@ func (c *Client) subscribe(nc *nats.Conn) error {
 func (c *Client) presentTicket() (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.ticket.JWT, nil
+	c.presented = c.ticket.JWT
+	return c.presented, nil
 }
 
 func (c *Client) sign(nonce []byte) ([]byte, error) { return c.key.pair.Sign(nonce) }
@@ -239,24 +237,49 @@ func (c *Client) disconnected(nc *nats.Conn, err error) {
 	}
 }
 
-// notReconnected gets a new ticket when the server refuses the one that there is.
-func (c *Client) notReconnected(nc *nats.Conn, err error) {
-	refused := errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired)
-	if !refused || nc != c.conn() {
+// faulty is told what goes wrong on the user's connection. A ticket that the server
+// refuses is replaced in the lobby: it expired while nobody could renew it.
+func (c *Client) faulty(nc *nats.Conn, _ *nats.Subscription, err error) {
+	if !errors.Is(err, nats.ErrAuthorization) && !errors.Is(err, nats.ErrAuthExpired) {
+		c.fault("connection", err)
 		return
 	}
-	lobby, err := c.dialLobby(c.ctx)
-	if err == nil {
-		defer lobby.Close()
-		err = c.enter(c.ctx, lobby, true) // whether another terminal is there, hello tells
+	if nc != c.conn() || nc.IsConnected() || !c.outlived() {
+		return
 	}
-	switch {
-	case err == nil:
-		c.keepTicket()
-	case unwanted(err):
+	err = c.replaceTicket()
+	c.log.Debug("a new ticket", "user", c.me, "err", err)
+	if unwanted(err) {
 		c.later(func() { c.signOut(SignedOut{Reason: err.Error()}) })
 	}
-	c.log.Debug("a new ticket", "err", err)
+}
+
+// askEvery is how often the lobby is asked for another ticket at most.
+const askEvery = time.Second
+
+// outlived tells whether the server has seen the present ticket, and it is time to ask for
+// another one: refusals come many at once.
+func (c *Client) outlived() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ticket.JWT != c.presented || time.Since(c.asked) < askEvery {
+		return false
+	}
+	c.asked = time.Now()
+	return true
+}
+
+func (c *Client) replaceTicket() error {
+	lobby, err := c.dialLobby(c.ctx)
+	if err != nil {
+		return err
+	}
+	defer lobby.Close()
+	if err := c.enter(c.ctx, lobby, true); err != nil { // whether another terminal is there, hello tells
+		return err
+	}
+	c.keepTicket()
+	return nil
 }
 
 // reconnected asks for everything that was missed.

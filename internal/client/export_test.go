@@ -20,3 +20,13 @@ func (c *Client) AskRotate(ctx context.Context, q chat.RotateRequest) error {
 	_, err := call(ctx, c, chat.Rotate, q)
 	return err
 }
+
+// Present has the client show another ticket to the server, on a new connection.
+func (c *Client) Present(mint func(key string) (chat.Ticket, error)) error {
+	t, err := mint(c.key.public)
+	if err != nil {
+		return err
+	}
+	c.setTicket(t)
+	return c.conn().ForceReconnect()
+}

@@ -8,7 +8,7 @@ import (
 
 // unwanted tells whether a refusal in the lobby is one that no new try changes.
 func unwanted(err error) bool {
-	for _, code := range []chat.Code{chat.Banned, chat.Reserved, chat.ForeignKey} {
+	for _, code := range []chat.Code{chat.Banned, chat.Reserved, chat.ForeignKey, chat.Version} {
 		if errors.Is(err, &chat.Error{Code: code}) {
 			return true
 		}

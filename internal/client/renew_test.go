@@ -2,7 +2,9 @@ package client_test
 
 import (
 	"testing"
+	"time"
 
+	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/client"
 	"natter/session"
@@ -29,4 +31,22 @@ func TestANewTicketTakesThePlaceOfTheOld(t *testing.T) {
 			return
 		}
 	}
+}
+
+// A ticket expires while there is no coordinator to renew it, and the server refuses it.
+func TestARefusedTicketIsReplaced(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob := in.User("alice"), in.User("bob")
+	chattest.Chat(alice, bob)
+	err := alice.Present(func(key string) (chat.Ticket, error) {
+		return in.Server.Minter().Mint(key, chat.UserGrant("alice"), time.Minute, time.Now().Add(-time.Hour))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[client.Connected](alice)
+	if err := alice.Quit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[session.Ended](bob)
 }
