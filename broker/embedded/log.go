@@ -35,13 +35,22 @@ func (l *logger) Noticef(format string, v ...any) { l.log.Debug(line(format, v))
 // Warnf logs a warning.
 func (l *logger) Warnf(format string, v ...any) { l.log.Warn(line(format, v)) }
 
-// Errorf logs an error. That a stranger does not speak TLS is none of ours.
+// Errorf logs an error. That a stranger does not speak TLS is none of ours, and that a
+// ticket is void is how those who were signed out are kept out.
 func (l *logger) Errorf(format string, v ...any) {
 	level := slog.LevelError
-	if strings.Contains(format, "TLS handshake error") {
-		level = slog.LevelDebug
+	for what, of := range theirs {
+		if strings.Contains(format, what) {
+			level = of
+		}
 	}
 	l.log.Log(context.Background(), level, line(format, v))
+}
+
+// theirs are the errors of others, and the level that they have here.
+var theirs = map[string]slog.Level{
+	"TLS handshake error":  slog.LevelDebug,
+	"authentication error": slog.LevelInfo,
 }
 
 // Debugf is never called: the server is not asked to debug.
