@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -117,7 +118,11 @@ func (g *gate) report(now time.Time) []Excess {
 	var all []Excess
 	for _, a := range g.over {
 		seconds := max(int(now.Sub(a.since).Round(time.Second)/time.Second), 1)
-		e := Excess{Text: fmt.Sprintf("%d %s in %d s, limit %d; slowed down", a.asked, g.what, seconds, g.limit)}
+		what := g.what
+		if a.asked == 1 {
+			what = strings.TrimSuffix(what, "s")
+		}
+		e := Excess{Text: fmt.Sprintf("%d %s in %d s, limit %d; slowed down", a.asked, what, seconds, g.limit)}
 		if g.ofHosts {
 			e.Address = a.key
 		} else {

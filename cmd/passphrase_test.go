@@ -62,3 +62,19 @@ func TestPassphraseIsNotShown(t *testing.T) {
 		c.exits("0")
 	}
 }
+
+// TestKeysInColumns: what are rows with tabs for programs is a table for people.
+func TestKeysInColumns(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	alice := h.guest("alice")
+	h.types(alice, "3\n")
+	alice.exit()
+	c := h.runs("alice", exec.Command("chatcli", "key", "list"))
+	c.expect("Name   Login key  ")
+	c.expect("\r\nalice  U")
+	c.exits("0")
+	c = h.runs("alice", exec.Command("chatcli", "key", "show"))
+	c.expect("name         alice\r\nlogin        U")
+	c.exits("0")
+}

@@ -209,6 +209,9 @@ func (s *Service) signOut(ctx context.Context, users map[chat.User]bool, keys ma
 		if err := s.remove(ctx, u, func(Record) bool { return true }); err != nil {
 			return done, err
 		}
+		if row.Record.Present() {
+			s.noteSeen(ctx, row.Record, lastHere(row.Record))
+		}
 		done.names = append(done.names, name)
 	}
 	links := s.live.Links(func(c Link) bool { return users[c.Holder] }) // see connectionCame for later ones

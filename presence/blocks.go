@@ -94,6 +94,7 @@ func (s *Service) changeBlocks(ctx context.Context, u chat.User, what string, ru
 		return a, err
 	})
 	if err != nil {
+		s.refused(r.Name, "change of blocks", err)
 		return reply, err
 	}
 	row, err := s.step(ctx, u, func(_ broker.View, r Record) (Record, error) {

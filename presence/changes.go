@@ -48,6 +48,14 @@ func (s *Service) expire(ctx context.Context, u chat.User, revision uint64) erro
 	return err
 }
 
+// lastHere is until when a user who is removed now was connected.
+func lastHere(r Record) time.Time {
+	if r.State == Lost {
+		return r.LostAt
+	}
+	return time.Now()
+}
+
 // connectionGone is the loss of the last connection of a key, which may have several
 // names.
 func (s *Service) connectionGone(key string) {
@@ -148,6 +156,14 @@ func (s *Service) status(u chat.User) string {
 	return "available"
 }
 
+// refusedName writes to the trail that somebody did not get a name.
+func (s *Service) refusedName(name, address string, err error) {
+	var told *chat.Error
+	if errors.As(err, &told) {
+		s.Trail.Refused(chat.Audit{Event: "user.refused", Address: address, Code: told.Code, Text: fmt.Sprintf("username %s: %s", name, because(told))})
+	}
+}
+
 // refused writes a refusal to the trail.
 func (s *Service) refused(name chat.Name, what string, err error) {
 	var told *chat.Error
@@ -168,7 +184,7 @@ func because(e *chat.Error) string {
 	case chat.Invalid:
 		return "not a username"
 	case chat.Reserved:
-		return "a reserved word"
+		return "reserved"
 	case chat.Denied:
 		return "not invited, or no longer"
 	}

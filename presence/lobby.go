@@ -53,10 +53,7 @@ func (s *Service) admit(ctx context.Context, from string, q chat.EnterRequest) (
 			ticket, err2 = s.reserve(ctx, name, q)
 		}
 	}
-	var told *chat.Error
-	if errors.As(err2, &told) {
-		s.Trail.Refused(chat.Audit{Event: "user.refused", Address: from, Code: told.Code, Text: fmt.Sprintf("username %s: %s", asked, because(told))})
-	}
+	s.refusedName(asked, from, err2)
 	return ticket, err2
 }
 

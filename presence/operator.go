@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"natter/broker"
@@ -24,13 +25,18 @@ func (s *Service) serveOperator(svc *broker.Service) error {
 	)
 }
 
-// operator writes to the trail what the operator does.
-func (s *Service) operator(reason, format string, args ...any) {
+// operator writes to the trail what the operator does, or why it is not done.
+func (s *Service) operator(err error, reason, format string, args ...any) {
 	text := "the operator " + fmt.Sprintf(format, args...)
-	if reason = account.Reason(reason); reason != "" {
-		text += ": " + reason
+	var told *chat.Error
+	switch reason = account.Reason(reason); {
+	case errors.As(err, &told):
+		s.Trail.Refused(chat.Audit{Event: "admin", Code: told.Code, Text: text + ": " + told.Text})
+	case err == nil && reason != "":
+		s.Trail.Action(chat.Audit{Event: "admin", Text: text + ": " + reason})
+	case err == nil:
+		s.Trail.Action(chat.Audit{Event: "admin", Text: text})
 	}
-	s.Trail.Action(chat.Audit{Event: "admin", Text: text})
 }
 
 // target checks whom the operator means.
@@ -47,10 +53,13 @@ func (s *Service) kick(ctx context.Context, _ broker.Caller, q chat.KickRequest)
 	if err != nil {
 		return chat.KickReply{}, err
 	}
-	s.operator(q.Reason, "kicks %s", account.Word(t))
 	users := s.meant(account.Ban{Ban: chat.Ban{Target: t}})
 	if len(users) == 0 {
-		return chat.KickReply{}, chat.Errorf(chat.NothingToDo, "%s is not here.", account.Word(t))
+		err = chat.Errorf(chat.NothingToDo, "%s is not here.", account.Word(t))
+	}
+	s.operator(err, q.Reason, "kicks %s", account.Word(t))
+	if err != nil {
+		return chat.KickReply{}, err
 	}
 	out, err := s.signOut(ctx, users, nil, account.Reason(q.Reason))
 	return out.reply(), err
@@ -61,7 +70,6 @@ func (s *Service) ban(ctx context.Context, _ broker.Caller, q chat.BanRequest) (
 	if err != nil {
 		return chat.KickReply{}, err
 	}
-	s.operator(q.Reason, "bans %s%s", account.Word(t), lasting(q.For))
 	keys := map[string][]string{}
 	owner := ""
 	switch {
@@ -80,6 +88,7 @@ func (s *Service) ban(ctx context.Context, _ broker.Caller, q chat.BanRequest) (
 	row, err := s.stepBan(ctx, account.BanKey(t), func(b account.Ban) (account.Ban, error) {
 		return account.Impose(b, t, owner, q.Reason, q.For, time.Now())
 	})
+	s.operator(err, q.Reason, "bans %s%s", account.Word(t), lasting(q.For))
 	if err != nil {
 		return chat.KickReply{}, err
 	}
@@ -87,11 +96,18 @@ func (s *Service) ban(ctx context.Context, _ broker.Caller, q chat.BanRequest) (
 	return out.reply(), err
 }
 
+// lasting is how long a ban lasts, as the operator would write it: 24h, 1h30m, 5s.
 func lasting(d time.Duration) string {
 	if d == 0 {
 		return ""
 	}
-	return " for " + d.String()
+	text := d.String()
+	for _, none := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, none) {
+			text = text[:len(text)-2]
+		}
+	}
+	return " for " + text
 }
 
 func (o signedOut) reply() chat.KickReply {
@@ -104,10 +120,10 @@ func (s *Service) unban(ctx context.Context, _ broker.Caller, q chat.UnbanReques
 	if err != nil {
 		return chat.BansReply{}, err
 	}
-	s.operator("", "unbans %s", account.Word(t))
 	row, err := s.stepBan(ctx, account.BanKey(t), func(b account.Ban) (account.Ban, error) {
 		return account.Lift(b, t, time.Now())
 	})
+	s.operator(err, "", "unbans %s", account.Word(t))
 	if err != nil {
 		return chat.BansReply{}, err
 	}
@@ -115,7 +131,7 @@ func (s *Service) unban(ctx context.Context, _ broker.Caller, q chat.UnbanReques
 }
 
 func (s *Service) bans(context.Context, broker.Caller, chat.AdminRequest) (chat.BansReply, error) {
-	s.operator("", "lists the bans")
+	s.operator(nil, "", "lists the bans")
 	reply, now := chat.BansReply{Bans: []chat.Ban{}}, time.Now()
 	for _, row := range s.Bans.Snapshot() {
 		if row.Record.Standing(now) {
@@ -144,12 +160,12 @@ func (s *Service) take(ctx context.Context, verb, typed, reason string, rule fun
 	if err != nil {
 		return time.Time{}, err
 	}
-	s.operator(reason, "%s the username %s", verb, name)
 	u, key, now := name.User(), "", time.Now().UTC().Truncate(time.Second)
 	acc, err := s.Accounts.Update(ctx, u, func(r account.Record) (account.Record, error) {
 		key = r.Key
 		return rule(r, name, now.Add(lastTicket), now)
 	})
+	s.operator(err, reason, "%s the username %s", verb, name)
 	if err != nil || key == "" {
 		return later(now, acc.Freed), err
 	}

@@ -199,18 +199,18 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 		return reply, err
 	}
 	if err := known(name, acc); err != nil {
-		s.refused(name, "hello", err)
+		s.refusedName(string(name), "", err)
 		return reply, err
 	}
 	if q.Kept != nil && q.Kept.Key != acc.Key { // the name is another key's by now
 		err := s.taken(name)
-		s.refused(name, "hello", err)
+		s.refusedName(string(name), "", err)
 		return reply, err
 	}
 	a, back := s.arrival(ctx, q, acc.Key), false
 	a.Remembered, a.Blocks = acc.Presence, account.Holding(acc.Blocks, time.Now())
 	if err := s.refuseBanned(name, acc.Key, a.Connection.Address); err != nil {
-		s.refused(name, "hello", err)
+		s.refusedName(string(name), "", err)
 		return reply, err
 	}
 	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
@@ -218,7 +218,7 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 		return Arrive(r, a, s.Users.Len(v), s.MaxUsers, time.Now())
 	})
 	if err != nil {
-		s.refused(name, "hello", err)
+		s.refusedName(string(name), "", err)
 		return reply, err
 	}
 	if err := s.noteHello(ctx, q, acc, back); err != nil {

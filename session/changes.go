@@ -174,7 +174,7 @@ func trail(before, after chat.Session, now time.Time) []chat.Audit {
 			}
 		}
 	case before.State == chat.Proposed && after.State == chat.Closed:
-		add("invitation.end", "invitation %s closed: %s%s; %s told", id, after.Reason, by(after), chat.Names(told(after)))
+		add("invitation.end", "invitation %s closed: %s; %s told", id, why(after), chat.Names(told(after)))
 	case before.State != chat.Open && after.State == chat.Open:
 		add("session.start", "session %s established: %s (%s)", id, chat.Names(names(after)), after.Class)
 	case before.State == chat.Open && after.State == chat.Open:
@@ -184,7 +184,7 @@ func trail(before, after chat.Session, now time.Time) []chat.Audit {
 			}
 		}
 	case before.State == chat.Open && after.State == chat.Closed:
-		add("session.end", "session %s ended: %s%s, %.1f s", id, after.Reason, by(after), now.Sub(before.At).Seconds())
+		add("session.end", "session %s ended: %s, %.1f s", id, why(after), now.Sub(before.At).Seconds())
 	}
 	return append(lines, statuses(before, after)...)
 }
@@ -210,16 +210,25 @@ func statuses(before, after chat.Session) []chat.Audit {
 	return lines
 }
 
-// by says whose doing the end of a session was.
-func by(s chat.Session) string {
+// why is the reason of an end, and whose doing it was.
+func why(s chat.Session) string {
 	if len(s.By) == 0 {
-		return ""
+		return string(s.Reason)
 	}
 	var who []chat.Name
 	for _, u := range s.By {
 		who = append(who, s.NameOf(u))
 	}
-	return " by " + chat.Names(who)
+	switch all := chat.Names(who); s.Reason {
+	case chat.ByGone:
+		return all + " not available any more"
+	case chat.ByLoss:
+		return all + " did not come back"
+	case chat.ByOperator:
+		return all + " signed out by the operator"
+	default:
+		return string(s.Reason) + " by " + all
+	}
 }
 
 // told are those who learn of the end of an invitation: everybody but whose doing it was.

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,13 +33,16 @@ func (l *logger) Noticef(format string, v ...any) { l.log.Debug(line(format, v))
 // Warnf logs a warning.
 func (l *logger) Warnf(format string, v ...any) { l.problem(l.log.Warn, line(format, v)) }
 
-// Errorf logs an error. That a stranger does not speak TLS is none of ours.
+// Errorf logs an error. That a stranger does not speak TLS is none of ours, and that a
+// ticket is void is how those who were signed out are kept out.
 func (l *logger) Errorf(format string, v ...any) {
-	log := l.log.Error
-	if strings.Contains(format, "TLS handshake error") {
-		log = l.log.Debug
+	for what, level := range theirs {
+		if strings.Contains(format, what) {
+			l.log.Log(context.Background(), level, line(format, v))
+			return
+		}
 	}
-	l.problem(log, line(format, v))
+	l.problem(l.log.Error, line(format, v))
 }
 
 // problem logs a line, and tells of a write that failed: NATS stores nothing from then on
@@ -53,6 +57,12 @@ func (l *logger) problem(log func(string, ...any), text string) {
 			l.failed(text)
 		}
 	}
+}
+
+// theirs are the errors of others, and the level that they have here.
+var theirs = map[string]slog.Level{
+	"TLS handshake error":  slog.LevelDebug,
+	"authentication error": slog.LevelInfo,
 }
 
 // Debugf is never called: the server is not asked to debug.

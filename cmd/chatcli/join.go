@@ -155,19 +155,28 @@ func (p *program) join(link chat.Link) error {
 	if done, err := p.greet(joined, logger); done || err != nil {
 		return err
 	}
+	known := 0
 	err = store.Update(func(s *contexts.Set) error {
 		if err := another(*s, joined); err != nil {
 			return err
 		}
 		s.Put(joined)
-		s.Current = joined.Name
+		s.Current, known = joined.Name, len(s.Contexts)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	next := "Take a name there"
+	if joined.User != "" {
+		next = "Sign in there as " + joined.User
+	}
+	others := ""
+	if known > 1 {
+		others = " The other servers that you know: chatcli context ls"
+	}
 	fmt.Fprintf(p.out, "* Joined %s: %s. chatcli goes there from now on.\n", joined.Name, joined.Server)
-	fmt.Fprintln(p.out, "* Take a name there: chatcli. The other servers that you know: chatcli context ls")
+	fmt.Fprintf(p.out, "* %s: chatcli.%s\n", next, others)
 	p.overruled(joined.Name)
 	return nil
 }

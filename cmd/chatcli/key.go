@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -141,7 +143,9 @@ func (p *program) listKeys() error {
 		return err
 	}
 	var failure error
-	fmt.Fprintln(p.out, "Name\tLogin key\tIdentity\tPassphrase\tFile")
+	w, flush := p.table()
+	defer flush()
+	fmt.Fprintln(w, "Name\tLogin key\tIdentity\tPassphrase\tFile")
 	for _, path := range files {
 		_, sealed, err := keyfile.Load(path)
 		if err != nil {
@@ -156,9 +160,18 @@ func (p *program) listKeys() error {
 				name = string(f.Name)
 			}
 		}
-		fmt.Fprintf(p.out, "%s\t%s\t%s\t%s\t%s\n", chat.CleanLine(name), login, identity, yesNo(sealed), chat.CleanLine(path))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", chat.CleanLine(name), login, identity, yesNo(sealed), chat.CleanLine(path))
 	}
 	return failure
+}
+
+// table is where rows with tabs go: on a terminal they become columns.
+func (p *program) table() (w io.Writer, flush func()) {
+	if !isTerminal(p.out) {
+		return p.out, func() {}
+	}
+	columns := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	return columns, func() { columns.Flush() }
 }
 
 func orNone(s string) string {
@@ -180,14 +193,16 @@ func (p *program) showKey(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	f, err := p.unlock(ctx, n, path)
+	f, err := p.unlock(ctx, string(n), path)
 	if err != nil {
 		return err
 	}
 	if f.Name != "" {
 		n = f.Name
 	}
-	fmt.Fprintf(p.out, "name\t%s\nlogin\t%s\nidentity\t%s\nfingerprint\t%s\npassphrase\t%s\nfile\t%s\n",
+	w, flush := p.table()
+	defer flush()
+	fmt.Fprintf(w, "name\t%s\nlogin\t%s\nidentity\t%s\nfingerprint\t%s\npassphrase\t%s\nfile\t%s\n",
 		n, f.PublicLogin(), orNone(f.PublicIdentity()), orNone(f.Fingerprint()), yesNo(f.Passphrase != ""), chat.CleanLine(path))
 	return nil
 }
@@ -200,7 +215,7 @@ func (p *program) exportKey(name, to string) error {
 	}
 	text, sealed, err := keyfile.Load(path)
 	if err != nil {
-		return missing(n, path, err)
+		return missing(string(n), path, err)
 	}
 	err = private.Create(to, text)
 	if errors.Is(err, fs.ErrExist) {
@@ -223,7 +238,7 @@ func (p *program) importKey(ctx context.Context, from string, args []string) err
 	if err != nil {
 		return err
 	}
-	n, err := importedName(text, sealed, args)
+	n, err := p.importedName(ctx, from, text, sealed, args)
 	if err != nil {
 		return err
 	}
@@ -248,15 +263,23 @@ func (p *program) importKey(ctx context.Context, from string, args []string) err
 	return nil
 }
 
-// importedName is the name that a key is of. One that is protected does not tell it.
-func importedName(text []byte, sealed bool, args []string) (chat.Name, error) {
+// importedName is the name that a key is of. One that is protected is opened only if
+// nothing else tells it.
+func (p *program) importedName(ctx context.Context, from string, text []byte, sealed bool, args []string) (chat.Name, error) {
 	var in chat.Name
-	if !sealed {
+	switch {
+	case !sealed:
 		k, err := keyfile.Parse(text)
 		if err != nil {
 			return "", err
 		}
 		in = k.Name
+	case len(args) == 0:
+		f, err := p.unlock(ctx, chat.CleanLine(from), from)
+		if err != nil {
+			return "", err
+		}
+		in = f.Name
 	}
 	if len(args) == 0 {
 		if in == "" {
@@ -272,7 +295,7 @@ func importedName(text []byte, sealed bool, args []string) (chat.Name, error) {
 }
 
 // missing is the sentence about a name without a key.
-func missing(n chat.Name, path string, err error) error {
+func missing(n, path string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return chat.Errorf(chat.Denied, "There is no key of %s: %s is not there.", n, path)
 	}

@@ -33,22 +33,23 @@ func firstLine(path string) (string, error) {
 	return strings.TrimSuffix(line, "\r"), nil
 }
 
-// unlock reads a key, and asks for its passphrase if it needs one and has not got it.
-func (p *program) unlock(ctx context.Context, n chat.Name, path string) (*keyfile.File, error) {
+// unlock reads a key, whose is said to a person, and asks for its passphrase if it needs
+// one and has not got it.
+func (p *program) unlock(ctx context.Context, whose, path string) (*keyfile.File, error) {
 	given, err := p.passphrase()
 	if err != nil {
 		return nil, err
 	}
 	f, err := keyfile.Read(path, given)
 	if given == "" && errors.Is(err, &chat.Error{Code: chat.Auth}) {
-		return p.askToUnlock(ctx, n, path)
+		return p.askToUnlock(ctx, whose, path)
 	}
-	return f, missing(n, path, err)
+	return f, missing(whose, path, err)
 }
 
-func (p *program) askToUnlock(ctx context.Context, n chat.Name, path string) (*keyfile.File, error) {
+func (p *program) askToUnlock(ctx context.Context, whose, path string) (*keyfile.File, error) {
 	for left := ui.Tries - 1; ; left-- {
-		typed, err := p.secret(ctx, fmt.Sprintf("Passphrase for %s: ", n))
+		typed, err := p.secret(ctx, fmt.Sprintf("Passphrase for %s: ", whose))
 		if err != nil {
 			return nil, err
 		}
@@ -102,7 +103,7 @@ func (p *program) changePassphrase(ctx context.Context, args []string, newFile s
 	if err != nil {
 		return err
 	}
-	f, err := p.unlock(ctx, n, path)
+	f, err := p.unlock(ctx, string(n), path)
 	if err != nil {
 		return err
 	}

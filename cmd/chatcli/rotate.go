@@ -27,7 +27,7 @@ func (p *program) rotate(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	f, err := p.unlock(ctx, n, path)
+	f, err := p.unlock(ctx, string(n), path)
 	if err != nil {
 		return err
 	}

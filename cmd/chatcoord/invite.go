@@ -90,7 +90,7 @@ func (p *program) explain(link chat.Link, reply chat.PassReply) {
 		who = fmt.Sprintf("%d new users", reply.Uses)
 	}
 	fmt.Fprintf(p.err, "* Good for %s until %s. Whoever has it can use it: send it over a channel that you trust.\n", who, when(reply.Expires))
-	fmt.Fprintln(p.err, "* What to do with it: chatcli join LINK")
+	fmt.Fprintln(p.err, "* What to do with it: chatcli join 'LINK' (in quotes, or the shell takes it apart)")
 	switch {
 	case secure.OnLoopback(link.Server):
 		fmt.Fprintln(p.err, "! It leads to this computer, and works nowhere else. For others: --address HOST, as they reach it.")

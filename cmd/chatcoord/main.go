@@ -77,7 +77,7 @@ func code(err error) int {
 		return exitFailure
 	}
 	switch told.Code {
-	case chat.Arguments:
+	case chat.Arguments, chat.Invalid, chat.Reserved: // names that are arguments
 		return exitUsage
 	case chat.Denied:
 		return exitDenied

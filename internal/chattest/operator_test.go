@@ -457,3 +457,21 @@ func TestOthersRevoke(t *testing.T) {
 	must(operate(t, in, chat.AdminKick, chat.KickRequest{Target: chat.Target{Name: "dave"}}))(t) // whichever is asked
 	former.isRefused(t)
 }
+
+// TestKickIsSeen: who is signed out was here until then.
+func TestKickIsSeen(t *testing.T) {
+	t.Parallel()
+	in := chattest.Run(t)
+	in.User("bob")
+	nc := must(in.Server.Dial("store", chat.StoringGrant(), chat.StoreInbox))(t)
+	defer nc.Close()
+	store := must(account.OpenStore(t.Context(), nc))(t)
+	must(store.Update(t.Context(), "bob", func(r account.Record) (account.Record, error) {
+		r.LastLogin = r.LastLogin.Add(-2 * time.Hour)
+		return r, nil
+	}))(t)
+	must(operate(t, in, chat.AdminKick, chat.KickRequest{Target: chat.Target{Name: "bob"}}))(t)
+	if r, _, err := store.Get(t.Context(), "bob"); err != nil || time.Since(r.LastLogin) > time.Hour {
+		t.Errorf("the account says %v, %v", r.LastLogin, err)
+	}
+}
