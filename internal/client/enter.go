@@ -239,10 +239,22 @@ func (c *Client) disconnected(nc *nats.Conn, err error) {
 	}
 }
 
-// notReconnected gets a new ticket when the server refuses the one that there is.
+// notReconnected has a new ticket asked for when the server refuses the one that there is.
+// It does not wait: each try to reconnect calls it, and what comes after it would wait too.
 func (c *Client) notReconnected(nc *nats.Conn, err error) {
 	refused := errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired)
 	if !refused || nc != c.conn() {
+		return
+	}
+	select {
+	case c.voided <- struct{}{}:
+	default: // it is on its way
+	}
+}
+
+// ticketAgain gets a ticket in the lobby for a connection that is not accepted any more.
+func (c *Client) ticketAgain() {
+	if nc := c.conn(); nc == nil || nc.IsConnected() {
 		return
 	}
 	lobby, err := c.dialLobby(c.ctx)
@@ -257,6 +269,13 @@ func (c *Client) notReconnected(nc *nats.Conn, err error) {
 		c.later(func() { c.signOut(SignedOut{Reason: err.Error()}) })
 	}
 	c.log.Debug("a new ticket", "err", err)
+	if err == nil {
+		return
+	}
+	select { // the server refuses the old one several times a second
+	case <-time.After(time.Second):
+	case <-c.ctx.Done():
+	}
 }
 
 // reconnected asks for everything that was missed.
@@ -336,7 +355,7 @@ func (c *Client) backAgain(hello chat.HelloReply) {
 	}
 }
 
-// renewals gets a new ticket well before the present one expires.
+// renewals gets a new ticket well before the present one expires, or when it is void.
 func (c *Client) renewals() {
 	for {
 		c.mu.Lock()
@@ -344,6 +363,9 @@ func (c *Client) renewals() {
 		c.mu.Unlock()
 		select {
 		case <-time.After(max(wait, time.Second)):
+		case <-c.voided:
+			c.ticketAgain()
+			continue
 		case <-c.ctx.Done():
 			return
 		}
