@@ -15,7 +15,8 @@ import (
 )
 
 // Limits are how many requests a second one asker may have for long; 0 is no limit.
-// chat.BurstFactor times as many may come at once, as after a lost connection.
+// chat.BurstFactor times as many may come at once, as after a lost connection, and
+// chat.LobbyFactor times as many from one address in the lobby.
 type Limits struct {
 	Requests int // of one user
 	Lobby    int // of one address in the lobby
@@ -57,14 +58,20 @@ type asker struct {
 	over    bool // refused something since the last report
 }
 
-func newGate(class, what string, limit int) *gate {
+func newGate(class, what string, ofHosts bool, limit int) *gate {
 	if limit <= 0 {
 		return nil
 	}
-	g := &gate{class: class, what: what, limit: limit}
-	fill := func() *rate.Limiter { return rate.NewLimiter(rate.Limit(limit), burst(float64(limit))) }
-	g.askers = newKeyed(refill, func(now time.Time) *asker {
-		return &asker{tokens: fill(), answers: fill(), since: now}
+	g := &gate{class: class, what: what, limit: limit, ofHosts: ofHosts}
+	factor := chat.BurstFactor
+	if ofHosts {
+		factor = chat.LobbyFactor
+	}
+	fill := func(factor int) *rate.Limiter {
+		return rate.NewLimiter(rate.Limit(limit), burst(float64(limit), factor))
+	}
+	g.askers = newKeyed(refill(factor), func(now time.Time) *asker {
+		return &asker{tokens: fill(factor), answers: fill(chat.BurstFactor), since: now}
 	})
 	return g
 }
@@ -156,13 +163,10 @@ type gates struct {
 
 func newGates(l Limits) *gates {
 	g := &gates{
-		requests: newGate("requests", "requests", l.Requests),
-		lobby:    newGate("lobby", "requests", l.Lobby),
-		invites:  newGate("invitations", "invitations", l.Invites),
-		lists:    newGate("lists", "lists", l.Lists),
-	}
-	if g.lobby != nil {
-		g.lobby.ofHosts = true
+		requests: newGate("requests", "requests", false, l.Requests),
+		lobby:    newGate("lobby", "requests", true, l.Lobby),
+		invites:  newGate("invitations", "invitations", false, l.Invites),
+		lists:    newGate("lists", "lists", false, l.Lists),
 	}
 	return g
 }

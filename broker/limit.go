@@ -25,15 +25,15 @@ func NewBuckets(perSecond float64) *Buckets {
 	if perSecond <= 0 {
 		return nil
 	}
-	b := &Buckets{rate: rate.Limit(perSecond), burst: burst(perSecond)}
-	b.all = newKeyed(refill, b.fill)
+	b := &Buckets{rate: rate.Limit(perSecond), burst: burst(perSecond, chat.BurstFactor)}
+	b.all = newKeyed(refill(chat.BurstFactor), b.fill)
 	return b
 }
 
-func burst(perSecond float64) int { return max(int(chat.BurstFactor*perSecond), 1) }
+func burst(perSecond float64, factor int) int { return max(int(float64(factor)*perSecond), 1) }
 
 // refill is how long an empty bucket takes to be full, whatever its rate.
-const refill = chat.BurstFactor * time.Second
+func refill(factor int) time.Duration { return time.Duration(factor) * time.Second }
 
 func (b *Buckets) fill(time.Time) *rate.Limiter { return rate.NewLimiter(b.rate, b.burst) }
 
@@ -68,7 +68,7 @@ type keyed[V any] struct {
 }
 
 // mostKeys is how many values a generation has at most. Whoever comes from more addresses
-// than that in ten seconds is not to be stopped by counting, and memory is to be bounded.
+// than that while a bucket fills is not to be stopped by counting, and memory is to be bounded.
 const mostKeys = 1 << 16
 
 func newKeyed[V any](life time.Duration, make func(time.Time) *V) keyed[V] {

@@ -69,7 +69,7 @@ func TestBucketsAreForgottenWhenFull(t *testing.T) {
 
 // However many askers there are, what is kept of them is bounded, and so is what is told.
 func TestManyAddresses(t *testing.T) {
-	g := newGate("lobby", "requests", 20)
+	g := newGate("lobby", "requests", true, 20)
 	for i := range 300_000 {
 		g.pass(fmt.Sprint(i), noon)
 	}
@@ -77,7 +77,7 @@ func TestManyAddresses(t *testing.T) {
 		t.Errorf("%d askers are kept", n)
 	}
 	for i := range 100 {
-		for range 250 {
+		for range 20*chat.LobbyFactor + 50 {
 			g.pass(fmt.Sprint("flooder", i), at(1))
 		}
 	}
@@ -88,7 +88,7 @@ func TestManyAddresses(t *testing.T) {
 
 // A flood is told of once a second, and most of it is not answered.
 func TestFlood(t *testing.T) {
-	g := newGate("requests", "requests", 20)
+	g := newGate("requests", "requests", false, 20)
 	through, told := 0, 0
 	var lines []Excess
 	for ms := range 3000 {

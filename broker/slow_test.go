@@ -138,7 +138,7 @@ func TestCallSlowsDown(t *testing.T) {
 // and whoever comes from another one notices nothing.
 func TestTooManyInTheLobby(t *testing.T) {
 	d := open(t, broker.Limits{Lobby: 2})
-	for i := range 2 * chat.BurstFactor {
+	for i := range 2 * chat.LobbyFactor {
 		lobby := brokertest.Lobby(t, d.srv)
 		q := nats.NewMsg(chat.Enter.Subject(chat.Address{}))
 		q.Header["Nats-Request-Info"] = []string{fmt.Sprintf(`{"host":"6.6.6.%d"}`, i)}

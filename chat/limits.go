@@ -32,7 +32,8 @@ const (
 )
 
 // Defaults of what one user may do for long, a second (--rate and the like); a short burst may be
-// BurstFactor times as much.
+// BurstFactor times as much, and LobbyFactor times in the lobby: a whole office behind one
+// address comes back at once.
 const (
 	RequestRate = 20   // requests of one user, or of one address in the lobby (--rate)
 	InviteRate  = 1    // invitations among them (--rate-invites)
@@ -40,6 +41,7 @@ const (
 	DirectRate  = 10   // direct messages (--rate-direct)
 	MessageRate = 1000 // messages of one member (--rate-messages)
 	BurstFactor = 10
+	LobbyFactor = 50
 )
 
 // RotationText is what the old login key of a user signs when a new one takes its place.

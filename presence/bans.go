@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"natter/broker"
@@ -97,17 +98,6 @@ func (s *Service) bansOf(u chat.User, key string) []account.Ban {
 // refuseBanned tells why somebody cannot have a name, if a ban keeps them away.
 func (s *Service) refuseBanned(name chat.Name, key, address string) error {
 	return account.Refuse(s.bansOf(name.User(), key), name, key, address, time.Now())
-}
-
-// known tells whether a name belongs to anybody.
-func known(name chat.Name, acc account.Record) error {
-	switch {
-	case acc.Name == "": // the ticket is newer than what the server remembers
-		return chat.Errorf(chat.NotRegistered, "The server does not know %s any more: its data are of an earlier time. Start again to register the name.", name)
-	case acc.Key == "":
-		return chat.Errorf(chat.ForeignKey, "The username %s is not yours any more.", name)
-	}
-	return nil
 }
 
 // connectionCame throws out who is banned and still has a ticket, and the member's
@@ -215,6 +205,7 @@ func (s *Service) signOut(ctx context.Context, users map[chat.User]bool, keys ma
 		done.names = append(done.names, name)
 	}
 	links := s.live.Links(func(c Link) bool { return users[c.Holder] }) // see connectionCame for later ones
+	slices.SortStableFunc(links, ownFirst)
 	for _, c := range links {
 		void[string(c.Holder)] = append(void[string(c.Holder)], c.Key)
 	}
@@ -225,6 +216,17 @@ func (s *Service) signOut(ctx context.Context, users map[chat.User]bool, keys ma
 		return done, fmt.Errorf("cut connections: %w", err)
 	}
 	return done, s.removeAgain(ctx, links)
+}
+
+// ownFirst orders the connections of users before those of members: see mostVoid.
+func ownFirst(a, b Link) int {
+	switch {
+	case a.Member == b.Member:
+		return 0
+	case a.Member:
+		return 1
+	}
+	return -1
 }
 
 // Expel signs out a user who does not keep to the protocol.

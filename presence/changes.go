@@ -22,6 +22,7 @@ func (s *Service) Changed(c broker.Change[Record]) {
 		s.chores.Cancel(c.Key)
 	}
 	s.armMutes(c)
+	s.armParting(c)
 	if c.Own {
 		s.trail(c.Before, r)
 		s.superseded(c)

@@ -79,7 +79,11 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 	}
 	now := time.Now()
 	acc, err := s.Accounts.Update(ctx, name.User(), func(r account.Record) (account.Record, error) {
-		return account.Reserve(r, name, q.Key, now, chat.Hold, s.NameTTL)
+		after, err := account.Reserve(r, name, q.Key, now, chat.Hold, s.NameTTL)
+		if err == nil && s.Invited {
+			after.Pass = account.PassID(q.Pass)
+		}
+		return after, err
 	})
 	foreign := errors.Is(err, &chat.Error{Code: chat.ForeignKey})
 	if errors.Is(err, &chat.Error{Code: chat.Taken}) || foreign && s.held(ctx, name, q) != nil {
@@ -102,7 +106,7 @@ func (s *Service) held(ctx context.Context, name chat.Name, q chat.EnterRequest)
 	switch r := row.Record; {
 	case !r.Present():
 		return nil
-	case r.Key != q.Key:
+	case r.Key != q.Key && !s.rekeyed(ctx, r, q.Key):
 		return s.taken(name)
 	case r.State == Here && s.live.Connected(q.Key) && !q.Takeover:
 		return SignedIn(r)

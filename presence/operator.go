@@ -53,6 +53,9 @@ func (s *Service) kick(ctx context.Context, _ broker.Caller, q chat.KickRequest)
 	if err != nil {
 		return chat.KickReply{}, err
 	}
+	if err := s.upToDate(ctx, 0); err != nil { // another replica may have let them in a moment ago
+		return chat.KickReply{}, err
+	}
 	users := s.meant(account.Ban{Ban: chat.Ban{Target: t}})
 	if len(users) == 0 {
 		err = chat.Errorf(chat.NothingToDo, "%s is not here.", account.Word(t))
@@ -79,7 +82,8 @@ func (s *Service) ban(ctx context.Context, _ broker.Caller, q chat.BanRequest) (
 		if err != nil {
 			return chat.KickReply{}, err
 		}
-		if owner = acc.Key; owner != "" {
+		if acc.Taken() { // who has only reserved it has not shown that the key is theirs
+			owner = acc.Key
 			keys[string(u)] = []string{owner}
 		}
 	case t.Key != "":

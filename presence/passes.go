@@ -55,7 +55,16 @@ func (s *Service) invited(ctx context.Context, name chat.Name, q chat.EnterReque
 			return err
 		}
 	}
-	return s.passStep(ctx, id, func(p account.Pass) (account.Pass, error) { return p.Use(q.Key, time.Now()) })
+	return s.passStep(ctx, id, func(p account.Pass) (account.Pass, error) { return p.Use(q.Key, name.User(), time.Now()) })
+}
+
+// spend has a new user's pass be good for no other name. Until then its key may try several,
+// and have tickets for all of them.
+func (s *Service) spend(ctx context.Context, u chat.User, acc account.Record) error {
+	if acc.Pass == "" {
+		return nil
+	}
+	return s.passStep(ctx, acc.Pass, func(p account.Pass) (account.Pass, error) { return p.Take(acc.Key, u) })
 }
 
 // passStep runs a rule on one pass; one that is not there is the zero Pass.

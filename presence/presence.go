@@ -31,6 +31,7 @@ type Record struct {
 	Grace      time.Duration `json:"grace,omitempty"`  // Lost: how long, from when a replica sees this record
 	Reason     chat.Reason   `json:"reason,omitempty"` // Gone: ByLeave, ByLoss, ByOperator
 	Terminal   string        `json:"terminal,omitempty"`
+	Former     string        `json:"former,omitempty"` // the key before, while connections may have it
 	Blocks     []chat.Block  `json:"blocks,omitempty"` // as in the account
 }
 
@@ -159,8 +160,23 @@ func Rekey(before Record, from, key string) (Record, error) {
 		return before, chat.ErrUnchanged
 	}
 	after := before
-	after.Key = key
+	after.Key, after.Former = key, from
 	return after, nil
+}
+
+// Part notes that nobody is connected with the former key any more.
+func Part(before Record, former string) (Record, error) {
+	if before.Former != former {
+		return before, chat.ErrUnchanged
+	}
+	after := before
+	after.Former = ""
+	return after, nil
+}
+
+// Parted tells whether a change is that.
+func Parted(before, after Record) bool {
+	return before.Former != "" && after.Former == "" && after.Present()
 }
 
 // StartWatching notes that the user wants presence notices.

@@ -23,8 +23,9 @@ type Void struct {
 // lastTicket is how long a ticket that exists now may be good at most.
 const lastTicket = chat.MemberTicketTTL
 
-// mostVoid bounds the keys in one record, which must fit into its stream. The first ones
-// count: behind a user's own key are those of members, whose sessions go on without them.
+// mostVoid bounds the keys in one record, which must fit into its stream. The first one
+// counts in any case, which is the user's own: they must not be able to fill the record
+// beforehand. Behind it are those of members, whose sessions go on without them.
 const mostVoid = 256
 
 // Revoke makes void what was made for some keys until now. The servers count in whole
@@ -32,9 +33,9 @@ const mostVoid = 256
 func Revoke(before Revoked, keys []string, now time.Time) (Revoked, error) {
 	at := now.Truncate(time.Second)
 	after, changed := Revoked{maps.Clone(before.Keys)}, false
-	for _, key := range keys {
+	for i, key := range keys {
 		have, known := after.Keys[key]
-		if known && !have.At.Before(at) || !known && len(after.Keys) >= mostVoid {
+		if known && !have.At.Before(at) || !known && i > 0 && len(after.Keys) >= mostVoid {
 			continue
 		}
 		if after.Keys == nil {

@@ -24,6 +24,9 @@ func (s *Service) rotate(ctx context.Context, c broker.Caller, q chat.RotateRequ
 	}
 	now, again := time.Now(), false
 	acc, err := s.Accounts.Update(ctx, c.User, func(r account.Record) (account.Record, error) {
+		if err := s.refuseHolder(c.User, r); err != nil {
+			return r, err
+		}
 		if again = r.Rotated(q.Key, q.Signature); again {
 			return r, chat.ErrUnchanged
 		}
@@ -45,6 +48,17 @@ func (s *Service) rotate(ctx context.Context, c broker.Caller, q chat.RotateRequ
 	return s.Minter.Mint(q.Key, chat.UserGrant(c.User), acc.TicketTTL(now, s.NameTTL), now)
 }
 
+// refuseHolder tells whether a ban keeps somebody away who is connected: they could get
+// away from it with a new key before they are thrown out.
+func (s *Service) refuseHolder(u chat.User, acc account.Record) error {
+	for _, c := range s.live.Links(func(c Link) bool { return c.Holder == u }) {
+		if err := s.refuseBanned(acc.Name, c.Key, c.Address); err != nil {
+			return err
+		}
+	}
+	return s.refuseBanned(acc.Name, acc.Key, "")
+}
+
 // signedBy checks the signature of a change of keys.
 func signedBy(old string, u chat.User, q chat.RotateRequest) error {
 	key, err := nkeys.FromPublicKey(old)
@@ -58,21 +72,18 @@ func signedBy(old string, u chat.User, q chat.RotateRequest) error {
 // has left off in the middle of it.
 func (s *Service) rekey(ctx context.Context, acc account.Record) error {
 	from, u, here := acc.Rotation.From, acc.Name.User(), false
-	_, err := s.step(ctx, u, func(_ broker.View, r Record) (Record, error) {
+	if err := s.retire(ctx, u, from); err != nil {
+		return err
+	}
+	row, err := s.step(ctx, u, func(_ broker.View, r Record) (Record, error) {
 		after, err := Rekey(r, from, acc.Key)
 		here = err == nil
 		return after, err
 	})
-	if err != nil {
+	if err != nil || !here {
 		return err
 	}
-	if err := s.retire(ctx, u, from); err != nil {
-		return err
-	}
-	if !here {
-		return nil
-	}
-	out := chat.SignedOut{By: &chat.Place{}} // no connection of the user's is the new key's yet
+	out := chat.SignedOut{By: &chat.Place{}, Revision: row.Revision} // no connection of the user's is the new key's yet
 	if err := broker.Tell(s.Notices, chat.UserServer, chat.Address{User: u}, chat.ServerNotice{SignedOut: &out}); err != nil {
 		s.Log.Warn("tell who is signed out", "user", u, "err", err)
 	}
@@ -82,6 +93,34 @@ func (s *Service) rekey(ctx context.Context, acc account.Record) error {
 	return nil
 }
 
+// rekeyAgain does what a replica has left undone that ended in the middle of a change of
+// keys, and that nobody has asked for again.
+func (s *Service) rekeyAgain(ctx context.Context, acc account.Record) error {
+	now := time.Now()
+	if acc.Rotation == nil || now.After(acc.Rotation.At.Add(lastTicket)) {
+		return nil
+	}
+	row, _ := s.Revoked.Get(broker.Committed, string(acc.Name.User()))
+	if v, done := row.Record.Keys[acc.Rotation.From]; done && !v.At.Before(acc.Rotation.At.Truncate(time.Second)) {
+		return nil
+	}
+	return s.rekey(ctx, acc)
+}
+
+// rekeyed tells whether a key is that of somebody who is here with the former one: the
+// replica that changed it has ended in the middle.
+func (s *Service) rekeyed(ctx context.Context, r Record, key string) bool {
+	acc, _, err := s.Accounts.Get(ctx, r.User())
+	if err != nil || acc.Key != key || acc.Rotation == nil || acc.Rotation.From != r.Key {
+		return false
+	}
+	if err := s.rekey(ctx, acc); err != nil {
+		s.Log.Warn("finish a change of keys", "user", r.User(), "err", err)
+		return false
+	}
+	return true
+}
+
 // retire makes the tickets of a key void that a user does not have any more. That is
 // stored before the answer and carried out after it: who asks holds one of them.
 func (s *Service) retire(ctx context.Context, u chat.User, key string) error {
@@ -89,7 +128,7 @@ func (s *Service) retire(ctx context.Context, u chat.User, key string) error {
 	if err != nil {
 		return err
 	}
-	s.chores.After(string(u)+" retire", farewell, revoking, func(ctx context.Context) error {
+	s.chores.After(key+" retire", farewell, revoking, func(ctx context.Context) error {
 		if err := s.log.Await(ctx, row.Revision); err != nil {
 			return err
 		}
@@ -99,4 +138,28 @@ func (s *Service) retire(ctx context.Context, u chat.User, key string) error {
 		return s.live.Cut(s.live.Links(func(c Link) bool { return c.Key == key }))
 	})
 	return nil
+}
+
+// armParting sees to it that whoever has the former key of a user hears nothing more of
+// their sessions: these go on under a new epoch when the tickets to join that are void.
+func (s *Service) armParting(c broker.Change[Record]) {
+	key, former := c.Key+" part", c.Record.Former
+	if former == "" || !c.Record.Present() {
+		s.chores.Cancel(key)
+		return
+	}
+	wait := others
+	if c.Own {
+		wait = farewell
+	}
+	s.chores.After(key, wait, "part with a former key", func(ctx context.Context) error {
+		if err := s.pushRevoked(ctx, s.log.Revision()); err != nil {
+			return err
+		}
+		if err := s.live.Cut(s.live.Links(func(l Link) bool { return l.Key == former })); err != nil {
+			return err
+		}
+		_, err := s.step(ctx, c.Record.User(), func(_ broker.View, r Record) (Record, error) { return Part(r, former) })
+		return err
+	})
 }

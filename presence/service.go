@@ -198,18 +198,23 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	if err != nil {
 		return reply, err
 	}
-	if err := known(name, acc); err != nil {
+	if err := s.stillOwns(name, acc, q); err != nil {
 		s.refusedName(string(name), "", err)
 		return reply, err
 	}
-	if q.Kept != nil && q.Kept.Key != acc.Key { // the name is another key's by now
-		err := s.taken(name)
-		s.refusedName(string(name), "", err)
+	if err := s.rekeyAgain(ctx, acc); err != nil {
 		return reply, err
 	}
-	a, back := s.arrival(ctx, q, acc.Key), false
+	a, back := Arrival{}, false
+	if a, err = s.arrival(ctx, q, acc.Key); err != nil {
+		return reply, err
+	}
 	a.Remembered, a.Blocks = acc.Presence, account.Holding(acc.Blocks, time.Now())
 	if err := s.refuseBanned(name, acc.Key, a.Connection.Address); err != nil {
+		s.refusedName(string(name), "", err)
+		return reply, err
+	}
+	if err := s.spend(ctx, c.User, acc); err != nil {
 		s.refusedName(string(name), "", err)
 		return reply, err
 	}
@@ -236,6 +241,19 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 		Returning: acc.Taken(), LastSeen: acc.LastLogin, Back: back, Presence: row.Record.Presence, Blocks: account.Holding(row.Record.Blocks, time.Now()),
 		Sessions: s.Sessions(c.User, q.Sessions), Revision: revision, Rules: s.Rules,
 	}, nil
+}
+
+// stillOwns tells whether a name belongs to who says hello, as far as they say who they are.
+func (s *Service) stillOwns(name chat.Name, acc account.Record, q chat.HelloRequest) error {
+	switch {
+	case acc.Name == "": // the ticket is newer than what the server remembers
+		return chat.Errorf(chat.NotRegistered, "The server does not know %s any more: its data are of an earlier time. Start again to register the name.", name)
+	case acc.Key == "":
+		return chat.Errorf(chat.ForeignKey, "The username %s is not yours any more.", name)
+	case q.Kept != nil && q.Kept.Key != acc.Key: // the name is another key's by now
+		return s.taken(name)
+	}
+	return nil
 }
 
 // noteLogin stores in the account that its owner is here.

@@ -14,20 +14,24 @@ import (
 // was told to.
 const farewell = 300 * time.Millisecond
 
-// arrival reads a hello as the rule sees it.
-func (s *Service) arrival(ctx context.Context, q chat.HelloRequest, key string) Arrival {
+// arrival reads a hello as the rule sees it. Where nobody is connected with the key that the
+// name has by now, it is not its owner who asks: the subject says whose ticket it is, and
+// not with which key it was given.
+func (s *Service) arrival(ctx context.Context, q chat.HelloRequest, key string) (Arrival, error) {
 	var at connID
 	if q.Place != nil {
 		at = connID{q.Place.Server, q.Place.Connection}
 	}
 	conn, ok := s.live.at(ctx, key, at)
 	if !ok {
-		conn, _ = s.live.Find(ctx, key)
+		if conn, ok = s.live.Find(ctx, key); !ok {
+			return Arrival{}, chat.Errorf(chat.Timeout, "The coordinator has not heard of your connection yet; try again.")
+		}
 	}
 	return Arrival{
 		Name: q.Name, Key: key, Presence: q.Presence, Connection: conn, Terminal: q.Terminal, Takeover: q.Takeover,
 		Elsewhere: s.live.Elsewhere(key, conn.Server, conn.ID),
-	}
+	}, nil
 }
 
 // superseded tells an older terminal that another one has taken its place, and cuts what

@@ -60,7 +60,7 @@ func (s *Service) UserChanged(c broker.Change[presence.Record]) {
 			}
 		}
 	}
-	if c.Own && presence.TakenOver(c.Before, c.Record) {
+	if c.Own && (presence.TakenOver(c.Before, c.Record) || presence.Parted(c.Before, c.Record)) {
 		s.moveAll(u)
 	}
 	if c.Record.State == presence.Gone {

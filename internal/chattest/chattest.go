@@ -87,6 +87,9 @@ func (in *Installation) Start() {
 	in.T.Cleanup(in.stop)
 }
 
+// StopCoordinator stops the coordinator that was started last.
+func (in *Installation) StopCoordinator() { in.stop() }
+
 // Stop stops the coordinator that was started last, and the server.
 func (in *Installation) Stop() {
 	in.stop()

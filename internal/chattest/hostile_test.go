@@ -59,24 +59,30 @@ func newLogin(t *testing.T) loginKey {
 // enter asks the lobby for a name and opens the answer.
 func enter(t *testing.T, in *chattest.Installation, name, key string) (chat.Ticket, *chat.Error) {
 	t.Helper()
+	return enterWith(t, in, chat.EnterRequest{Name: name, Key: key})
+}
+
+// enterWith is enter with more to say.
+func enterWith(t *testing.T, in *chattest.Installation, q chat.EnterRequest) (chat.Ticket, *chat.Error) {
+	t.Helper()
 	curve, err := nkeys.CreateCurveKeys()
 	if err != nil {
 		t.Fatal(err)
 	}
-	seal, err := curve.PublicKey()
+	q.Proto = chat.Proto
+	q.Seal, err = curve.PublicKey()
 	if err != nil {
 		t.Fatal(err)
 	}
 	lobby := brokertest.Lobby(t, in.Server)
 	defer lobby.Close()
-	box, err := broker.Call(t.Context(), lobby.Conn, chat.Enter, chat.Address{},
-		chat.EnterRequest{Proto: chat.Proto, Name: name, Key: key, Seal: seal})
+	box, err := broker.Call(t.Context(), lobby.Conn, chat.Enter, chat.Address{}, q)
 	if told, ok := err.(*chat.Error); ok {
 		return chat.Ticket{}, told
 	}
 	data, err := curve.Open(box.Box, box.From)
 	if err != nil {
-		t.Fatalf("the answer to %q: %v", name, err)
+		t.Fatalf("the answer to %q: %v", q.Name, err)
 	}
 	var reply chat.EnterReply
 	if err := json.Unmarshal(data, &reply); err != nil {

@@ -67,8 +67,7 @@ type Client struct {
 	early     *nats.Conn // the user's connection, made by Dial with a kept ticket, until Enter
 	nc        *nats.Conn // the user's connection
 	ticket    chat.Ticket
-	presented string    // the ticket that a server was shown last
-	asked     time.Time // when another one was asked for because of that
+	presented string // the ticket that a server was shown last
 	rules     chat.Rules
 	presence  chat.Presence
 	watching  bool
@@ -82,8 +81,9 @@ type Client struct {
 	directs   directs
 	unsaid    map[string]chat.Reason // sessions ended without a connection
 
-	terminal string // of this run
-	over     bool   // the next name is taken over from another terminal
+	voided   chan struct{} // the server does not accept the ticket
+	terminal string        // of this run
+	over     bool          // the next name is taken over from another terminal
 
 	// guarded by mu
 	blocks    []chat.Block
@@ -107,7 +107,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, log: cfg.Log, events: newQueue(cfg.keep), work: make(chan func(), 256),
 		presence: cfg.Presence, known: map[string]known{}, directs: newDirects(), unsaid: map[string]chat.Reason{},
-		terminal: rand.Text(), over: cfg.Takeover,
+		voided: make(chan struct{}, 1), terminal: rand.Text(), over: cfg.Takeover,
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if c.early = c.dialKept(); c.early != nil {

@@ -238,35 +238,48 @@ func (c *Client) disconnected(nc *nats.Conn, err error) {
 }
 
 // faulty is told what goes wrong on the user's connection. A ticket that the server
-// refuses is replaced in the lobby: it expired while nobody could renew it.
+// refuses has to be replaced. It does not wait for that: each try to reconnect comes here,
+// and what comes after it would wait too.
 func (c *Client) faulty(nc *nats.Conn, _ *nats.Subscription, err error) {
 	if !errors.Is(err, nats.ErrAuthorization) && !errors.Is(err, nats.ErrAuthExpired) {
 		c.fault("connection", err)
 		return
 	}
-	if nc != c.conn() || nc.IsConnected() || !c.outlived() {
+	if nc != c.conn() {
 		return
 	}
-	err = c.replaceTicket()
-	c.log.Debug("a new ticket", "user", c.me, "err", err)
-	if unwanted(err) {
-		c.later(func() { c.signOut(SignedOut{Reason: err.Error()}) })
+	select {
+	case c.voided <- struct{}{}:
+	default: // it is on its way
 	}
 }
 
-// askEvery is how often the lobby is asked for another ticket at most.
-const askEvery = time.Second
+// ticketAgain gets a ticket in the lobby for a connection that is not accepted any more:
+// the one that there is has expired while nobody could renew it, or is void.
+func (c *Client) ticketAgain() {
+	if nc := c.conn(); nc == nil || nc.IsConnected() || !c.outlived() {
+		return
+	}
+	err := c.replaceTicket()
+	c.log.Debug("a new ticket", "user", c.me, "err", err)
+	switch {
+	case err == nil:
+		return
+	case unwanted(err):
+		c.later(func() { c.signOut(SignedOut{Reason: err.Error()}) })
+	}
+	select { // the server refuses the old one several times a second
+	case <-time.After(time.Second):
+	case <-c.ctx.Done():
+	}
+}
 
-// outlived tells whether the server has seen the present ticket, and it is time to ask for
-// another one: refusals come many at once.
+// outlived tells whether the server has seen the present ticket: its refusals of the one
+// before come many at once.
 func (c *Client) outlived() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ticket.JWT != c.presented || time.Since(c.asked) < askEvery {
-		return false
-	}
-	c.asked = time.Now()
-	return true
+	return c.ticket.JWT == c.presented
 }
 
 func (c *Client) replaceTicket() error {
@@ -359,7 +372,7 @@ func (c *Client) backAgain(hello chat.HelloReply) {
 	}
 }
 
-// renewals gets a new ticket well before the present one expires.
+// renewals gets a new ticket well before the present one expires, or when it is void.
 func (c *Client) renewals() {
 	for {
 		c.mu.Lock()
@@ -367,6 +380,9 @@ func (c *Client) renewals() {
 		c.mu.Unlock()
 		select {
 		case <-time.After(max(wait, time.Second)):
+		case <-c.voided:
+			c.ticketAgain()
+			continue
 		case <-c.ctx.Done():
 			return
 		}

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 
+	"natter/broker"
 	"natter/chat"
 )
 
@@ -15,9 +16,9 @@ func (c *Client) EndLater(id string) { c.sayLater(id, chat.ByQuit) }
 // AtOnce tells whether Dial did without the lobby.
 func (c *Client) AtOnce() bool { return c.lobby == nil && c.early != nil }
 
-// AskRotate asks for a change of keys as it stands.
+// AskRotate asks for a change of keys as it stands, before Enter.
 func (c *Client) AskRotate(ctx context.Context, q chat.RotateRequest) error {
-	_, err := call(ctx, c, chat.Rotate, q)
+	_, err := broker.Call(ctx, c.early, chat.Rotate, chat.Address{User: c.me.User()}, q)
 	return err
 }
 

@@ -21,6 +21,7 @@ type Record struct {
 	Created   time.Time `json:"created"`
 	Reserved  time.Time `json:"reserved,omitzero"`   // never logged in: reserved until then
 	LastLogin time.Time `json:"last_login,omitzero"` // never logged in: zero
+	Pass      string    `json:"pass,omitempty"`      // never logged in: the PassID that it is reserved with
 
 	Presence chat.Presence `json:"presence,omitempty"` // what was chosen last
 	Identity string        `json:"identity,omitempty"` // public identity key
@@ -37,7 +38,13 @@ type Rotation struct {
 	From      string    `json:"from"` // the old public login key
 	At        time.Time `json:"at"`
 	Signature []byte    `json:"signature"`
+	Times     int       `json:"times,omitempty"` // changes in the day that began at Since
+	Since     time.Time `json:"since,omitzero"`
 }
+
+// MostRotations is how often the key of a name can be changed in a day: for each change
+// the servers keep one more key in mind whose tickets are void.
+const MostRotations = 10
 
 // Taken tells whether somebody who holds the key has logged in.
 func (r Record) Taken() bool { return !r.LastLogin.IsZero() }
@@ -91,7 +98,7 @@ func Login(r Record, name chat.Name, now time.Time) (Record, error) {
 	if since := now.Sub(r.LastLogin); r.Taken() && r.Name == name && since >= 0 && since < time.Hour {
 		return r, chat.ErrUnchanged
 	}
-	r.Name, r.LastLogin, r.Reserved = name, now, time.Time{}
+	r.Name, r.LastLogin, r.Reserved, r.Pass = name, now, time.Time{}, ""
 	return r, nil
 }
 
@@ -107,7 +114,14 @@ func Rotate(r Record, key string, signature []byte, now time.Time) (Record, erro
 	case r.Key == key:
 		return r, chat.Errorf(chat.Arguments, "The new key is the one that the name has already.")
 	}
-	r.Rotation = &Rotation{From: r.Key, At: now, Signature: signature}
+	next := Rotation{From: r.Key, At: now, Signature: signature, Times: 1, Since: now}
+	if last := r.Rotation; last != nil && now.Before(last.Since.Add(24*time.Hour)) {
+		next.Times, next.Since = last.Times+1, last.Since
+	}
+	if next.Times > MostRotations {
+		return r, chat.Errorf(chat.Denied, "The key of %s was changed %d times since yesterday; it stays as it is until tomorrow.", r.Name, MostRotations)
+	}
+	r.Rotation = &next
 	r.Key, r.LastLogin = key, now
 	return r, nil
 }

@@ -3,6 +3,7 @@ package account
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,13 +14,14 @@ import (
 // PassID, so that who reads the store has no pass.
 //
 // A key spends one of its uses, once: whoever is told that a name is taken may try
-// others. A pass that is used up or over stays a while, so that people are told which.
+// others, until one is theirs. A pass that is used up or over stays a while, so that people are told which.
 type Pass struct {
-	Uses  int       `json:"uses"`           // new users that it lets in
-	Keys  []string  `json:"keys,omitempty"` // public login keys that have used it
-	Made  time.Time `json:"made"`
-	Until time.Time `json:"until"`
-	Gone  bool      `json:"gone,omitempty"` // a tombstone
+	Uses  int                  `json:"uses"`           // new users that it lets in
+	Keys  []string             `json:"keys,omitempty"` // public login keys that have used it
+	Took  map[string]chat.User `json:"took,omitempty"` // the names that they have taken with it
+	Made  time.Time            `json:"made"`
+	Until time.Time            `json:"until"`
+	Gone  bool                 `json:"gone,omitempty"` // a tombstone
 }
 
 // PassKept is how long after its end a pass is known.
@@ -62,18 +64,38 @@ func NewPass(uses int, ttl time.Duration, now time.Time) (Pass, error) {
 
 // Use spends a use of a pass on a key. chat.ErrUnchanged if the key has done so before;
 // code Denied if the pass lets nobody in any more, or never did.
-func (p Pass) Use(key string, now time.Time) (Pass, error) {
+func (p Pass) Use(key string, u chat.User, now time.Time) (Pass, error) {
 	switch {
 	case p.Gone || p.Uses == 0:
 		return p, ErrNoPass
 	case !now.Before(p.Until):
 		return p, ErrPassOver
+	case p.Took[key] != "" && p.Took[key] != u:
+		return p, ErrPassUsed
 	case slices.Contains(p.Keys, key):
 		return p, chat.ErrUnchanged
 	case len(p.Keys) >= p.Uses:
 		return p, ErrPassUsed
 	}
 	p.Keys = append(slices.Clone(p.Keys), key)
+	return p, nil
+}
+
+// Take notes which name a key has taken with the pass: it is good for no other one.
+// chat.ErrUnchanged if that is known; code Denied if it was another one.
+func (p Pass) Take(key string, u chat.User) (Pass, error) {
+	took := p.Took[key]
+	switch {
+	case p.Gone || took == u:
+		return p, chat.ErrUnchanged
+	case took != "":
+		return p, ErrPassUsed
+	}
+	p.Took = maps.Clone(p.Took)
+	if p.Took == nil {
+		p.Took = map[string]chat.User{}
+	}
+	p.Took[key] = u
 	return p, nil
 }
 

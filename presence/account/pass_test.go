@@ -16,11 +16,11 @@ func TestPasses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	once, err := fresh.Use("A", made)
+	once, err := fresh.Use("A", "ann", made)
 	if err != nil || len(fresh.Keys) != 0 {
 		t.Fatalf("%v, %+v", err, fresh)
 	}
-	full, err := once.Use("B", made)
+	full, err := once.Use("B", "ben", made)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestPasses(t *testing.T) {
 		"none":                     {account.Pass{}, "A", 0, account.ErrNoPass, nil},
 		"forgotten":                {account.Pass{Gone: true}, "A", 0, account.ErrNoPass, nil},
 	} {
-		got, err := row.pass.Use(row.key, made.Add(row.after))
+		got, err := row.pass.Use(row.key, "ann", made.Add(row.after))
 		if !errors.Is(err, row.want) || err != row.want || row.keys != nil && !slices.Equal(got.Keys, row.keys) {
 			t.Errorf("%s: %+v, %v; want %v, %v", name, got.Keys, err, row.keys, row.want)
 		}
