@@ -229,8 +229,8 @@ func (r refusals) Handle(_ context.Context, l slog.Record) error {
 	return nil
 }
 
-func (r refusals) WithAttrs([]slog.Attr) slog.Handler         { return r }
-func (r refusals) Enabled(context.Context, slog.Level) bool   { return true }
+func (r refusals) WithAttrs([]slog.Attr) slog.Handler       { return r }
+func (r refusals) Enabled(context.Context, slog.Level) bool { return true }
 
 // TestTicketOverWhileTheCoordinatorIsAway: the client comes back by itself, and asks the
 // coordinator that is back once, not as often as the server has refused it.

@@ -245,6 +245,7 @@ func (c *Client) faulty(nc *nats.Conn, _ *nats.Subscription, err error) {
 		c.fault("connection", err)
 		return
 	}
+	c.log.Debug("connection", "user", c.me, "err", err)
 	if nc != c.conn() {
 		return
 	}
