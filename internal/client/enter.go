@@ -137,10 +137,11 @@ func (c *Client) hello(ctx context.Context, q chat.HelloRequest) (chat.HelloRepl
 // place is where a connection is; nil while it is down.
 func place(nc *nats.Conn) *chat.Place {
 	id, err := nc.GetClientID()
-	if err != nil {
+	server := nc.ConnectedServerId()
+	if err != nil || server == "" { // it went down between the two
 		return nil
 	}
-	return &chat.Place{Server: nc.ConnectedServerId(), Connection: id}
+	return &chat.Place{Server: server, Connection: id}
 }
 
 // enter asks the lobby for a ticket; with over although the user is here.
