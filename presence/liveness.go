@@ -132,7 +132,8 @@ func (l *Liveness) Cut(key string, c Connection) error {
 	if !up {
 		return nil
 	}
-	return l.nc.Publish("$SYS.REQ.SERVER."+c.Server+".KICK", fmt.Appendf(nil, `{"cid":%d}`, c.ID))
+	// The server does nothing for those who want no answer.
+	return l.nc.PublishRequest("$SYS.REQ.SERVER."+c.Server+".KICK", l.nc.NewRespInbox(), fmt.Appendf(nil, `{"cid":%d}`, c.ID))
 }
 
 // Elsewhere tells whether the owner of a key has another connection than this one.

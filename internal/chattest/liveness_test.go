@@ -73,3 +73,41 @@ func publicKey(t *testing.T, file string) string {
 	}
 	return public
 }
+
+// TestWhoIsLostAndDoesNotNotice has the coordinator hear that a connection is gone which is
+// up, as it seems to be while the connection's server is cut off from the others: the user
+// is back before the grace time is over, and the chat goes on.
+func TestWhoIsLostAndDoesNotNotice(t *testing.T) {
+	in := chattest.Run(t, func(c *coord.Config) { c.Shared = true })
+	account := "$SYS.ACCOUNT." + in.Server.ChatAccount()
+	system, err := in.Server.DialSystem("test", chat.Grant{Publish: []string{account + ".>"}, Subscribe: []string{account + ".>"}}, chat.StoreInbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer system.Close()
+	connects, err := system.SubscribeSync(account + ".CONNECT")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := system.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	bob := in.User("bob")
+	alice := in.User("alice")
+	chattest.Chat(alice, bob)
+	event := &nats.Msg{}
+	for !bytes.Contains(event.Data, []byte("chatcli alice")) {
+		if event, err = connects.NextMsg(20 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := system.Publish(account+".DISCONNECT", event.Data); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[session.MemberLost](bob)
+	chattest.Wait[session.MemberBack](bob)
+	if err := alice.Say("was I away?"); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[client.Text](bob)
+}

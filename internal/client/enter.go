@@ -295,11 +295,24 @@ func (c *Client) again() {
 			return
 		case errors.Is(err, &chat.Error{Code: chat.NotConnected}):
 			return // the next reconnect says it
-		case errors.Is(err, &chat.Error{Code: chat.Timeout}), errors.Is(err, &chat.Error{Code: chat.Internal}):
+		case errors.As(err, &told) && passing[told.Code]:
+			c.pause()
 		case errors.As(err, &told):
 			c.events.push(SignedOut{Reason: told.Text})
 			return
 		}
+	}
+}
+
+// passing are refusals of a hello that are no last word: what the user has asked for and
+// was not answered counts as well against how much they may ask at once.
+var passing = map[chat.Code]bool{chat.Timeout: true, chat.Internal: true, chat.Rate: true}
+
+// pause lets the coordinator get on.
+func (c *Client) pause() {
+	select {
+	case <-time.After(200 * time.Millisecond):
+	case <-c.ctx.Done():
 	}
 }
 
