@@ -217,6 +217,7 @@ func hurt(s *servers, f faults.Fault) {
 		<-time.After(f.For)
 		p.signal(syscall.SIGCONT)
 	}
+	s.settled()
 }
 
 // end mends everything, brings everybody back, and notes how it stands.
