@@ -1,6 +1,7 @@
 # make          build both programs into bin/
 # make check    everything that must be true before a commit
 # make fuzz     each fuzz target for FUZZTIME
+# make faults   users, servers and coordinators under random faults, as in docs/faults.md; FAULTS=-faults.runs=20
 # make bench    natter next to plain nats.go, as in docs/benchmarks.md; BENCH=-help
 # make demo     a coordinator and two users in this terminal
 # make image    the container images
@@ -8,7 +9,7 @@
 
 FUZZTIME ?= 30s
 
-.PHONY: all check docs fuzz bench demo image compose-test clean
+.PHONY: all check docs fuzz faults bench demo image compose-test clean
 
 all:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/chatcoord ./cmd/chatcli
@@ -31,6 +32,10 @@ fuzz:
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 		done; \
 	done
+
+# Partitions need root; without it they are left out.
+faults:
+	cd internal/chattest/faults && go test -tags faults -count=1 -timeout 6h -run 'TestEmbedded|TestCluster|TestPartitions' . $(FAULTS)
 
 bench:
 	go run ./internal/bench $(BENCH)
