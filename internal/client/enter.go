@@ -274,6 +274,27 @@ func (c *Client) reconnected(nc *nats.Conn) {
 	c.later(func() { c.again() })
 }
 
+// forgotten says hello again on a connection that is up: the user's server was cut off
+// from the others for longer than the coordinator waits.
+func (c *Client) forgotten() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unknown {
+		return
+	}
+	hello := func() {
+		c.mu.Lock()
+		c.unknown, c.lostAt = false, time.Now()
+		c.mu.Unlock()
+		c.again()
+	}
+	select {
+	case c.work <- hello:
+		c.unknown = true
+	default: // the worker is busy, and may be who asks; the next request says it
+	}
+}
+
 // later has the worker run something.
 func (c *Client) later(f func()) {
 	select {
