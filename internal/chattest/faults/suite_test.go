@@ -188,6 +188,7 @@ func happen(t *testing.T, s *servers, cast []*user, f faults.Fault, one *sync.Mu
 			p.end(syscall.SIGTERM)
 			p.start()
 		}
+		s.settled()
 	default:
 		one.Lock()
 		defer one.Unlock()
