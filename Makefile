@@ -2,6 +2,7 @@
 # make install  both programs and their manual pages, below PREFIX (and DESTDIR)
 # make check    everything that must be true before a commit
 # make fuzz     each fuzz target for FUZZTIME
+# make faults   users, servers and coordinators under random faults, as in docs/faults.md; FAULTS=-faults.runs=20
 # make bench    natter next to plain nats.go, as in docs/benchmarks.md; BENCH=-help
 # make powercut the power is cut 30 times (root, on Linux)
 # make demo     a coordinator and two users in this terminal
@@ -12,7 +13,7 @@ FUZZTIME ?= 30s
 
 PREFIX ?= /usr/local
 
-.PHONY: all install check docs fuzz bench powercut demo image compose-test clean
+.PHONY: all install check docs fuzz faults bench powercut demo image compose-test clean
 
 all:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/chatcoord ./cmd/chatcli
@@ -40,6 +41,10 @@ fuzz:
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 		done; \
 	done
+
+# Partitions need root; without it they are left out.
+faults:
+	cd internal/chattest/faults && go test -tags faults -count=1 -timeout 6h -run 'TestEmbedded|TestCluster|TestPartitions' . $(FAULTS)
 
 bench:
 	go run ./internal/bench $(BENCH)

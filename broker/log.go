@@ -133,7 +133,9 @@ func (l *Log) state(ctx context.Context) (jetstream.StreamState, error) {
 func (l *Log) Open(ctx context.Context) error {
 	l.stop = ctx
 	l.reconnects = l.js.Conn().Stats().Reconnects
-	return l.load()
+	soon, cancel := context.WithTimeout(ctx, electFor)
+	defer cancel()
+	return Patiently(soon, func(context.Context) error { return l.load() })
 }
 
 // Run follows the stream and commits steps until the context of Open is done. What
@@ -173,8 +175,12 @@ func (l *Log) Run() error {
 
 // follow has the stream's further records put into the feed.
 func (l *Log) follow(ctx context.Context) (jetstream.ConsumeContext, error) {
-	cons, err := l.js.OrderedConsumer(ctx, l.stream, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: l.revision + 1,
+	var cons jetstream.Consumer
+	err := Patiently(ctx, func(once context.Context) (err error) {
+		cons, err = l.js.OrderedConsumer(once, l.stream, jetstream.OrderedConsumerConfig{
+			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: l.revision + 1,
+		})
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("follow %s: %w", l.stream, err)
@@ -302,9 +308,13 @@ func (l *Log) load() error {
 }
 
 // readAll reads the stream from its beginning until nothing more is there. To stop
-// at the sequence that was the last one would miss what is overwritten meanwhile.
+// at the sequence that was the last one would miss what is overwritten meanwhile. A server
+// that dies answers nothing any more: who waits for one step longer than a try should take
+// begins again.
 func (l *Log) readAll(ctx context.Context, read func(jetstream.Msg)) error {
-	cons, err := l.js.OrderedConsumer(ctx, l.stream, jetstream.OrderedConsumerConfig{})
+	once, cancel := context.WithTimeout(ctx, oneTry)
+	defer cancel()
+	cons, err := l.js.OrderedConsumer(once, l.stream, jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", l.stream, err)
 	}
@@ -316,8 +326,8 @@ func (l *Log) readAll(ctx context.Context, read func(jetstream.Msg)) error {
 		return fmt.Errorf("read %s: %w", l.stream, err)
 	}
 	defer msgs.Stop()
-	for {
-		m, err := msgs.Next(jetstream.NextContext(ctx))
+	for ctx.Err() == nil {
+		m, err := msgs.Next(jetstream.NextMaxWait(oneTry))
 		if err != nil {
 			return fmt.Errorf("read %s: %w", l.stream, err)
 		}
@@ -326,6 +336,7 @@ func (l *Log) readAll(ctx context.Context, read func(jetstream.Msg)) error {
 			return err
 		}
 	}
+	return fmt.Errorf("read %s: %w", l.stream, ctx.Err())
 }
 
 func cutSubject(subject string) (kind, key string, ok bool) {

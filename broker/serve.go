@@ -215,7 +215,7 @@ func (s *Service) listen(subject, queue string, serve nats.MsgHandler) error {
 	return nil
 }
 
-var errTooMany = chat.Errorf(chat.Denied, "Too many requests at once; wait for the answers.")
+var errTooMany = chat.Errorf(chat.Rate, "Too many requests at once; wait for the answers.")
 
 // begin counts a request, unless its asker has too many under way.
 func (s *Service) begin(c Caller) bool {

@@ -16,13 +16,17 @@ import (
 // Share returns when the log's life ends and deal has returned for the last time.
 func (l *Log) Share(name string, deal func(kind, key string, revision uint64)) error {
 	ctx := l.stop
-	cons, err := l.js.CreateOrUpdateConsumer(ctx, l.stream, jetstream.ConsumerConfig{
-		Durable:       name,
-		Description:   "one replica tells of each change",
-		DeliverPolicy: jetstream.DeliverNewPolicy,
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       2 * time.Second,
-		MaxAckPending: 1024,
+	var cons jetstream.Consumer
+	err := Patiently(ctx, func(once context.Context) (err error) {
+		cons, err = l.js.CreateOrUpdateConsumer(once, l.stream, jetstream.ConsumerConfig{
+			Durable:       name,
+			Description:   "one replica tells of each change",
+			DeliverPolicy: jetstream.DeliverNewPolicy,
+			AckPolicy:     jetstream.AckExplicitPolicy,
+			AckWait:       2 * time.Second,
+			MaxAckPending: 1024,
+		})
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("share %s: %w", l.stream, err)

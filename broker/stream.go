@@ -155,7 +155,7 @@ var errNoLeader = chat.Errorf(chat.Timeout, "JetStream does not answer: most ser
 // passing tells whether an error is one of those that go away when a leader is there.
 func passing(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
-		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
+		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrReconnectBufExceeded) ||
 		hasCode(err, codeNoPeers, codeNotAvailable, codeNotLeader)
 }
 

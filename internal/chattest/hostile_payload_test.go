@@ -227,7 +227,7 @@ func TestNobodyIsKeptWaiting(t *testing.T) {
 	for range 2 * many {
 		if told := refusal(t, <-answers); told == nil {
 			t.Error("an answer to a request that has none")
-		} else if told.Code == chat.Denied {
+		} else if told.Code == chat.Rate {
 			refused++
 		}
 	}

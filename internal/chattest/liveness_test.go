@@ -1,6 +1,8 @@
 package chattest_test
 
 import (
+	"bytes"
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -63,4 +65,66 @@ func publicKey(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	return f.PublicLogin()
+}
+
+// apart has the coordinator hear that alice's connection is gone which is up, as it seems
+// to be while the connection's server is cut off from the others. back mends that.
+func apart(t *testing.T, in *chattest.Installation, meanwhile func(alice *chattest.User)) (alice *chattest.User, back func()) {
+	t.Helper()
+	account := "$SYS.ACCOUNT." + in.Server.ChatAccount()
+	system, err := in.Server.DialSystem("test", chat.Grant{Publish: []string{account + ".>"}, Subscribe: []string{account + ".>"}}, chat.StoreInbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(system.Close)
+	connects, err := system.SubscribeSync(account + ".CONNECT")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := system.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	alice = in.User("alice")
+	meanwhile(alice)
+	event := &nats.Msg{}
+	for !bytes.Contains(event.Data, []byte("chatcli alice")) {
+		if event, err = connects.NextMsg(20 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell := func(what string) {
+		if err := errors.Join(system.Publish(account+what, event.Data), system.Flush()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell(".DISCONNECT")
+	return alice, func() { tell(".CONNECT") }
+}
+
+// TestWhoIsLostAndDoesNotNotice: a user whose connection is up is back before the grace
+// time is over, and the chat goes on.
+func TestWhoIsLostAndDoesNotNotice(t *testing.T) {
+	in := chattest.Run(t, func(c *coord.Config) { c.Shared = true })
+	bob := in.User("bob")
+	alice, _ := apart(t, in, func(alice *chattest.User) { chattest.Chat(alice, bob) })
+	chattest.Wait[session.MemberLost](bob)
+	chattest.Wait[session.MemberBack](bob)
+	if err := alice.Say("was I away?"); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[client.Text](bob)
+}
+
+// TestWhoIsForgottenAndDoesNotNotice: the grace time is over before the user's server is
+// back. The user learns it at the next request, and is here again.
+func TestWhoIsForgottenAndDoesNotNotice(t *testing.T) {
+	in := chattest.Run(t, func(c *coord.Config) { c.Rules.Grace = 100 * time.Millisecond })
+	bob := in.User("bob")
+	alice, back := apart(t, in, func(alice *chattest.User) { chattest.Chat(alice, bob) })
+	chattest.Wait[session.Ended](bob)
+	back()
+	_, err := alice.List(t.Context())
+	chattest.Code(t, err, chat.NotRegistered)
+	chattest.Wait[client.Connected](alice)
+	chattest.Chat(bob, alice)
 }

@@ -242,21 +242,24 @@ func (c *Client) heard(s chat.Session, revision uint64) {
 }
 
 // applyAll takes everything that the coordinator knows of the user's sessions. One that
-// it does not know any more is over.
+// it does not know any more is over. What is over comes first: nobody is in two chats at
+// once.
 func (c *Client) applyAll(hello chat.HelloReply) {
-	for _, s := range hello.Sessions {
-		c.apply(s, hello.Revision)
-	}
 	c.mu.Lock()
-	var over []chat.Session
+	var all []chat.Session
 	for id, k := range c.known {
 		if k.session.State != chat.Closed && k.revision <= hello.Revision && !slices.ContainsFunc(hello.Sessions, func(s chat.Session) bool { return s.ID == id }) {
-			over = append(over, k.session)
+			all = append(all, ended(k.session))
 		}
 	}
 	c.mu.Unlock()
-	for _, s := range over {
-		c.apply(ended(s), hello.Revision)
+	all = append(all, hello.Sessions...)
+	for _, over := range []bool{true, false} {
+		for _, s := range all {
+			if (s.State == chat.Closed) == over {
+				c.apply(s, hello.Revision)
+			}
+		}
 	}
 }
 

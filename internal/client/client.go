@@ -73,6 +73,7 @@ type Client struct {
 	watching  bool
 	revision  uint64 // the newest that the user has seen
 	lostAt    time.Time
+	unknown   bool // the coordinator has forgotten the user, who is about to say hello again
 	waited    int  // messages said since then
 	away      bool // the coordinator does not answer
 	known     map[string]known
@@ -306,6 +307,9 @@ func call[Q, R any](ctx context.Context, c *Client, r chat.Request[Q, R], q Q) (
 		c.events.push(CoordinatorAway{})
 	case changed:
 		c.events.push(CoordinatorBack{})
+	}
+	if _, hello := any(q).(chat.HelloRequest); !hello && errors.Is(err, &chat.Error{Code: chat.NotRegistered}) {
+		c.forgotten()
 	}
 	return reply, err
 }

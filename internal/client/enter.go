@@ -305,6 +305,27 @@ func (c *Client) reconnected(nc *nats.Conn) {
 	c.later(func() { c.again() })
 }
 
+// forgotten says hello again on a connection that is up: the user's server was cut off
+// from the others for longer than the coordinator waits.
+func (c *Client) forgotten() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unknown {
+		return
+	}
+	hello := func() {
+		c.mu.Lock()
+		c.unknown, c.lostAt = false, time.Now()
+		c.mu.Unlock()
+		c.again()
+	}
+	select {
+	case c.work <- hello:
+		c.unknown = true
+	default: // the worker is busy, and may be who asks; the next request says it
+	}
+}
+
 // later has the worker run something.
 func (c *Client) later(f func()) {
 	select {
@@ -326,14 +347,27 @@ func (c *Client) again() {
 			return
 		case errors.Is(err, &chat.Error{Code: chat.NotConnected}):
 			return // the next reconnect says it
-		case errors.Is(err, &chat.Error{Code: chat.Timeout}), errors.Is(err, &chat.Error{Code: chat.Internal}):
 		case errors.Is(err, &chat.Error{Code: chat.SignedIn}):
 			c.signOut(SignedOut{Elsewhere: true})
 			return
+		case errors.As(err, &told) && passing[told.Code]:
+			c.pause()
 		case errors.As(err, &told):
 			c.signOut(SignedOut{Reason: told.Text})
 			return
 		}
+	}
+}
+
+// passing are refusals of a hello that are no last word: what the user has asked for and
+// was not answered counts as well against how much they may ask at once.
+var passing = map[chat.Code]bool{chat.Timeout: true, chat.Internal: true, chat.Rate: true}
+
+// pause lets the coordinator get on.
+func (c *Client) pause() {
+	select {
+	case <-time.After(200 * time.Millisecond):
+	case <-c.ctx.Done():
 	}
 }
 

@@ -31,3 +31,6 @@ func (c *Client) Present(mint func(key string) (chat.Ticket, error)) error {
 	c.setTicket(t)
 	return c.conn().ForceReconnect()
 }
+
+// Hear is what a hello's answer tells of sessions.
+func (c *Client) Hear(hello chat.HelloReply) { c.inOrder(func() { c.applyAll(hello) }) }

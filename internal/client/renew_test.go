@@ -50,3 +50,22 @@ func TestARefusedTicketIsReplaced(t *testing.T) {
 	}
 	chattest.Wait[session.Ended](bob)
 }
+
+// While alice was away a chat has ended and another one has begun: she is never in both.
+func TestWhatIsOverIsToldFirst(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob := in.User("alice"), in.User("bob")
+	old := chattest.Chat(alice, bob)
+	next := old
+	next.ID, next.State = "00112233445566778899aabbccddeeff", chat.Open
+	old.State, old.Reason = chat.Closed, chat.ByQuit
+	alice.Hear(chat.HelloReply{Revision: 1 << 40, Sessions: []chat.Session{next, old}})
+	if e := chattest.Wait[session.Event](alice); e == nil {
+		t.Fatal("nothing is told")
+	} else if ended, ok := e.(session.Ended); !ok || ended.Session.ID != old.ID {
+		t.Fatalf("first comes %T %+v", e, e)
+	}
+	if e := chattest.Wait[session.Opened](alice); e.Session.ID != next.ID {
+		t.Fatalf("then comes %+v", e)
+	}
+}

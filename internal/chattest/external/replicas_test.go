@@ -220,26 +220,3 @@ func TestUsersLeaveASilentServer(t *testing.T) { // not beside others: three ser
 	}
 	says(t, bob, alice, "somebody does")
 }
-
-// TestASilenceThatAUserDoesNotNotice stops a user's server until the user counts as lost,
-// and no longer: the connection is still up, and the user is back all the same.
-func TestASilenceThatAUserDoesNotNotice(t *testing.T) { // not beside others: three servers at once are enough
-	in := plan(t, 3).run()
-	urls := strings.Split(in.urls, ",")
-	in.urls = urls[1] + "," + urls[2]
-	in.coordinator()
-	in.coordinator()
-	bob := in.user("bob")
-	alice := chattest.Dial(t, client.Config{URL: urls[0]}, "alice")
-	chattest.Chat(alice, bob)
-	if err := in.servers[0].cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	chattest.Wait[session.MemberLost](bob)
-	if err := in.servers[0].cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	chattest.Wait[session.MemberBack](bob)
-	says(t, bob, alice, "you were away")
-	says(t, alice, bob, "was I?")
-}

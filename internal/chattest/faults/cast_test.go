@@ -78,7 +78,10 @@ func (u *user) config(keys string) client.Config {
 func (u *user) live(ctx context.Context) error {
 	for {
 		err := u.tryLive(ctx)
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
 			return err
 		}
 		select {
@@ -86,6 +89,13 @@ func (u *user) live(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+	_, err := retried(ctx, func(ctx context.Context) (bool, error) {
+		if c := u.client(); c != nil { // or it has died again
+			return true, c.SetPresence(ctx, true)
+		}
+		return false, nil
+	})
+	return err
 }
 
 func (u *user) tryLive(ctx context.Context) error {
@@ -107,7 +117,7 @@ func (u *user) tryLive(ctx context.Context) error {
 	u.mu.Unlock()
 	u.note(faults.Record{What: faults.Born})
 	go u.read(c, u.life, u.reading)
-	return c.SetPresence(ctx, true)
+	return nil
 }
 
 // die is the end of the program without a goodbye: the line goes first, so that nothing is

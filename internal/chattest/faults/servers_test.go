@@ -4,6 +4,7 @@ package faults_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -111,7 +112,35 @@ type servers struct {
 	brokers   []*program
 	replicas  []*program // coordinators of their own; none where they are embedded
 
+	keys string // what chatcoord init has written; "" where it is embedded
+
 	part func(n int, apart, half bool) // cuts the nth server off, wholly or one way; nil where that cannot be done
+}
+
+// examine asks chatcoord doctor how a cluster is; embedded servers have none.
+func (s *servers) examine(ctx context.Context) (string, error) {
+	if s.keys == "" {
+		return "", nil
+	}
+	text, err := exec.CommandContext(ctx, chatcoord, "doctor", "--server", strings.Join(s.addresses, ","), "--keys", s.keys).CombinedOutput()
+	return string(text), err
+}
+
+// settled waits until the doctor is content, so that the next fault of a server does not
+// meet one that is still being mended: two at once no cluster of three survives. What is
+// not mended in time is judged by what users see.
+func (s *servers) settled() {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		if _, err := s.examine(ctx); err == nil || ctx.Err() != nil {
+			return
+		}
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
 }
 
 func (s *servers) all() []*program { return append(append([]*program{}, s.replicas...), s.brokers...) }
@@ -138,7 +167,7 @@ func clusterAt(t testing.TB, addresses []string, in func(n int, path string, arg
 	dir := filepath.Join(t.TempDir(), "keys")
 	var hosts []setup.Host
 	var urls []string
-	s := &servers{}
+	s := &servers{keys: dir}
 	for i, port := range freePorts(t, 3) {
 		h := setup.Host{Name: addresses[i], Port: port}
 		hosts = append(hosts, h)
@@ -165,6 +194,12 @@ func begin(t testing.TB, s *servers) *servers {
 		p.said = newDiary(t, p.name)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			text, err := s.examine(ctx)
+			t.Logf("chatcoord doctor: %v\n%s", err, text)
+		}
 		for _, p := range s.all() {
 			p.end(syscall.SIGKILL)
 		}

@@ -188,6 +188,7 @@ func happen(t *testing.T, s *servers, cast []*user, f faults.Fault, one *sync.Mu
 			p.end(syscall.SIGTERM)
 			p.start()
 		}
+		s.settled()
 	default:
 		one.Lock()
 		defer one.Unlock()
@@ -217,6 +218,7 @@ func hurt(s *servers, f faults.Fault) {
 		<-time.After(f.For)
 		p.signal(syscall.SIGCONT)
 	}
+	s.settled()
 }
 
 // end mends everything, brings everybody back, and notes how it stands.
