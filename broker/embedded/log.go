@@ -33,24 +33,27 @@ func newLogger(log *slog.Logger) *logger {
 func (l *logger) Noticef(format string, v ...any) { l.log.Debug(line(format, v)) }
 
 // Warnf logs a warning.
-func (l *logger) Warnf(format string, v ...any) { l.log.Warn(line(format, v)) }
+func (l *logger) Warnf(format string, v ...any) { l.trouble(slog.LevelWarn, line(format, v)) }
 
-// Errorf logs an error. That a stranger does not speak TLS is none of ours, and that a
-// ticket is void is how those who were signed out are kept out.
-func (l *logger) Errorf(format string, v ...any) {
-	level := slog.LevelError
+// Errorf logs an error.
+func (l *logger) Errorf(format string, v ...any) { l.trouble(slog.LevelError, line(format, v)) }
+
+func (l *logger) trouble(level slog.Level, text string) {
 	for what, of := range theirs {
-		if strings.Contains(format, what) {
+		if strings.Contains(text, what) {
 			level = of
 		}
 	}
-	l.log.Log(context.Background(), level, line(format, v))
+	l.log.Log(context.Background(), level, text)
 }
 
-// theirs are the errors of others, and the level that they have here.
+// theirs are the errors of others, and the level that they have here. That a stranger does
+// not speak TLS is none of ours; void tickets, and those of another installation, are how
+// people are kept out.
 var theirs = map[string]slog.Level{
 	"TLS handshake error":  slog.LevelDebug,
 	"authentication error": slog.LevelInfo,
+	"Account fetch failed": slog.LevelInfo,
 }
 
 // Debugf is never called: the server is not asked to debug.
