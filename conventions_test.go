@@ -2,6 +2,10 @@ package natter_test
 
 import (
 	"go/ast"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,6 +34,25 @@ func TestPackagesHaveComments(t *testing.T) {
 		if !ok {
 			t.Errorf("%s has no package comment, which is its design document", dir)
 		}
+	}
+}
+
+// The list of decisions is complete, and in order.
+func TestDecisionsAreListed(t *testing.T) {
+	page, err := os.ReadFile("docs/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("docs/adr/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed []string
+	for _, m := range regexp.MustCompile(`\((adr/[^)]+\.md)\)`).FindAllStringSubmatch(string(page), -1) {
+		listed = append(listed, filepath.Join("docs", m[1]))
+	}
+	if !slices.Equal(listed, files) {
+		t.Errorf("docs/README.md lists\n%q, there are\n%q", listed, files)
 	}
 }
 

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -40,9 +41,17 @@ func Redact(urls string) string {
 // Plainly is why there is no connection, without the library's names.
 func Plainly(err error) string {
 	var wrong *url.Error // it repeats the URL, which may hold a password
+	var unknown *net.DNSError
+	var op *net.OpError // it has the addresses of both ends
 	switch {
 	case errors.Is(err, nats.ErrNoServers):
 		return "connection refused"
+	case errors.As(err, &unknown) && unknown.IsNotFound:
+		return "no such host"
+	case errors.As(err, &op) && op.Timeout():
+		return "no answer"
+	case errors.As(err, &op):
+		return op.Err.Error()
 	case errors.As(err, &wrong):
 		return wrong.Err.Error()
 	}

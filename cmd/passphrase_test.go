@@ -63,8 +63,8 @@ func TestPassphraseIsNotShown(t *testing.T) {
 	}
 }
 
-// TestKeysInColumns: what are rows with tabs for programs is a table for people.
-func TestKeysInColumns(t *testing.T) {
+// TestColumns: what are rows with tabs for programs is a table for people.
+func TestColumns(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	alice := h.guest("alice")
@@ -76,5 +76,8 @@ func TestKeysInColumns(t *testing.T) {
 	c.exits("0")
 	c = h.runs("alice", exec.Command("chatcli", "key", "show"))
 	c.expect("name         alice\r\nlogin        U")
+	c.exits("0")
+	c = h.runs("alice", exec.Command("chatcli", "transcript", "list", "--transcript", h.dir))
+	c.expect("Transcript  Began  With  ")
 	c.exits("0")
 }

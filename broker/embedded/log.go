@@ -31,24 +31,20 @@ func newLogger(log *slog.Logger, failed func(string)) *logger {
 func (l *logger) Noticef(format string, v ...any) { l.log.Debug(line(format, v)) }
 
 // Warnf logs a warning.
-func (l *logger) Warnf(format string, v ...any) { l.problem(l.log.Warn, line(format, v)) }
+func (l *logger) Warnf(format string, v ...any) { l.problem(slog.LevelWarn, line(format, v)) }
 
-// Errorf logs an error. That a stranger does not speak TLS is none of ours, and that a
-// ticket is void is how those who were signed out are kept out.
-func (l *logger) Errorf(format string, v ...any) {
-	for what, level := range theirs {
-		if strings.Contains(format, what) {
-			l.log.Log(context.Background(), level, line(format, v))
-			return
-		}
-	}
-	l.problem(l.log.Error, line(format, v))
-}
+// Errorf logs an error.
+func (l *logger) Errorf(format string, v ...any) { l.problem(slog.LevelError, line(format, v)) }
 
 // problem logs a line, and tells of a write that failed: NATS stores nothing from then on
 // until it is started again, and says so nowhere else.
-func (l *logger) problem(log func(string, ...any), text string) {
-	log(text)
+func (l *logger) problem(level slog.Level, text string) {
+	for what, of := range theirs {
+		if strings.Contains(text, what) {
+			level = of
+		}
+	}
+	l.log.Log(context.Background(), level, text)
 	if l.failed == nil {
 		return
 	}
@@ -59,10 +55,13 @@ func (l *logger) problem(log func(string, ...any), text string) {
 	}
 }
 
-// theirs are the errors of others, and the level that they have here.
+// theirs are the errors of others, and the level that they have here. That a stranger does
+// not speak TLS is none of ours; void tickets, and those of another installation, are how
+// people are kept out.
 var theirs = map[string]slog.Level{
 	"TLS handshake error":  slog.LevelDebug,
 	"authentication error": slog.LevelInfo,
+	"Account fetch failed": slog.LevelInfo,
 }
 
 // Debugf is never called: the server is not asked to debug.

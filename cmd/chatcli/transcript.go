@@ -27,7 +27,12 @@ func (p *program) transcripts() *cobra.Command {
 	}
 	all.AddCommand(
 		verb("list", cobra.NoArgs, "transcript list takes no arguments", func([]string) error {
-			return p.reading(ui.Transcripts.List)
+			return p.reading(func(t ui.Transcripts) error {
+				w, flush := p.table()
+				defer flush()
+				t.Out = w
+				return t.List()
+			})
 		}),
 		verb("show", cobra.ExactArgs(1), "transcript show needs an ID or a FILE", func(args []string) error {
 			return p.reading(func(t ui.Transcripts) error { return t.Show(args[0]) })

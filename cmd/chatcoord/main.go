@@ -134,7 +134,12 @@ func (p *program) verb(name string, do func(context.Context) error) *cobra.Comma
 
 func (p *program) noArguments(name string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
-		if len(args) == 0 {
+		switch {
+		case name == "invite" && p.given("for"):
+			return flags.Usagef("--for is for ban; how long a link is good is --ttl")
+		case name != "chatcoord" && (p.given("for") || p.given("reason")):
+			return flags.Usagef("--reason and --for are not for %s", name)
+		case len(args) == 0:
 			return nil
 		}
 		if near := flags.Nearest(args[0], []string{"users", "sessions", "kick", "ban", "unban", "bans", "free", "delete", "watch", "doctor", "init", "invite", "health", "backup", "restore", "verify"}); near != "" && name == "chatcoord" {
