@@ -11,7 +11,7 @@ type EnterRequest struct {
 	// Takeover asks for a ticket although somebody with the same key is here: a Hello
 	// with it signs them out.
 	Takeover bool   `json:"takeover,omitempty"`
-	Pass     string `json:"pass,omitempty"` // from a link, where only who is invited may come
+	Pass     string `json:"pass,omitempty"` // that of a link, as ShowPass writes it, where only who is invited may come
 }
 
 // Sealed is an EnterReply that only the asker can open.

@@ -84,7 +84,7 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 	acc, err := s.Accounts.Update(ctx, name.User(), func(r account.Record) (account.Record, error) {
 		after, err := account.Reserve(r, name, q.Key, now, chat.Hold, s.NameTTL)
 		if err == nil && s.Invited {
-			after.Pass = account.PassID(q.Pass)
+			after.Pass, _ = chat.ReadPass(q.Pass, q.Key)
 		}
 		return after, err
 	})

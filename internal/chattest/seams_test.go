@@ -155,7 +155,7 @@ func TestAPassIsForOneName(t *testing.T) {
 	link, key := pass(t, in, chat.PassRequest{}), newLogin(t)
 	conns := map[chat.User]*intruder{}
 	for _, u := range []chat.User{"ann", "ben", "cat"} {
-		ticket, told := enterWith(t, in, chat.EnterRequest{Name: string(u), Key: key.public, Pass: link})
+		ticket, told := enterWith(t, in, chat.EnterRequest{Name: string(u), Key: key.public, Pass: chat.ShowPass(link, key.public)})
 		if told != nil {
 			t.Fatalf("%s: %v", u, told)
 		}
@@ -166,7 +166,7 @@ func TestAPassIsForOneName(t *testing.T) {
 		_, err := ask(conns[u], chat.Hello, chat.HelloRequest{Proto: chat.Proto, Name: chat.Name(u)})
 		code(t, string(u), err, chat.Denied)
 	}
-	if _, told := enterWith(t, in, chat.EnterRequest{Name: "dan", Key: key.public, Pass: link}); told == nil || told.Code != chat.Denied {
+	if _, told := enterWith(t, in, chat.EnterRequest{Name: "dan", Key: key.public, Pass: chat.ShowPass(link, key.public)}); told == nil || told.Code != chat.Denied {
 		t.Errorf("one more: %v", told)
 	}
 	if _, told := enterWith(t, in, chat.EnterRequest{Name: "ben", Key: key.public, Takeover: true}); told != nil {
@@ -229,8 +229,8 @@ func (r refusals) Handle(_ context.Context, l slog.Record) error {
 	return nil
 }
 
-func (r refusals) WithAttrs([]slog.Attr) slog.Handler         { return r }
-func (r refusals) Enabled(context.Context, slog.Level) bool   { return true }
+func (r refusals) WithAttrs([]slog.Attr) slog.Handler       { return r }
+func (r refusals) Enabled(context.Context, slog.Level) bool { return true }
 
 // TestTicketOverWhileTheCoordinatorIsAway: the client comes back by itself, and asks the
 // coordinator that is back once, not as often as the server has refused it.
@@ -254,5 +254,30 @@ func TestTicketOverWhileTheCoordinatorIsAway(t *testing.T) {
 	chattest.Wait[client.Connected](alice)
 	if n := in.Coord.Minted(); n > 3 {
 		t.Errorf("%d tickets were asked for", n)
+	}
+}
+
+// TestAPassIsNotHeard by observers, who hear what is asked in the lobby.
+func TestAPassIsNotHeard(t *testing.T) {
+	t.Parallel()
+	in := chattest.Run(t, quiet, invitedOnly)
+	heard := listenTo(t, in)
+	link := pass(t, in, chat.PassRequest{Uses: 9})
+	heard.heard(t) // the operator's own answer has it
+	if _, err := guest(t, in, "", link).Enter(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	shown := ""
+	for _, m := range heard.heard(t) {
+		if strings.Contains(string(m.Data), link) {
+			t.Errorf("the pass on %s", m.Subject)
+		}
+		var q chat.EnterRequest
+		if m.Subject == chat.Enter.Subject(chat.Address{}) && json.Unmarshal(m.Data, &q) == nil {
+			shown = q.Pass
+		}
+	}
+	if _, told := enterWith(t, in, chat.EnterRequest{Name: "mallory", Key: newLogin(t).public, Pass: shown}); shown == "" || told == nil || told.Code != chat.Denied {
+		t.Errorf("%q is good for another one: %v", shown, told)
 	}
 }
