@@ -322,6 +322,7 @@ type Ban struct {
 // BansReply lists bans, oldest first.
 type BansReply struct {
 	Bans []Ban `json:"bans"`
+	More int   `json:"more,omitempty"` // older ones, for which there is no room
 }
 
 // FreeRequest takes a name from its owner, so that anybody can have it.

@@ -49,15 +49,28 @@ func (s *Service) admit(ctx context.Context, from string, q chat.EnterRequest) (
 	s.Trail.Request(chat.Audit{Event: "user.request", Address: from, Text: fmt.Sprintf("%s asks for the username %s", from, asked)})
 	ticket, err2 := chat.Ticket{}, err
 	if err2 == nil {
-		if err2 = s.refuseBanned(name, q.Key, from); err2 == nil {
-			ticket, err2 = s.reserve(ctx, name, q)
-		}
+		ticket, err2 = s.letIn(ctx, name, from, q)
 	}
 	var told *chat.Error
 	if errors.As(err2, &told) {
 		s.Trail.Refused(chat.Audit{Event: "user.refused", Address: from, Code: told.Code, Text: fmt.Sprintf("username %s: %s", asked, because(told))})
 	}
 	return ticket, err2
+}
+
+// letIn keeps away who is banned before they can use a pass; that a name is, is said only to
+// who has one.
+func (s *Service) letIn(ctx context.Context, name chat.Name, from string, q chat.EnterRequest) (chat.Ticket, error) {
+	err := s.refuseBanned(name, q.Key, from)
+	if errors.Is(err, &chat.Error{Code: chat.Reserved}) {
+		if uninvited := s.invited(ctx, name, q); uninvited != nil {
+			return chat.Ticket{}, uninvited
+		}
+	}
+	if err != nil {
+		return chat.Ticket{}, err
+	}
+	return s.reserve(ctx, name, q)
 }
 
 func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterRequest) (chat.Ticket, error) {

@@ -10,20 +10,6 @@ import (
 	"natter/presence"
 )
 
-// Two terminals that fight for a user do not keep those busy who chat with that one.
-func TestTakeoversAreSlow(t *testing.T) {
-	before := here("alice", chat.Visible)
-	before.Terminal = "A"
-	a := presence.Arrival{Name: "alice", Key: "Kalice", Connection: two, Terminal: "B", Elsewhere: true, Takeover: true}
-	for after, want := range map[time.Duration]bool{0: false, 999 * time.Millisecond: false, time.Second: true, -time.Hour: true} {
-		_, err := presence.Arrive(before, a, 1, 3, noon.Add(after))
-		told, refused := err.(*chat.Error)
-		if refused == want || refused && (told.Code != chat.Rate || told.Wait != time.Second) {
-			t.Errorf("%s after the last one: %v", after, err)
-		}
-	}
-}
-
 func TestArriveOnAnotherTerminal(t *testing.T) {
 	record := func(terminal string, state presence.State) presence.Record {
 		r := here("alice", chat.Visible)

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"time"
 
-	"natter/broker"
 	"natter/chat"
 )
 
@@ -105,15 +104,8 @@ func again(before Record, a Arrival, now time.Time) (Record, error) {
 	if reflect.DeepEqual(after, before) {
 		return before, chat.ErrUnchanged
 	}
-	if since := now.Sub(before.Since); TakenOver(before, after) && since >= 0 && since < takeoverEvery {
-		return before, broker.TooFast("sign-ins", takeoverEvery-since)
-	}
 	return after, nil
 }
-
-// takeoverEvery is how often one terminal can take the place of another: each time all who
-// are in a chat with the user join it anew.
-const takeoverEvery = time.Second
 
 // SignedIn is the refusal of another terminal.
 func SignedIn(r Record) error {

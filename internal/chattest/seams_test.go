@@ -3,6 +3,7 @@ package chattest_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natter/broker"
 	"natter/broker/brokertest"
 	"natter/chat"
 	"natter/internal/chattest"
@@ -279,5 +281,36 @@ func TestAPassIsNotHeard(t *testing.T) {
 	}
 	if _, told := enterWith(t, in, chat.EnterRequest{Name: "mallory", Key: newLogin(t).public, Pass: shown}); shown == "" || told == nil || told.Code != chat.Denied {
 		t.Errorf("%q is good for another one: %v", shown, told)
+	}
+}
+
+// TestManyBans do not make it slow to look whom they mean, and there are answers to all of
+// the operator's questions.
+func TestManyBans(t *testing.T) {
+	t.Parallel()
+	in := chattest.Run(t, quiet)
+	alice := in.User("alice")
+	const n = 1500
+	reason := strings.Repeat("\U0001F408", account.MaxReason)
+	var all sync.WaitGroup
+	operator := brokertest.Operator(t, in.Server)
+	for part := range 10 {
+		all.Go(func() {
+			for i := range n / 10 {
+				q := chat.BanRequest{Target: chat.Target{Network: fmt.Sprintf("10.%d.%d.0/24", part, i)}, Reason: reason}
+				if _, err := broker.CallOnce(t.Context(), operator.Conn, chat.AdminBan, chat.Address{}, q); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	must(operate(t, in, chat.AdminBan, chat.BanRequest{Target: chat.Target{Name: "mallory"}}))(t)
+	reply := must(operate(t, in, chat.AdminBans, chat.AdminRequest{}))(t)
+	if last := len(reply.Bans) - 1; reply.More+len(reply.Bans) != n+1 || last < 0 || reply.More == 0 {
+		t.Errorf("%d bans and %d more", len(reply.Bans), reply.More)
+	}
+	if !alice.Online() {
+		t.Error("alice is thrown out")
 	}
 }
