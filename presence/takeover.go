@@ -75,23 +75,15 @@ func (s *Service) cutOthers(ctx context.Context, u chat.User) {
 	}
 }
 
-// at is a connection of a key's owner. It waits a little, as Find does, unless a later one to
-// the same server is known: a request that is repeated on it still says the former place.
+// at is a connection of a key's owner. It waits a little, as Find does.
 func (l *Liveness) at(ctx context.Context, key string, id connID) (Connection, bool) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	for id.server != "" {
 		l.mu.Lock()
 		_, there := l.conns[key][id]
-		over := false
-		for other := range l.conns[key] {
-			over = over || other.server == id.server && other.id > id.id
-		}
 		moved := l.moved
 		l.mu.Unlock()
-		if over && !there {
-			break
-		}
 		if there {
 			return Connection{Server: id.server, ID: id.id, Address: l.address(ctx, "$SYS.REQ.SERVER."+id.server+".CONNZ", connz{ID: id.id})}, true
 		}
