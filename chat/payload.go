@@ -11,7 +11,7 @@ type EnterRequest struct {
 	// Takeover asks for a ticket although somebody with the same key is here: a Hello
 	// with it signs them out.
 	Takeover bool   `json:"takeover,omitempty"`
-	Pass     string `json:"pass,omitempty"` // from a link, where only who is invited may come
+	Pass     string `json:"pass,omitempty"` // that of a link, as ShowPass writes it, where only who is invited may come
 }
 
 // Sealed is an EnterReply that only the asker can open.
@@ -361,6 +361,7 @@ type Ban struct {
 // BansReply lists bans, oldest first.
 type BansReply struct {
 	Bans []Ban `json:"bans"`
+	More int   `json:"more,omitempty"` // older ones, for which there is no room
 }
 
 // FreeRequest takes a name from its owner, so that anybody can have it.

@@ -23,9 +23,6 @@ func NewBans(l *broker.Log, changed func(broker.Change[account.Ban])) *Bans {
 	})
 }
 
-// byNetwork is the index word of all bans of networks.
-const byNetwork = "network"
-
 func banWords(b account.Ban) []string {
 	var words []string
 	switch t := b.Target; {
@@ -34,7 +31,7 @@ func banWords(b account.Ban) []string {
 	case t.Key != "":
 		words = append(words, "key "+t.Key)
 	default:
-		words = append(words, byNetwork)
+		words = append(words, "network "+t.Network)
 	}
 	if b.Key != "" {
 		words = append(words, "key "+b.Key)
@@ -84,10 +81,15 @@ func (s *Service) stepBan(ctx context.Context, key string, rule func(account.Ban
 	})
 }
 
-// bansOf are the bans that may be somebody's.
-func (s *Service) bansOf(u chat.User, key string) []account.Ban {
+// bansOf are the bans that may be somebody's. There may be very many of networks, and
+// everybody who connects is looked for.
+func (s *Service) bansOf(u chat.User, key, address string) []account.Ban {
 	var bans []account.Ban
-	for _, word := range []string{"name " + string(u), "key " + key, byNetwork} {
+	words := []string{"name " + string(u), "key " + key}
+	for _, network := range account.Networks(address) {
+		words = append(words, "network "+network)
+	}
+	for _, word := range words {
 		for _, row := range s.Bans.By(broker.Committed, word) {
 			bans = append(bans, row.Record)
 		}
@@ -97,7 +99,7 @@ func (s *Service) bansOf(u chat.User, key string) []account.Ban {
 
 // refuseBanned tells why somebody cannot have a name, if a ban keeps them away.
 func (s *Service) refuseBanned(name chat.Name, key, address string) error {
-	return account.Refuse(s.bansOf(name.User(), key), name, key, address, time.Now())
+	return account.Refuse(s.bansOf(name.User(), key, address), name, key, address, time.Now())
 }
 
 // connectionCame throws out who is banned and still has a ticket, and the member's
@@ -111,7 +113,7 @@ func (s *Service) connectionCame(c Link) {
 		return
 	}
 	now := time.Now()
-	for _, b := range s.bansOf(c.Holder, c.Key) {
+	for _, b := range s.bansOf(c.Holder, c.Key, c.Address) {
 		if b.Standing(now) && b.Covers(c.Holder, c.Key, c.Address) {
 			s.chores.Do(throwingOut, func(ctx context.Context) error { return s.hold(ctx, b) })
 			return
@@ -139,8 +141,20 @@ func (s *Service) dismiss(ctx context.Context, c Link) error {
 
 // throwOutBanned has every ban hold.
 func (s *Service) throwOutBanned(ctx context.Context) error {
-	for _, row := range s.Bans.Snapshot() {
-		if err := s.hold(ctx, row.Record); err != nil {
+	found := map[string]account.Ban{}
+	look := func(u chat.User, key, address string) {
+		for _, b := range s.bansOf(u, key, address) {
+			found[account.BanKey(b.Target)] = b
+		}
+	}
+	for r := range s.everybody() {
+		look(r.User(), r.Key, r.Connection.Address)
+	}
+	for _, c := range s.live.Links(func(Link) bool { return true }) {
+		look(c.Holder, c.Key, c.Address)
+	}
+	for _, b := range found {
+		if err := s.hold(ctx, b); err != nil {
 			return err
 		}
 	}

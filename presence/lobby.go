@@ -49,12 +49,25 @@ func (s *Service) admit(ctx context.Context, from string, q chat.EnterRequest) (
 	s.Trail.Request(chat.Audit{Event: "user.request", Address: from, Text: fmt.Sprintf("%s asks for the username %s", from, asked)})
 	ticket, err2 := chat.Ticket{}, err
 	if err2 == nil {
-		if err2 = s.refuseBanned(name, q.Key, from); err2 == nil {
-			ticket, err2 = s.reserve(ctx, name, q)
-		}
+		ticket, err2 = s.letIn(ctx, name, from, q)
 	}
 	s.refusedName(asked, from, err2)
 	return ticket, err2
+}
+
+// letIn keeps away who is banned before they can use a pass; that a name is, is said only to
+// who has one.
+func (s *Service) letIn(ctx context.Context, name chat.Name, from string, q chat.EnterRequest) (chat.Ticket, error) {
+	err := s.refuseBanned(name, q.Key, from)
+	if errors.Is(err, &chat.Error{Code: chat.Reserved}) {
+		if uninvited := s.invited(ctx, name, q); uninvited != nil {
+			return chat.Ticket{}, uninvited
+		}
+	}
+	if err != nil {
+		return chat.Ticket{}, err
+	}
+	return s.reserve(ctx, name, q)
 }
 
 func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterRequest) (chat.Ticket, error) {
@@ -81,7 +94,7 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 	acc, err := s.Accounts.Update(ctx, name.User(), func(r account.Record) (account.Record, error) {
 		after, err := account.Reserve(r, name, q.Key, now, chat.Hold, s.NameTTL)
 		if err == nil && s.Invited {
-			after.Pass = account.PassID(q.Pass)
+			after.Pass, _ = chat.ReadPass(q.Pass, q.Key)
 		}
 		return after, err
 	})

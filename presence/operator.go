@@ -143,8 +143,14 @@ func (s *Service) bans(context.Context, broker.Caller, chat.AdminRequest) (chat.
 		}
 	}
 	slices.SortFunc(reply.Bans, func(a, b chat.Ban) int { return a.At.Compare(b.At) })
+	reply.More = max(len(reply.Bans)-mostBans, 0)
+	reply.Bans = reply.Bans[reply.More:]
 	return reply, nil
 }
+
+// mostBans is how many bans are listed: an answer must fit into one message, and each may
+// have the longest reason that there is.
+const mostBans = 800
 
 func (s *Service) free(ctx context.Context, _ broker.Caller, q chat.FreeRequest) (chat.FreeReply, error) {
 	at, err := s.take(ctx, "frees", q.Name, q.Reason, account.Free)

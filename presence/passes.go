@@ -13,7 +13,7 @@ import (
 	"natter/presence/account"
 )
 
-// Passes is the table of passes, by account.PassID.
+// Passes is the table of passes, by chat.PassID.
 type Passes = broker.Table[account.Pass]
 
 // NewPasses adds the table to a log.
@@ -49,7 +49,10 @@ func (s *Service) invited(ctx context.Context, name chat.Name, q chat.EnterReque
 	if q.Pass == "" {
 		return account.ErrNotInvited
 	}
-	id := account.PassID(q.Pass)
+	id, ok := chat.ReadPass(q.Pass, q.Key)
+	if !ok {
+		return account.ErrNoPass
+	}
 	if _, ok := s.Passes.Get(broker.Committed, id); !ok { // another replica may have made it a moment ago
 		if err := s.Passes.Sync(ctx); err != nil {
 			return err
@@ -86,7 +89,7 @@ func (s *Service) adminPass(ctx context.Context, _ broker.Caller, q chat.PassReq
 	var raw [16]byte
 	_, _ = rand.Read(raw[:]) // never fails
 	pass := base64.RawURLEncoding.EncodeToString(raw[:])
-	err = s.passStep(ctx, account.PassID(pass), func(before account.Pass) (account.Pass, error) {
+	err = s.passStep(ctx, chat.PassID(pass), func(before account.Pass) (account.Pass, error) {
 		if before.Uses != 0 {
 			return before, errors.New("a pass was drawn twice")
 		}

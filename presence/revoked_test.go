@@ -41,3 +41,19 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("%d keys in one record, %v", len(all.Keys), err)
 	}
 }
+
+// Nobody can fill the record of what is void with what is not theirs in the first place.
+func TestTheFirstKeyIsAlwaysVoid(t *testing.T) {
+	var keys []string
+	for i := range 2 * 256 {
+		keys = append(keys, fmt.Sprint("M", i))
+	}
+	full, err := presence.Revoke(presence.Revoked{}, keys, noon)
+	if err != nil || len(full.Keys) != 256 {
+		t.Fatalf("%d keys, %v", len(full.Keys), err)
+	}
+	r, err := presence.Revoke(full, append([]string{"own"}, keys...), noon)
+	if _, void := r.Keys["own"]; err != nil || !void || len(r.Keys) != 257 {
+		t.Errorf("%d keys, %v, own: %v", len(r.Keys), err, void)
+	}
+}

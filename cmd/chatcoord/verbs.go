@@ -121,6 +121,9 @@ func (p *program) bans(ctx context.Context) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", account.Word(b.Target), when(b.At), until, orDash(b.Reason))
 	}
+	if reply.More > 0 {
+		fmt.Fprintf(w, "and %d older ones\t\t\t\n", reply.More)
+	}
 	return w.Flush()
 }
 

@@ -211,7 +211,7 @@ func TestNameUnderAttack(t *testing.T) {
 		}
 		return false
 	})
-	if n := in.Coord.Refused()["lobby"]; n < 1500 {
+	if n := in.Coord.Refused()["lobby"]; n < 2000-20*chat.LobbyFactor-500 {
 		t.Errorf("%d refused", n)
 	}
 }

@@ -3,6 +3,7 @@ package chattest_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natter/broker"
 	"natter/broker/brokertest"
 	"natter/chat"
 	"natter/internal/chattest"
@@ -155,7 +157,7 @@ func TestAPassIsForOneName(t *testing.T) {
 	link, key := pass(t, in, chat.PassRequest{}), newLogin(t)
 	conns := map[chat.User]*intruder{}
 	for _, u := range []chat.User{"ann", "ben", "cat"} {
-		ticket, told := enterWith(t, in, chat.EnterRequest{Name: string(u), Key: key.public, Pass: link})
+		ticket, told := enterWith(t, in, chat.EnterRequest{Name: string(u), Key: key.public, Pass: chat.ShowPass(link, key.public)})
 		if told != nil {
 			t.Fatalf("%s: %v", u, told)
 		}
@@ -166,7 +168,7 @@ func TestAPassIsForOneName(t *testing.T) {
 		_, err := ask(conns[u], chat.Hello, chat.HelloRequest{Proto: chat.Proto, Name: chat.Name(u)})
 		code(t, string(u), err, chat.Denied)
 	}
-	if _, told := enterWith(t, in, chat.EnterRequest{Name: "dan", Key: key.public, Pass: link}); told == nil || told.Code != chat.Denied {
+	if _, told := enterWith(t, in, chat.EnterRequest{Name: "dan", Key: key.public, Pass: chat.ShowPass(link, key.public)}); told == nil || told.Code != chat.Denied {
 		t.Errorf("one more: %v", told)
 	}
 	if _, told := enterWith(t, in, chat.EnterRequest{Name: "ben", Key: key.public, Takeover: true}); told != nil {
@@ -254,5 +256,61 @@ func TestTicketOverWhileTheCoordinatorIsAway(t *testing.T) {
 	chattest.Wait[client.Connected](alice)
 	if n := in.Coord.Minted(); n > 3 {
 		t.Errorf("%d tickets were asked for", n)
+	}
+}
+
+// TestAPassIsNotHeard by observers, who hear what is asked in the lobby.
+func TestAPassIsNotHeard(t *testing.T) {
+	t.Parallel()
+	in := chattest.Run(t, quiet, invitedOnly)
+	heard := listenTo(t, in)
+	link := pass(t, in, chat.PassRequest{Uses: 9})
+	heard.heard(t) // the operator's own answer has it
+	if _, err := guest(t, in, "", link).Enter(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	shown := ""
+	for _, m := range heard.heard(t) {
+		if strings.Contains(string(m.Data), link) {
+			t.Errorf("the pass on %s", m.Subject)
+		}
+		var q chat.EnterRequest
+		if m.Subject == chat.Enter.Subject(chat.Address{}) && json.Unmarshal(m.Data, &q) == nil {
+			shown = q.Pass
+		}
+	}
+	if _, told := enterWith(t, in, chat.EnterRequest{Name: "mallory", Key: newLogin(t).public, Pass: shown}); shown == "" || told == nil || told.Code != chat.Denied {
+		t.Errorf("%q is good for another one: %v", shown, told)
+	}
+}
+
+// TestManyBans do not make it slow to look whom they mean, and there are answers to all of
+// the operator's questions.
+func TestManyBans(t *testing.T) {
+	t.Parallel()
+	in := chattest.Run(t, quiet)
+	alice := in.User("alice")
+	const n = 1500
+	reason := strings.Repeat("\U0001F408", account.MaxReason)
+	var all sync.WaitGroup
+	operator := brokertest.Operator(t, in.Server)
+	for part := range 10 {
+		all.Go(func() {
+			for i := range n / 10 {
+				q := chat.BanRequest{Target: chat.Target{Network: fmt.Sprintf("10.%d.%d.0/24", part, i)}, Reason: reason}
+				if _, err := broker.CallOnce(t.Context(), operator.Conn, chat.AdminBan, chat.Address{}, q); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	must(operate(t, in, chat.AdminBan, chat.BanRequest{Target: chat.Target{Name: "mallory"}}))(t)
+	reply := must(operate(t, in, chat.AdminBans, chat.AdminRequest{}))(t)
+	if last := len(reply.Bans) - 1; reply.More+len(reply.Bans) != n+1 || last < 0 || reply.More == 0 {
+		t.Errorf("%d bans and %d more", len(reply.Bans), reply.More)
+	}
+	if !alice.Online() {
+		t.Error("alice is thrown out")
 	}
 }

@@ -156,8 +156,12 @@ func (c *Client) enter(ctx context.Context, lobby *nats.Conn, over bool) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callFor)
 	defer cancel()
+	pass := c.cfg.Pass
+	if pass != "" {
+		pass = chat.ShowPass(pass, c.key.public)
+	}
 	box, err := broker.Call(ctx, lobby, chat.Enter, chat.Address{}, chat.EnterRequest{
-		Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Seal: public, Takeover: over, Pass: c.cfg.Pass,
+		Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Seal: public, Takeover: over, Pass: pass,
 	})
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ type Record struct {
 	Created   time.Time `json:"created"`
 	Reserved  time.Time `json:"reserved,omitzero"`   // never logged in: reserved until then
 	LastLogin time.Time `json:"last_login,omitzero"` // never logged in: zero
-	Pass      string    `json:"pass,omitempty"`      // never logged in: the PassID that it is reserved with
+	Pass      string    `json:"pass,omitempty"`      // never logged in: the chat.PassID that it is reserved with
 
 	Presence chat.Presence `json:"presence,omitempty"` // what was chosen last
 	Identity string        `json:"identity,omitempty"` // public identity key

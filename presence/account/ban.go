@@ -97,6 +97,20 @@ func shown(p netip.Prefix) string {
 	return p.String()
 }
 
+// Networks are the networks that an address lies in, as bans name them: one of each size.
+func Networks(address string) []string {
+	a, known := IP(address)
+	if !known {
+		return nil
+	}
+	all := make([]string, 0, a.BitLen()+1)
+	for bits := range a.BitLen() + 1 {
+		p, _ := a.Prefix(bits) // cannot fail
+		all = append(all, shown(p))
+	}
+	return all
+}
+
 // Word is the target as operators write it.
 func Word(t chat.Target) string { return t.Name + t.Key + t.Network }
 

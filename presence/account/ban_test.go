@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -193,5 +194,26 @@ func TestFreeAndDelete(t *testing.T) {
 	}
 	if _, err := account.Voided(account.Record{Key: "B"}, void); !errors.Is(err, chat.ErrUnchanged) {
 		t.Errorf("somebody has the name already: %v", err)
+	}
+}
+
+// Every ban of a network that an address lies in is found by the address.
+func TestNetworksOfAnAddress(t *testing.T) {
+	for address, banned := range map[string][]string{
+		"10.1.2.3:4000":        {"10.1.2.3", "10.1.2.3/31", "10.0.0.0/8", "0.0.0.0/0", "::ffff:10.1.0.0/112"},
+		"::ffff:10.1.2.3":      {"10.1.2.3", "10.1.2.0/24"},
+		"[fe80::1%eth0]:4000":  {"fe80::1", "fe80::/10", "::/0"},
+		"2001:db8:1:2:3:4:5:6": {"2001:db8:1:2::/64", "2001:db8:1:2:3:4:5:6/128"},
+	} {
+		found := account.Networks(address)
+		for _, b := range banned {
+			target, err := account.CheckTarget(chat.Target{Network: b})
+			if err != nil || !slices.Contains(found, target.Network) {
+				t.Errorf("%s is not found by %s: %v", b, address, err)
+			}
+		}
+	}
+	if found := account.Networks("somebody"); found != nil {
+		t.Error(found)
 	}
 }

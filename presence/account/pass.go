@@ -1,8 +1,6 @@
 package account
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"maps"
 	"slices"
 	"time"
@@ -11,7 +9,7 @@ import (
 )
 
 // Pass is what lets new users in where only who is invited may come. It is kept under its
-// PassID, so that who reads the store has no pass.
+// chat.PassID, so that who reads the store has no pass.
 //
 // A key spends one of its uses, once: whoever is told that a name is taken may try
 // others, until one is theirs. A pass that is used up or over stays a while, so that people are told which.
@@ -37,12 +35,6 @@ var (
 	ErrPassOver   = chat.Errorf(chat.Denied, "This link has expired. Ask the server's operator for another one, then: chatcli join LINK")
 	ErrNoPass     = chat.Errorf(chat.Denied, "This link is not known here. Ask the server's operator for another one, then: chatcli join LINK")
 )
-
-// PassID is the key of a pass in the store.
-func PassID(pass string) string {
-	sum := sha256.Sum256([]byte("natter/v1 pass\x00" + pass))
-	return hex.EncodeToString(sum[:16])
-}
 
 // NewPass is a pass for so many new users, good for so long; zeros are the defaults. Code
 // Arguments.

@@ -73,7 +73,29 @@ func TestNewPass(t *testing.T) {
 			t.Errorf("%+v: %v", row, err)
 		}
 	}
-	if id := account.PassID("a"); len(id) != 32 || id == account.PassID("b") {
-		t.Error(id)
+}
+
+func TestAPassTakesOneName(t *testing.T) {
+	p, err := account.NewPass(2, time.Hour, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		key  string
+		u    chat.User
+		want error
+	}{{"A", "ann", nil}, {"A", "ann", chat.ErrUnchanged}, {"A", "bea", account.ErrPassUsed}, {"B", "bea", nil}} {
+		if p, err = p.Use(step.key, step.u, noon); step.want == nil && err != nil {
+			t.Errorf("%s asks for %s: %v", step.key, step.u, err)
+		}
+		if p, err = p.Take(step.key, step.u); err != step.want {
+			t.Errorf("%s takes %s: %v", step.key, step.u, err)
+		}
+	}
+	if _, err := p.Use("A", "bea", noon); err != account.ErrPassUsed {
+		t.Errorf("another name: %v", err)
+	}
+	if _, err := p.Use("A", "ann", noon); err != chat.ErrUnchanged {
+		t.Errorf("the same name: %v", err)
 	}
 }

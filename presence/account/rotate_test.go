@@ -3,6 +3,7 @@ package account_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -33,4 +34,20 @@ func TestRotateAnAccount(t *testing.T) {
 	if _, err := account.Reserve(r, "alice", "A", later, time.Minute, 24*time.Hour); !errors.Is(err, &chat.Error{Code: chat.ForeignKey}) {
 		t.Errorf("the former key: %v", err)
 	}
+}
+
+func TestRotateTooOften(t *testing.T) {
+	r, err := account.Record{Name: "alice", Key: "K", LastLogin: noon}, error(nil)
+	day := func(from time.Time) {
+		for i := range account.MostRotations {
+			if r, err = account.Rotate(r, fmt.Sprint(from, i), []byte("s"), from); err != nil {
+				t.Fatal(i, err)
+			}
+		}
+		if _, err := account.Rotate(r, "more", []byte("s"), from.Add(24*time.Hour-1)); !errors.Is(err, &chat.Error{Code: chat.Denied}) {
+			t.Errorf("one too many: %v", err)
+		}
+	}
+	day(noon)
+	day(noon.Add(24 * time.Hour))
 }
