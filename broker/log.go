@@ -285,8 +285,14 @@ func (l *Log) load() error {
 	for kind, t := range l.tables {
 		left[kind] = t.keys()
 	}
-	if state.Msgs > 0 {
-		err := l.readAll(ctx, func(m jetstream.Msg) {
+	upTo := uint64(0)
+	if l.replicated.Load() {
+		if upTo, err = l.mark(ctx); err != nil {
+			return err
+		}
+	}
+	if state.Msgs > 0 || upTo > 0 {
+		err := l.readAll(ctx, upTo, func(m jetstream.Msg) {
 			kind, key, _ := cutSubject(m.Subject())
 			delete(left[kind], key)
 			l.take(m)
@@ -307,18 +313,32 @@ func (l *Log) load() error {
 	return nil
 }
 
-// readAll reads the stream from its beginning until nothing more is there. To stop
-// at the sequence that was the last one would miss what is overwritten meanwhile. A server
+// mark writes a record that means nothing behind everything that is stored, and returns its
+// sequence. Of a replicated stream, the copy that is read may be one that is behind and does
+// not know it: all has been read only when the mark has come, or a later one.
+func (l *Log) mark(ctx context.Context) (uint64, error) {
+	once, cancel := context.WithTimeout(ctx, oneTry)
+	defer cancel()
+	ack, err := l.js.Publish(once, markSubject, nil)
+	if err != nil {
+		return 0, fmt.Errorf("mark the end of %s: %w", l.stream, err)
+	}
+	return ack.Sequence, nil
+}
+
+// readAll reads the stream from its beginning until nothing more is there and, unless it is
+// 0, a sequence has come. To stop at the sequence that was the last one would miss what is
+// overwritten meanwhile. A server
 // that dies answers nothing any more: who waits for one step longer than a try should take
 // begins again.
-func (l *Log) readAll(ctx context.Context, read func(jetstream.Msg)) error {
+func (l *Log) readAll(ctx context.Context, upTo uint64, read func(jetstream.Msg)) error {
 	once, cancel := context.WithTimeout(ctx, oneTry)
 	defer cancel()
 	cons, err := l.js.OrderedConsumer(once, l.stream, jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", l.stream, err)
 	}
-	if cons.CachedInfo().NumPending == 0 {
+	if upTo == 0 && cons.CachedInfo().NumPending == 0 {
 		return nil // purged meanwhile
 	}
 	msgs, err := cons.Messages()
@@ -332,7 +352,7 @@ func (l *Log) readAll(ctx context.Context, read func(jetstream.Msg)) error {
 			return fmt.Errorf("read %s: %w", l.stream, err)
 		}
 		read(m)
-		if meta, err := m.Metadata(); err != nil || meta.NumPending == 0 {
+		if meta, err := m.Metadata(); err != nil || meta.NumPending == 0 && meta.Sequence.Stream >= upTo {
 			return err
 		}
 	}

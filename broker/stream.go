@@ -21,6 +21,9 @@ const (
 	AuditStream    = "AUDIT"
 )
 
+// markSubject is where replicas mark the end of what they read: see Log.mark.
+const markSubject = chat.StateRoot + ".mark.load"
+
 // streams are the limits under which state is kept. Only the audit trail may lose
 // its oldest entries, and the last ones before a crash.
 var streams = []jetstream.StreamConfig{
@@ -34,6 +37,7 @@ var streams = []jetstream.StreamConfig{
 		Subjects: []string{
 			chat.StateRoot + ".user.*", chat.StateRoot + ".session.*",
 			chat.StateRoot + ".ban.*", chat.StateRoot + ".revoked.*", chat.StateRoot + ".pass.*",
+			markSubject,
 		}, MaxMsgsPerSubject: 1,
 		Duplicates: 10 * time.Second, // the log names its records, and never repeats one
 		MaxMsgs:    1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 64 << 10, Discard: jetstream.DiscardNew,

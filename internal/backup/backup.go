@@ -101,7 +101,7 @@ func (c *Contents) Accounts() int {
 
 // lasts tells whether a record is saved: who is here and what they are in does not last.
 func lasts(subject string) bool {
-	return !strings.HasPrefix(subject, chat.StateRoot+".user.") && !strings.HasPrefix(subject, chat.StateRoot+".session.")
+	return !strings.HasPrefix(subject, chat.StateRoot+".mark.") && !strings.HasPrefix(subject, chat.StateRoot+".user.") && !strings.HasPrefix(subject, chat.StateRoot+".session.")
 }
 
 // Save reads the streams through nc, which needs chat.StoringGrant, and writes a backup.

@@ -16,8 +16,7 @@ import (
 // Store keeps accounts in their stream. An account is changed on the condition that
 // its own record has not changed meanwhile, because its rules read nothing else.
 type Store struct {
-	js     jetstream.JetStream
-	stream jetstream.Stream
+	js jetstream.JetStream
 
 	storing context.Context
 }
@@ -28,11 +27,10 @@ func OpenStore(ctx context.Context, nc *nats.Conn) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	stream, err := js.Stream(ctx, broker.AccountsStream)
-	if err != nil {
+	if _, err := js.Stream(ctx, broker.AccountsStream); err != nil {
 		return nil, fmt.Errorf("open %s: %w", broker.AccountsStream, err)
 	}
-	return &Store{js: js, stream: stream, storing: context.Background()}, nil
+	return &Store{js: js, storing: context.Background()}, nil
 }
 
 // Until has what would be stored refused at once when storing is done: see broker.Log.
@@ -41,9 +39,10 @@ func (s *Store) Until(storing context.Context) { s.storing = storing }
 // Get reads an account; a name without one has the zero Record and revision 0.
 func (s *Store) Get(ctx context.Context, u chat.User) (Record, uint64, error) {
 	var r Record
-	var m *jetstream.RawStreamMsg
+	var data []byte
+	var revision uint64
 	err := broker.Patiently(ctx, func(ctx context.Context) (err error) {
-		m, err = s.stream.GetLastMsgForSubject(ctx, subject(u))
+		data, revision, err = broker.Last(ctx, s.js.Conn(), broker.AccountsStream, subject(u))
 		return err
 	})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -52,10 +51,10 @@ func (s *Store) Get(ctx context.Context, u chat.User) (Record, uint64, error) {
 	if err != nil {
 		return r, 0, fmt.Errorf("read account %s: %w", u, err)
 	}
-	if err := json.Unmarshal(m.Data, &r); err != nil {
+	if err := json.Unmarshal(data, &r); err != nil {
 		return r, 0, fmt.Errorf("account %s cannot be read: %w", u, err)
 	}
-	return r, m.Sequence, nil
+	return r, revision, nil
 }
 
 // Update runs a rule on an account until its result is stored. When it returns
