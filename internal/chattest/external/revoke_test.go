@@ -14,6 +14,7 @@ import (
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/client"
+	"natter/internal/keyfile"
 	"natter/session"
 )
 
@@ -25,10 +26,13 @@ func (in *installation) refusesTicket(dir, name string) {
 	if err = errors.Join(err, json.Unmarshal(text, &kept)); err != nil {
 		in.t.Fatal(err)
 	}
-	key := readKey(in.t, filepath.Join(dir, name+".key"))
+	key, err := keyfile.Read(filepath.Join(dir, name+keyfile.Ending), "")
+	if err != nil {
+		in.t.Fatal(err)
+	}
 	for url := range strings.SplitSeq(in.urls, ",") {
 		for late := time.Now().Add(patience); ; {
-			nc, err := nats.Connect(url, nats.UserJWT(func() (string, error) { return kept.Ticket.JWT, nil }, key.Sign))
+			nc, err := nats.Connect(url, nats.UserJWT(func() (string, error) { return kept.Ticket.JWT, nil }, key.Login.Sign))
 			if errors.Is(err, nats.ErrAuthorization) {
 				break
 			}
