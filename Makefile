@@ -1,4 +1,5 @@
 # make          build both programs into bin/
+# make install  both programs and their manual pages, below PREFIX (and DESTDIR)
 # make check    everything that must be true before a commit
 # make fuzz     each fuzz target for FUZZTIME
 # make bench    natter next to plain nats.go, as in docs/benchmarks.md; BENCH=-help
@@ -8,10 +9,17 @@
 
 FUZZTIME ?= 30s
 
-.PHONY: all check docs fuzz bench demo image compose-test clean
+PREFIX ?= /usr/local
+
+.PHONY: all install check docs fuzz bench demo image compose-test clean
 
 all:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/chatcoord ./cmd/chatcli
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 0755 bin/chatcli bin/chatcoord $(DESTDIR)$(PREFIX)/bin
+	install -m 0644 docs/man/chatcli.1 docs/man/chatcoord.1 $(DESTDIR)$(PREFIX)/share/man/man1
 
 check:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt -w . would format these files'; exit 1; }

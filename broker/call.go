@@ -24,33 +24,60 @@ func tryFor(try int) time.Duration {
 	return time.Second
 }
 
-// Call sends a request and waits for its answer until ctx is done. Its error is a
-// *chat.Error: the coordinator's own, NotConnected while the connection is down, or
+// Call sends a request and waits for its answer until ctx is done. Whoever asks too fast
+// is slowed down: it asks again when the coordinator says, if there is time. Its error is
+// a *chat.Error: the coordinator's own, NotConnected while the connection is down, or
 // Timeout when no coordinator answers.
 func Call[Q, R any](ctx context.Context, nc *nats.Conn, r chat.Request[Q, R], a chat.Address, q Q) (R, error) {
+	return call(ctx, nc, r, a, q, tryFor)
+}
+
+// CallOnce is Call for what is not to be done twice: it waits for the one answer.
+func CallOnce[Q, R any](ctx context.Context, nc *nats.Conn, r chat.Request[Q, R], a chat.Address, q Q) (R, error) {
+	return call(ctx, nc, r, a, q, func(int) time.Duration { return handleFor })
+}
+
+func call[Q, R any](ctx context.Context, nc *nats.Conn, r chat.Request[Q, R], a chat.Address, q Q, tryFor func(int) time.Duration) (R, error) {
 	var reply R
 	data, err := json.Marshal(q)
 	if err != nil {
 		return reply, fmt.Errorf("encode %s: %w", r.Pattern(), err)
 	}
-	msg, err := ask(ctx, nc, r.Subject(a), data)
-	if err != nil {
-		return reply, err
-	}
-	if msg.Header.Get(micro.ErrorCodeHeader) != "" {
-		e := &chat.Error{}
-		if json.Unmarshal(msg.Data, e) != nil || e.Text == "" {
-			e = chat.Errorf(chat.Internal, "The coordinator reports an internal error.")
+	for {
+		msg, err := ask(ctx, nc, r.Subject(a), data, tryFor)
+		if err != nil {
+			return reply, err
 		}
-		return reply, e
+		if msg.Header.Get(micro.ErrorCodeHeader) == "" {
+			if err := json.Unmarshal(msg.Data, &reply); err != nil {
+				return reply, fmt.Errorf("decode the answer to %s: %w", r.Pattern(), err)
+			}
+			return reply, nil
+		}
+		told := &chat.Error{}
+		if json.Unmarshal(msg.Data, told) != nil || told.Text == "" {
+			told = chat.Errorf(chat.Internal, "The coordinator reports an internal error.")
+		}
+		if told.Code != chat.Rate || !pause(ctx, told.Wait) {
+			return reply, told
+		}
 	}
-	if err := json.Unmarshal(msg.Data, &reply); err != nil {
-		return reply, fmt.Errorf("decode the answer to %s: %w", r.Pattern(), err)
-	}
-	return reply, nil
 }
 
-func ask(ctx context.Context, nc *nats.Conn, subject string, data []byte) (*nats.Msg, error) {
+// pause waits as long as the coordinator wants. It is false at once if ctx is done before.
+func pause(ctx context.Context, wait time.Duration) bool {
+	if until, ok := ctx.Deadline(); ok && time.Until(until) <= wait {
+		return false
+	}
+	select {
+	case <-time.After(max(wait, tryFor(0))):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func ask(ctx context.Context, nc *nats.Conn, subject string, data []byte, tryFor func(int) time.Duration) (*nats.Msg, error) {
 	for n := 0; ; n++ {
 		try, cancel := context.WithTimeout(ctx, tryFor(n))
 		msg, err := nc.RequestWithContext(try, subject, data)

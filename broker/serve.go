@@ -48,6 +48,12 @@ type Service struct {
 	// Observe is told of every answer: the endpoint, "ok" or the error's code, and how
 	// long the asker waited here. Set it before Handle; nil: nobody is told.
 	Observe func(endpoint, outcome string, took time.Duration)
+	// Limits are what one asker may have; set them before Handle.
+	Limits Limits
+	// Limited is told of those who ask too much, once a second; Abuse of users whose
+	// requests are none, once in ten seconds. Set them before Handle; nil: nobody is told.
+	Limited func([]Excess)
+	Abuse   func(chat.User)
 
 	nc      *nats.Conn
 	log     *slog.Logger
@@ -58,6 +64,9 @@ type Service struct {
 	ignored atomic.Uint64
 	self    micro.ServiceIdentity
 	started time.Time
+	now     func() time.Time
+	gates   func() *gates // made at first use, when Limits are known
+	bad     badness
 
 	mu        sync.Mutex
 	under     map[Caller]int // requests under way, by asker
@@ -71,8 +80,9 @@ type Service struct {
 func NewService(nc *nats.Conn, log *slog.Logger) (*Service, error) {
 	s := &Service{
 		nc: nc, log: log, slots: make(chan struct{}, atOnce), under: map[Caller]int{},
-		self: identity(), started: time.Now().UTC(),
+		self: identity(), started: time.Now().UTC(), now: time.Now, bad: newBadness(),
 	}
+	s.gates = sync.OnceValue(func() *gates { return newGates(s.Limits) })
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.announce(); err != nil {
 		return nil, fmt.Errorf("announce the service: %w", err)
@@ -158,6 +168,13 @@ func Handle[Q, R any](s *Service, r chat.Request[Q, R], fn func(ctx context.Cont
 		if !ok {
 			s.ignored.Add(1)
 			s.log.Debug("request ignored", "subject", req.Subject, "reply", req.Reply)
+			s.suspect(c.User)
+			return
+		}
+		if refusal, tell := s.pass(r.Route, c); refusal != nil {
+			if tell {
+				s.answer(req, e, func(context.Context) (any, error) { return nil, refusal })
+			}
 			return
 		}
 		if !s.begin(c) {
@@ -170,6 +187,7 @@ func Handle[Q, R any](s *Service, r chat.Request[Q, R], fn func(ctx context.Cont
 				defer s.done(c) // before the answer is sent: who waits for it has none under way
 				var q Q
 				if err := decode(req.Data, &q); err != nil {
+					s.suspect(c.User)
 					return nil, err
 				}
 				return fn(ctx, c, q)
@@ -271,7 +289,7 @@ func Refused(ctx context.Context, code chat.Code) {
 }
 
 // caller finds out who asks. It is false if the answer would go anywhere but into
-// the asker's own inbox.
+// the asker's own inbox; then too the user is who the broker says.
 func caller(r *chat.Route, req *nats.Msg) (Caller, bool) {
 	route, a, ok := chat.Parse(req.Subject)
 	if !ok || route != r {
@@ -285,7 +303,7 @@ func caller(r *chat.Route, req *nats.Msg) (Caller, bool) {
 		inbox = chat.AdminInbox
 	}
 	if !strings.HasPrefix(req.Reply, inbox+".") {
-		return Caller{}, false
+		return Caller{User: a.User}, false
 	}
 	return Caller{User: a.User, Origin: origin(r, req.Header)}, true
 }

@@ -30,8 +30,11 @@ var streams = []jetstream.StreamConfig{
 		MaxMsgs: 2_000_000, MaxBytes: 256 << 20, MaxMsgSize: 64 << 10, Discard: jetstream.DiscardNew,
 	},
 	{
-		Name: LiveStream, Description: "one record per present user and per session",
-		Subjects: []string{chat.StateRoot + ".user.*", chat.StateRoot + ".session.*"}, MaxMsgsPerSubject: 1,
+		Name: LiveStream, Description: "one record per present user, session, ban and pass",
+		Subjects: []string{
+			chat.StateRoot + ".user.*", chat.StateRoot + ".session.*",
+			chat.StateRoot + ".ban.*", chat.StateRoot + ".revoked.*", chat.StateRoot + ".pass.*",
+		}, MaxMsgsPerSubject: 1,
 		Duplicates: 10 * time.Second, // the log names its records, and never repeats one
 		MaxMsgs:    1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 64 << 10, Discard: jetstream.DiscardNew,
 	},
@@ -79,7 +82,8 @@ const (
 
 // EnsureStreams makes the streams that are not there, with as many replicas as are
 // wanted if the servers are a cluster, and with one if it is a single server. Those
-// that are there stay as they are: their limits are the operator's to change.
+// that are there stay as they are, because their limits are the operator's to change;
+// only what an earlier release did not keep is added to their subjects.
 func EnsureStreams(ctx context.Context, js jetstream.JetStream, storage jetstream.StorageType, replicas int) error {
 	ctx, cancel := context.WithTimeout(ctx, electFor)
 	defer cancel()
@@ -100,7 +104,10 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, storage jetstrea
 }
 
 func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig) error {
-	_, err := js.Stream(ctx, cfg.Name)
+	s, err := js.Stream(ctx, cfg.Name)
+	if err == nil {
+		return addSubjects(ctx, js, s.CachedInfo().Config, cfg.Subjects)
+	}
 	if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return err
 	}
@@ -108,6 +115,17 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.Str
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return nil // another coordinator was faster
 	}
+	return err
+}
+
+// addSubjects has a stream keep what it does not keep yet.
+func addSubjects(ctx context.Context, js jetstream.JetStream, have jetstream.StreamConfig, wanted []string) error {
+	missing := slices.DeleteFunc(slices.Clone(wanted), func(s string) bool { return slices.Contains(have.Subjects, s) })
+	if len(missing) == 0 {
+		return nil
+	}
+	have.Subjects = append(slices.Clone(have.Subjects), missing...)
+	_, err := js.UpdateStream(ctx, have)
 	return err
 }
 

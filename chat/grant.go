@@ -8,6 +8,7 @@ import (
 // Grant is what a connection may publish and subscribe: allow-lists, and nothing
 // else. A ticket carries one.
 type Grant struct {
+	Holder        User // whose connection it is; "" if no user's
 	Publish       []string
 	Subscribe     []string
 	DenySubscribe []string // where an allow-list cannot say it: queue groups
@@ -43,6 +44,7 @@ func LobbyGrant() Grant {
 func UserGrant(u User) Grant {
 	a := Address{User: u}
 	return Grant{
+		Holder:    u,
 		Publish:   publishes(AUser, a),
 		Subscribe: append(subscribes(AUser, a), Inbox(u)+".>"),
 	}
@@ -52,6 +54,7 @@ func UserGrant(u User) Grant {
 func MemberGrant(u User, channel string) Grant {
 	a := Address{User: u, Session: channel}
 	return Grant{
+		Holder:    u,
 		Publish:   publishes(AMember, a),
 		Subscribe: append(subscribes(AMember, a), MemberInbox(u, channel)+".>"),
 	}

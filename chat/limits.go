@@ -14,6 +14,9 @@ const (
 	MaxText         = 16 << 10         // bytes of one message (--max-message)
 	MaxPayload      = 64 << 10         // bytes of one request
 	MaxKnown        = 64               // sessions that a hello asks for
+	MaxTerminal     = 64               // bytes of what a hello calls its terminal
+	MaxIdentity     = 100              // bytes of a public identity key
+	MaxBlocks       = 200              // users whom one user can block
 	MaxGroup        = 16               // members of a group, its host included (--max-group)
 	InviteTimeout   = 60 * time.Second // an invitation waits so long (--invite-timeout)
 	Grace           = 30 * time.Second // a name outlives its connection so long (--grace)
@@ -23,6 +26,7 @@ const (
 	MemberTicketTTL = 24 * time.Hour
 	NameTTL         = 30 * 24 * time.Hour // an account outlives its last login so long (--name-ttl)
 	PassTTL         = 24 * time.Hour      // a pass is good so long (--ttl)
+	MaxUses         = 500                 // new users that one pass lets in, at most (--uses)
 	MuteFor         = time.Hour           // a mute lasts so long
 	DirectTimeout   = 2 * time.Second     // a direct message is acknowledged in this time or cannot be delivered
 )

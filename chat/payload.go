@@ -69,8 +69,9 @@ type HelloReply struct {
 	LastSeen  time.Time `json:"last_seen"` // of a returning user: the login before this one
 	Back      bool      `json:"back"`      // the user was present already: a connection came back
 	Presence  Presence  `json:"presence"`
-	Sessions  []Session `json:"sessions"` // open and proposed, and of those asked for the ones that ended in the last minute
-	Revision  uint64    `json:"revision"` // that Sessions and Presence are true at
+	Blocks    []Block   `json:"blocks,omitempty"` // whom the user blocks, by name
+	Sessions  []Session `json:"sessions"`         // open and proposed, and of those asked for the ones that ended in the last minute
+	Revision  uint64    `json:"revision"`         // that Sessions and Presence are true at
 	Rules     Rules     `json:"rules"`
 }
 
@@ -202,6 +203,8 @@ type ServerNotice struct {
 type SignedOut struct {
 	Reason string `json:"reason,omitempty"` // the operator's, in words
 	By     *Place `json:"by,omitempty"`     // another terminal of the user has come: all but this one are signed out
+	// Revision is that of By's coming: who has said hello since need not care.
+	Revision uint64 `json:"revision,omitempty"`
 }
 
 // Block keeps a user from hearing of another one. One with an end is a mute.
@@ -209,6 +212,9 @@ type Block struct {
 	Name  Name      `json:"name"`
 	Until time.Time `json:"until,omitzero"`
 }
+
+// Holds tells whether a block has not ended.
+func (b Block) Holds(now time.Time) bool { return b.Until.IsZero() || now.Before(b.Until) }
 
 // BlockRequest blocks a user, or with a duration mutes them.
 type BlockRequest struct {

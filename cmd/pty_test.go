@@ -72,7 +72,12 @@ type terminal struct {
 // sit starts chatcli as a person does: at a terminal of 24 rows and 80 columns.
 func (h *house) sit(name string, args ...string) *terminal {
 	h.t.Helper()
-	cmd := exec.Command("chatcli", args...)
+	return h.runs(name, exec.Command("chatcli", args...))
+}
+
+// runs is sit with any program.
+func (h *house) runs(name string, cmd *exec.Cmd) *terminal {
+	h.t.Helper()
 	cmd.Env = append(h.environ(name), "TERM=xterm-256color")
 	blocking, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
 	if err != nil {
@@ -164,6 +169,33 @@ Enter your choice: 3
 	if got := c.out.String(); got != want {
 		t.Errorf("the screen is\n%s\nand not\n%s\n%q", got, want, got)
 	}
+}
+
+// TestTakeoverTyped: the question is a prompt, and what was chosen before is not asked.
+func TestTakeoverTyped(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	first := h.sit("alice", "--presence", "visible", "alice")
+	first.expect(choice)
+	c := h.sit("alice")
+	c.expect("Enter your username: ")
+	c.press("alice\r")
+	c.expect("* alice is signed in on another terminal since ")
+	c.expect(". Sign in here and sign out there? (yes/no) [no]: ")
+	c.press("\r")
+	c.expect("\r\nEnter your username: ")
+	c.press("alice\r")
+	c.expect("(yes/no) [no]: ")
+	c.press("y\r")
+	first.expect("! Signed in on another terminal; this one is signed out.\r\n")
+	first.exits("6")
+	c.expect("* Welcome back, alice. Last here a moment ago. You are visible; /hide changes that.\r\nNo other client.\r\n1. List users\r\n")
+	c.expect(choice)
+	c.press("yes\r")
+	c.expect("! Enter 1, 2, 3 or 4.\r\n")
+	c.expect(choice)
+	c.press("3\r")
+	c.exits("0")
 }
 
 func TestInvitationAtTheMenu(t *testing.T) {

@@ -7,7 +7,8 @@
 // expected is expected whole and at column 0. A story goes on as soon as the line is
 // there, so nothing depends on time. The commands beside those of testscript:
 //
-//	coord [FLAG...]        start the coordinator; again: on the same port and data
+//	coord [FLAG...]        start the coordinator; again: on the same port and data. With
+//	                       --join or --tls users are not told where it is: they join
 //	refuse CODE [ARG...]   chatcoord ARG... ends at once, with CODE and one line
 //	user NAME [FLAG...]    a visible user, who has read everything up to the menu
 //	start NAME [ARG...]    chatcli --plain ARG..., of which nothing is read yet
@@ -31,6 +32,7 @@ package cmd_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,7 +71,14 @@ func TestScript(t *testing.T) {
 			env.Values["stage"] = s
 			env.Defer(s.clear)
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			env.Setenv("MACHINE", machine())
 			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "reachable" { // from other machines, perhaps
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			return machine() != "127.0.0.1", nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"coord":  command((*stage).coord),
@@ -91,11 +100,23 @@ func TestScript(t *testing.T) {
 	})
 }
 
+// machine is an address of this machine that is not on loopback, if there is one.
+func machine() string {
+	all, _ := net.InterfaceAddrs()
+	for _, a := range all {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && n.IP.IsGlobalUnicast() {
+			return n.IP.String()
+		}
+	}
+	return "127.0.0.1"
+}
+
 // stage is where the actors of one script are.
 type stage struct {
 	dir    string
 	actors map[string]*actor
 	listen string // of the coordinator
+	secret bool   // nobody is told where it is: for servers that are joined
 }
 
 func (s *stage) clear() {
@@ -134,7 +155,9 @@ func (s *stage) coord(ts *testscript.TestScript, flag string, flags []string) {
 	ts.Check(err)
 	ts.Setenv("ADDRESS", s.listen)
 	ts.Setenv("PORT", s.listen[strings.LastIndex(s.listen, ":")+1:])
-	ts.Setenv("CHATCLI_SERVER", "nats://"+s.listen)
+	if s.secret = slices.ContainsFunc(flags, func(f string) bool { return f == "--join" || f == "--tls" || f == "--tls-cert" }); !s.secret {
+		ts.Setenv("CHATCLI_SERVER", "nats://"+s.listen)
+	}
 	ts.Setenv("CHATCOORD_DATA_DIR", filepath.Join(s.dir, "data"))
 	_ = a.next("SERVER   chatcoord 0.1.0 ready: *", "SERVER   watch with: *") // --show none has no second one
 }
@@ -159,7 +182,7 @@ func (s *stage) serve(flags []string) (*actor, error) {
 		a.view = onConsole()
 	}
 	s.actors["coord"] = a
-	url := a.find(regexp.MustCompile(`ready: embedded broker on nats://([^\s,]+), `))
+	url := a.find(regexp.MustCompile(`ready: embedded broker on (?:nats|tls)://([^\s,]+), `))
 	if url == nil {
 		return nil, fmt.Errorf("chatcoord is not ready:\n%s%s", a, &a.err)
 	}
@@ -181,7 +204,7 @@ func (s *stage) refuse(ts *testscript.TestScript, code string, args []string) {
 // environ is the environment of one user's program: everybody has a home of their own.
 func (s *stage) environ(name string) []string {
 	env := []string{"HOME=" + filepath.Join(s.dir, "home", name), "PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "TZ=UTC"}
-	if s.listen != "" {
+	if s.listen != "" && !s.secret {
 		env = append(env, "CHATCLI_SERVER=nats://"+s.listen)
 	}
 	return env

@@ -21,8 +21,11 @@ func (s *Service) Changed(c broker.Change[Record]) {
 	} else {
 		s.chores.Cancel(c.Key)
 	}
+	s.armMutes(c)
 	if c.Own {
 		s.trail(c.Before, r)
+		s.superseded(c)
+		s.tellBlocks(c.Before, r)
 		if c.Before.Visible() != r.Visible() {
 			s.Touch(r.User())
 		}
@@ -31,12 +34,17 @@ func (s *Service) Changed(c broker.Change[Record]) {
 
 // expire removes a user whose grace time is over.
 func (s *Service) expire(ctx context.Context, u chat.User, revision uint64) error {
-	_, err := s.step(ctx, u, func(v broker.View, r Record) (Record, error) {
+	var before Record
+	row, err := s.step(ctx, u, func(v broker.View, r Record) (Record, error) {
 		if row, _ := s.Users.Get(v, string(u)); row.Revision != revision {
 			return r, chat.ErrUnchanged
 		}
+		before = r
 		return Remove(r, chat.ByLoss)
 	})
+	if err == nil && row.Record.State == Gone && before.Present() {
+		s.noteSeen(ctx, before, before.LostAt)
+	}
 	return err
 }
 
@@ -76,6 +84,8 @@ func (s *Service) trail(before, after Record) {
 	switch {
 	case before.Present() && after.State == Gone && after.Reason == chat.ByLoss:
 		event, text = "user.removed", fmt.Sprintf("%s removed: connection lost, did not come back", after.Name)
+	case before.Present() && after.State == Gone && after.Reason == chat.ByOperator:
+		event, text = "user.removed", fmt.Sprintf("%s removed: signed out by the operator, %s online", after.Name, count(s.Users.Len(broker.Committed), "user"))
 	case before.Present() && after.State == Gone:
 		event, text = "user.removed", fmt.Sprintf("%s removed, %s online", after.Name, count(s.Users.Len(broker.Committed), "user"))
 	case before.State == Here && after.State == Lost:
@@ -146,10 +156,14 @@ func because(e *chat.Error) string {
 		return "already taken"
 	case chat.ForeignKey:
 		return "belongs to another key"
+	case chat.SignedIn:
+		return "signed in on another terminal"
 	case chat.Invalid:
 		return "not a username"
 	case chat.Reserved:
 		return "a reserved word"
+	case chat.Denied:
+		return "not invited, or no longer"
 	}
 	return e.Text
 }
@@ -184,7 +198,7 @@ func (s *Service) adminUsers(context.Context, broker.Caller, chat.AdminRequest) 
 		e := EntryOf(r, s.partners(r.User()))
 		reply.Users = append(reply.Users, chat.AdminUser{
 			Name: r.Name, Status: s.status(r.User()), Presence: r.Presence, With: e.With,
-			Address: r.Connection.Address, Connection: r.Connection.ID, Server: r.Connection.Server,
+			Key: r.Key, Address: r.Connection.Address, Connection: r.Connection.ID, Server: r.Connection.Server,
 			Since: r.Since, Lost: r.State == Lost,
 		})
 	}

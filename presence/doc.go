@@ -12,6 +12,8 @@
 // grace time, and the same key takes its place again.
 //
 // A user is available or chatting; neither is stored: both are read from the open
-// sessions. Who hides is seen by nobody and sees no list. Presence is never broadcast:
-// viewers who ask are told of changes, collected for a quarter of a second.
+// sessions. A user is at one terminal at a time: another one is refused, or signs the
+// first one out. Who hides is seen by nobody and sees no list. Presence is never broadcast:
+// viewers who ask are told of changes, collected for a quarter of a second. Whom a user
+// blocks learns nothing that would not be so if there were no such user.
 package presence

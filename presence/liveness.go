@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natter/broker"
+	"natter/chat"
 )
 
 // Liveness knows which connections are up, by the public key of their owner. It is
@@ -22,10 +25,11 @@ type Liveness struct {
 	nc      *nats.Conn       // in the system account
 	account string           // public key of the account that users are in
 	gone    func(key string) // the last connection of a key is down
+	came    func(Link)       // somebody has connected
 
 	mu    sync.Mutex
-	conns map[string]map[connID]time.Time // by owner's key, since when it is known
-	moved chan struct{}                   // closed when somebody connects
+	conns map[string]map[connID]conn // by owner's key
+	moved chan struct{}              // closed when somebody connects
 }
 
 // connID identifies a connection: a server and its number there, because the news of
@@ -40,40 +44,76 @@ type connEvent struct {
 		ID string `json:"id"`
 	} `json:"server"`
 	Client struct {
-		ID  uint64 `json:"id"`
-		JWT string `json:"jwt"`
+		ID   uint64 `json:"id"`
+		Host string `json:"host"`
+		JWT  string `json:"jwt"`
 	} `json:"client"`
 }
 
-// ownerOf is the public key that a ticket is bound to. The servers have checked the
-// ticket; what they call the connection's user is no more than what the client says.
-func ownerOf(ticket string) string {
-	parts := strings.Split(ticket, ".")
-	if len(parts) != 3 {
-		return ""
-	}
-	body, err := base64.RawURLEncoding.DecodeString(parts[1])
-	var claims struct {
-		Subject string `json:"sub"`
-	}
-	if err != nil || json.Unmarshal(body, &claims) != nil {
-		return ""
-	}
-	return claims.Subject
+// conn is what is known of a connection.
+type conn struct {
+	since   time.Time // it is known
+	holder  chat.User // of the ticket; "" if it is no user's
+	member  bool
+	address string // IP
 }
 
-// NewLiveness listens on nc, which needs chat.SystemGrant. gone is called on the
-// connection's goroutine and must not block.
-func NewLiveness(nc *nats.Conn, chatAccount string, gone func(key string)) (*Liveness, error) {
-	l := &Liveness{nc: nc, account: chatAccount, gone: gone, conns: map[string]map[connID]time.Time{}, moved: make(chan struct{})}
-	for event, handle := range map[string]func(string, connID){"CONNECT": l.connected, "DISCONNECT": l.disconnected} {
+// Link is a connection of a user, or of a member.
+type Link struct {
+	Server  string // the NATS server's id
+	ID      uint64 // the server's number for it
+	Key     string
+	Holder  chat.User
+	Member  bool   // to a session, with a key of its own
+	Address string // IP
+}
+
+// owner is what a ticket says: the public key that it is bound to, and whose it is.
+type owner struct {
+	Key    string    `json:"sub"`
+	Holder chat.User `json:"name"`
+	NATS   struct {
+		Pub struct {
+			Allow []string `json:"allow"`
+		} `json:"pub"`
+	} `json:"nats"`
+}
+
+// member tells whether it is a ticket to a session.
+func (o owner) member() bool {
+	return slices.ContainsFunc(o.NATS.Pub.Allow, func(s string) bool {
+		r, _, ok := chat.Parse(s)
+		return ok && r == chat.Said.Route
+	})
+}
+
+// ownerOf reads a ticket. The servers have checked it; what they call the connection's
+// user is no more than what the client says.
+func ownerOf(ticket string) owner {
+	parts := strings.Split(ticket, ".")
+	if len(parts) != 3 {
+		return owner{}
+	}
+	body, err := base64.RawURLEncoding.DecodeString(parts[1])
+	var o owner
+	if err != nil || json.Unmarshal(body, &o) != nil {
+		return owner{}
+	}
+	return o
+}
+
+// NewLiveness listens on nc, which needs chat.SystemGrant. gone and came are called
+// on the connection's goroutine and must not block.
+func NewLiveness(nc *nats.Conn, chatAccount string, gone func(key string), came func(Link)) (*Liveness, error) {
+	l := &Liveness{nc: nc, account: chatAccount, gone: gone, came: came, conns: map[string]map[connID]conn{}, moved: make(chan struct{})}
+	for event, handle := range map[string]func(string, connID, conn){"CONNECT": l.connected, "DISCONNECT": l.disconnected} {
 		_, err := nc.Subscribe("$SYS.ACCOUNT."+chatAccount+"."+event, func(m *nats.Msg) {
 			var e connEvent
 			if json.Unmarshal(m.Data, &e) != nil {
 				return
 			}
-			if key := ownerOf(e.Client.JWT); key != "" {
-				handle(key, connID{e.Server.ID, e.Client.ID})
+			if o := ownerOf(e.Client.JWT); o.Key != "" {
+				handle(o.Key, connID{e.Server.ID, e.Client.ID}, conn{time.Now(), o.Holder, o.member(), e.Client.Host})
 			}
 		})
 		if err != nil {
@@ -86,24 +126,54 @@ func NewLiveness(nc *nats.Conn, chatAccount string, gone func(key string)) (*Liv
 	return l, nc.LastError()
 }
 
-func (l *Liveness) connected(key string, id connID) {
+func (l *Liveness) connected(key string, id connID, c conn) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.add(key, id)
+	l.add(key, id, c)
 	close(l.moved)
 	l.moved = make(chan struct{})
+	l.mu.Unlock()
+	l.came(link(key, id, c))
 }
 
-func (l *Liveness) add(key string, id connID) {
+func (l *Liveness) add(key string, id connID, c conn) {
 	if l.conns[key] == nil {
-		l.conns[key] = map[connID]time.Time{}
+		l.conns[key] = map[connID]conn{}
 	}
 	if _, known := l.conns[key][id]; !known {
-		l.conns[key][id] = time.Now()
+		l.conns[key][id] = c
 	}
 }
 
-func (l *Liveness) disconnected(key string, id connID) {
+func link(key string, id connID, c conn) Link {
+	return Link{id.server, id.id, key, c.holder, c.member, c.address}
+}
+
+// Links are the users' and members' connections that a condition picks.
+func (l *Liveness) Links(pick func(Link) bool) []Link {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var found []Link
+	for key, set := range l.conns {
+		for id, c := range set {
+			if one := link(key, id, c); c.holder != "" && pick(one) {
+				found = append(found, one)
+			}
+		}
+	}
+	return found
+}
+
+// Cut closes connections. Whose ticket is good can come again. The servers do nothing
+// without somebody to answer to; what they say is of no interest.
+func (l *Liveness) Cut(links []Link) error {
+	var failed error
+	for _, c := range links {
+		failed = errors.Join(failed, l.nc.PublishRequest("$SYS.REQ.SERVER."+c.Server+".KICK", l.nc.NewRespInbox(), fmt.Appendf(nil, `{"cid":%d}`, c.ID)))
+	}
+	return failed
+}
+
+func (l *Liveness) disconnected(key string, id connID, _ conn) {
 	l.mu.Lock()
 	set := l.conns[key]
 	delete(set, id)

@@ -49,7 +49,9 @@ func (s *Service) admit(ctx context.Context, from string, q chat.EnterRequest) (
 	s.Trail.Request(chat.Audit{Event: "user.request", Address: from, Text: fmt.Sprintf("%s asks for the username %s", from, asked)})
 	ticket, err2 := chat.Ticket{}, err
 	if err2 == nil {
-		ticket, err2 = s.reserve(ctx, name, q)
+		if err2 = s.refuseBanned(name, q.Key, from); err2 == nil {
+			ticket, err2 = s.reserve(ctx, name, q)
+		}
 	}
 	var told *chat.Error
 	if errors.As(err2, &told) {
@@ -65,11 +67,17 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 	if !validKey(q.Key) {
 		return chat.Ticket{}, chat.Errorf(chat.Arguments, `The field "key" must be a public user key.`)
 	}
+	if err := s.invited(ctx, name, q); err != nil {
+		return chat.Ticket{}, err
+	}
 	if row, ok := s.Users.Get(broker.Committed, string(name.User())); ok && row.Record.Present() {
-		if s.held(ctx, name, q.Key) {
-			return chat.Ticket{}, s.taken(name)
+		if err := s.held(ctx, name, q); err != nil {
+			return chat.Ticket{}, err
 		}
 	} else if err := Room(s.Users.Len(broker.Committed), s.MaxUsers); err != nil {
+		return chat.Ticket{}, err
+	}
+	if err := s.awaitMintable(ctx, q.Key); err != nil {
 		return chat.Ticket{}, err
 	}
 	now := time.Now()
@@ -77,7 +85,7 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 		return account.Reserve(r, name, q.Key, now, chat.Hold, s.NameTTL)
 	})
 	foreign := errors.Is(err, &chat.Error{Code: chat.ForeignKey})
-	if errors.Is(err, &chat.Error{Code: chat.Taken}) || foreign && s.held(ctx, name, q.Key) {
+	if errors.Is(err, &chat.Error{Code: chat.Taken}) || foreign && s.held(ctx, name, q) != nil {
 		return chat.Ticket{}, s.taken(name)
 	}
 	if err != nil {
@@ -86,14 +94,23 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 	return s.Minter.Mint(q.Key, chat.UserGrant(name.User()), acc.TicketTTL(now, s.NameTTL), now)
 }
 
-// held tells whether somebody is here under a name, other than the owner of key
-// whose connection is lost. Another replica may have let them in or out a moment ago.
-func (s *Service) held(ctx context.Context, name chat.Name, key string) bool {
+// held is why a name of somebody who is here is not to be had: they are not the owner of
+// the asker's key, or are connected and shall not be signed out. Another replica may have
+// let them in or out a moment ago.
+func (s *Service) held(ctx context.Context, name chat.Name, q chat.EnterRequest) error {
 	if err := s.Users.Sync(ctx); err != nil {
 		s.Log.Warn("look who is here", "err", err)
 	}
 	row, _ := s.Users.Get(broker.Committed, string(name.User()))
-	return row.Record.Present() && (row.Record.Key != key || s.live.Connected(key))
+	switch r := row.Record; {
+	case !r.Present():
+		return nil
+	case r.Key != q.Key:
+		return s.taken(name)
+	case r.State == Here && s.live.Connected(q.Key) && !q.Takeover:
+		return SignedIn(r)
+	}
+	return nil
 }
 
 // taken is the refusal of a name that somebody has, with others that are free.

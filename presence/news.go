@@ -2,11 +2,13 @@ package presence
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"natter/broker"
 	"natter/chat"
+	"natter/presence/account"
 )
 
 // newsEvery is how often a viewer hears of changes at most.
@@ -40,8 +42,10 @@ func (s *Service) tellNews() {
 	s.news.mu.Unlock()
 
 	notice := chat.PresenceNotice{Revision: s.log.Revision()}
+	blocked := map[chat.User]map[chat.User]bool{} // whom somebody in the notice blocks, and who does
 	for u := range changed {
 		row, _ := s.Users.Get(broker.Committed, string(u))
+		note(blocked, append(s.partners(u), row.Record)...)
 		switch r := row.Record; {
 		case r.Visible():
 			notice.Changed = append(notice.Changed, EntryOf(r, s.partners(u)))
@@ -53,12 +57,44 @@ func (s *Service) tellNews() {
 		if !r.Watch || MaySee(r) != nil {
 			continue
 		}
-		if err := broker.Tell(s.Notices, chat.UserPresence, chat.Address{User: r.User()}, notice); err != nil {
-			s.Log.Warn("tell presence", "user", r.User(), "err", err)
+		if by := blocked[r.User()]; by != nil {
+			s.tellViewer(r.User(), unseen(notice, by))
 			continue
 		}
-		s.Told.Add(1)
+		s.tellViewer(r.User(), notice)
 	}
+}
+
+func (s *Service) tellViewer(u chat.User, n chat.PresenceNotice) {
+	if len(n.Changed)+len(n.Gone) == 0 {
+		return
+	}
+	if err := broker.Tell(s.Notices, chat.UserPresence, chat.Address{User: u}, n); err != nil {
+		s.Log.Warn("tell presence", "user", u, "err", err)
+		return
+	}
+	s.Told.Add(1)
+}
+
+// note collects whom the records' owners block: those who have gone as well, whose going
+// is nobody's business who did not see them.
+func note(blocked map[chat.User]map[chat.User]bool, records ...Record) {
+	for _, r := range records {
+		for _, b := range account.Holding(r.Blocks, time.Now()) {
+			u := b.Name.User()
+			if blocked[u] == nil {
+				blocked[u] = map[chat.User]bool{}
+			}
+			blocked[u][r.User()] = true
+		}
+	}
+}
+
+// unseen is a notice without those who block its receiver.
+func unseen(n chat.PresenceNotice, blockers map[chat.User]bool) chat.PresenceNotice {
+	n.Changed = veiled(n.Changed, blockers)
+	n.Gone = slices.DeleteFunc(slices.Clone(n.Gone), func(name chat.Name) bool { return blockers[name.User()] })
+	return n
 }
 
 // listing is everybody who is listed, as of a revision: it is made anew only when

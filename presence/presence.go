@@ -1,6 +1,8 @@
 package presence
 
 import (
+	"cmp"
+	"reflect"
 	"time"
 
 	"natter/chat"
@@ -27,7 +29,9 @@ type Record struct {
 	Since      time.Time     `json:"since"`            // of the login
 	LostAt     time.Time     `json:"lost_at,omitzero"` // for people
 	Grace      time.Duration `json:"grace,omitempty"`  // Lost: how long, from when a replica sees this record
-	Reason     chat.Reason   `json:"reason,omitempty"` // Gone: ByLeave, ByLoss
+	Reason     chat.Reason   `json:"reason,omitempty"` // Gone: ByLeave, ByLoss, ByOperator
+	Terminal   string        `json:"terminal,omitempty"`
+	Blocks     []chat.Block  `json:"blocks,omitempty"` // as in the account
 }
 
 // Connection is where a user is connected.
@@ -46,29 +50,73 @@ func (r Record) Present() bool { return r.State == Here || r.State == Lost }
 // Visible tells whether others see the user.
 func (r Record) Visible() bool { return r.Present() && r.Presence == chat.Visible }
 
-// Arrive is a user's hello on a connection: the first one takes the name, a further
-// one takes its place again. p is the presence that the user has chosen, or Undecided to
-// leave it as it is. online counts the present users and most limits them (0:
-// no limit). Code Full.
-func Arrive(before Record, name chat.Name, key string, p chat.Presence, c Connection, online, most int, now time.Time) (Record, error) {
-	if before.Present() && before.Key == key {
-		after := before
-		after.State, after.Connection, after.LostAt, after.Grace = Here, c, time.Time{}, 0
-		if p != chat.Undecided {
-			after.Presence = p
-		}
-		if after == before {
-			return before, chat.ErrUnchanged
-		}
-		return after, nil
-	}
-	if before.Present() {
-		return before, chat.Errorf(chat.Taken, "The username %s is already taken.", name)
+// Arrival is a hello on a connection.
+type Arrival struct {
+	Name       chat.Name
+	Key        string
+	Presence   chat.Presence // what the user has chosen, or Undecided to leave it as it is
+	Connection Connection
+	Terminal   string // "": not said, which is no other terminal than any
+	Takeover   bool
+	Elsewhere  bool // the key's owner is connected elsewhere, too
+
+	Remembered chat.Presence // of who has not been here: what they chose last
+	Blocks     []chat.Block  // and whom they block
+}
+
+// Arrive is a user's hello: the first one takes the name, a further one takes its place
+// again, from another terminal only if the former one is not connected any more or is
+// to be signed out. online counts the present users and most limits them (0: no
+// limit). Codes SignedIn, Full.
+func Arrive(before Record, a Arrival, online, most int, now time.Time) (Record, error) {
+	switch {
+	case before.Present() && before.Key == a.Key:
+		return again(before, a, now)
+	case before.Present():
+		return before, chat.Errorf(chat.Taken, "The username %s is already taken.", a.Name)
 	}
 	if err := Room(online, most); err != nil {
 		return before, err
 	}
-	return Record{Name: name, Key: key, State: Here, Presence: p, Connection: c, Since: now}, nil
+	return Record{
+		Name: a.Name, Key: a.Key, State: Here, Presence: cmp.Or(a.Presence, a.Remembered), Connection: a.Connection,
+		Since: now, Terminal: a.Terminal, Blocks: a.Blocks,
+	}, nil
+}
+
+// again is the hello of a user who is here.
+func again(before Record, a Arrival, now time.Time) (Record, error) {
+	other := a.Takeover || a.Terminal != "" && before.Terminal != "" && a.Terminal != before.Terminal
+	elsewhere := a.Elsewhere || a.Connection == before.Connection // which is the other one's
+	if other && !a.Takeover && before.State == Here && elsewhere {
+		return before, SignedIn(before)
+	}
+	after := before
+	after.State, after.Connection, after.LostAt, after.Grace = Here, a.Connection, time.Time{}, 0
+	after.Presence = cmp.Or(a.Presence, before.Presence)
+	if a.Terminal != "" || a.Takeover {
+		after.Terminal = a.Terminal
+	}
+	if other && after.Terminal != before.Terminal {
+		after.Since = now
+	}
+	if reflect.DeepEqual(after, before) {
+		return before, chat.ErrUnchanged
+	}
+	return after, nil
+}
+
+// SignedIn is the refusal of another terminal.
+func SignedIn(r Record) error {
+	e := chat.Errorf(chat.SignedIn, "%s is signed in on another terminal since %s.", r.Name, r.Since.UTC().Format("15:04 UTC"))
+	e.Since = r.Since
+	return e
+}
+
+// TakenOver tells whether a change has put another terminal in the place of the one that
+// the user was at.
+func TakenOver(before, after Record) bool {
+	return before.State == Here && after.State == Here && before.Key == after.Key && before.Terminal != "" && before.Terminal != after.Terminal
 }
 
 // Room tells whether one more user may come.
@@ -101,6 +149,17 @@ func Choose(before Record, p chat.Presence) (Record, error) {
 	}
 	after := before
 	after.Presence = p
+	return after, nil
+}
+
+// Rekey puts the new key of a user in the place of the old one. Who is here with that
+// one is not any more: they are lost until they come with the new one.
+func Rekey(before Record, from, key string) (Record, error) {
+	if !before.Present() || before.Key != from {
+		return before, chat.ErrUnchanged
+	}
+	after := before
+	after.Key = key
 	return after, nil
 }
 

@@ -21,17 +21,38 @@ func Listed(users iter.Seq[Record], partners func(chat.User) []Record) []chat.En
 	return entries
 }
 
-// Roster is the list that a viewer may see of those who are listed: all others. Code
-// Hidden if the viewer is hidden.
-func Roster(viewer Record, listed []chat.Entry) ([]chat.Entry, error) {
+// Roster is the list that a viewer may see of those who are listed: all others but those
+// who block the viewer. Code Hidden if the viewer is hidden.
+func Roster(viewer Record, listed []chat.Entry, blockers map[chat.User]bool) ([]chat.Entry, error) {
 	if err := MaySee(viewer); err != nil {
 		return nil, err
 	}
+	listed = veiled(listed, blockers)
 	i, found := slices.BinarySearchFunc(listed, viewer.User(), func(e chat.Entry, u chat.User) int { return cmp.Compare(e.Name.User(), u) })
 	if !found {
 		return listed, nil
 	}
 	return slices.Concat(listed[:i], listed[i+1:]), nil
+}
+
+// veiled are the entries as somebody sees them whom the blockers block: without these,
+// and where one of them chats with another user, that one chats with someone.
+func veiled(entries []chat.Entry, blockers map[chat.User]bool) []chat.Entry {
+	if len(blockers) == 0 {
+		return entries
+	}
+	seen := []chat.Entry{}
+	for _, e := range entries {
+		if blockers[e.Name.User()] {
+			continue
+		}
+		with := slices.DeleteFunc(slices.Clone(e.With), func(n chat.Name) bool { return blockers[n.User()] })
+		if len(with) < len(e.With) {
+			e.With, e.Someone = slices.Clip(with), true
+		}
+		seen = append(seen, e)
+	}
+	return seen
 }
 
 // MaySee tells whether a user may see others: who hides sees no list.

@@ -64,7 +64,8 @@ func TestArrive(t *testing.T) {
 		{"the same choice again", here("alice", chat.Visible), "Kalice", one, 1, "unchanged", chat.Visible},
 		{"another key while the owner is lost", lost, "Kother", two, 1, "taken", ""},
 	} {
-		r, err := presence.Arrive(c.before, "alice", c.key, c.says, c.conn, c.online, 3, noon)
+		a := presence.Arrival{Name: "alice", Key: c.key, Presence: c.says, Connection: c.conn}
+		r, err := presence.Arrive(c.before, a, c.online, 3, noon)
 		if got := outcome(r, err); got != c.want {
 			t.Errorf("%s: %s, want %s", c.what, got, c.want)
 		}
@@ -116,7 +117,7 @@ func TestRoster(t *testing.T) {
 		"bob": {here("hidden", chat.HiddenAway), here("Carol", chat.Visible), here("alice", chat.Visible)}, "erin": {here("hidden", chat.HiddenAway)},
 	}
 	listed := presence.Listed(slices.Values(users), func(u chat.User) []presence.Record { return with[u] })
-	entries, err := presence.Roster(here("alice", chat.Visible), listed)
+	entries, err := presence.Roster(here("alice", chat.Visible), listed, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,11 +133,11 @@ func TestRoster(t *testing.T) {
 		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
 	}
 	for _, viewer := range []presence.Record{here("hidden", chat.HiddenAway), here("fresh", chat.Undecided)} {
-		if _, err := presence.Roster(viewer, listed); !errors.Is(err, &chat.Error{Code: chat.Hidden}) {
+		if _, err := presence.Roster(viewer, listed, nil); !errors.Is(err, &chat.Error{Code: chat.Hidden}) {
 			t.Errorf("%s sees a list: %v", viewer.Name, err)
 		}
 	}
-	if _, err := presence.Roster(presence.Record{}, listed); !errors.Is(err, &chat.Error{Code: chat.NotRegistered}) {
+	if _, err := presence.Roster(presence.Record{}, listed, nil); !errors.Is(err, &chat.Error{Code: chat.NotRegistered}) {
 		t.Errorf("nobody sees a list: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,8 +25,12 @@ type Minter interface {
 // Config is what the coordinator's half needs.
 type Config struct {
 	Users    *Users
+	Bans     *Bans
+	Revoked  *Revocations
 	Accounts *account.Store
+	Passes   *Passes
 	Minter   Minter
+	Revoker  Revoker    // nil: tickets cannot be revoked, they are good until they expire
 	Notices  *nats.Conn // publishes to users
 	System   *nats.Conn // in the system account
 	ChatID   string     // public key of the account that the users are in
@@ -34,6 +39,7 @@ type Config struct {
 
 	Shared   bool // other replicas may be there: this one may be behind
 	Rules    chat.Rules
+	Invited  bool          // new names need a pass
 	MaxUsers int           // 0: no limit
 	NameTTL  time.Duration // 0: for ever
 
@@ -47,11 +53,11 @@ type Users = broker.Table[Record]
 // Kind is the word for users in the subjects of records.
 const Kind = "user"
 
-// NewUsers adds the table to a log. Its index finds users by key.
+// NewUsers adds the table to a log. Its index finds users by key, and those who block somebody.
 func NewUsers(l *broker.Log, changed func(broker.Change[Record])) *Users {
 	return broker.NewTable(l, Kind, broker.TableConfig[Record]{
 		Gone:    func(r Record) bool { return r.State == Gone },
-		Index:   func(r Record) []string { return []string{r.Key} },
+		Index:   words,
 		Changed: changed,
 	})
 }
@@ -66,6 +72,7 @@ type Service struct {
 	seal nkeys.KeyPair // lobby answers are sealed with it
 	news news
 	list listing
+	push push
 
 	chores *broker.Chores
 }
@@ -86,7 +93,8 @@ func NewService(cfg Config, l *broker.Log) (*Service, error) {
 		return nil, fmt.Errorf("make the lobby's key: %w", err)
 	}
 	s := &Service{Config: cfg, log: l, seal: seal, chores: broker.NewChores(cfg.Log)}
-	s.live, err = NewLiveness(cfg.System, cfg.ChatID, s.connectionGone)
+	s.push.turn = make(chan struct{}, 1)
+	s.live, err = NewLiveness(cfg.System, cfg.ChatID, s.connectionGone, s.connectionCame)
 	return s, err
 }
 
@@ -98,13 +106,22 @@ func (s *Service) Serve(svc *broker.Service) error {
 		broker.Handle(svc, chat.SetPresence, s.choose),
 		broker.Handle(svc, chat.List, s.sendList),
 		broker.Handle(svc, chat.Renew, s.renew),
+		broker.Handle(svc, chat.Rotate, s.rotate),
+		broker.Handle(svc, chat.BlockUser, s.block),
+		broker.Handle(svc, chat.UnblockUser, s.unblock),
+		broker.Handle(svc, chat.Blocked, s.blocked),
 		broker.Handle(svc, chat.Exit, s.exit),
 		broker.Handle(svc, chat.AdminUsers, s.adminUsers),
+		s.serveOperator(svc),
+		broker.Handle(svc, chat.AdminPass, s.adminPass),
 	)
 }
 
-// Start lets time run: users who do not come back after a restart are lost.
+// Start lets time run: users who do not come back after a restart are lost. What was void
+// before it, and who was banned, is so again.
 func (s *Service) Start() {
+	s.chores.Do(revoking, func(ctx context.Context) error { return s.pushRevoked(ctx, s.log.Revision()) })
+	s.chores.Do(throwingOut, s.throwOutBanned)
 	s.chores.After(" settle", settle, "reconcile", func(context.Context) error { s.reconcile(); return nil })
 }
 
@@ -173,41 +190,37 @@ func (s *Service) stale(v broker.View, u chat.User, asked uint64) error {
 // hello lets a user in, or in again.
 func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloRequest) (chat.HelloReply, error) {
 	var reply chat.HelloReply
-	if q.Kept != nil && !validKey(q.Kept.Key) {
-		return reply, chat.Errorf(chat.Arguments, `The field "kept" must have a public user key.`)
-	}
-	if err := SameProto(q.Proto); err != nil {
+	if err := validHello(c.User, q); err != nil {
 		return reply, err
 	}
-	name, err := chat.ParseName(string(q.Name))
-	if err != nil || name.User() != c.User {
-		return reply, chat.Errorf(chat.Arguments, "The name in a hello must be the user's own.")
-	}
-	if q.Presence != chat.Undecided && q.Presence != chat.Visible && q.Presence != chat.HiddenAway {
-		return reply, errPresence
-	}
+	name := q.Name
 	acc, _, err := s.Accounts.Get(ctx, c.User)
 	if err != nil {
 		return reply, err
 	}
-	if err := s.mayKeep(name, acc.Key, q); err != nil {
+	if q.Kept != nil && q.Kept.Key != acc.Key { // the name is another key's by now
+		err := s.taken(name)
 		s.refused(name, "hello", err)
 		return reply, err
 	}
-	conn, _ := s.live.Find(ctx, acc.Key)
-	back := false
+	a, back := s.arrival(ctx, q, acc.Key), false
+	a.Remembered, a.Blocks = acc.Presence, account.Holding(acc.Blocks, time.Now())
+	if err := s.mayStay(name, acc, a.Connection.Address); err != nil {
+		s.refused(name, "hello", err)
+		return reply, err
+	}
 	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
 		back = r.Present() && r.Key == acc.Key
-		return Arrive(r, name, acc.Key, q.Presence, conn, s.Users.Len(v), s.MaxUsers, time.Now())
+		return Arrive(r, a, s.Users.Len(v), s.MaxUsers, time.Now())
 	})
 	if err != nil {
 		s.refused(name, "hello", err)
 		return reply, err
 	}
+	if err := s.noteHello(ctx, q, acc, back); err != nil {
+		return reply, err
+	}
 	if !back {
-		if _, err := s.noteLogin(ctx, name, acc.Key); err != nil {
-			return reply, err
-		}
 		s.registered(row.Record, acc.Taken())
 		s.chosen(row.Record)
 	}
@@ -216,7 +229,7 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	}
 	revision := s.log.Revision() // before Sessions is read, which may be newer but not older
 	return chat.HelloReply{
-		Returning: acc.Taken(), LastSeen: acc.LastLogin, Back: back, Presence: row.Record.Presence,
+		Returning: acc.Taken(), LastSeen: acc.LastLogin, Back: back, Presence: row.Record.Presence, Blocks: account.Holding(row.Record.Blocks, time.Now()),
 		Sessions: s.Sessions(c.User, q.Sessions), Revision: revision, Rules: s.Rules,
 	}, nil
 }
@@ -231,21 +244,67 @@ func (s *Service) noteLogin(ctx context.Context, name chat.Name, key string) (ac
 	})
 }
 
-// mayKeep tells whether somebody who did not come through the lobby may have the name
-// whose ticket they kept.
-func (s *Service) mayKeep(name chat.Name, owner string, q chat.HelloRequest) error {
-	if q.Kept == nil {
-		return nil
+// noteHello stores in the account what a hello says of its owner.
+func (s *Service) noteHello(ctx context.Context, q chat.HelloRequest, acc account.Record, back bool) error {
+	if _, err := account.Remember(acc, q.Presence, q.Identity); back && err != nil {
+		return nil // nothing is new
 	}
-	at := chat.Place{}
-	if q.Place != nil {
-		at = *q.Place
+	_, err := s.Accounts.Update(ctx, q.Name.User(), func(r account.Record) (account.Record, error) {
+		if r.Key != acc.Key {
+			return r, errNotHere
+		}
+		after, err := account.Remember(r, q.Presence, q.Identity)
+		if back {
+			return after, err
+		}
+		now, err2 := account.Login(after, q.Name, time.Now())
+		if errors.Is(err2, chat.ErrUnchanged) {
+			err2 = err
+		}
+		return now, err2
+	})
+	return err
+}
+
+// validHello checks what can be checked without knowing who is here.
+func validHello(u chat.User, q chat.HelloRequest) error {
+	if q.Kept != nil && !validKey(q.Kept.Key) {
+		return chat.Errorf(chat.Arguments, `The field "kept" must have a public user key.`)
 	}
-	row, _ := s.Users.Get(broker.Committed, string(name.User()))
-	if q.Kept.Key != owner || row.Record.Present() && s.live.Elsewhere(q.Kept.Key, at.Server, at.Connection) {
-		return s.taken(name)
+	if q.Place != nil && q.Place.Server == "" {
+		return chat.Errorf(chat.Arguments, `The field "place" must have a server.`)
+	}
+	if err := SameProto(q.Proto); err != nil {
+		return err
+	}
+	name, err := chat.ParseName(string(q.Name))
+	switch {
+	case err != nil || name.User() != u:
+		return chat.Errorf(chat.Arguments, "The name in a hello must be the user's own.")
+	case q.Presence != chat.Undecided && q.Presence != chat.Visible && q.Presence != chat.HiddenAway:
+		return errPresence
+	case !plain(q.Terminal, chat.MaxTerminal):
+		return chat.Errorf(chat.Arguments, `The field "terminal" must be at most %d letters, digits and signs.`, chat.MaxTerminal)
+	case !plain(q.Identity, chat.MaxIdentity):
+		return chat.Errorf(chat.Arguments, `The field "identity" must be at most %d letters, digits and signs.`, chat.MaxIdentity)
 	}
 	return nil
+}
+
+// plain tells whether a text is printable ASCII without blanks, at most so long.
+func plain(s string, most int) bool {
+	return len(s) <= most && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// noteSeen stores in the account until when its owner was here. It is for people: where it
+// fails, the login is what is known.
+func (s *Service) noteSeen(ctx context.Context, r Record, until time.Time) {
+	_, err := s.Accounts.Update(ctx, r.User(), func(a account.Record) (account.Record, error) {
+		return account.Seen(a, r.Key, until)
+	})
+	if err != nil {
+		s.Log.Warn("note when a user was here", "user", r.User(), "err", err)
+	}
 }
 
 // SameProto tells whether the two programs understand each other.
@@ -271,7 +330,9 @@ func (s *Service) choose(ctx context.Context, c broker.Caller, q chat.PresenceRe
 		}
 		return Choose(r, q.Presence)
 	})
-	if err != nil {
+	if err == nil {
+		_, err = s.Accounts.Update(ctx, c.User, func(r account.Record) (account.Record, error) { return account.Remember(r, q.Presence, "") })
+	} else {
 		s.refused(r.Name, "presence", err)
 	}
 	return chat.Done{Revision: row.Revision}, err
@@ -297,7 +358,7 @@ func (s *Service) sendList(ctx context.Context, c broker.Caller, q chat.ListRequ
 	}
 	listed, revision := s.listed()
 	reply.Revision = revision
-	reply.Users, err = Roster(viewer, listed)
+	reply.Users, err = Roster(viewer, listed, s.blockers(c.User))
 	if err != nil {
 		s.refused(viewer.Name, "list", err)
 		return reply, err
@@ -344,5 +405,8 @@ func (s *Service) exit(ctx context.Context, c broker.Caller, q chat.ExitRequest)
 		}
 		return Remove(r, chat.ByLeave)
 	})
+	if err == nil {
+		s.noteSeen(ctx, r, time.Now())
+	}
 	return chat.Done{Revision: row.Revision}, err
 }

@@ -39,7 +39,7 @@ func (l *Liveness) SurveyOwn(ctx context.Context) {
 
 func (l *Liveness) survey(ctx context.Context, servers []string) {
 	begin := time.Now()
-	found, silent := map[connID]string{}, map[string]bool{}
+	found, silent := map[connID]Link{}, map[string]bool{}
 	for _, server := range servers {
 		if err := l.connections(ctx, server, found); err != nil {
 			silent[server] = true // it is there; what it knows is not contested
@@ -52,16 +52,16 @@ func (l *Liveness) survey(ctx context.Context, servers []string) {
 
 // correct makes the connections what a survey has found, except those that have come
 // since it began. It returns the keys whose last connection is gone.
-func (l *Liveness) correct(begin time.Time, found map[connID]string, silent map[string]bool) []string {
+func (l *Liveness) correct(begin time.Time, found map[connID]Link, silent map[string]bool) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for id, key := range found {
-		l.add(key, id)
+	for id, c := range found {
+		l.add(c.Key, id, conn{time.Now(), c.Holder, c.Member, c.Address})
 	}
 	var gone []string
 	for key, set := range l.conns {
-		for id, since := range set {
-			if _, there := found[id]; !there && since.Before(begin) && !silent[id.server] {
+		for id, c := range set {
+			if _, there := found[id]; !there && c.since.Before(begin) && !silent[id.server] {
 				delete(set, id)
 			}
 		}
@@ -105,7 +105,7 @@ func (l *Liveness) servers(ctx context.Context) ([]string, error) {
 }
 
 // connections adds the connections that one server has in our account.
-func (l *Liveness) connections(ctx context.Context, server string, found map[connID]string) error {
+func (l *Liveness) connections(ctx context.Context, server string, found map[connID]Link) error {
 	for offset := 0; ; offset += surveyPage {
 		q := fmt.Appendf(nil, `{"acc":%q,"auth":true,"limit":%d,"offset":%d}`, l.account, surveyPage, offset)
 		m, err := l.nc.RequestWithContext(ctx, "$SYS.REQ.SERVER."+server+".CONNZ", q)
@@ -119,11 +119,12 @@ func (l *Liveness) connections(ctx context.Context, server string, found map[con
 	}
 }
 
-func readPage(m *nats.Msg, server string, found map[connID]string) (int, error) {
+func readPage(m *nats.Msg, server string, found map[connID]Link) (int, error) {
 	var reply struct {
 		Data struct {
 			Connections []struct {
 				ID  uint64 `json:"cid"`
+				IP  string `json:"ip"`
 				JWT string `json:"jwt"`
 			} `json:"connections"`
 		} `json:"data"`
@@ -132,8 +133,8 @@ func readPage(m *nats.Msg, server string, found map[connID]string) (int, error) 
 		return 0, err
 	}
 	for _, c := range reply.Data.Connections {
-		if key := ownerOf(c.JWT); key != "" {
-			found[connID{server, c.ID}] = key
+		if o := ownerOf(c.JWT); o.Key != "" {
+			found[connID{server, c.ID}] = Link{server, c.ID, o.Key, o.Holder, o.member(), c.IP}
 		}
 	}
 	return len(reply.Data.Connections), nil

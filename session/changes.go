@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -56,6 +57,9 @@ func (s *Service) UserChanged(c broker.Change[presence.Record]) {
 			}
 		}
 	}
+	if c.Own && presence.TakenOver(c.Before, c.Record) {
+		s.moveAll(u)
+	}
 	if c.Record.State == presence.Gone {
 		s.repairAll(u, c.Own)
 	}
@@ -98,6 +102,22 @@ func (s *Service) repairAll(u chat.User, own bool) {
 		} else {
 			s.chores.After(row.Key+" repair", wait, repairing, task)
 		}
+	}
+}
+
+// moveAll takes what a user is in to another terminal.
+func (s *Service) moveAll(u chat.User) {
+	for _, row := range s.Sessions.By(broker.Committed, string(u)) {
+		if row.Record.State != chat.Open {
+			continue
+		}
+		s.chores.Do("move a session", func(ctx context.Context) error {
+			_, err := s.step(ctx, row.Key, func(_ World, before chat.Session) (chat.Session, error) { return Move(before, u) })
+			if errors.Is(err, errNotInChat) {
+				return nil // it has ended, or they have left
+			}
+			return err
+		})
 	}
 }
 

@@ -39,25 +39,26 @@ func gather(w World, host chat.User, typed []chat.Name) ([]chat.Member, error) {
 	members := []chat.Member{{Name: name, Accepted: true}}
 	for _, t := range typed {
 		guest, visible, ok := w.User(t.User())
-		if !ok || !visible {
-			// One sentence for all of them, with the name as it was typed: how a
-			// hidden user writes theirs would tell that they are here.
+		if !ok || !visible || w.Blocks(t.User(), host) {
+			// One sentence for all of them, with the name as it was typed: how a hidden or
+			// a blocking user writes theirs would tell that they are here.
 			return nil, chat.Errorf(chat.Unavailable, "%s is not available.", t)
 		}
 		if s, busy := Busy(w, t.User()); busy {
-			return nil, chat.Errorf(chat.Busy, "%s is not available: chatting with %s.", guest, partners(w, s, t.User()))
+			return nil, chat.Errorf(chat.Busy, "%s is not available: chatting with %s.", guest, partners(w, s, t.User(), host))
 		}
 		members = append(members, chat.Member{Name: guest})
 	}
 	return members, nil
 }
 
-// partners says with whom u chats, by name. Whoever is hidden is "someone".
-func partners(w World, s chat.Session, u chat.User) string {
+// partners says to a viewer with whom u chats, by name. Whoever hides, or blocks the viewer,
+// is "someone".
+func partners(w World, s chat.Session, u, viewer chat.User) string {
 	var names []chat.Name
 	hidden := false
 	for _, name := range s.Others(u) {
-		if _, visible, ok := w.User(name.User()); ok && visible {
+		if _, visible, ok := w.User(name.User()); ok && visible && !w.Blocks(name.User(), viewer) {
 			names = append(names, name)
 		} else {
 			hidden = true
@@ -72,9 +73,10 @@ func partners(w World, s chat.Session, u chat.User) string {
 
 // crossing finds the invitation to the host alone from the only guest. One to a
 // group does not count: the host would find themselves among people they did not name.
+// Nor does that of somebody who blocks the host by now.
 func crossing(w World, host chat.User, typed []chat.Name) (chat.Session, bool) {
 	for _, s := range w.Of(host) {
-		if s.State == chat.Proposed && !s.Group() && len(typed) == 1 && s.Host == typed[0].User() {
+		if s.State == chat.Proposed && !s.Group() && len(typed) == 1 && s.Host == typed[0].User() && !w.Blocks(s.Host, host) {
 			return s, true
 		}
 	}

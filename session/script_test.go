@@ -23,9 +23,10 @@ var rewrite = flag.Bool("rewrite", false, "write the outcomes in testdata/*.txt 
 //
 //	user NAME visible|hidden         is present; whoever comes back has forgotten nothing
 //	gone NAME                        is not, and nothing is repaired yet
-//	invite HOST GUEST...             also: accept, deny, withdraw, quit, bye, leave
+//	invite HOST GUEST...             also: accept, deny, withdraw, quit, bye, leave, move
 //	                                 NAME [ID], expire ID; without an id, the first
 //	                                 session that the step could be about
+//	block NAME NAME, unblock NAME NAME
 //	repair                           every step that has become necessary
 //	lose NAME, back NAME             the connection, as members see it
 //	away NAME, return NAME           notices are missed; the last one arrives
@@ -98,9 +99,11 @@ type person struct {
 	name    chat.Name
 	visible bool
 	present bool
+	removed bool
 	lost    bool
 	away    bool
 	known   map[string]chat.Session
+	blocks  map[chat.User]bool
 }
 
 // stage is a World in which users act, and tells each what happens.
@@ -121,6 +124,13 @@ func (st *stage) User(u chat.User) (chat.Name, bool, bool) {
 		return "", false, false
 	}
 	return p.name, p.visible, true
+}
+
+func (st *stage) Blocks(u, other chat.User) bool { return st.people[u].blocks[other] }
+
+func (st *stage) Removed(u chat.User) bool {
+	p := st.people[u]
+	return p != nil && p.removed
 }
 
 func (st *stage) Of(u chat.User) []chat.Session {
@@ -145,10 +155,12 @@ func (st *stage) play(words []string) {
 		if p := st.people[name.User()]; p != nil {
 			known = p.known
 		}
-		st.people[name.User()] = &person{name: name, present: true, visible: args[1] == "visible", known: known}
+		st.people[name.User()] = &person{name: name, present: true, visible: args[1] == "visible", known: known, blocks: map[chat.User]bool{}}
 	case "repair":
 		st.repair()
-	case "gone", "lose", "back", "away", "return", "forget":
+	case "block", "unblock":
+		st.people[chat.Name(args[0]).User()].blocks[chat.Name(args[1]).User()] = cmd == "block"
+	case "gone", "removed", "lose", "back", "away", "return", "forget":
 		st.fate(cmd, chat.Name(args[0]).User())
 	default:
 		st.step(cmd, args)
@@ -159,8 +171,8 @@ func (st *stage) play(words []string) {
 func (st *stage) fate(cmd string, u chat.User) {
 	p := st.people[u]
 	switch cmd {
-	case "gone":
-		p.present, p.away = false, true
+	case "gone", "removed":
+		p.present, p.away, p.removed = false, true, cmd == "removed"
 	case "lose", "back":
 		p.lost = cmd == "lose"
 		for _, s := range st.Of(u) {
@@ -202,6 +214,8 @@ func (st *stage) step(cmd string, args []string) {
 		st.commit(session.End(s, u, chat.Reason(cmd)))
 	case "leave":
 		st.commit(session.Leave(s, u, chat.ByLeave))
+	case "move":
+		st.commit(session.Move(s, u))
 	default:
 		fmt.Fprintf(&st.out, "no such command: %s\n", cmd)
 	}

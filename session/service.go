@@ -131,6 +131,18 @@ func (w world) User(u chat.User) (chat.Name, bool, bool) {
 	return row.Record.Name, row.Record.Visible(), ok && row.Record.Present()
 }
 
+// Blocks implements World.
+func (w world) Blocks(u, other chat.User) bool {
+	row, _ := w.Users.Get(w.v, string(u))
+	return row.Record.Present() && row.Record.BlocksUser(other, time.Now())
+}
+
+// Removed implements World.
+func (w world) Removed(u chat.User) bool {
+	row, _ := w.Users.Get(w.v, string(u))
+	return row.Record.State == presence.Gone && row.Record.Reason == chat.ByOperator
+}
+
 // Of implements World.
 func (w world) Of(u chat.User) []chat.Session {
 	var found []chat.Session

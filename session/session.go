@@ -13,6 +13,10 @@ type World interface {
 	// User finds a present user; one whose connection is lost is present until
 	// the grace time is over.
 	User(u chat.User) (name chat.Name, visible bool, ok bool)
+	// Blocks tells whether a user who is present blocks another one.
+	Blocks(u, other chat.User) bool
+	// Removed tells whether the operator has signed a user out, who is therefore absent.
+	Removed(u chat.User) bool
 	// Of returns the proposed and open sessions that u is in and has not left.
 	Of(u chat.User) []chat.Session
 }
@@ -123,11 +127,11 @@ func End(s chat.Session, by chat.User, reason chat.Reason) (chat.Session, error)
 	return closed(s, reason, by), nil
 }
 
-// Leave takes one member out of an open session, by their own will (ByLeave) or
-// because they did not come back (ByLoss). Two or more others go on under a new
+// Leave takes one member out of an open session, by their own will (ByLeave), because
+// they did not come back (ByLoss) or by the operator's (ByOperator). Two or more others go on under a new
 // epoch, whose channel the leaver's ticket cannot read; one alone does not.
 func Leave(s chat.Session, by chat.User, reason chat.Reason) (chat.Session, error) {
-	if reason != chat.ByLeave && reason != chat.ByLoss {
+	if !leaves(reason) {
 		return chat.Session{}, chat.Errorf(chat.Arguments, "A chat is left by leaving or by losing the connection.")
 	}
 	if err := inChat(s, by); err != nil {
@@ -137,6 +141,16 @@ func Leave(s chat.Session, by chat.User, reason chat.Reason) (chat.Session, erro
 		return closed(s, reason, by), nil
 	}
 	s = change(s, by, func(m *chat.Member) { m.Left = reason })
+	s.Epoch++
+	return s, nil
+}
+
+// Move takes an open session to another terminal of a member: it goes on under a new epoch,
+// whose channel the older terminal's ticket can neither read nor write.
+func Move(s chat.Session, by chat.User) (chat.Session, error) {
+	if err := inChat(s, by); err != nil {
+		return unchanged(s, err)
+	}
 	s.Epoch++
 	return s, nil
 }
@@ -154,7 +168,11 @@ func Repair(w World, s chat.Session) (chat.Session, bool) {
 	case chat.Open:
 		for _, m := range s.Present() {
 			if _, _, here := w.User(m.User()); !here {
-				after, err := Leave(s, m.User(), chat.ByLoss)
+				reason := chat.ByLoss
+				if w.Removed(m.User()) {
+					reason = chat.ByOperator
+				}
+				after, err := Leave(s, m.User(), reason)
 				return after, err == nil
 			}
 		}
@@ -205,11 +223,12 @@ func unchanged(s chat.Session, err error) (chat.Session, error) {
 
 // begun tells whether the chat has ever begun.
 func begun(s chat.Session) bool {
-	switch s.Reason {
-	case chat.ByQuit, chat.ByBye, chat.ByLeave, chat.ByLoss:
-		return true
-	}
-	return s.State == chat.Open
+	return s.State == chat.Open || s.Reason == chat.ByQuit || s.Reason == chat.ByBye || leaves(s.Reason)
+}
+
+// leaves tells whether a reason is one for which a single member is out.
+func leaves(r chat.Reason) bool {
+	return r == chat.ByLeave || r == chat.ByLoss || r == chat.ByOperator
 }
 
 // goneFrom returns the members of a proposal who cannot begin it any more.

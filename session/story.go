@@ -37,7 +37,7 @@ type Opened struct{ Session chat.Session }
 type MemberLeft struct {
 	Session chat.Session
 	Name    chat.Name
-	Reason  chat.Reason // ByLeave or ByLoss
+	Reason  chat.Reason // ByLeave, ByLoss or ByOperator
 }
 
 // MemberLost: a member's connection is lost; the grace time runs.
@@ -79,6 +79,21 @@ type NotDelivered struct {
 	Text    string
 }
 
+// Slowed is the user writing faster than the coordinator wants; it is told once.
+type Slowed struct {
+	Session string
+	Rate    int // messages a second
+}
+
+// TooFast is a member whose client does not keep to that: some of what they said is taken
+// only later.
+type TooFast struct {
+	Session string
+	From    chat.Name
+}
+
+func (Slowed) isEvent()          {}
+func (TooFast) isEvent()         {}
 func (Text) isEvent()            {}
 func (Bye) isEvent()             {}
 func (NotDelivered) isEvent()    {}
@@ -189,7 +204,7 @@ func leavers(me chat.User, before, after chat.Session) []Event {
 		}
 		events = append(events, event)
 	}
-	if hasLeft(after, me) || after.Reason != chat.ByLeave && after.Reason != chat.ByLoss {
+	if hasLeft(after, me) || !leaves(after.Reason) {
 		return events
 	}
 	for _, u := range after.By {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/time/rate"
 
 	"natter/chat"
 )
@@ -47,6 +48,9 @@ type TalkConfig struct {
 	Join func(ctx context.Context, id string, opts ...nats.Option) (nc *nats.Conn, channel string, err error)
 	// Tell takes the events Text and Bye in order. It must not block.
 	Tell func(Event)
+	// Said is told, in order, what the member says, when that is accepted; nil: nobody is.
+	// It must not block.
+	Said func(at time.Time, text string)
 	// AllBye is called once everybody, the member included, has said bye.
 	AllBye func(id string)
 }
@@ -61,6 +65,7 @@ type Talk struct {
 	wg     sync.WaitGroup
 	wake   chan struct{} // something to do for run
 	late   *time.Timer   // wakes run when an acknowledgement takes too long
+	pace   *rate.Limiter // of what is said; nil: no limit
 
 	send sync.Mutex // keeps publishing in order; taken before mu
 	buf  []byte     // of the message that is sent; guarded by send
@@ -83,6 +88,7 @@ type Talk struct {
 	received int       // messages since the last receipt
 	receipt  time.Time // of the last receipt
 	sent     time.Time // of the last message
+	paced    time.Duration
 }
 
 // line is a connection to one channel of the session.
@@ -110,6 +116,9 @@ type peer struct {
 
 	missed uint64    // the last of theirs that was asked for
 	asked  time.Time // and when
+
+	pace *rate.Limiter // of what is taken from them
+	fast time.Time     // told that they are too fast
 }
 
 // todo is what the callbacks leave to run.
@@ -126,6 +135,7 @@ func NewTalk(cfg TalkConfig, s chat.Session) *Talk {
 	t := &Talk{
 		TalkConfig: cfg, id: s.ID, epoch: s.Epoch, next: 1, holding: cfg.Rejoin,
 		peers: map[chat.User]*peer{}, wake: make(chan struct{}, 1), moved: make(chan struct{}),
+		pace: limiter(float64(cfg.Rules.MessageRate)),
 	}
 	for _, m := range s.Present() {
 		if m.User() != t.Me {
@@ -168,10 +178,13 @@ func (t *Talk) Update(s chat.Session) {
 }
 
 // Say sends a message to all other members. It waits while too many are on their
-// way. Code TooLong, NotConnected while enough lines wait, NotInChat at the end.
+// way, and while the member is faster than the coordinator wants. Code TooLong, NotConnected while enough lines wait, NotInChat at the end.
 func (t *Talk) Say(ctx context.Context, text string) error {
 	if most := t.Rules.MaxText; len(text) > most {
 		return TooLong(len(text), most)
+	}
+	if err := t.keepPace(ctx); err != nil {
+		return err
 	}
 	for {
 		full, err := t.trySay(text)
@@ -210,6 +223,9 @@ func (t *Talk) trySay(text string) (<-chan struct{}, error) {
 	o := outgoing{n: t.next, at: time.Now().UTC(), text: text}
 	t.next++
 	t.out = append(t.out, o)
+	if t.Said != nil {
+		t.Said(o.at, text)
+	}
 	t.bye = false
 	first := len(t.out) == 1
 	if up {

@@ -2,11 +2,8 @@ package embedded
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"natter/internal/private"
 )
@@ -31,41 +28,15 @@ func openDataDir(dir string) (string, func(), error) {
 	return dir, unlock, nil
 }
 
-// lock takes a lock that the system gives back when the process ends, however it
-// ends, and leaves the PID in the file for whoever finds it locked. The file
-// stays: to remove it would race with the next process.
+// lock takes the lock of a data directory. The file stays.
 func lock(path string) (func(), error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	unlock, err := private.Lock(path)
+	if busy := (*private.LockedError)(nil); errors.As(err, &busy) {
+		return nil, private.Errorf(ErrDataDir, "The data directory %s is in use by process %s (it holds %s). Stop it, or use another directory.",
+			filepath.Dir(path), busy.PID, path)
+	}
 	if err != nil {
 		return nil, private.Errorf(ErrDataDir, "Cannot use the data directory: %v.", err)
 	}
-	if err := tryLock(f); err != nil {
-		defer f.Close()
-		if !errors.Is(err, errLocked) {
-			return nil, private.Errorf(ErrDataDir, "Cannot lock %s: %v.", path, err)
-		}
-		return nil, private.Errorf(ErrDataDir, "The data directory %s is in use by process %s (it holds %s). Stop it, or use another directory.",
-			filepath.Dir(path), holder(f), path)
-	}
-	if err := writePID(f); err != nil {
-		f.Close()
-		return nil, private.Errorf(ErrDataDir, "Cannot write %s: %v.", path, private.Cause(err))
-	}
-	return func() { f.Close() }, nil
-}
-
-func writePID(f *os.File) error {
-	if err := f.Truncate(0); err != nil {
-		return err
-	}
-	_, err := f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
-	return err
-}
-
-func holder(f *os.File) string {
-	text, _ := io.ReadAll(io.LimitReader(f, 20))
-	if pid := strings.TrimSpace(string(text)); pid != "" {
-		return pid
-	}
-	return "unknown"
+	return unlock, nil
 }

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -34,8 +35,14 @@ func (l *logger) Noticef(format string, v ...any) { l.log.Debug(line(format, v))
 // Warnf logs a warning.
 func (l *logger) Warnf(format string, v ...any) { l.log.Warn(line(format, v)) }
 
-// Errorf logs an error.
-func (l *logger) Errorf(format string, v ...any) { l.log.Error(line(format, v)) }
+// Errorf logs an error. That a stranger does not speak TLS is none of ours.
+func (l *logger) Errorf(format string, v ...any) {
+	level := slog.LevelError
+	if strings.Contains(format, "TLS handshake error") {
+		level = slog.LevelDebug
+	}
+	l.log.Log(context.Background(), level, line(format, v))
+}
 
 // Debugf is never called: the server is not asked to debug.
 func (l *logger) Debugf(format string, v ...any) { l.log.Debug(line(format, v)) }

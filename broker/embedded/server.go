@@ -20,6 +20,8 @@
 //	lock                          held by the process that uses the directory
 //	keys/*.nk                     who we are; without them no ticket is good any more
 //	observer.creds operator.creds written once, for the nats CLI and for chatcoord
+//	revoked.jwt                   the tickets that are void
+//	tls/                          the CA of chatcoord --tls auto
 //	jetstream/                    the state
 //
 // Keys are made at the first start and never again: a directory with state and
@@ -29,6 +31,7 @@
 package embedded
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -63,6 +66,7 @@ const (
 	pingEvery   = 10 * time.Second
 	pingsMissed = 2
 	authLimit   = 2.0 // seconds
+	tlsLimit    = 5.0 // the same
 	maxClosed   = 100 // connections that are remembered after their end, for monitoring
 )
 
@@ -73,6 +77,10 @@ type Config struct {
 	DataDir  string       // "" keeps nothing beyond Shutdown
 	MaxStore int64        // bytes on the disk, well below what the volume has; 0 is DefaultMaxStore
 	Log      *slog.Logger // nil is silent
+
+	// TLS is how connections from outside are encrypted, once the directory with the data
+	// is ours; nil is not at all.
+	TLS func(dir string) (*tls.Config, error)
 }
 
 // Server is a NATS server in this process. It is made by Start and of no use
@@ -84,8 +92,12 @@ type Server struct {
 	sys   *ticket.Minter
 	log   *slog.Logger
 	addr  string
+	tls   bool
 	stop  sync.Once
 	clean func() // gives the data directory back
+
+	keptIn   string // the data directory; "" if nothing is kept
+	revoking sync.Mutex
 }
 
 // Start starts a server and returns when it is ready. Its error is ErrInUse if
@@ -121,11 +133,20 @@ func start(cfg Config, host string, port int, dir string) (*Server, error) {
 		return nil, err
 	}
 	opts.Host, opts.Port, opts.StoreDir = host, port, dir
-	s := &Server{ids: ids, chat: ids.ChatMinter(), sys: ids.SystemMinter(), log: cfg.Log}
+	if cfg.TLS != nil {
+		if opts.TLSConfig, err = cfg.TLS(dir); err != nil {
+			return nil, err
+		}
+		opts.TLSTimeout = tlsLimit
+	}
+	s := &Server{ids: ids, keptIn: cfg.DataDir, chat: ids.ChatMinter(), sys: ids.SystemMinter(), log: cfg.Log, tls: opts.TLSConfig != nil}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.DataDir != "" {
+		if err := revokeAgain(opts.AccountResolver, ids, dir); err != nil {
+			return nil, err
+		}
 		if err := writeCreds(dir, s.chat); err != nil {
 			return nil, err
 		}
@@ -198,7 +219,11 @@ func (s *Server) URL() string {
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "nats://" + net.JoinHostPort(host, port)
+	scheme := "nats://"
+	if s.tls {
+		scheme = "tls://"
+	}
+	return scheme + net.JoinHostPort(host, port)
 }
 
 // Minter mints tickets of the account that users are in.

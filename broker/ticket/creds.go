@@ -75,6 +75,7 @@ func readJWT(text string) (*Creds, error) {
 // everything, so that nobody takes it for less.
 func grant(c *jwt.UserClaims) chat.Grant {
 	g := chat.Grant{
+		Holder:        chat.User(c.Name),
 		Publish:       allowed(c.Pub),
 		Subscribe:     allowed(c.Sub),
 		DenySubscribe: c.Sub.Deny,

@@ -2,6 +2,7 @@ package ticket
 
 import (
 	"fmt"
+	"time"
 
 	"natter/chat"
 
@@ -125,6 +126,10 @@ func account(name string, key nkeys.KeyPair) *jwt.AccountClaims {
 	return c
 }
 
+// lobbyAnswer is how long a server keeps the way back to somebody in the lobby. Not every
+// request is answered, and nobody waits longer for an answer before they ask again.
+const lobbyAnswer = 3 * time.Second
+
 func (i *Installation) chatClaims(l Limits) *jwt.AccountClaims {
 	c := account("CHAT", i.Chat)
 	c.SigningKeys.Add(Public(i.Signing))
@@ -135,7 +140,7 @@ func (i *Installation) chatClaims(l Limits) *jwt.AccountClaims {
 		Consumer:      jwt.NoLimit,
 	}
 	for _, subject := range chat.LobbyGrant().Publish {
-		c.Exports.Add(&jwt.Export{Name: subject, Subject: jwt.Subject(subject), Type: jwt.Service})
+		c.Exports.Add(&jwt.Export{Name: subject, Subject: jwt.Subject(subject), Type: jwt.Service, ResponseThreshold: lobbyAnswer})
 	}
 	return c
 }

@@ -122,6 +122,7 @@ func (m *Minter) claims(publicKey string, g chat.Grant) (*jwt.UserClaims, error)
 		return nil, errors.New("minting a ticket: the signing key is wiped")
 	}
 	c := jwt.NewUserClaims(publicKey)
+	c.Name = string(g.Holder)
 	if m.issuer != m.account {
 		c.IssuerAccount = m.account // NATS refuses it when the account signs by itself
 	}

@@ -13,13 +13,18 @@ import (
 // config is what flags and the environment say.
 type config struct {
 	name, key, server, creds  string
+	passphraseFile            string
+	context                   string
+	tlsCA, tlsCert, tlsKey    string
+	insecure                  bool
 	waitServer                flags.Duration
 	linger                    linger
 	presence, onBye, logLevel flags.Choice
 	accept                    policy
+	takeover                  bool
 	plain, echo, time, bell   bool
 	strict, keepGoing         bool
-	logFile                   string
+	logFile, transcript       string
 	completion                flags.Choice
 	printConfig, version      bool
 
@@ -36,7 +41,14 @@ func (c *config) register(fs *pflag.FlagSet) {
 	c.completion = flags.Choice{Among: flags.Shells}
 	fs.StringVarP(&c.name, "name", "n", "", "user name")
 	fs.StringVar(&c.key, "key", "", "identity key")
+	fs.StringVar(&c.passphraseFile, "passphrase-file", "", "file with the passphrase of the key")
+	fs.BoolVar(&c.takeover, "takeover", false, "sign out another terminal of the same user")
 	fs.VarP((*server)(&c.server), "server", "s", "server")
+	fs.StringVar(&c.context, "context", "", "server that was joined")
+	fs.StringVar(&c.tlsCA, "tls-ca", "", "CA of the server: a file, or sha256: and its fingerprint")
+	fs.StringVar(&c.tlsCert, "tls-cert", "", "certificate to show")
+	fs.StringVar(&c.tlsKey, "tls-key", "", "its key")
+	fs.BoolVar(&c.insecure, "insecure", false, "allow plain text off loopback")
 	fs.StringVar(&c.creds, "creds", "", "the lobby's JWT")
 	fs.Var(&c.waitServer, "wait-server", "keep trying at start")
 	fs.Var(&c.presence, "presence", "answer to the question of the beginning")
@@ -51,6 +63,7 @@ func (c *config) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.keepGoing, "keep-going", false, "a /wait in vain does not end the program")
 	fs.StringVar(&c.logFile, "log-file", "", "log")
 	fs.Var(&c.logLevel, "log-level", "what is logged")
+	fs.StringVar(&c.transcript, "transcript", "", "keep one's own chats in this directory")
 	fs.Var(&c.completion, "completion", "print a completion script")
 	fs.BoolVar(&c.printConfig, "print-config", false, "print what would be used")
 	fs.BoolVarP(&c.version, "version", "V", false, "print the version")

@@ -7,6 +7,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 
 	"natter/chat"
 	"natter/internal/client"
+	"natter/internal/contexts"
 	"natter/internal/flags"
 	"natter/internal/ui"
 )
@@ -37,19 +39,21 @@ type program struct {
 	in       io.Reader
 	out, err io.Writer
 	config
-	code int
+	joined contexts.Context // the server, if it was joined; otherwise empty
+	code   int
+	lines  *bufio.Reader // of in, for verbs that ask something
 }
 
 // run does what the arguments say and returns the exit code.
 func run(args []string, in io.Reader, out, err io.Writer) int {
-	p := &program{in: in, out: out, err: err}
+	p := &program{in: in, out: out, err: err, lines: bufio.NewReader(in)}
 	root := p.commands()
 	root.SetArgs(args)
 	failure := root.Execute()
 	if failure == nil {
 		return p.code
 	}
-	fmt.Fprintf(err, "chatcli: %v\n", failure)
+	fmt.Fprintf(err, "chatcli: %s\n", strings.TrimSuffix(failure.Error(), "."))
 	if errors.As(failure, &flags.UsageError{}) {
 		fmt.Fprintln(err, "Try chatcli --help.")
 		return ui.ExitUsage
@@ -81,6 +85,7 @@ func (p *program) commands() *cobra.Command {
 			func([]string) error { return p.once(ui.ListOnce) }),
 		verb("listen", cobra.NoArgs, "listen takes no arguments",
 			func([]string) error { return p.once(listen) }),
+		p.keyCommand(), p.rotateCommand(), p.joinVerb(), p.contextVerb(), p.transcripts(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true}) // "help" may be a username
@@ -112,6 +117,9 @@ func (p *program) chat(args []string) error {
 	if err := p.positional(args); err != nil {
 		return err
 	}
+	if err := p.settle(); err != nil {
+		return err
+	}
 	if done, err := p.shown(); done || err != nil {
 		return err
 	}
@@ -121,6 +129,9 @@ func (p *program) chat(args []string) error {
 // once is a verb that asks nothing, so the name must be known.
 func (p *program) once(do func(context.Context, *client.Client, ui.Options) int) error {
 	if done, err := p.about(); done || err != nil {
+		return err
+	}
+	if err := p.settle(); err != nil {
 		return err
 	}
 	if done, err := p.shown(); done || err != nil {
@@ -150,15 +161,31 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 		return err
 	}
 	defer closeLog()
+	passphrase, err := p.passphrase()
+	if err != nil {
+		p.code = p.unreachable(err)
+		return nil
+	}
+	keeper, err := p.keeper()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := signals(context.Background())
 	defer cancel()
-	c, err := client.Dial(ctx, client.Config{
-		URL: p.server, KeyDir: p.keyDir(), KeyFile: p.key, Name: p.name, Presence: presenceOf(p.presence.Value), Creds: p.creds, Wait: p.waitServer.D, Log: logger,
-	})
+	cfg, err := p.reach(logger)
+	if err != nil {
+		return err
+	}
+	cfg.KeyDir, cfg.KeyFile, cfg.Name, cfg.Presence = p.keyDir(), p.key, p.name, presenceOf(p.presence.Value)
+	cfg.Passphrase, cfg.Takeover, cfg.Transcript = passphrase, p.takeover, keeper
+	c, err := client.Dial(ctx, cfg)
 	if err != nil {
 		p.code = p.unreachable(err)
 	} else {
 		p.code = do(ctx, c, p.options(logger))
+		if c.PassSpent() {
+			p.spend(logger)
+		}
 	}
 	if sig, ok := context.Cause(ctx).(toldToStop); ok {
 		p.code = sig.code()
@@ -175,8 +202,10 @@ func (p *program) unreachable(err error) int {
 	}
 	fmt.Fprintf(p.err, "chatcli: %s\n", strings.TrimSuffix(chat.CleanLine(e.Text), "."))
 	switch e.Code {
-	case chat.Denied:
+	case chat.Denied, chat.Auth:
 		return ui.ExitDenied
+	case chat.Taken, chat.ForeignKey, chat.SignedIn, chat.Invalid, chat.Reserved:
+		return ui.ExitName
 	case chat.NotConnected, chat.Timeout:
 		fmt.Fprintln(p.err, "Start a server with: chatcoord        or name another one: chatcli --server nats://HOST:4222")
 		return ui.ExitUnreachable
@@ -191,7 +220,7 @@ func (p *program) options(log *slog.Logger) ui.Options {
 		In: p.in, Out: p.out, Terminal: isTerminal(p.in) && isTerminal(p.out),
 		Name: p.name, Presence: presenceOf(p.presence.Value), Accept: p.accept.policy,
 		ByeExits: p.onBye.Value == "exit", Echo: p.echo, Time: p.time, Bell: p.bell,
-		Linger: time.Duration(p.linger), Strict: p.strict, KeepGoing: p.keepGoing, Home: home, Log: log,
+		Linger: time.Duration(p.linger), Strict: p.strict, KeepGoing: p.keepGoing, Home: home, Log: log, Secret: hider(p.in),
 	}
 }
 

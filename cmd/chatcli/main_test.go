@@ -3,8 +3,11 @@ package main
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 // chatcli runs the program with nothing to read and returns what it says.
@@ -70,7 +73,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	p := &program{}
 	root := p.commands()
 	for _, word := range strings.FieldsFunc(usage, func(r rune) bool { return strings.ContainsRune(" ,\n", r) }) {
-		if name, ok := strings.CutPrefix(word, "--"); ok && root.PersistentFlags().Lookup(name) == nil {
+		if name, ok := strings.CutPrefix(word, "--"); ok && !known(root, name) {
 			t.Errorf("there is no flag --%s", name)
 		}
 	}
@@ -79,6 +82,12 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 			t.Errorf("help does not name --%s", f)
 		}
 	}
+}
+
+// known tells whether a command or one of its verbs has a flag.
+func known(cmd *cobra.Command, name string) bool {
+	return cmd.PersistentFlags().Lookup(name) != nil || cmd.Flags().Lookup(name) != nil ||
+		slices.ContainsFunc(cmd.Commands(), func(verb *cobra.Command) bool { return known(verb, name) })
 }
 
 // setting runs --print-config and returns one line of it.

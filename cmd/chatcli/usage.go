@@ -5,9 +5,20 @@ const usage = `Usage: chatcli [flags] [NAME]          chat           (HOST PORT 
        chatcli send [flags] NAME TEXT|-    one direct message, or stdin line by line
        chatcli list [flags]                print the list of users
        chatcli listen [flags]              print what arrives
+       chatcli join LINK|- [NAME]          know the server of a link, and go there from now on
+       chatcli context ls|use NAME|rm NAME     the servers that were joined
+       chatcli key VERB                    list, show, export, import, passphrase: see chatcli key --help
+       chatcli rotate [flags] [NAME]       change the login key of your name
+       chatcli transcript list|show|search|export    read what --transcript has kept
 Who       -n, --name NAME            user name (also the first argument)
-              --key FILE             identity key (default: per name, in the data directory)
+              --key FILE             your keys (default: per name, in the data directory)
+              --passphrase-file FILE its first line opens a protected key
+              --takeover             sign out another terminal of the same user
 Server    -s, --server URL           HOST, HOST:PORT, nats://, tls:// or ws:// (default nats://127.0.0.1:4222)
+              --context NAME         a server that was joined (default the current one); of join, what to call it
+              --tls-ca FILE|sha256:…   its CA, if the system does not know it
+              --tls-cert FILE  --tls-key FILE   what to show of oneself
+              --insecure             allow plain text off loopback
               --creds FILE           where the server lets nobody in without: sentinel.jwt of its operator
               --wait-server DURATION keep trying at start (default 0)
 Answers       --presence ask|visible|hidden    (default ask)
@@ -17,5 +28,21 @@ Output        --plain  --echo  --time  --bell
               --linger DURATION      after end of input (default 0; forever)
               --strict  --keep-going
               --log-file FILE  --log-level debug|info|warn|error
+Transcript    --transcript DIR       keep your chats in DIR, as JSON lines that only you can read;
+                                     sealed chats as well are plain text there (default: nothing is kept)
+              list                   show ID|FILE
+              search WORD...  --with NAME  --since 2026-01-31
+              export ID|FILE|all  --format text|json|markdown  -o, --output FILE
 Other         --completion bash|zsh|fish   --print-config   -h, --help   -V, --version
+`
+
+// keyUsage is what chatcli key -h prints.
+const keyUsage = `Usage: chatcli key list                   the keys on this computer
+       chatcli key show [NAME]            the public parts of one
+       chatcli key export NAME FILE       a copy for another computer, protected as the key is
+       chatcli key import FILE [NAME]     takes such a copy; never in the place of another key
+       chatcli key passphrase [NAME]      protects a key by a passphrase, or by another one, or by none
+Flags  --key FILE             this file instead of the one of the name
+       --passphrase-file FILE its first line is the passphrase that the key has
+       --new-passphrase-file FILE   (key passphrase) the one that it gets; an empty file: none
 `

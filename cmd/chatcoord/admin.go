@@ -14,6 +14,7 @@ import (
 
 	"natter/broker"
 	"natter/chat"
+	"natter/internal/secure"
 )
 
 // askFor is how long a running coordinator may take to answer.
@@ -63,6 +64,12 @@ func (p *program) sessions(ctx context.Context) error {
 
 // ask puts an operator's question to a running coordinator.
 func ask[R any](ctx context.Context, p *program, r chat.Request[chat.AdminRequest, R]) (R, error) {
+	return order(ctx, p, r, chat.AdminRequest{}, broker.Call)
+}
+
+// order has a running coordinator do something.
+func order[Q, R any](ctx context.Context, p *program, r chat.Request[Q, R], q Q,
+	call func(context.Context, *nats.Conn, chat.Request[Q, R], chat.Address, Q) (R, error)) (R, error) {
 	var none R
 	nc, err := p.dial("operator", nats.CustomInboxPrefix(chat.AdminInbox), nats.MaxReconnects(0))
 	if err != nil {
@@ -77,7 +84,7 @@ func ask[R any](ctx context.Context, p *program, r chat.Request[chat.AdminReques
 	}
 	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
-	return broker.Call(ctx, nc, r, chat.Address{}, chat.AdminRequest{})
+	return call(ctx, nc, r, chat.Address{}, q)
 }
 
 // dial connects a verb with the credentials of the operator or of an observer.
@@ -90,7 +97,15 @@ func (p *program) dial(who string, options ...nats.Option) (*nats.Conn, error) {
 		}
 		return nil, chat.Errorf(chat.Denied, "the %s's credentials %s cannot be read: %v. A coordinator writes them into its data directory; --creds names another file", who, creds, err)
 	}
-	nc, err := nats.Connect(p.server, append(append(broker.Options("chatcoord verb"), nats.UserCredentials(creds)), options...)...)
+	secured, err := p.secured()
+	if err != nil {
+		return nil, err
+	}
+	options = append(append(append(broker.Options("chatcoord verb"), secured...), nats.UserCredentials(creds)), options...)
+	nc, err := nats.Connect(p.server, options...)
+	if unsafe := secure.Explain(broker.Redact(p.server), "", err); unsafe != nil {
+		return nil, unsafe
+	}
 	switch {
 	case errors.Is(err, nats.ErrAuthorization):
 		return nil, chat.Errorf(chat.Denied, "%s does not accept the credentials %s", p.server, creds)
@@ -102,6 +117,7 @@ func (p *program) dial(who string, options ...nats.Option) (*nats.Conn, error) {
 
 func (p *program) printJSON(v any) error {
 	e := json.NewEncoder(p.out)
+	e.SetEscapeHTML(false) // links are copied
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }

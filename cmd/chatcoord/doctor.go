@@ -18,7 +18,11 @@ func (p *program) doctor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	findings := doctor.Examine(ctx, doctor.Config{URLs: p.server, Keys: keys})
+	secured, err := p.secured()
+	if err != nil {
+		return err
+	}
+	findings := doctor.Examine(ctx, doctor.Config{URLs: p.server, Keys: keys, Options: secured})
 	if p.json {
 		if err := p.printJSON(findings); err != nil {
 			return err

@@ -25,7 +25,7 @@ func (c *config) checkExternal() error {
 	if c.keys == "" {
 		return flags.Usagef("--server names a NATS server for which chatcoord needs credentials: --keys DIR, as written by chatcoord init")
 	}
-	for _, own := range []string{"listen", "insecure", "data-dir", "ephemeral"} {
+	for _, own := range []string{"listen", "data-dir", "ephemeral", "tls"} {
 		if c.given(own) {
 			return flags.Usagef("--%s is for the embedded server, and --server uses another one", own)
 		}
@@ -54,9 +54,13 @@ const tryAgain = 500 * time.Millisecond
 // reach connects to the server, for which it waits as long as --wait-server says. It
 // returns nothing if a signal comes first.
 func (p *program) reach(log *slog.Logger, told <-chan os.Signal) (*coord.Connections, error) {
+	secured, err := p.secured()
+	if err != nil {
+		return nil, err
+	}
 	until := time.Now().Add(p.waitServer.D)
 	for tried := false; ; tried = true {
-		links, err := coord.Dial(p.server, p.keys, log)
+		links, err := coord.Dial(p.server, p.keys, log, secured...)
 		var why *chat.Error
 		if err == nil || !errors.As(err, &why) || why.Code != chat.NotConnected || !time.Now().Before(until) {
 			return links, err

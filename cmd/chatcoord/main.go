@@ -105,7 +105,10 @@ func (p *program) commands() *cobra.Command {
 		p.verb("sessions", func(ctx context.Context) error { return p.sessions(ctx) }),
 		p.verb("watch", func(ctx context.Context) error { return p.watch(ctx) }),
 		p.verb("doctor", func(ctx context.Context) error { return p.doctor(ctx) }),
+		p.kickVerb(), p.banVerb(), p.unbanVerb(), p.freeVerb(), p.deleteVerb(),
+		p.verb("bans", func(ctx context.Context) error { return p.bans(ctx) }),
 		p.initVerb(),
+		p.inviteVerb(),
 		p.healthVerb(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true
@@ -131,7 +134,7 @@ func (p *program) noArguments(name string) cobra.PositionalArgs {
 		if len(args) == 0 {
 			return nil
 		}
-		if near := flags.Nearest(args[0], []string{"users", "sessions", "watch", "doctor", "init", "health"}); near != "" && name == "chatcoord" {
+		if near := flags.Nearest(args[0], []string{"users", "sessions", "kick", "ban", "unban", "bans", "free", "delete", "watch", "doctor", "init", "invite", "health"}); near != "" && name == "chatcoord" {
 			return flags.Usagef("unknown verb %q, did you mean %s?", args[0], near)
 		}
 		return flags.Usagef("%s takes no arguments, not %q", name, args[0])

@@ -11,11 +11,13 @@ import (
 
 	"golang.org/x/term"
 
+	"natter/broker"
 	"natter/broker/embedded"
 	"natter/chat"
 	"natter/internal/console"
 	"natter/internal/coord"
 	"natter/internal/flags"
+	"natter/internal/secure"
 )
 
 // signalled is the end by a second signal.
@@ -48,7 +50,11 @@ func (p *program) serve() error {
 	if p.external() {
 		return p.serveExternal(log, told)
 	}
-	srv, err := embedded.Start(embedded.Config{Listen: p.listen, DataDir: p.keptIn(), Log: log})
+	encrypt, err := p.encrypt()
+	if err != nil {
+		return err
+	}
+	srv, err := embedded.Start(embedded.Config{Listen: p.listen, DataDir: p.keptIn(), Log: log, TLS: encrypt})
 	if err != nil {
 		return err
 	}
@@ -66,6 +72,9 @@ func (p *program) watchWith(url, dir string) string {
 	creds := filepath.Join(dir, "observer.creds")
 	if _, err := os.Stat(creds); dir == "" || err != nil {
 		return ""
+	}
+	if p.tls.Value != "" {
+		url += " --tlsca " + secure.CAFile(dir)
 	}
 	return fmt.Sprintf("watch with: nats --server %s --creds %s sub 'chat.>'", url, creds)
 }
@@ -94,6 +103,9 @@ func (p *program) coordinate(where, watch string, links *coord.Connections, log 
 	p.tellHTTP(c, links, view)
 	if watch != "" {
 		c.Say("server.watch", watch)
+	}
+	if p.invited() {
+		c.Say("server.join", "new users need a link: chatcoord invite")
 	}
 	select {
 	case s := <-told:
@@ -136,8 +148,11 @@ func (p *program) rules(log *slog.Logger) coord.Config {
 	cfg.Rules = chat.Rules{
 		MaxText: int(p.maxMessage.N), MaxGroup: p.maxGroup.N,
 		InviteTimeout: p.inviteTimeout.D, Grace: p.grace.D,
+		MessageRate: p.rateMessages.N, DirectRate: p.rateDirect.N,
 	}
+	cfg.Limits = broker.Limits{Requests: p.rate.N, Lobby: p.rate.N, Invites: p.rateInvites.N, Lists: p.rateLists.N}
 	cfg.MaxUsers, cfg.NameTTL, cfg.Memory, cfg.Log = p.maxUsers.N, p.nameTTL.D, p.ephemeral, log
+	cfg.Invited = p.invited()
 	if p.external() {
 		cfg.Shared, cfg.Replicas = true, mostReplicas
 	}

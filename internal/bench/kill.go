@@ -12,6 +12,7 @@ import (
 
 	"natter/chat"
 	"natter/internal/client"
+	"natter/internal/coord"
 )
 
 // around is how many messages all couples together say around a kill.
@@ -20,7 +21,9 @@ const around = 10_000
 // kill measures how long it takes after kill -9 and a restart until everybody chats
 // again, next to as many bare connections that come back.
 func (b *bench) kill() error {
-	s, err := b.server("")
+	limits := coord.Defaults().Limits // that nobody who comes back is to feel
+	limits.Lobby = 0                  // all come from one address
+	s, err := b.limitedServer("", limits)
 	if err != nil {
 		return err
 	}

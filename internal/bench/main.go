@@ -34,6 +34,7 @@ type bench struct {
 	profile string // directory for profiles, or ""
 	dir     string // for everything else, removed at the end
 	table   table
+	attacks table
 }
 
 // size is how much is measured.
@@ -48,11 +49,12 @@ type size struct {
 	lists   int
 	cut     int // users in chats when the server is killed
 	starts  int
+	turns   int // with a flood and without
 }
 
 var (
-	full  = size{lone: 3000, pairs: 100, each: 20_000, rounds: 4, logins: 320, invites: 200, crowd: 5000, lists: 50, cut: 1000, starts: 3}
-	short = size{lone: 300, pairs: 4, each: 500, rounds: 1, logins: 32, invites: 5, crowd: 40, lists: 5, cut: 4, starts: 1}
+	full  = size{lone: 3000, pairs: 100, each: 20_000, rounds: 4, logins: 320, invites: 200, crowd: 5000, lists: 50, cut: 1000, starts: 3, turns: 5}
+	short = size{lone: 300, pairs: 4, each: 500, rounds: 1, logins: 32, invites: 5, crowd: 40, lists: 5, cut: 4, starts: 1, turns: 1}
 )
 
 // scenes are measured one after the other, each with a server of its own. A scene's
@@ -70,6 +72,7 @@ var scenes = []struct {
 	{"crowd", (*bench).crowd},
 	{"kill", (*bench).kill},
 	{"start", (*bench).start},
+	{"attack", (*bench).attack},
 }
 
 func main() {
@@ -107,8 +110,16 @@ func run() error {
 	if err := b.measure(ctx); err != nil {
 		return err
 	}
-	fmt.Print(b.table)
-	if *record != "" {
+	fmt.Print(b.table, b.attacks.under("under attack", "alone"))
+	if *record == "" {
+		return nil
+	}
+	if len(b.attacks) > 0 {
+		if err := put(*record, beginAttacks, finishAttacks, b.attacks.under("under attack", "alone")); err != nil {
+			return err
+		}
+	}
+	if len(b.table) > 0 {
 		return b.table.record(*record)
 	}
 	return nil

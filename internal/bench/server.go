@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"natter/broker"
 	"natter/broker/embedded"
 	"natter/chat"
 	"natter/internal/console"
@@ -32,6 +33,7 @@ type options struct {
 	Listen  string // host:port
 	Dir     string // of its data
 	Console string // file that the console writes to, showing all; "" for no console
+	Limits  broker.Limits
 }
 
 // serve is a coordinator with its broker until standard input ends. On its standard
@@ -60,7 +62,10 @@ func serve(text string) error {
 		}
 		go func() { _ = view.Serve(context.Background()) }() // ends with the process
 	}
-	if _, err := coord.Start(context.Background(), coord.Defaults(), links.Links); err != nil {
+	cfg := coord.Defaults()
+	cfg.Limits = o.Limits
+	cfg.Rules.MessageRate, cfg.Rules.DirectRate = 0, 0 // as fast as it goes
+	if _, err := coord.Start(context.Background(), cfg, links.Links); err != nil {
 		return err
 	}
 	s := rpc.NewServer()
@@ -135,9 +140,14 @@ type server struct {
 	call *rpc.Client
 }
 
-// server starts one with a data directory of its own.
+// server starts one with a data directory of its own. Nobody is limited: one address and
+// a few users act as thousands.
 func (b *bench) server(consoleFile string) (*server, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return b.limitedServer(consoleFile, broker.Limits{})
+}
+
+func (b *bench) limitedServer(consoleFile string, l broker.Limits) (*server, error) {
+	port, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -145,8 +155,8 @@ func (b *bench) server(consoleFile string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{options: options{Listen: l.Addr().String(), Dir: dir, Console: consoleFile}}
-	if err := l.Close(); err != nil {
+	s := &server{options: options{Listen: port.Addr().String(), Dir: dir, Console: consoleFile, Limits: l}}
+	if err := port.Close(); err != nil {
 		return nil, err
 	}
 	return s, s.start()

@@ -78,10 +78,16 @@ func (t *table) absolute(figure string, values []float64, unit string, g goal) {
 }
 
 // String is the table as markdown.
-func (t table) String() string {
+func (t table) String() string { return t.under("natter", "nats.go") }
+
+// under is the table with the names of its two sides; an empty one is nothing.
+func (t table) under(ours, theirs string) string {
+	if len(t) == 0 {
+		return ""
+	}
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s, %s/%s, %d processors, %s\n\n", time.Now().UTC().Format("2006-01-02"), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
-	s.WriteString("| figure | natter | nats.go | result | from – to | goal | |\n| --- | ---: | ---: | ---: | ---: | --- | --- |\n")
+	fmt.Fprintf(&s, "| figure | %s | %s | result | from – to | goal | |\n| --- | ---: | ---: | ---: | ---: | --- | --- |\n", ours, theirs)
 	for _, r := range t {
 		word, verdict := "at most", "short"
 		if r.goal.least {
@@ -97,10 +103,16 @@ func (t table) String() string {
 }
 
 // The table is between these lines in the file that keeps it.
-const begin, finish = "<!-- figures -->\n", "<!-- end of figures -->\n"
+const (
+	begin, finish               = "<!-- figures -->\n", "<!-- end of figures -->\n"
+	beginAttacks, finishAttacks = "<!-- attacks -->\n", "<!-- end of attacks -->\n"
+)
 
 // record replaces the table in a file.
-func (t table) record(file string) error {
+func (t table) record(file string) error { return put(file, begin, finish, t.String()) }
+
+// put replaces what is between two lines of a file.
+func put(file, begin, finish, what string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -110,7 +122,7 @@ func (t table) record(file string) error {
 	if !ok || !ok2 {
 		return fmt.Errorf("%s has no place for the table", file)
 	}
-	return os.WriteFile(file, []byte(head+begin+t.String()+finish+tail), 0o644)
+	return os.WriteFile(file, []byte(head+begin+what+finish+tail), 0o644)
 }
 
 func median(v []float64) float64 {

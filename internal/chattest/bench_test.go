@@ -18,7 +18,7 @@ import (
 // event, next to a plain nats.go publish to a subscription on the same server, in
 // turns, and reports the medians and their ratio.
 func BenchmarkMessage(b *testing.B) {
-	in := chattest.Run(b)
+	in := chattest.Run(b, rates(0, 0))
 	alice, bob := in.User("alice"), in.User("bob")
 	chattest.Chat(alice, bob)
 	text := strings.Repeat("x", 256)

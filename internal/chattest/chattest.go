@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"natter/broker"
 	"natter/broker/brokertest"
 	"natter/broker/embedded"
 	"natter/chat"
@@ -24,6 +25,9 @@ type Installation struct {
 	Server *embedded.Server
 	Coord  *coord.Coordinator
 	Config coord.Config
+
+	Unrevoking bool // the next coordinator cannot revoke tickets
+	stop       func()
 }
 
 // patience is how long anything may take before a test fails.
@@ -32,13 +36,31 @@ const patience = 20 * time.Second
 // Run starts an installation that keeps nothing.
 func Run(t testing.TB, change ...func(*coord.Config)) *Installation {
 	t.Helper()
+	return run(t, "", false, change)
+}
+
+// RunIn is Run with a data directory, where an earlier one may have run.
+func RunIn(t testing.TB, dir string, change ...func(*coord.Config)) *Installation {
+	t.Helper()
+	return run(t, dir, false, change)
+}
+
+// RunUnrevoking is Run with a coordinator that cannot revoke tickets.
+func RunUnrevoking(t testing.TB, change ...func(*coord.Config)) *Installation {
+	t.Helper()
+	return run(t, "", true, change)
+}
+
+func run(t testing.TB, dir string, unrevoking bool, change []func(*coord.Config)) *Installation {
+	t.Helper()
 	cfg := coord.Defaults()
-	cfg.Memory = true
+	cfg.Memory = dir == ""
+	cfg.Limits = broker.Limits{} // one address and a few users act as thousands
 	cfg.Log = slog.New(slog.NewTextHandler(newTestWriter(t), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	for _, c := range change {
 		c(&cfg)
 	}
-	in := &Installation{T: t, Server: brokertest.Run(t), Config: cfg}
+	in := &Installation{T: t, Server: brokertest.RunIn(t, dir), Config: cfg, Unrevoking: unrevoking}
 	in.Start()
 	return in
 }
@@ -50,15 +72,25 @@ func (in *Installation) Start() {
 	if err != nil {
 		in.T.Fatal(err)
 	}
+	if in.Unrevoking {
+		links.Revoker = nil
+	}
 	c, err := coord.Start(context.Background(), in.Config, links.Links)
 	if err != nil {
 		in.T.Fatal(err)
 	}
 	in.Coord = c
-	in.T.Cleanup(func() {
+	in.stop = sync.OnceFunc(func() {
 		c.Stop()
 		links.Close()
 	})
+	in.T.Cleanup(in.stop)
+}
+
+// Stop stops the coordinator that was started last, and the server.
+func (in *Installation) Stop() {
+	in.stop()
+	in.Server.Stop()
 }
 
 // User is a client in a test.

@@ -169,7 +169,7 @@ func TestLobbyKeys(t *testing.T) {
 		_, err := broker.Call(t.Context(), lobby.Conn, chat.Enter, chat.Address{}, chat.EnterRequest{Proto: proto, Name: "newcomer", Key: mallory.public, Seal: mallory.public})
 		code(t, "a version that is none", err, chat.Arguments, chat.Version)
 	}
-	if _, told := enter(t, in, "alice", alice.key.public); told == nil || told.Code != chat.Taken {
+	if _, told := enter(t, in, "alice", alice.key.public); told == nil || told.Code != chat.SignedIn {
 		t.Errorf("alice's name for alice's key, while she is here: %v", told)
 	}
 	ticket, told := enter(t, in, "newcomer", alice.key.public)

@@ -1,8 +1,6 @@
 package chattest_test
 
 import (
-	"bytes"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -15,6 +13,7 @@ import (
 	"natter/internal/chattest"
 	"natter/internal/client"
 	"natter/internal/coord"
+	"natter/internal/keyfile"
 	"natter/session"
 )
 
@@ -59,17 +58,9 @@ func TestNobodyStandsInForAnother(t *testing.T) {
 // publicKey is the public half of a key file.
 func publicKey(t *testing.T, file string) string {
 	t.Helper()
-	seed, err := os.ReadFile(file)
+	f, err := keyfile.Read(file, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair, err := nkeys.FromSeed(bytes.TrimSpace(seed))
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := pair.PublicKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return public
+	return f.PublicLogin()
 }

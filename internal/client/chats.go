@@ -14,6 +14,7 @@ import (
 	"natter/broker"
 	"natter/chat"
 	"natter/session"
+	"natter/session/transcript"
 )
 
 // Invite proposes a session; two or more guests make a group. How it ends is told
@@ -89,6 +90,8 @@ func (c *Client) Say(text string) error {
 func (c *Client) Bye() error {
 	t, err := c.talking()
 	if err == nil {
+		s, _ := c.Session()
+		c.cfg.Transcript.Take(transcript.OwnBye{Session: s.ID})
 		t.Bye()
 	}
 	return err
@@ -188,7 +191,7 @@ func (c *Client) receive(m *nats.Msg) {
 	case chat.UserPresence.Route:
 		notify(c, m, func(n chat.PresenceNotice) { c.events.push(PresenceChanged{n}) })
 	case chat.UserServer.Route:
-		notify(c, m, func(n chat.ServerNotice) { c.events.push(Stopping{}) })
+		notify(c, m, c.served)
 	case chat.Direct.Route:
 		notify(c, m, func(d chat.DirectMessage) { c.direct(a.User, d) })
 	}
@@ -256,7 +259,7 @@ func (c *Client) apply(s chat.Session, revision uint64) {
 	c.seen(revision)
 	c.mu.Lock()
 	before := c.known[s.ID]
-	if before.revision > revision || before.session.State == chat.Closed {
+	if c.signedOut || before.revision > revision || before.session.State == chat.Closed {
 		c.mu.Unlock()
 		return
 	}
@@ -307,6 +310,9 @@ func (c *Client) begin(s chat.Session, rejoin bool) *session.Talk {
 	t := session.NewTalk(session.TalkConfig{
 		Me: c.me.User(), Rejoin: rejoin, Rules: c.rules, Log: c.log,
 		Join: c.join, Tell: func(e session.Event) { c.events.push(e) }, AllBye: c.allBye,
+		Said: func(at time.Time, text string) {
+			c.cfg.Transcript.Take(transcript.Own{Session: s.ID, At: at, Text: text})
+		},
 	}, s)
 	c.mu.Lock()
 	c.talk, c.open = t, s.ID

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,23 +11,34 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 
 	"natter/broker"
 	"natter/chat"
+	"natter/internal/keyfile"
+	"natter/internal/secure"
 	"natter/session"
+	"natter/session/transcript"
 )
 
 // Config says where the server is and where keys are kept.
 type Config struct {
-	URL      string        // of a NATS server, or several with commas
-	KeyDir   string        // a key file per name, NAME.key; "" keeps keys in memory only
-	KeyFile  string        // this file instead (--key)
-	Name     string        // who will enter, if that is known: a ticket that is still good then saves the lobby
-	Presence chat.Presence // what will be chosen, if that is known: hello then says it as well
-	Wait     time.Duration // keep trying so long at the start (--wait-server)
-	Creds    string        // file with the lobby's JWT, for a server that lets nobody in without one; "" needs none
-	Options  []nats.Option // TLS and the like
-	Log      *slog.Logger  // nil: nothing is logged
+	URL        string        // of a NATS server, or several with commas
+	KeyDir     string        // a key file per name, NAME.key; "" keeps keys in memory only
+	KeyFile    string        // this file instead (--key)
+	Passphrase string        // of the key, if it is known: what has another one is then refused, and not asked for
+	Name       string        // who will enter, if that is known: a ticket that is still good then saves the lobby
+	Presence   chat.Presence // what will be chosen, if that is known: hello then says it as well
+	Takeover   bool          // another terminal of the user is signed out without a question
+	Wait       time.Duration // keep trying so long at the start (--wait-server)
+	Creds      string        // file with the lobby's JWT, for a server that lets nobody in without one; "" needs none
+	Sentinel   string        // the JWT itself instead, as links have it
+	Pass       string        // from a link: lets a new user in
+	Seed       string        // of the login key of a name that has none yet; "" makes one
+	Options    []nats.Option // TLS and the like
+	Log        *slog.Logger  // nil: nothing is logged
+
+	Transcript *transcript.Keeper // of the user's own chats; nil: none. Close closes it
 }
 
 // Client is one user at one server.
@@ -41,9 +53,13 @@ type Client struct {
 	ends   sync.WaitGroup // sessions that everybody has said bye to
 	work   chan func()    // what changes sessions, in order; only the worker runs it
 
-	me   chat.Name
-	key  *key
-	once sync.Once
+	me       chat.Name
+	key      *key
+	unlocked *keyfile.File // the one that was decrypted last
+	rotating bool          // this client changes the login key, and nothing else
+	once     sync.Once
+
+	spare nkeys.KeyPair // of a name that has no key yet: see shareKey
 
 	mu       sync.Mutex
 	lobby    *nats.Conn // until a name is taken
@@ -62,6 +78,16 @@ type Client struct {
 	talk     *session.Talk // of the open session
 	directs  directs
 	unsaid   map[string]chat.Reason // sessions ended without a connection
+
+	terminal string // of this run
+	over     bool   // the next name is taken over from another terminal
+
+	// guarded by mu
+	blocks    []chat.Block
+	at        *chat.Place // where the last hello came from
+	answered  uint64      // the revision of its answer
+	signedOut bool        // nothing is to be heard any more
+	spent     bool        // the pass: see PassSpent
 }
 
 // known is a session as the user last heard of it.
@@ -76,8 +102,9 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	c := &Client{
-		cfg: cfg, log: cfg.Log, events: newQueue(), work: make(chan func(), 256),
+		cfg: cfg, log: cfg.Log, events: newQueue(cfg.keep), work: make(chan func(), 256),
 		presence: cfg.Presence, known: map[string]known{}, directs: newDirects(), unsaid: map[string]chat.Reason{},
+		terminal: rand.Text(), over: cfg.Takeover,
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if c.early = c.dialKept(); c.early != nil {
@@ -130,6 +157,8 @@ func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
 			return nil, err
 		}
 		options = append(options, present)
+	} else if c.cfg.Sentinel != "" {
+		options = append(options, presenting(c.cfg.Sentinel))
 	}
 	options = append(options, c.cfg.Options...)
 	until := time.Now().Add(c.cfg.Wait)
@@ -138,7 +167,7 @@ func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
 		if err == nil {
 			return nc, nil
 		}
-		if time.Now().After(until) || ctx.Err() != nil {
+		if time.Now().After(until) || ctx.Err() != nil || secure.Explain("", "", err) != nil {
 			return nil, c.unreached(err)
 		}
 		select {
@@ -205,6 +234,7 @@ func (c *Client) Close() {
 			talk.Close()
 		}
 		c.ends.Wait()
+		c.cfg.Transcript.Close()
 		c.events.close()
 	})
 }

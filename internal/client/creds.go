@@ -11,9 +11,10 @@ import (
 
 	"natter/broker"
 	"natter/chat"
+	"natter/internal/secure"
 )
 
-// bearer presents the JWT of a file. Its right is everybody's, so there is no key.
+// bearer presents the JWT of a file.
 func bearer(file string) (nats.Option, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -27,11 +28,14 @@ func bearer(file string) (nats.Option, error) {
 	if token = strings.TrimSpace(token); err != nil || strings.Count(token, ".") != 2 || strings.ContainsAny(token, " \r\n") {
 		return nil, chat.Errorf(chat.Arguments, "The file %s holds no credentials; it should be the sentinel.jwt of the server's operator.", file)
 	}
-	return nats.UserJWT(func() (string, error) { return token, nil }, func([]byte) ([]byte, error) { return nil, nil }), nil
+	return presenting(token), nil
 }
 
 // unreached is why there is no connection to the lobby.
 func (c *Client) unreached(err error) error {
+	if unsafe := secure.Explain(c.Server(), askForALink, err); unsafe != nil {
+		return unsafe
+	}
 	switch {
 	case !errors.Is(err, nats.ErrAuthorization):
 		return chat.Errorf(chat.NotConnected, "cannot reach %s: %s", c.Server(), broker.Plainly(err))

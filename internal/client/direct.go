@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"natter/broker"
 	"natter/chat"
 	"natter/session"
@@ -12,9 +14,13 @@ import (
 // directs are the direct messages under way and what has been heard.
 type directs struct {
 	n       uint64
-	waiting map[directID]chan struct{}
+	waiting map[directID]waitingDirect
 	heard   map[chat.User]uint64 // the last N of each sender
 	wrote   map[chat.User]bool   // whom the user wrote to: they may answer even a hidden user
+
+	pace   *rate.Limiter   // of what is sent; nil: no limit
+	others *broker.Buckets // of what is taken from each sender
+	told   time.Time       // that somebody is too fast
 }
 
 type directID struct {
@@ -22,15 +28,67 @@ type directID struct {
 	n  uint64
 }
 
+// waitingDirect is a direct message that nobody has acknowledged yet.
+type waitingDirect struct {
+	to      chat.Name
+	text    string
+	arrived chan struct{}
+}
+
 // newDirects counts from the time, so that a client that starts again is not taken for
 // one that repeats itself. The numbers stay exact in every language's JSON.
 func newDirects() directs {
 	return directs{
 		n:       uint64(time.Now().UnixMilli()) * 1000,
-		waiting: map[directID]chan struct{}{},
+		waiting: map[directID]waitingDirect{},
 		heard:   map[chat.User]uint64{},
 		wrote:   map[chat.User]bool{},
 	}
+}
+
+// limit keeps to a rate a second, and lets others have half as much again: what was sent
+// in time may be bunched on the way.
+func (d *directs) limit(perSecond int) {
+	d.others = broker.NewBuckets(1.5 * float64(perSecond))
+	if d.pace = nil; perSecond > 0 {
+		d.pace = rate.NewLimiter(rate.Limit(perSecond), chat.BurstFactor*perSecond)
+	}
+}
+
+// paceDirect waits until a direct message may be sent. Code Rate if that takes too long.
+func (c *Client) paceDirect(ctx context.Context) error {
+	c.mu.Lock()
+	pace := c.directs.pace
+	c.mu.Unlock()
+	if pace == nil {
+		return nil
+	}
+	now := time.Now()
+	r := pace.ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait == 0 {
+		return nil
+	}
+	if wait <= chat.DirectTimeout {
+		select {
+		case <-time.After(wait):
+			return nil
+		case <-ctx.Done():
+		}
+	}
+	r.CancelAt(now)
+	return broker.TooFast("direct messages", wait)
+}
+
+// tooFast tells whether somebody sends more direct messages than are taken.
+func (d *directs) tooFast(from chat.User, now time.Time) (over, tell bool) {
+	if d.others.Take(string(from), now) == 0 {
+		return false, false
+	}
+	if tell = now.Sub(d.told) >= time.Minute; tell {
+		d.told = now
+	}
+	return true, tell
 }
 
 // Direct sends a direct message and waits until it has arrived. Code Unavailable.
@@ -44,6 +102,9 @@ func (c *Client) Direct(ctx context.Context, name, text string) error {
 	case len(text) > c.rules.MaxText:
 		return session.TooLong(len(text), c.rules.MaxText)
 	}
+	if err := c.paceDirect(ctx); err != nil {
+		return err
+	}
 	nc := c.conn()
 	if nc == nil || !nc.IsConnected() {
 		return chat.Errorf(chat.NotConnected, "Not connected to the server.")
@@ -52,11 +113,14 @@ func (c *Client) Direct(ctx context.Context, name, text string) error {
 	c.mu.Lock()
 	c.directs.n++
 	id := directID{to.User(), c.directs.n}
-	c.directs.waiting[id] = arrived
+	c.directs.waiting[id] = waitingDirect{to, text, arrived}
 	c.directs.wrote[id.to] = true
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
+		if w, silent := c.directs.waiting[id]; silent {
+			c.keepDirect(w, true)
+		}
 		delete(c.directs.waiting, id)
 		c.mu.Unlock()
 	}()
@@ -78,8 +142,9 @@ func (c *Client) Direct(ctx context.Context, name, text string) error {
 func (c *Client) direct(from chat.User, d chat.DirectMessage) {
 	c.mu.Lock()
 	if d.Ack > 0 {
-		if arrived, ok := c.directs.waiting[directID{from, d.Ack}]; ok {
-			close(arrived)
+		if w, ok := c.directs.waiting[directID{from, d.Ack}]; ok {
+			c.keepDirect(w, false)
+			close(w.arrived)
 			delete(c.directs.waiting, directID{from, d.Ack})
 		}
 		c.mu.Unlock()
@@ -87,8 +152,18 @@ func (c *Client) direct(from chat.User, d chat.DirectMessage) {
 	}
 	welcome := c.presence == chat.Visible || c.directs.wrote[from]
 	fresh := d.N > c.directs.heard[from]
+	if c.blocked(from) {
+		welcome = false
+	}
 	if d.N == 0 || d.Text == "" || len(d.Text) > c.rules.MaxText || !welcome {
 		c.mu.Unlock()
+		return
+	}
+	if over, tell := c.directs.tooFast(from, time.Now()); over {
+		c.mu.Unlock()
+		if tell {
+			c.events.push(DirectTooFast{From: chat.Name(from)})
+		}
 		return
 	}
 	if fresh {

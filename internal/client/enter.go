@@ -20,12 +20,15 @@ type Welcome struct {
 	Returning bool
 	LastSeen  time.Time
 	KeyFile   string // "" if the key is in memory only
+	Unkept    error  // why it is, if it should not be
 	Presence  chat.Presence
 	Rules     chat.Rules
 }
 
 // Enter asks for a name and takes it. Its error is a *chat.Error, after which
-// another name can be tried; the key file of a name is made when it succeeds.
+// another name can be tried; with code Auth the same one, after Unlock, and with code
+// SignedIn, because the user is signed in on another terminal, EnterOver signs that one out.
+// The key file of a name is made when the coordinator gives its ticket.
 func (c *Client) Enter(ctx context.Context, name string) (Welcome, error) {
 	n, err := chat.ParseName(name)
 	if err != nil {
@@ -40,38 +43,43 @@ func (c *Client) Enter(ctx context.Context, name string) (Welcome, error) {
 	}
 	return Welcome{
 		Name: n, Returning: hello.Returning, LastSeen: hello.LastSeen,
-		KeyFile: c.key.file, Presence: hello.Presence, Rules: hello.Rules,
+		KeyFile: c.key.file, Unkept: c.key.unkept, Presence: hello.Presence, Rules: hello.Rules,
 	}, nil
 }
 
 // enterByLobby asks for a name's ticket and takes the name with it.
 func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.HelloReply, err error) {
 	c.me = n
-	if c.key, err = loadKey(c.keyFile(n)); err != nil {
+	if c.key, err = c.loadKey(ctx, n); err != nil {
+		return hello, err
+	}
+	defer c.key.release()
+	if err := c.shareKey(c.key); err != nil {
 		return hello, err
 	}
 	lobby, err := c.reachLobby(ctx)
 	if err != nil {
 		return hello, err
 	}
-	if err := c.enter(ctx, lobby); err != nil {
+	if err := c.enterEither(ctx, lobby); err != nil {
 		return hello, err
 	}
-	if err := c.key.save(); err != nil {
+	if err := c.key.save(ctx, n); err != nil {
 		return hello, err
 	}
 	nc, err := c.dialUser()
 	if err != nil {
-		c.key.discard()
 		return hello, chat.Errorf(chat.NotConnected, "The server does not accept the connection: %s.", broker.Plainly(err))
 	}
 	if hello, err = c.arrive(ctx, nc, nil); err != nil {
-		c.key.discard()
 		return hello, err
 	}
 	if lobby := c.takeConn(&c.lobby); lobby != nil {
 		lobby.Close()
 	}
+	c.mu.Lock()
+	c.spent = c.cfg.Pass != "" && !hello.Returning
+	c.mu.Unlock()
 	c.keepTicket()
 	return hello, nil
 }
@@ -81,7 +89,7 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 	c.mu.Lock()
 	c.nc = nc
 	c.mu.Unlock()
-	hello, err := c.hello(ctx, k)
+	hello, err := c.hello(ctx, chat.HelloRequest{Kept: k, Takeover: c.over})
 	if err != nil {
 		c.mu.Lock()
 		c.nc = nil
@@ -91,7 +99,9 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 	}
 	c.mu.Lock()
 	c.rules, c.presence = hello.Rules, hello.Presence
+	c.directs.limit(hello.Rules.DirectRate)
 	c.mu.Unlock()
+	c.cfg.Transcript.Start(c.me, c.Server(), func(err error) { c.events.push(TranscriptFailed{err}) })
 	c.start()
 	c.inOrder(func() { c.applyAll(hello) })
 	c.wg.Go(c.renewals)
@@ -99,9 +109,13 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 }
 
 // hello says who is here, and asks what has become of everything.
-func (c *Client) hello(ctx context.Context, k *chat.Kept) (chat.HelloReply, error) {
-	q := chat.HelloRequest{Proto: chat.Proto, Name: c.me, Kept: k}
+func (c *Client) hello(ctx context.Context, q chat.HelloRequest) (chat.HelloReply, error) {
+	q.Proto, q.Name, q.Terminal, q.Identity = chat.Proto, c.me, c.terminal, c.key.kept.PublicIdentity()
+	if nc := c.conn(); nc != nil {
+		q.Place = place(nc)
+	}
 	c.mu.Lock()
+	c.at = q.Place
 	q.Presence = c.presence
 	for id, k := range c.known {
 		if k.session.State != chat.Closed {
@@ -112,6 +126,10 @@ func (c *Client) hello(ctx context.Context, k *chat.Kept) (chat.HelloReply, erro
 	reply, err := call(ctx, c, chat.Hello, q)
 	if err == nil {
 		c.seen(reply.Revision)
+		c.setBlocks(reply.Blocks)
+		c.mu.Lock()
+		c.answered = reply.Revision
+		c.mu.Unlock()
 	}
 	return reply, err
 }
@@ -125,8 +143,8 @@ func place(nc *nats.Conn) *chat.Place {
 	return &chat.Place{Server: nc.ConnectedServerId(), Connection: id}
 }
 
-// enter asks the lobby for a ticket.
-func (c *Client) enter(ctx context.Context, lobby *nats.Conn) error {
+// enter asks the lobby for a ticket; with over although the user is here.
+func (c *Client) enter(ctx context.Context, lobby *nats.Conn, over bool) error {
 	seal, err := nkeys.CreateCurveKeys()
 	if err != nil {
 		return fmt.Errorf("make a key for the answer: %w", err)
@@ -138,7 +156,7 @@ func (c *Client) enter(ctx context.Context, lobby *nats.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, callFor)
 	defer cancel()
 	box, err := broker.Call(ctx, lobby, chat.Enter, chat.Address{}, chat.EnterRequest{
-		Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Seal: public,
+		Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Seal: public, Takeover: over, Pass: c.cfg.Pass,
 	})
 	if err != nil {
 		return err
@@ -172,8 +190,10 @@ func (c *Client) dialUser() (*nats.Conn, error) {
 		nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(c.disconnected),
 		nats.ReconnectHandler(c.reconnected),
-		nats.ReconnectErrHandler(c.notReconnected),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.fault("connection", err) }),
+		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
+			c.fault("connection", err)
+			c.notReconnected(nc, err)
+		}),
 	)
 	nc, err := nats.Connect(c.cfg.URL, append(options, c.cfg.Options...)...)
 	if err != nil {
@@ -228,10 +248,13 @@ func (c *Client) notReconnected(nc *nats.Conn, err error) {
 	lobby, err := c.dialLobby(c.ctx)
 	if err == nil {
 		defer lobby.Close()
-		err = c.enter(c.ctx, lobby)
+		err = c.enter(c.ctx, lobby, true) // whether another terminal is there, hello tells
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		c.keepTicket()
+	case unwanted(err):
+		c.later(func() { c.signOut(SignedOut{Reason: err.Error()}) })
 	}
 	c.log.Debug("a new ticket", "err", err)
 }
@@ -255,7 +278,7 @@ func (c *Client) later(f func()) {
 // again says hello after a lost connection, until the coordinator answers.
 func (c *Client) again() {
 	for c.ctx.Err() == nil {
-		hello, err := c.hello(c.ctx, nil)
+		hello, err := c.hello(c.ctx, chat.HelloRequest{})
 		var told *chat.Error
 		switch {
 		case err == nil && c.owes():
@@ -266,8 +289,11 @@ func (c *Client) again() {
 		case errors.Is(err, &chat.Error{Code: chat.NotConnected}):
 			return // the next reconnect says it
 		case errors.Is(err, &chat.Error{Code: chat.Timeout}), errors.Is(err, &chat.Error{Code: chat.Internal}):
+		case errors.Is(err, &chat.Error{Code: chat.SignedIn}):
+			c.signOut(SignedOut{Elsewhere: true})
+			return
 		case errors.As(err, &told):
-			c.events.push(SignedOut{Reason: told.Text})
+			c.signOut(SignedOut{Reason: told.Text})
 			return
 		}
 	}
@@ -344,7 +370,10 @@ func (c *Client) renew() error {
 	old := c.nc
 	c.nc = nc
 	c.mu.Unlock()
-	_, err = c.hello(c.ctx, nil)
+	_, err = c.hello(c.ctx, chat.HelloRequest{})
+	if errors.Is(err, &chat.Error{Code: chat.SignedIn}) {
+		c.later(func() { c.signOut(SignedOut{Elsewhere: true}) })
+	}
 	if drained := old.Drain(); drained != nil {
 		old.Close()
 	}

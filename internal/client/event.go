@@ -24,6 +24,10 @@ type DirectText struct {
 	Text string
 }
 
+// DirectTooFast is somebody whose client sends direct messages faster than the
+// coordinator wants: some were not taken.
+type DirectTooFast struct{ From chat.Name }
+
 // Lost is the connection to the server going away; it is tried again for ever.
 type Lost struct {
 	Server string
@@ -48,8 +52,15 @@ type (
 // Stopping is the server saying that it restarts.
 type Stopping struct{}
 
-// SignedOut is the end: the server does not want this user any more.
-type SignedOut struct{ Reason string }
+// SignedOut is the end: the server does not want this user any more, or not on this
+// terminal.
+type SignedOut struct {
+	Reason    string
+	Elsewhere bool // the user has signed in on another terminal
+}
+
+// TranscriptFailed is told once per file that cannot be written.
+type TranscriptFailed struct{ Err error }
 
 // PresenceChanged comes after Watch.
 type PresenceChanged struct{ chat.PresenceNotice }

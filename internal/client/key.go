@@ -1,124 +1,174 @@
 package client
 
 import (
-	"bytes"
+	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"runtime"
 
 	"github.com/nats-io/nkeys"
 
 	"natter/chat"
-	"natter/internal/private"
+	"natter/internal/keyfile"
 )
 
-// key is the login key of a name and the file that it is kept in.
+// key is the key of a name as this run uses it.
 type key struct {
-	pair   nkeys.KeyPair
+	kept   *keyfile.File
+	pair   nkeys.KeyPair // the login key: that of the file, or the next one
 	public string
 	file   string // "" in memory only
 	fresh  bool   // made now, not saved yet
+
+	unlock func() // of a fresh one: nobody else makes one meanwhile
+	unkept error  // why it is in memory only, if it should not be
 }
 
-// loadKey reads a name's key, or makes one. A file that is there but cannot be used is
-// an error: it is never replaced.
-func loadKey(file string) (*key, error) {
+func useKey(kept *keyfile.File) *key {
+	return &key{kept: kept, pair: kept.Login, public: kept.PublicLogin(), file: kept.Path, unlock: func() {}}
+}
+
+// readKey reads the key of a name; errors.Is finds fs.ErrNotExist.
+func (c *Client) readKey(n chat.Name) (*key, error) {
+	file := c.keyFile(n)
 	if file == "" {
-		return newKey("")
+		return nil, fs.ErrNotExist
 	}
-	seed, err := readSecret(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return newKey(file)
+	if c.unlocked != nil && c.unlocked.Path == file {
+		return useKey(c.unlocked), nil
+	}
+	kept, err := keyfile.Read(file, c.cfg.Passphrase)
+	if errors.Is(err, &chat.Error{Code: chat.Auth}) && c.cfg.Passphrase != "" {
+		return nil, chat.Errorf(chat.Denied, "%s", err) // asking would give the same
 	}
 	if err != nil {
 		return nil, err
 	}
-	pair, err := nkeys.FromSeed(bytes.TrimSpace(seed))
-	if err != nil {
-		return nil, keyError("%s is not a key file; it was left as it is", file)
+	if kept.Name != "" && kept.Name.User() != n.User() {
+		return nil, chat.Errorf(chat.Denied, "The key file %s is the key of %s, not of %s; it was left as it is.", file, kept.Name, n)
 	}
-	public, err := pair.PublicKey()
-	if err != nil || !nkeys.IsValidPublicUserKey(public) {
-		return nil, keyError("%s holds another kind of key; it was left as it is", file)
+	if kept.Passphrase != "" {
+		c.unlocked = kept // it took a moment
 	}
-	return &key{pair: pair, public: public, file: file}, nil
+	return useKey(kept), nil
 }
 
-func newKey(file string) (*key, error) {
-	pair, err := nkeys.CreateUser()
+// Unlock tries a passphrase for the key of a name that Enter has refused with code Auth.
+// The same code says that it is not the one.
+func (c *Client) Unlock(name, passphrase string) error {
+	n, err := chat.ParseName(name)
 	if err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
+		return err
 	}
-	public, err := pair.PublicKey()
-	return &key{pair: pair, public: public, file: file, fresh: true}, err
-}
-
-// readSecret reads a file that nobody else may read.
-func readSecret(file string) ([]byte, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-		return nil, keyError("%s cannot be read: %v", file, private.Cause(err))
+	file := c.keyFile(n)
+	if passphrase == "" {
+		return keyfile.WrongPassphrase(file)
 	}
-	if info.IsDir() {
-		return nil, keyError("%s is a directory, not a key file", file)
-	}
-	if wide := info.Mode().Perm() &^ 0o600; wide != 0 && runtime.GOOS != "windows" {
-		return nil, keyError("%s can be read by others (mode %04o). Close it first: chmod 600 %s", file, info.Mode().Perm(), file)
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, keyError("%s cannot be read: %v", file, private.Cause(err))
-	}
-	return data, nil
-}
-
-// save keeps a fresh key: whole or not at all, and never over another one.
-func (k *key) save() error {
-	if k.file == "" || !k.fresh {
-		return nil
-	}
-	seed, err := k.pair.Seed()
-	if err != nil {
-		return fmt.Errorf("save the key: %w", err)
-	}
-	dir := filepath.Dir(k.file)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return keyError("the key cannot be saved in %s: %v", dir, private.Cause(err))
-	}
-	temp, err := os.CreateTemp(dir, ".key-*") // mode 0600
-	if err != nil {
-		return keyError("the key cannot be saved in %s: %v", dir, private.Cause(err))
-	}
-	defer func() { _ = os.Remove(temp.Name()) }()
-	_, err = temp.Write(append(seed, '\n'))
-	err = errors.Join(err, temp.Sync(), temp.Close())
+	kept, err := keyfile.Read(file, passphrase)
 	if err == nil {
-		err = os.Link(temp.Name(), k.file) // fails if somebody else was faster
+		c.unlocked = kept
+	}
+	return err
+}
+
+// loadKey reads the key of a name, or makes one and keeps its file locked until release.
+// A file that is there but cannot be used is an error: it is never replaced.
+func (c *Client) loadKey(ctx context.Context, n chat.Name) (*key, error) {
+	k, err := c.readKey(n)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return k, err
+	}
+	file := c.keyFile(n)
+	if file == "" {
+		return newKey(n, "")
+	}
+	unlock, err := keyfile.Lock(ctx, file)
+	if errors.Is(err, keyfile.ErrReadOnly) {
+		k, made := newKey(n, "")
+		if made == nil {
+			k.unkept = err
+		}
+		return k, made
 	}
 	if err != nil {
-		return keyError("the key cannot be saved as %s: %v", k.file, private.Cause(err))
+		return nil, err
 	}
-	if d, err := os.Open(dir); err == nil {
-		_ = d.Sync() // not every system can
-		_ = d.Close()
+	if k, err = c.readKey(n); errors.Is(err, fs.ErrNotExist) { // nobody was faster
+		if k, err = newKey(n, file); err == nil {
+			k.unlock = unlock
+			return k, nil
+		}
+	}
+	unlock()
+	return k, err
+}
+
+func newKey(n chat.Name, file string) (*key, error) {
+	made, err := keyfile.New(n)
+	if err != nil {
+		return nil, err
+	}
+	k := useKey(&keyfile.File{Key: made, Path: file})
+	k.fresh = true
+	return k, nil
+}
+
+// release lets others make the key's file.
+func (k *key) release() {
+	if k != nil {
+		k.unlock()
+		k.unlock = func() {}
+	}
+}
+
+// save keeps a key that is fresh, or gives its identity to one that had none. The latter
+// is tried again the next time if it fails.
+func (k *key) save(ctx context.Context, n chat.Name) error {
+	switch {
+	case k.file == "":
+	case k.fresh:
+		if err := k.kept.Create(); err != nil {
+			return err
+		}
+		k.fresh = false
+	case k.kept.Identity == nil:
+		kept, err := keyfile.Change(ctx, k.file, k.kept.Passphrase, func(f *keyfile.File) error { return f.Complete(n) })
+		if err == nil {
+			k.kept = kept
+		}
 	}
 	return nil
 }
 
-// discard removes what save has written, when the name was not to be had after all.
-func (k *key) discard() {
-	if k.file != "" && k.fresh {
-		_ = os.Remove(k.file)
+// takeNext uses the key that a change of keys has left behind, if there is one.
+func (k *key) takeNext() bool {
+	if k.kept.Next == nil {
+		return false
 	}
+	public, err := k.kept.Next.PublicKey()
+	if err != nil {
+		return false
+	}
+	k.pair, k.public = k.kept.Next, public
+	return true
 }
 
-// keyError is a sentence about a key file.
-func keyError(format string, args ...any) error {
-	return &chat.Error{Code: chat.Denied, Text: "The key file " + fmt.Sprintf(format, args...) + "."}
+// takeBack uses the key that was before.
+func (k *key) takeBack() { k.pair, k.public = k.kept.Login, k.kept.PublicLogin() }
+
+// settle has the file hold the next key alone, after a copy of the former one was made.
+func (k *key) settle(ctx context.Context) (backup string, err error) {
+	former := *k.kept
+	former.Next = nil
+	kept, err := keyfile.Change(ctx, k.file, k.kept.Passphrase, func(f *keyfile.File) error {
+		if f.PublicLogin() == k.public {
+			return nil // somebody else has done it
+		}
+		backup, err = former.Backup()
+		f.Login, f.Next = k.pair, nil
+		return err
+	})
+	if err == nil {
+		k.kept = kept
+	}
+	return backup, err
 }

@@ -6,6 +6,7 @@ import "sync"
 // waits in memory, and order is kept.
 type queue struct {
 	out  chan Event
+	also func(Event) // is told every event as well, in order; must not block
 	stop chan struct{}
 	wg   sync.WaitGroup
 
@@ -15,7 +16,9 @@ type queue struct {
 	closed  bool
 }
 
-func newQueue() *queue { return &queue{out: make(chan Event, 4096), stop: make(chan struct{})} }
+func newQueue(also func(Event)) *queue {
+	return &queue{out: make(chan Event, 4096), also: also, stop: make(chan struct{})}
+}
 
 // push adds an event. It never blocks.
 func (q *queue) push(e Event) {
@@ -24,6 +27,7 @@ func (q *queue) push(e Event) {
 	if q.closed {
 		return
 	}
+	q.also(e)
 	if !q.pumping {
 		select {
 		case q.out <- e:

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"natter/chat"
+	"natter/internal/private"
 )
 
 // goodFor is how long a ticket must be good at least to be kept or used again.
@@ -46,27 +46,11 @@ func (c *Client) keepTicket() {
 	}
 	data, err := json.Marshal(kept{Name: c.me.User(), Key: c.key.public, Server: c.Server(), Ticket: t})
 	if err == nil {
-		err = replace(file, data)
+		err = private.Write(file, data)
 	}
 	if err != nil {
 		c.log.Debug("keep the ticket", "user", c.me, "err", err)
 	}
-}
-
-// replace writes a file that nobody else may read in place of the one that there is.
-func replace(file string, data []byte) error {
-	temp, err := os.CreateTemp(filepath.Dir(file), ".ticket-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = temp.Write(data)
-	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), file)
-	}
-	if err != nil {
-		_ = os.Remove(temp.Name())
-	}
-	return err
 }
 
 // keptTicket finds a ticket that is still good for a name at this server.
@@ -74,7 +58,7 @@ func (c *Client) keptTicket(n chat.Name, k *key) (chat.Ticket, bool) {
 	if k.fresh || k.file == "" {
 		return chat.Ticket{}, false
 	}
-	data, err := readSecret(k.ticketFile())
+	data, err := private.Read("ticket", k.ticketFile())
 	if err != nil {
 		return chat.Ticket{}, false
 	}
@@ -99,7 +83,7 @@ func (c *Client) dialKept() *nats.Conn {
 	if err != nil {
 		return nil
 	}
-	k, err := loadKey(c.keyFile(n))
+	k, err := c.readKey(n)
 	if err != nil {
 		return nil
 	}
@@ -132,9 +116,12 @@ func (c *Client) enterKept(ctx context.Context, n chat.Name) (chat.HelloReply, b
 		return chat.HelloReply{}, false, nil
 	}
 	c.me = n
+	if err := c.key.save(ctx, n); err != nil {
+		return chat.HelloReply{}, true, err
+	}
 	hello, err := c.arrive(ctx, nc, &chat.Kept{Key: c.key.public})
 	var told *chat.Error
-	if errors.As(err, &told) && told.Code != chat.NotConnected && told.Code != chat.Timeout {
+	if errors.As(err, &told) && told.Code != chat.SignedIn && told.Code != chat.NotConnected && told.Code != chat.Timeout {
 		c.forgetTicket()
 		return hello, false, nil
 	}

@@ -157,7 +157,7 @@ func TestAKeptTicketOfSomebodyWhoIsHere(t *testing.T) {
 	first := chattest.Dial(t, cfg, "alice")
 	c := dial(t, cfg, true)
 	_, err := c.Enter(t.Context(), "alice")
-	chattest.Code(t, err, chat.Taken)
+	chattest.Code(t, err, chat.SignedIn)
 	stillTalks(t, in, first)
 }
 

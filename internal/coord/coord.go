@@ -34,13 +34,17 @@ type Links struct {
 	System *nats.Conn // chat.SystemGrant, in the system account
 	ChatID string     // public key of the account that users are in
 	Minter presence.Minter
+
+	Revoker presence.Revoker // nil: tickets are good until they expire
 }
 
 // Config is what an operator may choose.
 type Config struct {
 	Rules    chat.Rules
+	Limits   broker.Limits
 	MaxUsers int           // 0: no limit
 	NameTTL  time.Duration // 0: names are kept for ever
+	Invited  bool          // new names need a pass
 	Class    chat.Class    // of new sessions
 	Memory   bool          // streams are kept in memory
 	Shared   bool          // other replicas may be there, and servers that end by themselves
@@ -55,7 +59,11 @@ type Config struct {
 // Defaults are the choices that need no flag.
 func Defaults() Config {
 	return Config{
-		Rules:   chat.Rules{MaxText: chat.MaxText, MaxGroup: chat.MaxGroup, InviteTimeout: chat.InviteTimeout, Grace: chat.Grace},
+		Rules: chat.Rules{
+			MaxText: chat.MaxText, MaxGroup: chat.MaxGroup, InviteTimeout: chat.InviteTimeout, Grace: chat.Grace,
+			MessageRate: chat.MessageRate, DirectRate: chat.DirectRate,
+		},
+		Limits:  broker.Limits{Requests: chat.RequestRate, Lobby: chat.RequestRate, Invites: chat.InviteRate, Lists: chat.ListRate},
 		NameTTL: chat.NameTTL,
 		Class:   chat.Transparent,
 		Log:     slog.New(slog.DiscardHandler),
@@ -166,6 +174,7 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	c.log = log
 	c.links.Minter = counting{c.links.Minter, &c.minted}
 	c.users = presence.NewUsers(log, c.userChanged)
+	passes := presence.NewPasses(log, func(change broker.Change[account.Pass]) { c.presence.PassChanged(change) })
 	c.sessions = session.NewSessions(log, c.sessionChanged)
 	c.session = session.NewService(session.Config{
 		Sessions: c.sessions, Users: c.users, Minter: c.links.Minter, Notices: c.links.Store,
@@ -173,10 +182,12 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 		Touch: func(users ...chat.User) { c.presence.Touch(users...) },
 	})
 	c.presence, err = presence.NewService(presence.Config{
-		Users: c.users, Accounts: accounts, Minter: c.links.Minter, Notices: c.links.Store,
+		Users: c.users, Accounts: accounts, Passes: passes, Invited: c.cfg.Invited, Minter: c.links.Minter, Revoker: c.links.Revoker, Notices: c.links.Store,
 		System: c.links.System, ChatID: c.links.ChatID, Trail: c.trail, Log: c.cfg.Log,
 		Shared: c.cfg.Shared, Rules: c.cfg.Rules, MaxUsers: c.cfg.MaxUsers, NameTTL: c.cfg.NameTTL,
 		Partners: c.session.Partners, Sessions: c.session.Of,
+		Bans:    presence.NewBans(log, func(b broker.Change[account.Ban]) { c.presence.BanChanged(b) }),
+		Revoked: presence.NewRevocations(log, func(r broker.Change[presence.Revoked]) { c.presence.RevokedChanged(r) }),
 	}, log)
 	return err
 }
@@ -202,6 +213,10 @@ func (c *Coordinator) serve() error {
 		return err
 	}
 	service.Observe = c.cfg.Answered
+	service.Limits, service.Limited = c.cfg.Limits, c.limited
+	if c.cfg.Limits != (broker.Limits{}) {
+		service.Abuse = c.abuse
+	}
 	c.service = service
 	if err := errors.Join(c.presence.Serve(service), c.session.Serve(service)); err != nil {
 		return err

@@ -21,7 +21,7 @@ type Connections struct {
 
 // Embed makes the connections to the embedded server of the same process.
 func Embed(s *embedded.Server) (*Connections, error) {
-	c := &Connections{Links: Links{ChatID: s.ChatAccount(), Minter: s.Minter()}}
+	c := &Connections{Links: Links{ChatID: s.ChatAccount(), Minter: s.Minter(), Revoker: s}}
 	var failed error
 	dial := func(name string, g chat.Grant, dial func(string, chat.Grant, string, ...nats.Option) (*nats.Conn, error)) *nats.Conn {
 		if failed != nil {
@@ -64,6 +64,9 @@ func Dial(urls, keysDir string, log *slog.Logger, opts ...nats.Option) (*Connect
 			return nil, err
 		}
 		c.all = append(c.all, *nc)
+	}
+	if keys.Deputy != nil {
+		c.Revoker = &revoker{c.System, keys.ChatID, keys.Deputy}
 	}
 	return c, nil
 }

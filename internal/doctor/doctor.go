@@ -23,6 +23,7 @@ import (
 
 	"natter/broker"
 	"natter/chat"
+	"natter/internal/secure"
 	"natter/internal/setup"
 )
 
@@ -46,9 +47,10 @@ type Finding struct {
 
 // Config says what is examined.
 type Config struct {
-	URLs string
-	Keys *setup.Keys
-	Now  func() time.Time // nil is time.Now
+	URLs    string
+	Keys    *setup.Keys
+	Options []nats.Option    // TLS
+	Now     func() time.Time // nil is time.Now
 }
 
 // exam is one examination.
@@ -106,8 +108,11 @@ func (e *exam) connect() bool {
 		if e.Keys.Creds(r) == nil {
 			continue
 		}
-		nc, err := e.Keys.Dial(e.URLs, r, nats.MaxReconnects(0), silent())
+		nc, err := e.Keys.Dial(e.URLs, r, append(e.Options, nats.MaxReconnects(0), silent())...)
 		switch {
+		case errors.Is(err, secure.ErrUnsafe):
+			e.fail("TLS", "", "%s", strings.TrimSuffix(err.Error(), "."))
+			return false
 		case errors.Is(err, &chat.Error{Code: chat.Denied}):
 			e.fail("credentials", mendServer, "%s is refused by the server", r.File())
 			all = all && !r.Coordinators()

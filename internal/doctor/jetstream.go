@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -101,8 +102,11 @@ func (e *exam) streams(ctx context.Context, js jetstream.JetStream, replicas int
 // stream judges one. Limits are the operator's, as long as the state is safe.
 func (e *exam) stream(have, want jetstream.StreamConfig) {
 	mend := func(change string) string { return fmt.Sprintf("nats stream edit %s %s", have.Name, change) }
+	foreign := slices.ContainsFunc(have.Subjects, func(s string) bool { return !slices.Contains(want.Subjects, s) })
 	switch {
-	case strings.Join(have.Subjects, " ") != strings.Join(want.Subjects, " "):
+	case !foreign && len(have.Subjects) < len(want.Subjects):
+		e.warn("streams", "Start a coordinator of this version: it adds what is missing.", "%s is of an earlier version", have.Name)
+	case foreign:
 		e.fail("streams", "Another program uses the name: give natter an account of its own.", "%s keeps %s instead of %s",
 			have.Name, strings.Join(have.Subjects, " "), strings.Join(want.Subjects, " "))
 	case max(have.MaxMsgsPerSubject, 0) != want.MaxMsgsPerSubject: // without a limit the server says -1

@@ -33,7 +33,7 @@ func (e *exam) tickets() {
 		e.fail("tickets", mend, "cannot be made: %v", err)
 		return
 	}
-	nc, err := nats.Connect(e.URLs, append(broker.Options("chatcoord doctor"), silent(),
+	nc, err := nats.Connect(e.URLs, append(e.options(),
 		nats.UserJWT(func() (string, error) { return ticket.JWT, nil }, key.Sign), nats.CustomInboxPrefix(chat.Inbox(nobody)))...)
 	if err != nil {
 		e.fail("tickets", mend, "a user's ticket is refused: %s", broker.Plainly(err))
@@ -82,8 +82,12 @@ func (e *exam) lobby(ctx context.Context) {
 }
 
 func (e *exam) dialLobby(opts ...nats.Option) (*nats.Conn, error) {
-	all := append(broker.Options("chatcoord doctor"), silent(), nats.CustomInboxPrefix(chat.LobbyInbox))
+	all := append(e.options(), nats.CustomInboxPrefix(chat.LobbyInbox))
 	return nats.Connect(e.URLs, append(all, opts...)...)
+}
+
+func (e *exam) options() []nats.Option {
+	return append(append(broker.Options("chatcoord doctor"), silent()), e.Options...)
 }
 
 // silent keeps what is refused on purpose off the terminal.

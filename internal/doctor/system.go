@@ -169,7 +169,7 @@ func (e *exam) events(ctx context.Context, nc *nats.Conn) {
 		e.fail("events", mend, "the news of connections cannot be subscribed to: %v", err)
 		return
 	}
-	probe, err := e.Keys.Dial(e.URLs, setup.Store, nats.MaxReconnects(0))
+	probe, err := e.Keys.Dial(e.URLs, setup.Store, append(e.Options, nats.MaxReconnects(0))...)
 	if err != nil {
 		e.fail("events", mend, "no second connection as store.creds: %v", err)
 		return

@@ -53,6 +53,12 @@ func (s *Single) Set(value string) error {
 	return s.Value.Set(value)
 }
 
+// Adopt takes the value from another place, which a later Origin names.
+func (s *Single) Adopt(value, from string) error {
+	s.from = from
+	return s.Value.Set(value)
+}
+
 // Origin is where the value came from: flag, default, or a variable's name.
 func (s *Single) Origin() string {
 	switch {

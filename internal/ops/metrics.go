@@ -17,10 +17,11 @@ type Source struct {
 	Users     func() (online, lost int)
 	Sessions  func() (open, invitations int)
 	Steps     func() broker.LogFigures
-	Ignored   func() uint64 // requests that were not answered: see broker.Service
-	Minted    func() uint64 // tickets
-	Told      func() uint64 // notices to users
-	Dropped   func() uint64 // lines of the console
+	Ignored   func() uint64            // requests that were not answered: see broker.Service
+	Refused   func() map[string]uint64 // requests that were over a limit, by class
+	Minted    func() uint64            // tickets
+	Told      func() uint64            // notices to users
+	Dropped   func() uint64            // lines of the console
 	Connected func() map[string]bool
 	Streams   func() map[string]broker.Usage
 }
@@ -36,6 +37,7 @@ var (
 	committed   = figure("natter_steps_committed_total", "Changes of the state that this replica has made.")
 	repeated    = figure("natter_steps_repeated_total", "Steps that were run again because another replica was faster, or the store did not answer.")
 	ignored     = figure("natter_requests_ignored_total", "Requests that were not answered, because their answer would have gone to somebody else.")
+	limited     = figure("natter_requests_limited_total", "Requests that were over a limit, most of them not even answered.", "limit")
 	minted      = figure("natter_tickets_minted_total", "Tickets that this replica has made.")
 	told        = figure("natter_notices_sent_total", "Notices that this replica has sent to users.")
 	dropped     = figure("natter_console_lines_dropped_total", "Lines that the console did not show because it was behind.")
@@ -102,7 +104,7 @@ type sourced struct{ *Server }
 func (sourced) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		usersOnline, usersLost, open, invitations, revision, committed, repeated,
-		ignored, minted, told, dropped, connected, messages, bytes,
+		ignored, limited, minted, told, dropped, connected, messages, bytes,
 	} {
 		to <- d
 	}
@@ -118,8 +120,8 @@ func (c sourced) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	s.gauges(gauge)
-	s.counters(func(d *prometheus.Desc, n uint64) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n))
+	s.counters(func(d *prometheus.Desc, n uint64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
 	})
 	s.ofBroker(gauge)
 }
@@ -142,11 +144,16 @@ func (s *Source) gauges(set setter) {
 	}
 }
 
-func (s *Source) counters(set func(*prometheus.Desc, uint64)) {
+func (s *Source) counters(set func(d *prometheus.Desc, n uint64, labels ...string)) {
 	if s.Steps != nil {
 		steps := s.Steps()
 		set(committed, steps.Committed)
 		set(repeated, steps.Repeated)
+	}
+	if s.Refused != nil {
+		for limit, n := range s.Refused() {
+			set(limited, n, limit)
+		}
 	}
 	for d, count := range map[*prometheus.Desc]func() uint64{ignored: s.Ignored, minted: s.Minted, told: s.Told, dropped: s.Dropped} {
 		if count != nil {

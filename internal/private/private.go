@@ -65,10 +65,19 @@ func CheckDir(dir string) error {
 	return nil
 }
 
+// most is the greatest size of a file that Read takes.
+const most = 1 << 20
+
 // Read reads a file that is ours alone; errors.Is finds fs.ErrNotExist. kind says what
 // it is, for the sentence.
 func Read(kind, path string) ([]byte, error) {
 	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, Errorf(ErrFile, "The %s %s is a directory or the like, not a file.", kind, path)
+	}
+	if err == nil && info.Size() > most {
+		return nil, Errorf(ErrFile, "The %s %s is too large to be one.", kind, path)
+	}
 	if err == nil && wide(info) {
 		return nil, Errorf(ErrFile, "Others can read the %s %s (mode %04o). Make it yours alone: chmod 600 %s", kind, path, info.Mode().Perm(), path)
 	}
@@ -87,7 +96,28 @@ func wide(info fs.FileInfo) bool {
 }
 
 // Write writes a file that only we can read, whole or not at all.
-func Write(path string, text []byte) error {
+func Write(path string, text []byte) error { return write(path, text, os.Rename) }
+
+// Create is Write for a file that is not there yet: errors.Is finds fs.ErrExist if it
+// is.
+func Create(path string, text []byte) error { return write(path, text, link) }
+
+// link is a rename that takes no other file's place, also where files have one name only.
+func link(from, to string) error {
+	err := os.Link(from, to)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	return os.Rename(from, to)
+}
+
+// write writes beside the path, and then gives what was written its name.
+func write(path string, text []byte, name func(from, to string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-") // mode 0600
 	if err != nil {
 		return filef(err, "Cannot write %s: %v.", path, Cause(err))
@@ -101,7 +131,7 @@ func Write(path string, text []byte) error {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = name(f.Name(), path)
 	}
 	if err != nil {
 		return filef(err, "Cannot write %s: %v.", path, Cause(err))

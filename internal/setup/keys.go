@@ -16,6 +16,7 @@ import (
 	"natter/broker/ticket"
 	"natter/chat"
 	"natter/internal/private"
+	"natter/internal/secure"
 )
 
 // Role is one connection of an installation: its credentials are in a file of its
@@ -192,6 +193,9 @@ func (k *Keys) Dial(urls string, r Role, opts ...nats.Option) (*nats.Conn, error
 	nc, err := nats.Connect(urls, append(all, opts...)...)
 	if errors.Is(err, nats.ErrAuthorization) {
 		return nil, chat.Errorf(chat.Denied, "%s does not accept the credentials %s. Is it the NATS server that they were made for? chatcoord doctor says more.", broker.Redact(urls), r.File())
+	}
+	if unsafe := secure.Explain(broker.Redact(urls), "", err); unsafe != nil {
+		return nil, unsafe
 	}
 	if err != nil {
 		return nil, chat.Errorf(chat.NotConnected, "Cannot reach %s: %s.", broker.Redact(urls), broker.Plainly(err))

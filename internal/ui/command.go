@@ -34,6 +34,7 @@ const (
 	Show       Verb = "show"
 	Hide       Verb = "hide"
 	Block      Verb = "block"
+	Mute       Verb = "mute"
 	Unblock    Verb = "unblock"
 	Blocked    Verb = "blocked"
 	Who        Verb = "who"
@@ -94,6 +95,7 @@ var commands = []grammar{
 	{"show", "", Show, nothing, ""},
 	{"hide", "", Hide, nothing, ""},
 	{"block", "", Block, one, " NAME"},
+	{"mute", "", Mute, one, " NAME"},
 	{"unblock", "", Unblock, one, " NAME"},
 	{"blocked", "", Blocked, nothing, ""},
 	{"who", "", Who, nothing, ""},

@@ -25,6 +25,12 @@ func (f *front) command(c Command) {
 		f.answerNamed(c.Args, c.Verb == Accept)
 	case Show, Hide:
 		f.setPresence(c.Verb == Show)
+	case Block, Mute:
+		f.block(c.Args[0], c.Verb == Mute)
+	case Unblock:
+		f.unblock(c.Args[0])
+	case Blocked:
+		f.out.notice(blocked(f.c.Blocks()))
 	case Wait:
 		f.startWait(c.Text)
 	case Exit:
@@ -78,8 +84,6 @@ func (f *front) display(c Command) {
 		f.fail(noFiles)
 	case Files, Stop:
 		f.fail(noTransfers)
-	case Block, Unblock, Blocked:
-		f.fail(noBlocking)
 	}
 }
 
@@ -130,7 +134,7 @@ func (f *front) help(args []string) {
 	}
 	page, ok := helpPages[topic]
 	if !ok {
-		f.fail("! There is no help on " + shorten(args[0]) + ". Topics: files, groups, keys, old.")
+		f.fail("! There is no help on " + shorten(args[0]) + ". Topics: blocks, files, groups, keys, old.")
 		return
 	}
 	for l := range strings.SplitSeq(page, "\n") {

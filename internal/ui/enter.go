@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"natter/chat"
+	"natter/internal/client"
 )
 
 // nameLine handles a line at the name prompt, where only help and exit are commands.
@@ -19,26 +20,27 @@ func (f *front) nameLine(c Command, s string) {
 	case c.Verb != Reply && !strings.ContainsAny(s[:1], `/@\`):
 		f.fail("! Enter your username first.")
 	default:
-		f.tryName(s)
+		f.tryName(s, f.c.Enter)
 	}
 }
 
 // tryName asks for a name. The second seed writes a # in front of it.
-func (f *front) tryName(s string) {
+func (f *front) tryName(s string, enter func(context.Context, string) (client.Welcome, error)) {
 	s = strings.TrimPrefix(strings.TrimSpace(s), "#")
 	f.ask("the username "+shorten(s), func(ctx context.Context) func() {
 		if _, err := chat.ParseName(s); err != nil {
 			return func() { f.nameRefused(s, err) }
 		}
-		w, err := f.c.Enter(ctx, s)
+		w, err := enter(ctx, s)
 		if err != nil {
 			return func() { f.nameRefused(s, err) }
 		}
 		return func() {
 			f.refused = nil
 			f.name, f.me, f.grace = w.Name, w.Name.User(), w.Rules.Grace
-			f.out.notice(welcome(w, f.o.Home, f.o.Now()))
-			f.presence()
+			remembered := f.remembers(w)
+			f.out.notice(welcome(w, f.o.Home, f.o.Now()) + remembered)
+			f.presence(remembered != "", w.Presence)
 		}
 	})
 }
@@ -46,6 +48,15 @@ func (f *front) tryName(s string) {
 // nameRefused asks for another name, if another one can help and somebody is there.
 func (f *front) nameRefused(s string, err error) {
 	f.refused = err
+	if isCode(err, chat.Auth) && !f.eof {
+		f.unlock(s)
+		return
+	}
+	if isCode(err, chat.SignedIn) && !f.eof {
+		f.over = s
+		f.enter(atTakeover)
+		return
+	}
 	f.fail(refused(s, err))
 	if code := nameCode(err); code != ExitName || f.eof {
 		f.leave(code)
@@ -61,9 +72,9 @@ func nameCode(err error) int {
 		return ExitFailure
 	}
 	switch e.Code {
-	case chat.Taken, chat.Invalid, chat.Reserved, chat.ForeignKey:
+	case chat.Taken, chat.Invalid, chat.Reserved, chat.ForeignKey, chat.SignedIn:
 		return ExitName
-	case chat.Denied:
+	case chat.Denied, chat.Auth, chat.Banned:
 		return ExitDenied
 	case chat.NotConnected, chat.Timeout:
 		return ExitUnreachable
@@ -71,10 +82,13 @@ func nameCode(err error) int {
 	return ExitFailure
 }
 
-// presence asks whether others may see the user, unless that was said by a flag.
-func (f *front) presence() {
-	switch f.o.Presence {
-	case chat.Undecided:
+// presence asks whether others may see the user, unless that was said by a flag or is
+// remembered.
+func (f *front) presence(remembered bool, p chat.Presence) {
+	switch {
+	case remembered:
+		f.recall(p)
+	case f.o.Presence == chat.Undecided:
 		f.enter(atPresence)
 	default:
 		f.choosePresence(f.o.Presence == chat.Visible)

@@ -71,7 +71,11 @@ func (f *front) handleTalk(e client.Event) {
 	case client.PresenceChanged:
 		f.onPresence(e.PresenceNotice)
 	case client.SignedOut:
-		f.out.notice(signedOut(e.Reason))
+		if e.Elsewhere {
+			f.out.notice(signedOutHere)
+		} else {
+			f.out.notice(signedOut(e.Reason))
+		}
 		f.code, f.done, f.gone = ExitSignedOut, true, true
 	default:
 		f.handleConnection(e)
@@ -87,10 +91,18 @@ func (f *front) handleConnection(e client.Event) {
 		if e.Chat != nil && e.Chat.State == chat.Closed {
 			f.endedBefore = e.Chat.ID
 		}
+	case session.Slowed:
+		f.out.notice(slowed(e.Rate))
+	case session.TooFast:
+		f.out.notice("* " + string(e.From) + " sends too fast; some of it comes later.")
+	case client.DirectTooFast:
+		f.out.notice("* " + string(e.From) + " sends too fast; some of it was not taken.")
 	case client.CoordinatorAway:
 		f.out.notice("! The coordinator does not answer. You can go on chatting; lists and invitations wait.")
 	case client.CoordinatorBack:
 		f.out.notice("* The coordinator answers again.")
+	case client.TranscriptFailed:
+		f.out.notice(transcriptFailed(e.Err))
 	case client.Stopping:
 		f.out.notice("* The server is restarting; chats go on when it is back.")
 	}
@@ -156,6 +168,7 @@ func (f *front) onLeft(e session.MemberLeft) {
 		f.open = &e.Session
 		f.out.notice(memberLeft(e))
 		return
+	case e.Reason == chat.ByOperator: // SignedOut says it
 	case e.Reason == chat.ByLoss:
 		f.out.notice("* You did not come back in time.")
 	default:

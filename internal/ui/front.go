@@ -33,6 +33,8 @@ type Options struct {
 	Home      string           // shown as ~
 	Now       func() time.Time // nil: time.Now
 	Log       *slog.Logger     // of faults; nil: none
+
+	Secret func(hidden bool) // what is typed is not shown, or is again; nil: it never is
 }
 
 // Forever is a Linger without end.
@@ -55,6 +57,8 @@ type state int
 
 const (
 	atName state = iota
+	atPassphrase
+	atTakeover // the name is signed in on another terminal
 	atPresence
 	atMenu
 	atUser
@@ -97,7 +101,10 @@ type front struct {
 	more       struct{ who, text string } // what was too long to be shown
 	hinted     bool                       // how to write Quit was explained
 
-	refused error // why the last name was not to be had
+	locked  locked
+	refused error  // why the last name was not to be had
+	over    string // the name that is signed in elsewhere: see atTakeover
+	known   bool   // the presence was remembered, and no line has come since
 	leaving bool
 	gone    bool        // the client has said goodbye
 	exited  atomic.Bool // the same, before the loop hears of it
@@ -150,6 +157,7 @@ func Run(ctx context.Context, c *client.Client, o Options) int {
 	}
 	f.start()
 	f.loop(ctx, lines)
+	f.reveal()
 	cancel()
 	f.part(context.WithoutCancel(ctx))
 	f.pending.Wait()

@@ -5,14 +5,19 @@ var helpPages = map[string]string{
 	"": `Chat      write and press Enter. Quit ends it for both, bye asks first, /leave leaves a group.
 People    /list   /chat NAME   /group NAME NAME   /accept   /deny   /cancel   @NAME text
 Files     /send PATH   /accept N   /deny N   /stop N   /files
-You       /show   /hide   /block NAME   /who   /exit
-More      /help files   /help groups   /help keys   /help old (the words of the seeds)   man chatcli`,
+You       /show   /hide   /block NAME   /mute NAME   /unblock NAME   /blocked   /who   /exit
+More      /help files   /help groups   /help blocks   /help keys   /help old (the words of the seeds)   man chatcli`,
 
 	"files": `Files     come with a later version: /send, /files and /stop say so.`,
 
 	"groups": `Start     4, or /group NAME NAME, or /group all. All must accept; who denies ends it for all.
 Leave     Quit ends the group chat for all. /leave leaves alone; the others go on while two remain.
 bye       everyone must say it.`,
+
+	"blocks": `/block NAME     they cannot invite you or write to you, and see you in no list: as if you were not there.
+                They are not told. A chat that you are both in goes on.
+/mute NAME      the same for an hour.
+/unblock NAME   takes it back. /blocked says whom you block.`,
 
 	"keys": `Enter     sends the line.
 Ctrl-C    leaves the program; a chat ends as by Quit.

@@ -68,9 +68,13 @@ func (v *once) send(ctx context.Context, to, text string) {
 func ListOnce(ctx context.Context, c *client.Client, o Options) int {
 	return visit(ctx, c, o, func(ctx context.Context, v *once) {
 		var users []chat.Entry
+		hidden := c.Presence() == chat.HiddenAway
 		err := c.SetPresence(ctx, true)
 		if err == nil {
 			users, err = c.List(ctx)
+		}
+		if err == nil && hidden { // which is remembered
+			err = c.SetPresence(ctx, false)
 		}
 		if err != nil {
 			v.fail(problem(err), ExitFailure)

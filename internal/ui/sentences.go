@@ -24,7 +24,6 @@ const (
 	hiddenNoList = "! You are hidden, so there is no list. /show to be listed and see the list."
 	noFiles      = "! Files come with a later version; nothing was sent."
 	noTransfers  = "! Files come with a later version; there is no transfer."
-	noBlocking   = "! Blocking comes with a later version. /deny refuses an invitation, /hide keeps you out of lists."
 	blankSlash   = `! Starts with a blank and a slash. Remove the blank for a command, or write \ first to send it.`
 	quitHint     = `* Sent as text. Quit alone on a line ends the chat; \Quit sends the word.`
 	notKept      = "! Not connected; this line was not kept."
@@ -59,6 +58,8 @@ func refused(name string, err error) string {
 			free = " Free: " + chat.Names(e.Suggestions[:min(n, 3)]) + "."
 		}
 		return fmt.Sprintf("! The username %s is already taken.%s Enter another one.", name, free)
+	case chat.SignedIn:
+		return "!" + strings.TrimPrefix(signedIn(name, err), "*") + " chatcli --takeover signs that one out."
 	case chat.ForeignKey:
 		return fmt.Sprintf("! The username %s belongs to someone else. If it is yours, bring its key: chatcli --key FILE.", name)
 	}
@@ -72,6 +73,8 @@ func welcome(w client.Welcome, home string, now time.Time) string {
 		return fmt.Sprintf("* Welcome back, %s.", w.Name)
 	case w.Returning:
 		return fmt.Sprintf("* Welcome back, %s. Last here %s.", w.Name, ago(now.Sub(w.LastSeen)))
+	case w.Unkept != nil:
+		return fmt.Sprintf("* Welcome, %s. The name is yours until you leave; its key cannot be kept. %v", w.Name, w.Unkept)
 	case w.KeyFile == "":
 		return fmt.Sprintf("* Welcome, %s. The name is yours until you leave; its key is not kept.", w.Name)
 	}
@@ -203,8 +206,11 @@ func gaveUp(s chat.Session, me chat.User) string {
 
 // memberLeft tells about others; what happened to me is told by what I asked for.
 func memberLeft(e session.MemberLeft) string {
-	if e.Reason == chat.ByLoss {
+	switch e.Reason {
+	case chat.ByLoss:
 		return fmt.Sprintf("* %s did not come back.", e.Name)
+	case chat.ByOperator:
+		return fmt.Sprintf("* %s was signed out by the operator.", e.Name)
 	}
 	return fmt.Sprintf("* %s left the group chat.", e.Name)
 }
@@ -253,6 +259,15 @@ func notReached(name string, err error) string {
 	return problem(err)
 }
 
+// slowed tells that the user is faster than the server wants.
+func slowed(rate int) string {
+	n := fmt.Sprintf("%d messages", rate)
+	if rate == 1 {
+		n = "1 message"
+	}
+	return "* You write faster than " + n + " a second; they go out more slowly."
+}
+
 // signedOut tells that the operator does not want the user here, and why.
 func signedOut(reason string) string {
 	if reason = strings.TrimRight(oneLine(reason), ". "); reason == "" {
@@ -269,6 +284,11 @@ func notDelivered(text string) string {
 		line = string(r[:most]) + "..."
 	}
 	return fmt.Sprintf("! Not delivered: \"%s\"", line)
+}
+
+// transcriptFailed tells that what is said is not kept.
+func transcriptFailed(err error) string {
+	return fmt.Sprintf("! The transcript cannot be written (%v); the chat goes on without it.", err)
 }
 
 // who says where the user stands.

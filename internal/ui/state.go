@@ -10,7 +10,7 @@ import (
 func (f *front) start() {
 	f.out.line("chatcli " + chat.Release + ", server " + f.c.Server())
 	if f.o.Name != "" {
-		f.tryName(f.o.Name)
+		f.tryName(f.o.Name, f.c.Enter)
 	}
 	if f.eof && f.o.Name == "" {
 		f.leave(ExitName)
@@ -26,6 +26,10 @@ func (f *front) prompt() {
 	switch f.state {
 	case atName:
 		f.out.prompt("Enter your username: ")
+	case atPassphrase:
+		f.promptSecret()
+	case atTakeover:
+		f.out.prompt(takeover(f.over, f.refused))
 	case atPresence:
 		f.out.prompt("Show your presence to other users? (yes/no) [yes]: ")
 	case atMenu:
@@ -68,6 +72,7 @@ func (f *front) home() {
 // input handles a line.
 func (f *front) input(l input) {
 	f.asked = false
+	hidden := f.reveal()
 	switch {
 	case l.end:
 		f.endOfInput()
@@ -77,7 +82,9 @@ func (f *front) input(l input) {
 		f.fail("! Line too long.")
 		return
 	}
-	f.out.entered()
+	if !hidden { // else not even its end was shown
+		f.out.entered()
+	}
 	if l.notUTF8 {
 		if f.o.Strict {
 			f.fail("! That line is not UTF-8; it was not used. Write it in UTF-8.")
@@ -91,9 +98,16 @@ func (f *front) input(l input) {
 // line handles the text of a line.
 func (f *front) line(s string) {
 	c := Parse(s)
+	if f.scripted(c) {
+		return
+	}
 	switch f.state {
 	case atName:
 		f.nameLine(c, s)
+	case atPassphrase:
+		f.passphraseLine(s)
+	case atTakeover:
+		f.takeoverLine(c)
 	case atPresence:
 		f.presenceLine(c)
 	default:
@@ -121,12 +135,15 @@ func (f *front) reply(s string) {
 func (f *front) endOfInput() {
 	f.eof = true
 	code := f.code
-	if f.state == atName && f.refused != nil {
+	if (f.state == atName || f.state == atTakeover) && f.refused != nil {
 		code = nameCode(f.refused)
 	}
 	switch {
+	case f.state == atPassphrase:
+		f.fail("! No passphrase came, so the key stays locked.")
+		f.leave(ExitDenied)
 	case f.o.Linger == Forever:
-	case f.o.Linger > 0 && f.state != atName:
+	case f.o.Linger > 0 && f.state != atName && f.state != atTakeover:
 		f.timers.linger = f.after(f.o.Linger)
 	default:
 		f.leave(code)

@@ -8,6 +8,7 @@
 package account
 
 import (
+	"bytes"
 	"time"
 
 	"natter/chat"
@@ -27,6 +28,7 @@ type Record struct {
 	Rotation *Rotation     `json:"rotation,omitempty"` // how Key came to be, if it was not the first
 
 	Deleted time.Time `json:"deleted,omitzero"` // a tombstone: nobody can have the name any more
+	Freed   time.Time `json:"freed,omitzero"`   // the operator took it from its owner, whose tickets are good until then
 }
 
 // Rotation is the proof that a key was put in the place of another by its owner: the
@@ -63,9 +65,13 @@ func (r Record) TicketTTL(now time.Time, ttl time.Duration) time.Duration {
 
 // Reserve gives a name to a key if it is free, until hold is over; before is the
 // record that there is, or the zero Record. Code ForeignKey if it is another's, Taken
-// if it is reserved; chat.ErrUnchanged if the key has it already.
+// if it is reserved, Reserved if nobody can have it or not yet; chat.ErrUnchanged if the key has it already.
 func Reserve(before Record, name chat.Name, key string, now time.Time, hold, ttl time.Duration) (Record, error) {
 	switch {
+	case !before.Deleted.IsZero():
+		return before, chat.Errorf(chat.Reserved, "That name was used before and cannot be taken.")
+	case now.Before(before.Freed):
+		return before, chat.Errorf(chat.Reserved, "The username %s is not free yet.", name)
 	case before.Key == "" || before.Lapsed(now, ttl):
 		return Record{Name: name, Key: key, Created: now, Reserved: now.Add(hold)}, nil
 	case before.Key == key && before.Taken():
@@ -86,5 +92,64 @@ func Login(r Record, name chat.Name, now time.Time) (Record, error) {
 		return r, chat.ErrUnchanged
 	}
 	r.Name, r.LastLogin, r.Reserved = name, now, time.Time{}
+	return r, nil
+}
+
+// Rotate puts a key in the place of the one that there is; signature is that one's over
+// chat.RotationText, and good. It counts as a login. chat.ErrUnchanged if that was done
+// already; code NotRegistered if nobody has taken the name.
+func Rotate(r Record, key string, signature []byte, now time.Time) (Record, error) {
+	switch {
+	case !r.Taken():
+		return r, chat.Errorf(chat.NotRegistered, "The name is nobody's here, so there is no key to change.")
+	case r.Rotated(key, signature):
+		return r, chat.ErrUnchanged
+	case r.Key == key:
+		return r, chat.Errorf(chat.Arguments, "The new key is the one that the name has already.")
+	}
+	r.Rotation = &Rotation{From: r.Key, At: now, Signature: signature}
+	r.Key, r.LastLogin = key, now
+	return r, nil
+}
+
+// Rotated tells whether the key came to be by this signature.
+func (r Record) Rotated(key string, signature []byte) bool {
+	return r.Rotation != nil && r.Key == key && bytes.Equal(r.Rotation.Signature, signature)
+}
+
+// Free takes a name from its owner, or a tombstone away. Anybody can have it from the time
+// on at which every ticket of its last owner is void. Code NothingToDo if it is nobody's.
+func Free(before Record, name chat.Name, void, now time.Time) (Record, error) {
+	return before.emptied(name, void, now)
+}
+
+// Delete makes a name nobody's for ever; void is for whoever frees it later. Code
+// NothingToDo if it was nobody's.
+func Delete(before Record, name chat.Name, void, now time.Time) (Record, error) {
+	if !before.Deleted.IsZero() {
+		return before, chat.ErrUnchanged
+	}
+	after, err := before.emptied(name, void, now)
+	after.Deleted = now
+	return after, err
+}
+
+func (r Record) emptied(name chat.Name, void, now time.Time) (Record, error) {
+	switch {
+	case r.Key == "" && r.Deleted.IsZero() && !now.Before(r.Freed):
+		return r, chat.Errorf(chat.NothingToDo, "The username %s belongs to nobody.", name)
+	case r.Key == "":
+		void = r.Freed
+	}
+	return Record{Name: name, Freed: void}, nil
+}
+
+// Voided notes that the tickets of the last owner, which were to be good until a time,
+// are void already.
+func Voided(r Record, until time.Time) (Record, error) {
+	if r.Key != "" || r.Freed.IsZero() || !r.Freed.Equal(until) {
+		return r, chat.ErrUnchanged
+	}
+	r.Freed = time.Time{}
 	return r, nil
 }

@@ -1,0 +1,111 @@
+package broker
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"natter/chat"
+)
+
+// Buckets keep each of many askers to a rate: so many a second for long, and
+// chat.BurstFactor times as many at once. nil keeps nobody to anything.
+type Buckets struct {
+	rate  rate.Limit
+	burst int
+
+	mu  sync.Mutex
+	all keyed[rate.Limiter]
+}
+
+// NewBuckets makes buckets for a rate per second; nil for 0.
+func NewBuckets(perSecond float64) *Buckets {
+	if perSecond <= 0 {
+		return nil
+	}
+	b := &Buckets{rate: rate.Limit(perSecond), burst: burst(perSecond)}
+	b.all = newKeyed(refill, b.fill)
+	return b
+}
+
+func burst(perSecond float64) int { return max(int(chat.BurstFactor*perSecond), 1) }
+
+// refill is how long an empty bucket takes to be full, whatever its rate.
+const refill = chat.BurstFactor * time.Second
+
+func (b *Buckets) fill(time.Time) *rate.Limiter { return rate.NewLimiter(b.rate, b.burst) }
+
+// Take takes one out of an asker's bucket and returns 0, or how long it takes until there
+// is one.
+func (b *Buckets) Take(key string, now time.Time) time.Duration {
+	if b == nil {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return take(b.all.get(key, now), now)
+}
+
+func take(l *rate.Limiter, now time.Time) time.Duration {
+	if l.AllowN(now, 1) {
+		return 0
+	}
+	missing := 1 - l.TokensAt(now)
+	return max(time.Duration(missing/float64(l.Limit())*float64(time.Second)), time.Nanosecond)
+}
+
+// keyed are values that nobody needs once they have been left alone for some time: a
+// bucket is full again by then. They are kept in two generations; what is not asked for
+// in one of them goes with it, so that forgetting costs nothing.
+type keyed[V any] struct {
+	life time.Duration
+	make func(now time.Time) *V
+
+	recent, older map[string]*V
+	turned        time.Time
+}
+
+// mostKeys is how many values a generation has at most. Whoever comes from more addresses
+// than that in ten seconds is not to be stopped by counting, and memory is to be bounded.
+const mostKeys = 1 << 16
+
+func newKeyed[V any](life time.Duration, make func(time.Time) *V) keyed[V] {
+	return keyed[V]{life: life, make: make, recent: map[string]*V{}}
+}
+
+func (k *keyed[V]) get(key string, now time.Time) *V {
+	age := now.Sub(k.turned)
+	if age >= k.life || len(k.recent) >= mostKeys {
+		k.older, k.recent, k.turned = k.recent, map[string]*V{}, now
+		if age >= 2*k.life {
+			k.older = nil
+		}
+	}
+	v, ok := k.recent[key]
+	if !ok {
+		if v, ok = k.older[key]; !ok {
+			v = k.make(now)
+		}
+		k.recent[key] = v
+	}
+	return v
+}
+
+func (k *keyed[V]) len() int { return len(k.recent) + len(k.older) }
+
+// network is what counts as one asker in the lobby: an address, or of IPv6 what one
+// household has.
+func network(host string) string {
+	const household = 64
+	ip, err := netip.ParseAddr(host)
+	switch ip = ip.Unmap(); {
+	case err != nil:
+		return "somewhere"
+	case ip.Is4():
+		return ip.String()
+	}
+	net, _ := ip.WithZone("").Prefix(household) // cannot fail
+	return net.String()
+}

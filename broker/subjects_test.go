@@ -1,0 +1,48 @@
+package broker_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natter/broker"
+	"natter/broker/brokertest"
+	"natter/chat"
+)
+
+// A stream of an earlier version takes the subjects that it did not have, and nothing
+// else about it changes: its limits are the operator's.
+func TestOldStreamsTakeNewSubjects(t *testing.T) {
+	srv := brokertest.Run(t)
+	nc := brokertest.Dial(t, srv, chat.StoringGrant(), chat.StoreInbox)
+	js, err := jetstream.New(nc.Conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := broker.StreamConfigs(jetstream.MemoryStorage, 1)
+	at := slices.IndexFunc(all, func(c jetstream.StreamConfig) bool { return c.Name == broker.LiveStream })
+	old := all[at]
+	old.Subjects, old.MaxBytes = []string{chat.StateRoot + ".user.*"}, 1<<20
+	if _, err := js.CreateStream(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), chat.StateRoot+".user.alice", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := broker.EnsureStreams(t.Context(), js, jetstream.MemoryStorage, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := js.Stream(t.Context(), broker.LiveStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := s.CachedInfo()
+	slices.Sort(info.Config.Subjects)
+	want := slices.Sorted(slices.Values(all[at].Subjects))
+	if !slices.Equal(info.Config.Subjects, want) || info.Config.MaxBytes != 1<<20 || info.State.Msgs != 1 {
+		t.Errorf("%+v, %+v", info.Config, info.State)
+	}
+}

@@ -1,0 +1,77 @@
+package chat_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"natter/chat"
+)
+
+const (
+	pass = "AAAAAAAAAAAAAAAAAAAAAA"
+	ca   = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU" // of nothing
+)
+
+func TestLinks(t *testing.T) {
+	for text, want := range map[string]chat.Link{
+		"natter://chat.example:5000/team?ca=" + ca + "&pass=" + pass: {Server: "chat.example:5000", Name: "team", Pass: pass, CA: ca},
+		"natter://chat.example?pass=" + pass + "&tls=1":              {Server: "chat.example:4222", Name: "chat.example", Pass: pass, TLS: true},
+		" natter://10.0.0.1/\n":                                      {Server: "10.0.0.1:4222", Name: "10.0.0.1"},
+		"natter://[fd00::1]:99/":                                     {Server: "[fd00::1]:99", Name: "fd00--1"},
+		"natter://h/?creds=a.b-.c_":                                  {Server: "h:4222", Name: "h", Creds: "a.b-.c_"},
+	} {
+		got, err := chat.ParseLink(text)
+		if err != nil || got != want {
+			t.Errorf("%q is %+v, %v; want %+v", text, got, err, want)
+		}
+		if again, err := chat.ParseLink(got.String()); err != nil || again != got {
+			t.Errorf("%q is written %q, which is %+v, %v", text, got, again, err)
+		}
+	}
+	if url := (chat.Link{Server: "h:1", CA: ca}).URL(); url != "tls://h:1" {
+		t.Error(url)
+	}
+	if url := (chat.Link{Server: "h:1"}).URL(); url != "nats://h:1" {
+		t.Error(url)
+	}
+}
+
+// What is no link is refused, and nothing of it is shown.
+func TestNoLinks(t *testing.T) {
+	for _, text := range []string{
+		"", "h", "nats://h", "natter:h", "natter://", "natter:///x", "natter://:4222", "natter://h:0", "natter://h:", "natter://h:65536", "natter://h:x",
+		"natter://secret@h", "natter://h/#secret", "natter://h/a/b", "natter://h/%20", "natter://h/" + strings.Repeat("a", 65), "natter://h\x1b[2J",
+		"natter://h?pass=secret", "natter://h?pass=", "natter://h?pass=" + pass + "&pass=" + pass, "natter://h?ca=secret", "natter://h?ca=" + ca + "=",
+		"natter://h?tls=0", "natter://h?new=secret", "natter://h?creds=secret", "natter://h?pass=%zz", "natter://ü", "natter://[fe80::1%25eth0]",
+		"natter://h?ca=" + ca[:20] + "%0A" + ca[20:], "natter://h?pass=" + strings.Repeat("secret", 2000),
+	} {
+		l, err := chat.ParseLink(text)
+		if !errors.Is(err, &chat.Error{Code: chat.Arguments}) || l != (chat.Link{}) {
+			t.Errorf("%q is %+v, %v", text, l, err)
+		} else if strings.Contains(err.Error(), "secret") || strings.ContainsRune(err.Error(), '\x1b') {
+			t.Errorf("%q is shown: %v", text, err)
+		}
+	}
+}
+
+func FuzzParseLink(f *testing.F) {
+	f.Add("natter://chat.example:5000/team?ca=" + ca + "&pass=" + pass)
+	f.Add("natter://[::1]?tls=1&creds=a.b.c")
+	f.Add("natter://h:/%2e%2e?pass=")
+	f.Fuzz(func(t *testing.T, text string) {
+		l, err := chat.ParseLink(text)
+		if err != nil {
+			if l != (chat.Link{}) {
+				t.Fatalf("%q: %v and %+v", text, err, l)
+			}
+			return
+		}
+		if !chat.ContextName(l.Name) || strings.ContainsAny(l.URL(), " \r\n\x1b@?#") {
+			t.Fatalf("%q is %+v", text, l)
+		}
+		if again, err := chat.ParseLink(l.String()); err != nil || again != l {
+			t.Fatalf("%q is %+v, written %q, read %+v, %v", text, l, l.String(), again, err)
+		}
+	})
+}

@@ -1,0 +1,13 @@
+package main
+
+import "golang.org/x/sys/windows"
+
+// hideTyping returns what undoes it.
+func hideTyping(fd uintptr) func() {
+	var before uint32
+	if windows.GetConsoleMode(windows.Handle(fd), &before) != nil {
+		return func() {}
+	}
+	_ = windows.SetConsoleMode(windows.Handle(fd), before&^windows.ENABLE_ECHO_INPUT) // else it is shown
+	return func() { _ = windows.SetConsoleMode(windows.Handle(fd), before) }
+}

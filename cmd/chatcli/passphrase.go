@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"natter/chat"
+	"natter/internal/keyfile"
+	"natter/internal/private"
+	"natter/internal/ui"
+)
+
+// passphrase is the first line of --passphrase-file; "" without one.
+func (p *program) passphrase() (string, error) {
+	if p.passphraseFile == "" {
+		return "", nil
+	}
+	s, err := firstLine(p.passphraseFile)
+	if err == nil && s == "" {
+		err = chat.Errorf(chat.Denied, "The passphrase file %s begins with an empty line.", p.passphraseFile)
+	}
+	return s, err
+}
+
+func firstLine(path string) (string, error) {
+	text, err := private.Read("passphrase file", path)
+	if err != nil {
+		return "", chat.Errorf(chat.Denied, "%s", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return strings.TrimSuffix(line, "\r"), nil
+}
+
+// unlock reads a key, and asks for its passphrase if it needs one and has not got it.
+func (p *program) unlock(ctx context.Context, n chat.Name, path string) (*keyfile.File, error) {
+	given, err := p.passphrase()
+	if err != nil {
+		return nil, err
+	}
+	f, err := keyfile.Read(path, given)
+	if given == "" && errors.Is(err, &chat.Error{Code: chat.Auth}) {
+		return p.askToUnlock(ctx, n, path)
+	}
+	return f, missing(n, path, err)
+}
+
+func (p *program) askToUnlock(ctx context.Context, n chat.Name, path string) (*keyfile.File, error) {
+	for left := ui.Tries - 1; ; left-- {
+		typed, err := p.secret(ctx, fmt.Sprintf("Passphrase for %s: ", n))
+		if err != nil {
+			return nil, err
+		}
+		wrong := keyfile.WrongPassphrase(path)
+		if typed != "" {
+			f, err := keyfile.Read(path, typed)
+			if !errors.Is(err, wrong) {
+				return f, err
+			}
+		}
+		told := chat.Errorf(chat.Auth, "%s", ui.WrongPassphrase(wrong, left))
+		if left == 0 {
+			return nil, told
+		}
+		fmt.Fprintf(p.out, "! %s\n", chat.CleanLine(told.Text))
+	}
+}
+
+// secret asks for a line that a terminal does not show.
+func (p *program) secret(ctx context.Context, prompt string) (string, error) {
+	end := "\n"
+	if hide := hider(p.in); hide != nil {
+		hide(true)
+		defer func() { hide(false); fmt.Fprintln(p.out) }()
+		end = ""
+	}
+	fmt.Fprint(p.out, prompt+end)
+	type answer struct {
+		line string
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() { // a read from a terminal cannot be interrupted; it ends with the program
+		line, err := p.lines.ReadString('\n')
+		answers <- answer{line, err}
+	}()
+	select {
+	case a := <-answers:
+		if a.err != nil && a.line == "" {
+			return "", chat.Errorf(chat.Auth, "No passphrase came; nothing was changed.")
+		}
+		return strings.TrimSuffix(strings.TrimSuffix(a.line, "\n"), "\r"), nil
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+}
+
+// changePassphrase gives a key another passphrase, or with an empty one none.
+func (p *program) changePassphrase(ctx context.Context, args []string, newFile string) error {
+	n, path, err := p.mine(args)
+	if err != nil {
+		return err
+	}
+	f, err := p.unlock(ctx, n, path)
+	if err != nil {
+		return err
+	}
+	wanted, err := p.newPassphrase(ctx, newFile)
+	if err != nil {
+		return err
+	}
+	_, err = keyfile.Change(ctx, path, f.Passphrase, func(f *keyfile.File) error {
+		f.Passphrase = wanted
+		return f.Complete(n)
+	})
+	switch {
+	case err != nil:
+		return err
+	case wanted == "":
+		fmt.Fprintf(p.out, "* The key of %s has no passphrase: who can read %s has the name.\n", n, chat.CleanLine(path))
+	default:
+		fmt.Fprintf(p.out, "* The key of %s is protected. Nobody can bring the passphrase back if it is lost.\n", n)
+	}
+	return nil
+}
+
+func (p *program) newPassphrase(ctx context.Context, file string) (string, error) {
+	if file != "" {
+		return firstLine(file)
+	}
+	first, err := p.secret(ctx, "New passphrase (empty for none): ")
+	if err != nil {
+		return "", err
+	}
+	second, err := p.secret(ctx, "The same again: ")
+	if err == nil && first != second {
+		err = chat.Errorf(chat.Arguments, "The two are not the same; nothing was changed.")
+	}
+	return first, err
+}

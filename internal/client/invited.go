@@ -1,0 +1,62 @@
+package client
+
+import (
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"natter/chat"
+)
+
+// askForALink is what helps who does not know a server.
+const askForALink = "Ask its operator for a link (chatcli join LINK)"
+
+// shareKey gives a name that has no key yet the one that was made for the name tried
+// before it, or that of the link: a pass is used once, whatever name is taken in the end.
+func (c *Client) shareKey(k *key) error {
+	if !k.fresh {
+		return nil
+	}
+	if c.spare == nil && c.cfg.Seed != "" {
+		pair, err := nkeys.FromSeed([]byte(c.cfg.Seed))
+		if err != nil {
+			return chat.Errorf(chat.Arguments, "The key that belongs to the link is damaged; join again: chatcli join LINK")
+		}
+		c.spare = pair
+	}
+	if c.spare == nil {
+		c.spare = k.pair
+		return nil
+	}
+	public, err := c.spare.PublicKey()
+	if err != nil || !nkeys.IsValidPublicUserKey(public) {
+		return chat.Errorf(chat.Arguments, "The key that belongs to the link is damaged; join again: chatcli join LINK")
+	}
+	k.kept.Login, k.pair, k.public = c.spare, c.spare, public
+	return nil
+}
+
+// NewSeed is a new login key, as Config.Seed has it.
+func NewSeed() (string, error) {
+	pair, err := nkeys.CreateUser()
+	if err != nil {
+		return "", err
+	}
+	seed, err := pair.Seed()
+	return string(seed), err
+}
+
+// PassSpent tells whether a new name was taken, so that the pass and the seed are of no
+// more use.
+func (c *Client) PassSpent() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spent
+}
+
+// presenting is a bearer's JWT, which everybody may have, so there is no key.
+func presenting(jwt string) nats.Option {
+	jwt = strings.TrimSpace(jwt)
+	return nats.UserJWT(func() (string, error) { return jwt, nil }, func([]byte) ([]byte, error) { return nil, nil })
+}

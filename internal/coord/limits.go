@@ -1,0 +1,41 @@
+package coord
+
+import (
+	"natter/broker"
+	"natter/chat"
+)
+
+// Refused counts the requests that were over a limit, by its class.
+func (c *Coordinator) Refused() map[string]uint64 { return c.service.Refused() }
+
+// limited writes to the trail who asks too much.
+func (c *Coordinator) limited(all []broker.Excess) {
+	for _, e := range all {
+		a := chat.Audit{Event: "limit", Code: chat.Rate, Address: e.Address}
+		who := e.Address
+		switch {
+		case e.User != "":
+			a.User = c.nameOf(e.User)
+			who = string(a.User)
+		case who == "":
+			who = "others"
+		}
+		a.Text = who + ": " + e.Text
+		c.trail.Refused(a)
+	}
+}
+
+// abuse signs out whose requests are none, again and again.
+func (c *Coordinator) abuse(u chat.User) {
+	name := c.nameOf(u)
+	c.trail.Refused(chat.Audit{Event: "limit", Code: chat.Arguments, User: name, Text: string(name) + ": more than 100 requests in 10 s that are none; signed out"})
+	c.presence.Expel(u, "more than 100 requests in 10 s that are none")
+}
+
+// nameOf is how a user writes their name, if they are here.
+func (c *Coordinator) nameOf(u chat.User) chat.Name {
+	if row, ok := c.users.Get(broker.Committed, string(u)); ok {
+		return row.Record.Name
+	}
+	return chat.Name(u)
+}

@@ -1,0 +1,182 @@
+// Package secure is how the two programs know that they talk to the right server, and
+// that nobody listens on the way.
+//
+//	chatcoord --tls auto ─▶ data-dir/tls/ca.crt ─▶ fingerprint ─▶ link ─▶ chatcli
+//	                              │ signs                                   │ checks
+//	                              ▼                                         ▼
+//	                        a certificate for this run ────────────── TLS 1.3
+//
+// # What is promised
+//
+// What a program is told to trust is all that it trusts: the system's certificates and
+// the host's name, or a file of CAs and the host's name, or one fingerprint. Nothing is
+// sent before that is settled: not the name of a user, not a signature. Off loopback
+// nothing is sent in plain text either, unless that was allowed (--insecure). There is no
+// way to skip the check of a certificate.
+//
+// # What is not
+//
+// A fingerprint is as good as the way that its link came. A certificate that is revoked is
+// not noticed before it expires.
+package secure
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natter/chat"
+	"natter/internal/private"
+)
+
+// Pin is how a fingerprint is told from a file.
+const Pin = "sha256:"
+
+// Config is what a program is told of a server that it connects to.
+type Config struct {
+	URLs      string // of one server, or several with commas
+	CA        string // "": what the system trusts; a file of CAs; or Pin and a chat.Fingerprint
+	Known     string // the same, if CA is "": but no reason to demand TLS
+	Cert, Key string // files: what the program shows of itself; "" is nothing
+	Insecure  bool   // plain text is allowed off loopback
+}
+
+// Options are those of a connection. Their error is an *chat.Error.
+func (c Config) Options() ([]nats.Option, error) {
+	t := &tls.Config{MinVersion: tls.VersionTLS13}
+	if err := c.trust(t); err != nil {
+		return nil, err
+	}
+	if c.Cert != "" || c.Key != "" {
+		own, err := readPair(c.Cert, c.Key)
+		if err != nil {
+			return nil, err
+		}
+		t.Certificates = []tls.Certificate{own}
+	}
+	if c.CA != "" || c.wantsTLS() {
+		return []nats.Option{nats.Secure(t)}, nil // who does not offer it hears nothing
+	}
+	options := []nats.Option{func(o *nats.Options) error { o.TLSConfig = t; return nil }}
+	if !c.Insecure {
+		options = append(options, nats.SetCustomDialer(discreet{}))
+	}
+	return options, nil
+}
+
+// trust says whose certificates are taken.
+func (c Config) trust(t *tls.Config) error {
+	ca := cmp.Or(c.CA, c.Known)
+	if ca == "" {
+		return nil
+	}
+	if pin, ok := strings.CutPrefix(ca, Pin); ok {
+		if !chat.IsFingerprint(pin) {
+			return chat.Errorf(chat.Arguments, "--tls-ca %s is no fingerprint; it is in the link, behind ca=.", ca)
+		}
+		// The chain is checked by pinned. The host's name is not: the CA is the one server's
+		// own and signs for nobody else, so that whatever the server is called, it is that one.
+		t.InsecureSkipVerify = true
+		t.VerifyConnection = pinned(pin)
+		return nil
+	}
+	text, err := os.ReadFile(ca)
+	if err != nil {
+		return chat.Errorf(chat.Arguments, "The certificates %s cannot be read: %v.", ca, private.Cause(err))
+	}
+	t.RootCAs = x509.NewCertPool()
+	if !t.RootCAs.AppendCertsFromPEM(text) {
+		return chat.Errorf(chat.Arguments, "The file %s holds no certificate; it should be that of a CA, in PEM.", ca)
+	}
+	return nil
+}
+
+func (c Config) wantsTLS() bool {
+	for part := range strings.SplitSeq(c.URLs, ",") {
+		if u, err := url.Parse(strings.TrimSpace(part)); err == nil && (u.Scheme == "tls" || u.Scheme == "wss") {
+			return true
+		}
+	}
+	return false
+}
+
+var errPin = errors.New("the server's certificate is not the pinned one")
+
+// pinned checks that a chain ends at the certificate with a fingerprint, and that it is
+// good today.
+func pinned(fingerprint string) func(tls.ConnectionState) error {
+	return func(s tls.ConnectionState) error {
+		roots, others := x509.NewCertPool(), x509.NewCertPool()
+		for _, c := range s.PeerCertificates {
+			if chat.Fingerprint(c.Raw) == fingerprint {
+				roots.AddCert(c)
+			} else {
+				others.AddCert(c)
+			}
+		}
+		_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: others})
+		var invalid x509.CertificateInvalidError
+		if err != nil && (!errors.As(err, &invalid) || invalid.Reason != x509.Expired || roots.Equal(x509.NewCertPool())) {
+			return errPin
+		}
+		return err
+	}
+}
+
+// discreet dials, and says nothing in plain text to other machines.
+type discreet struct{}
+
+const dialFor = 2 * time.Second
+
+// Dial implements nats.CustomDialer.
+func (discreet) Dial(network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: dialFor}).Dial(network, address)
+	if err != nil {
+		return nil, err
+	}
+	if peer, ok := conn.RemoteAddr().(*net.TCPAddr); ok && peer.IP.IsLoopback() {
+		return conn, nil
+	}
+	return &hushed{Conn: conn}, nil
+}
+
+var errPlain = errors.New("plain text off loopback")
+
+// hushed is a connection that TLS may begin on, and nothing else: whether a server wants
+// TLS, it says itself.
+type hushed struct {
+	net.Conn
+	begun bool // by TLS; the first write is before any other
+}
+
+const handshake = 0x16 // how TLS begins
+
+// Write implements net.Conn.
+func (h *hushed) Write(p []byte) (int, error) {
+	if !h.begun && (len(p) == 0 || p[0] != handshake) {
+		return 0, errPlain
+	}
+	h.begun = true
+	return h.Conn.Write(p)
+}
+
+// OnLoopback tells whether a URL's or an address's host is this machine. A name other
+// than localhost may be any.
+func OnLoopback(address string) bool {
+	host := address
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		host = u.Hostname()
+	} else if h, _, err := net.SplitHostPort(address); err == nil {
+		host = h
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,82 @@
+package ui
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"natter/chat"
+	"natter/internal/client"
+)
+
+// takeover asks whether to sign in here although the user is signed in elsewhere.
+func takeover(name string, err error) string {
+	return signedIn(name, err) + " Sign in here and sign out there? (yes/no) [no]: "
+}
+
+// takeoverLine handles the answer: what is not yes leaves the other terminal alone.
+func (f *front) takeoverLine(c Command) {
+	switch {
+	case c.Verb == Help:
+		f.help(c.Args)
+	case c.Verb == Exit, c.Verb == Disconnect:
+		f.leave(f.code)
+	case c.Verb == Reply && isYes(c.Text):
+		f.tryName(f.over, f.c.EnterOver)
+	case c.Verb == Reply && (isNo(c.Text) || strings.TrimSpace(c.Text) == ""):
+		f.enter(atName)
+	default:
+		f.fail("! Enter yes or no.")
+	}
+}
+
+// remembers is what a user's greeting says of the presence that they chose before; ""
+// if they did not, or have chosen by a flag.
+func (f *front) remembers(w client.Welcome) string {
+	switch {
+	case f.o.Presence != chat.Undecided || !w.Returning:
+		return ""
+	case w.Presence == chat.Visible:
+		return " You are visible; /hide changes that."
+	case w.Presence == chat.HiddenAway:
+		return " You are hidden; /show changes that."
+	}
+	return ""
+}
+
+// recall goes on as if the user had answered what they did before.
+func (f *front) recall(p chat.Presence) {
+	f.known = !f.o.Terminal
+	if p == chat.Visible {
+		f.choosePresence(true)
+		return
+	}
+	f.o.Presence = p
+	f.settled()
+}
+
+// scripted takes the answer to the question that was not asked, if a script gives it all
+// the same: the same lines work the first time and every time.
+func (f *front) scripted(c Command) bool {
+	first := f.known
+	f.known = false
+	if !first || c.Verb != Reply || !isYes(c.Text) && !isNo(c.Text) {
+		return false
+	}
+	if visible := isYes(c.Text); visible != (f.o.Presence == chat.Visible) {
+		f.choosePresence(visible)
+	}
+	return true
+}
+
+// signedOutHere tells an older terminal that it is one.
+const signedOutHere = "! Signed in on another terminal; this one is signed out."
+
+// signedIn tells that the user is here already, and since when.
+func signedIn(name string, err error) string {
+	var e *chat.Error
+	if !errors.As(err, &e) {
+		return problem(err)
+	}
+	return fmt.Sprintf("* %s is signed in on another terminal since %s.", name, e.Since.Local().Format("15:04"))
+}

@@ -1,0 +1,90 @@
+package account
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"time"
+
+	"natter/chat"
+)
+
+// Pass is what lets new users in where only who is invited may come. It is kept under its
+// PassID, so that who reads the store has no pass.
+//
+// A key spends one of its uses, once: whoever is told that a name is taken may try
+// others. A pass that is used up or over stays a while, so that people are told which.
+type Pass struct {
+	Uses  int       `json:"uses"`           // new users that it lets in
+	Keys  []string  `json:"keys,omitempty"` // public login keys that have used it
+	Made  time.Time `json:"made"`
+	Until time.Time `json:"until"`
+	Gone  bool      `json:"gone,omitempty"` // a tombstone
+}
+
+// PassKept is how long after its end a pass is known.
+const PassKept = 7 * 24 * time.Hour
+
+// MaxPassTTL is the longest time that a pass may be good.
+const MaxPassTTL = 365 * 24 * time.Hour
+
+// The refusals of those who are not invited.
+var (
+	ErrNotInvited = chat.Errorf(chat.Denied, "This server is for invited people only. Ask its operator for a link, then: chatcli join LINK")
+	ErrPassUsed   = chat.Errorf(chat.Denied, "This link is used up. Ask the server's operator for another one, then: chatcli join LINK")
+	ErrPassOver   = chat.Errorf(chat.Denied, "This link has expired. Ask the server's operator for another one, then: chatcli join LINK")
+	ErrNoPass     = chat.Errorf(chat.Denied, "This link is not known here. Ask the server's operator for another one, then: chatcli join LINK")
+)
+
+// PassID is the key of a pass in the store.
+func PassID(pass string) string {
+	sum := sha256.Sum256([]byte("natter/v1 pass\x00" + pass))
+	return hex.EncodeToString(sum[:16])
+}
+
+// NewPass is a pass for so many new users, good for so long; zeros are the defaults. Code
+// Arguments.
+func NewPass(uses int, ttl time.Duration, now time.Time) (Pass, error) {
+	if uses == 0 {
+		uses = 1
+	}
+	if ttl == 0 {
+		ttl = chat.PassTTL
+	}
+	switch {
+	case uses < 1 || uses > chat.MaxUses:
+		return Pass{}, chat.Errorf(chat.Arguments, "A link is for 1 to %d people.", chat.MaxUses)
+	case ttl < time.Second || ttl > MaxPassTTL:
+		return Pass{}, chat.Errorf(chat.Arguments, "A link is good for a second at least and a year at most.")
+	}
+	return Pass{Uses: uses, Made: now, Until: now.Add(ttl)}, nil
+}
+
+// Use spends a use of a pass on a key. chat.ErrUnchanged if the key has done so before;
+// code Denied if the pass lets nobody in any more, or never did.
+func (p Pass) Use(key string, now time.Time) (Pass, error) {
+	switch {
+	case p.Gone || p.Uses == 0:
+		return p, ErrNoPass
+	case !now.Before(p.Until):
+		return p, ErrPassOver
+	case slices.Contains(p.Keys, key):
+		return p, chat.ErrUnchanged
+	case len(p.Keys) >= p.Uses:
+		return p, ErrPassUsed
+	}
+	p.Keys = append(slices.Clone(p.Keys), key)
+	return p, nil
+}
+
+// Forget ends a pass that nobody need know any more.
+func (p Pass) Forget(now time.Time) (Pass, error) {
+	if p.Gone || p.Uses == 0 || now.Before(p.Until.Add(PassKept)) {
+		return p, chat.ErrUnchanged
+	}
+	return Pass{Gone: true}, nil
+}
+
+// Knows tells whether an account is the key's own, whose owner needs no pass: somebody
+// who held the key has logged in.
+func (r Record) Knows(key string) bool { return r.Key == key && r.Taken() }

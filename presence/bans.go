@@ -1,0 +1,264 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"natter/broker"
+	"natter/chat"
+	"natter/presence/account"
+)
+
+// Bans is the table of bans.
+type Bans = broker.Table[account.Ban]
+
+// NewBans adds the table to a log. Its index finds bans by what they ban.
+func NewBans(l *broker.Log, changed func(broker.Change[account.Ban])) *Bans {
+	return broker.NewTable(l, "ban", broker.TableConfig[account.Ban]{
+		Gone:    func(b account.Ban) bool { return b.Gone },
+		Index:   banWords,
+		Changed: changed,
+	})
+}
+
+// byNetwork is the index word of all bans of networks.
+const byNetwork = "network"
+
+func banWords(b account.Ban) []string {
+	var words []string
+	switch t := b.Target; {
+	case t.Name != "":
+		words = append(words, "name "+string(chat.Name(t.Name).User()))
+	case t.Key != "":
+		words = append(words, "key "+t.Key)
+	default:
+		words = append(words, byNetwork)
+	}
+	if b.Key != "" {
+		words = append(words, "key "+b.Key)
+	}
+	return words
+}
+
+const throwingOut = "throw out the banned"
+
+// BanChanged lets the time of a ban run. A replica that did not make it sees to it that it
+// holds, in case the other one died. It runs on the log's goroutine.
+func (s *Service) BanChanged(c broker.Change[account.Ban]) {
+	end, hold := "ban "+c.Key, "hold "+c.Key
+	s.chores.Cancel(end)
+	s.chores.Cancel(hold)
+	if c.Record.Gone {
+		return
+	}
+	if !c.Record.Until.IsZero() {
+		s.endBan(c.Key, c.Record.Until)
+	}
+	if !c.Own {
+		s.chores.After(hold, others, throwingOut, func(ctx context.Context) error { return s.hold(ctx, c.Record) })
+	}
+}
+
+// others is how long a replica leaves it to another one to finish what that has begun.
+const others = 2 * time.Second
+
+// endBan ends a ban when its time is over, by the clock that people read.
+func (s *Service) endBan(key string, until time.Time) {
+	s.chores.After("ban "+key, time.Until(until), "end a ban", func(ctx context.Context) error {
+		if time.Now().Before(until) {
+			s.endBan(key, until)
+			return nil
+		}
+		_, err := s.stepBan(ctx, key, func(b account.Ban) (account.Ban, error) { return account.End(b, time.Now()) })
+		return err
+	})
+}
+
+func (s *Service) stepBan(ctx context.Context, key string, rule func(account.Ban) (account.Ban, error)) (broker.Row[account.Ban], error) {
+	return broker.Step(ctx, s.Bans, func(v broker.View) (string, account.Ban, error) {
+		row, _ := s.Bans.Get(v, key)
+		after, err := rule(row.Record)
+		return key, after, err
+	})
+}
+
+// bansOf are the bans that may be somebody's.
+func (s *Service) bansOf(u chat.User, key string) []account.Ban {
+	var bans []account.Ban
+	for _, word := range []string{"name " + string(u), "key " + key, byNetwork} {
+		for _, row := range s.Bans.By(broker.Committed, word) {
+			bans = append(bans, row.Record)
+		}
+	}
+	return bans
+}
+
+// refuseBanned tells why somebody cannot have a name, if a ban keeps them away.
+func (s *Service) refuseBanned(name chat.Name, key, address string) error {
+	return account.Refuse(s.bansOf(name.User(), key), name, key, address, time.Now())
+}
+
+// mayStay tells whether somebody who says hello from an address may have a name.
+func (s *Service) mayStay(name chat.Name, acc account.Record, address string) error {
+	if acc.Key == "" {
+		return chat.Errorf(chat.ForeignKey, "The username %s is not yours any more.", name)
+	}
+	return s.refuseBanned(name, acc.Key, address)
+}
+
+// connectionCame throws out who is banned and still has a ticket, and the member's
+// connections of who was signed out: news of one may come after that was done.
+func (s *Service) connectionCame(c Link) {
+	if c.Holder == "" {
+		return
+	}
+	if c.Member && s.removed(c.Holder) {
+		s.chores.Do(throwingOut, func(ctx context.Context) error { return s.dismiss(ctx, c) })
+		return
+	}
+	now := time.Now()
+	for _, b := range s.bansOf(c.Holder, c.Key) {
+		if b.Standing(now) && b.Covers(c.Holder, c.Key, c.Address) {
+			s.chores.Do(throwingOut, func(ctx context.Context) error { return s.hold(ctx, b) })
+			return
+		}
+	}
+}
+
+// removed tells whether a user was signed out by the operator a moment ago.
+func (s *Service) removed(u chat.User) bool {
+	row, _ := s.Users.Get(broker.Committed, string(u))
+	return row.Record.State == Gone && row.Record.Reason == chat.ByOperator
+}
+
+// dismiss ends one connection, unless its user is here again after all.
+func (s *Service) dismiss(ctx context.Context, c Link) error {
+	if err := s.Users.Sync(ctx); err != nil {
+		return err
+	}
+	if !s.removed(c.Holder) {
+		return nil
+	}
+	s.revoke(ctx, map[string][]string{string(c.Holder): {c.Key}})
+	return s.live.Cut([]Link{c})
+}
+
+// throwOutBanned has every ban hold.
+func (s *Service) throwOutBanned(ctx context.Context) error {
+	for _, row := range s.Bans.Snapshot() {
+		if err := s.hold(ctx, row.Record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hold signs out whoever is here in spite of a ban.
+func (s *Service) hold(ctx context.Context, b account.Ban) error {
+	if !b.Standing(time.Now()) {
+		return nil
+	}
+	if users := s.meant(b); len(users) > 0 {
+		_, err := s.signOut(ctx, users, nil, b.Reason)
+		return err
+	}
+	return nil
+}
+
+// meant is everybody here, present or only connected, whom a ban covers.
+func (s *Service) meant(b account.Ban) map[chat.User]bool {
+	users := map[chat.User]bool{}
+	for r := range s.everybody() {
+		if b.Covers(r.User(), r.Key, r.Connection.Address) {
+			users[r.User()] = true
+		}
+	}
+	for _, c := range s.live.Links(func(c Link) bool { return b.Covers(c.Holder, c.Key, c.Address) }) {
+		users[c.Holder] = true
+	}
+	return users
+}
+
+// signedOut is what has become of users.
+type signedOut struct {
+	names []chat.Name // who was present or connected
+	until time.Time   // when their last ticket expires; zero: they are void
+}
+
+// signOut tells users that they are not wanted, takes their names and sessions from them,
+// makes their tickets void, also those of more keys, and cuts what is left of their
+// connections.
+func (s *Service) signOut(ctx context.Context, users map[chat.User]bool, keys map[string][]string, reason string) (signedOut, error) {
+	var done signedOut
+	s.tellSignedOut(users, reason)
+	void := map[string][]string{}
+	for record, more := range keys {
+		void[record] = append(void[record], more...)
+	}
+	for u := range users {
+		row, _ := s.Users.Get(broker.Committed, string(u))
+		name := chat.Name(u)
+		if row.Record.Present() {
+			name = row.Record.Name
+			void[string(u)] = append(void[string(u)], row.Record.Key)
+		}
+		if err := s.remove(ctx, u, func(Record) bool { return true }); err != nil {
+			return done, err
+		}
+		done.names = append(done.names, name)
+	}
+	links := s.live.Links(func(c Link) bool { return users[c.Holder] }) // see connectionCame for later ones
+	for _, c := range links {
+		void[string(c.Holder)] = append(void[string(c.Holder)], c.Key)
+	}
+	if !s.revoke(ctx, void) {
+		done.until = time.Now().Add(lastTicket).UTC().Truncate(time.Second)
+	}
+	if err := s.live.Cut(links); err != nil {
+		return done, fmt.Errorf("cut connections: %w", err)
+	}
+	return done, s.removeAgain(ctx, links)
+}
+
+// Expel signs out a user who does not keep to the protocol.
+func (s *Service) Expel(u chat.User, reason string) {
+	s.chores.Do("sign out "+string(u), func(ctx context.Context) error {
+		_, err := s.signOut(ctx, map[chat.User]bool{u: true}, nil, reason)
+		return err
+	})
+}
+
+func (s *Service) tellSignedOut(users map[chat.User]bool, reason string) {
+	for u := range users {
+		n := chat.ServerNotice{SignedOut: &chat.SignedOut{Reason: reason}}
+		if err := broker.Tell(s.Notices, chat.UserServer, chat.Address{User: u}, n); err != nil {
+			s.Log.Warn("tell who is signed out", "user", u, "err", err)
+		}
+	}
+	if err := s.Notices.FlushTimeout(time.Second); err != nil {
+		s.Log.Warn("tell who is signed out", "err", err)
+	}
+}
+
+// removeAgain removes those who said hello once more on a connection that is now cut.
+func (s *Service) removeAgain(ctx context.Context, links []Link) error {
+	for _, c := range links {
+		err := s.remove(ctx, c.Holder, func(r Record) bool { return r.Connection.Server == c.Server && r.Connection.ID == c.ID })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove takes the name from a user whom the operator does not want here.
+func (s *Service) remove(ctx context.Context, u chat.User, still func(Record) bool) error {
+	_, err := s.step(ctx, u, func(_ broker.View, r Record) (Record, error) {
+		if !still(r) {
+			return r, chat.ErrUnchanged
+		}
+		return Remove(r, chat.ByOperator)
+	})
+	return err
+}

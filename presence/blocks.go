@@ -1,0 +1,174 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"natter/broker"
+	"natter/chat"
+	"natter/presence/account"
+)
+
+// BlocksUser tells whether the record's owner wants to hear nothing of u.
+func (r Record) BlocksUser(u chat.User, now time.Time) bool {
+	return account.Blocks(r.Blocks, u, now)
+}
+
+// shunned is the index word under which those who block u are found.
+func shunned(u chat.User) string { return "blocks " + string(u) }
+
+// words are what the table of users finds a record under.
+func words(r Record) []string {
+	all := []string{r.Key}
+	for _, b := range r.Blocks {
+		all = append(all, shunned(b.Name.User()))
+	}
+	return all
+}
+
+// blockers are those here who block u: nobody, nearly always.
+func (s *Service) blockers(u chat.User) map[chat.User]bool {
+	var found map[chat.User]bool
+	for _, row := range s.Users.By(broker.Committed, shunned(u)) {
+		if row.Record.BlocksUser(u, time.Now()) {
+			if found == nil {
+				found = map[chat.User]bool{}
+			}
+			found[row.Record.User()] = true
+		}
+	}
+	return found
+}
+
+func (s *Service) block(ctx context.Context, c broker.Caller, q chat.BlockRequest) (chat.BlocksReply, error) {
+	name, err := chat.ParseName(q.Name)
+	if err != nil {
+		return chat.BlocksReply{}, err
+	}
+	b, verb := chat.Block{Name: name}, "blocks"
+	now := time.Now().UTC().Round(0)
+	switch {
+	case q.For < 0 || q.For > 0 && q.For < time.Second:
+		return chat.BlocksReply{}, chat.Errorf(chat.Arguments, "A mute lasts a second or longer.")
+	case q.For > 0:
+		b.Until, verb = now.Add(q.For), "mutes"
+	}
+	return s.changeBlocks(ctx, c.User, fmt.Sprintf("%s %s", verb, name), func(blocks []chat.Block) ([]chat.Block, error) {
+		return account.Block(c.User, blocks, b, now)
+	})
+}
+
+func (s *Service) unblock(ctx context.Context, c broker.Caller, q chat.UnblockRequest) (chat.BlocksReply, error) {
+	name, err := chat.ParseName(q.Name)
+	if err != nil {
+		return chat.BlocksReply{}, err
+	}
+	now := time.Now()
+	return s.changeBlocks(ctx, c.User, fmt.Sprintf("unblocks %s", name), func(blocks []chat.Block) ([]chat.Block, error) {
+		return account.Unblock(blocks, name.User(), now)
+	})
+}
+
+func (s *Service) blocked(ctx context.Context, c broker.Caller, _ chat.BlocksRequest) (chat.BlocksReply, error) {
+	r, err := s.user(ctx, c.User)
+	if err != nil {
+		return chat.BlocksReply{}, err
+	}
+	return chat.BlocksReply{Blocks: holding(r.Blocks), Revision: s.log.Revision()}, nil
+}
+
+// changeBlocks makes a step in the account, where it lasts, and then in the record of who
+// is here, where all replicas see it.
+func (s *Service) changeBlocks(ctx context.Context, u chat.User, what string, rule func([]chat.Block) ([]chat.Block, error)) (chat.BlocksReply, error) {
+	var reply chat.BlocksReply
+	r, err := s.user(ctx, u)
+	if err != nil {
+		return reply, err
+	}
+	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s %s", r.Name, what)})
+	_, err = s.Accounts.Update(ctx, u, func(a account.Record) (account.Record, error) {
+		blocks, err := rule(a.Blocks)
+		a.Blocks = blocks
+		return a, err
+	})
+	if err != nil {
+		return reply, err
+	}
+	row, err := s.step(ctx, u, func(_ broker.View, r Record) (Record, error) {
+		if !r.Present() {
+			return r, errNotHere
+		}
+		blocks, err := rule(r.Blocks)
+		r.Blocks = blocks
+		return r, err
+	})
+	return chat.BlocksReply{Blocks: holding(row.Record.Blocks), Revision: row.Revision}, err
+}
+
+// holding are the blocks that have not ended, as an answer has them.
+func holding(blocks []chat.Block) []chat.Block {
+	return append([]chat.Block{}, account.Holding(blocks, time.Now())...)
+}
+
+// armMutes takes a mute out of the record when it ends, so that who was muted hears of
+// their presence again.
+func (s *Service) armMutes(c broker.Change[Record]) {
+	key := c.Key + " mute"
+	var next time.Time
+	for _, b := range c.Record.Blocks {
+		if !b.Until.IsZero() && (next.IsZero() || b.Until.Before(next)) {
+			next = b.Until
+		}
+	}
+	if next.IsZero() || !c.Record.Present() {
+		s.chores.Cancel(key)
+		return
+	}
+	s.chores.After(key, time.Until(next), "end a mute", func(ctx context.Context) error {
+		_, err := s.step(ctx, c.Record.User(), func(_ broker.View, r Record) (Record, error) {
+			kept := account.Holding(r.Blocks, time.Now())
+			if len(kept) == len(r.Blocks) {
+				return r, chat.ErrUnchanged
+			}
+			r.Blocks = kept
+			return r, nil
+		})
+		return err
+	})
+}
+
+// tellBlocks tells those viewers whom a change of blocks hides somebody from, or no longer.
+// Nothing but that user's absence can be read from it.
+func (s *Service) tellBlocks(before, after Record) {
+	if len(before.Blocks)+len(after.Blocks) == 0 || !before.Present() || !after.Visible() {
+		return
+	}
+	now := time.Now()
+	for _, b := range slices.Concat(before.Blocks, after.Blocks) {
+		viewer := b.Name.User()
+		was, is := before.BlocksUser(viewer, now), after.BlocksUser(viewer, now)
+		ended := slices.Contains(before.Blocks, b) && !slices.Contains(after.Blocks, b) && !is
+		if was == is && !ended {
+			continue
+		}
+		row, ok := s.Users.Get(broker.Committed, string(viewer))
+		if !ok || !row.Record.Watch || MaySee(row.Record) != nil {
+			continue
+		}
+		notice := chat.PresenceNotice{Revision: s.log.Revision()}
+		blockers := s.blockers(viewer)
+		if is {
+			notice.Gone = []chat.Name{after.Name}
+		} else {
+			notice.Changed = veiled([]chat.Entry{EntryOf(after, s.partners(after.User()))}, blockers)
+		}
+		for _, p := range s.partners(after.User()) {
+			if p.Visible() && p.User() != viewer {
+				notice.Changed = append(notice.Changed, veiled([]chat.Entry{EntryOf(p, s.partners(p.User()))}, blockers)...)
+			}
+		}
+		s.tellViewer(viewer, notice)
+	}
+}

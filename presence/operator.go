@@ -1,0 +1,169 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"natter/broker"
+	"natter/chat"
+	"natter/presence/account"
+)
+
+// serveOperator adds the endpoints with which the operator keeps order.
+func (s *Service) serveOperator(svc *broker.Service) error {
+	return errors.Join(
+		broker.Handle(svc, chat.AdminKick, s.kick),
+		broker.Handle(svc, chat.AdminBan, s.ban),
+		broker.Handle(svc, chat.AdminUnban, s.unban),
+		broker.Handle(svc, chat.AdminBans, s.bans),
+		broker.Handle(svc, chat.AdminFree, s.free),
+		broker.Handle(svc, chat.AdminDelete, s.delete),
+	)
+}
+
+// operator writes to the trail what the operator does.
+func (s *Service) operator(reason, format string, args ...any) {
+	text := "the operator " + fmt.Sprintf(format, args...)
+	if reason = account.Reason(reason); reason != "" {
+		text += ": " + reason
+	}
+	s.Trail.Action(chat.Audit{Event: "admin", Text: text})
+}
+
+// target checks whom the operator means.
+func target(t chat.Target) (chat.Target, error) {
+	t, err := account.CheckTarget(t)
+	if err == nil && t.Key != "" && !validKey(t.Key) {
+		return t, chat.Errorf(chat.Arguments, "%.60s is not a public key.", t.Key)
+	}
+	return t, err
+}
+
+func (s *Service) kick(ctx context.Context, _ broker.Caller, q chat.KickRequest) (chat.KickReply, error) {
+	t, err := target(q.Target)
+	if err != nil {
+		return chat.KickReply{}, err
+	}
+	s.operator(q.Reason, "kicks %s", account.Word(t))
+	users := s.meant(account.Ban{Ban: chat.Ban{Target: t}})
+	if len(users) == 0 {
+		return chat.KickReply{}, chat.Errorf(chat.NothingToDo, "%s is not here.", account.Word(t))
+	}
+	out, err := s.signOut(ctx, users, nil, account.Reason(q.Reason))
+	return out.reply(), err
+}
+
+func (s *Service) ban(ctx context.Context, _ broker.Caller, q chat.BanRequest) (chat.KickReply, error) {
+	t, err := target(q.Target)
+	if err != nil {
+		return chat.KickReply{}, err
+	}
+	s.operator(q.Reason, "bans %s%s", account.Word(t), lasting(q.For))
+	keys := map[string][]string{}
+	owner := ""
+	switch {
+	case t.Name != "":
+		u := chat.Name(t.Name).User()
+		acc, _, err := s.Accounts.Get(ctx, u)
+		if err != nil {
+			return chat.KickReply{}, err
+		}
+		if owner = acc.Key; owner != "" {
+			keys[string(u)] = []string{owner}
+		}
+	case t.Key != "":
+		keys[t.Key] = []string{t.Key}
+	}
+	row, err := s.stepBan(ctx, account.BanKey(t), func(b account.Ban) (account.Ban, error) {
+		return account.Impose(b, t, owner, q.Reason, q.For, time.Now())
+	})
+	if err != nil {
+		return chat.KickReply{}, err
+	}
+	out, err := s.signOut(ctx, s.meant(row.Record), keys, row.Record.Reason)
+	return out.reply(), err
+}
+
+func lasting(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return " for " + d.String()
+}
+
+func (o signedOut) reply() chat.KickReply {
+	slices.Sort(o.names)
+	return chat.KickReply{Users: append([]chat.Name{}, o.names...), Until: o.until}
+}
+
+func (s *Service) unban(ctx context.Context, _ broker.Caller, q chat.UnbanRequest) (chat.BansReply, error) {
+	t, err := target(q.Target)
+	if err != nil {
+		return chat.BansReply{}, err
+	}
+	s.operator("", "unbans %s", account.Word(t))
+	row, err := s.stepBan(ctx, account.BanKey(t), func(b account.Ban) (account.Ban, error) {
+		return account.Lift(b, t, time.Now())
+	})
+	if err != nil {
+		return chat.BansReply{}, err
+	}
+	return chat.BansReply{Bans: []chat.Ban{row.Record.Ban}}, nil
+}
+
+func (s *Service) bans(context.Context, broker.Caller, chat.AdminRequest) (chat.BansReply, error) {
+	s.operator("", "lists the bans")
+	reply, now := chat.BansReply{Bans: []chat.Ban{}}, time.Now()
+	for _, row := range s.Bans.Snapshot() {
+		if row.Record.Standing(now) {
+			reply.Bans = append(reply.Bans, row.Record.Ban)
+		}
+	}
+	slices.SortFunc(reply.Bans, func(a, b chat.Ban) int { return a.At.Compare(b.At) })
+	return reply, nil
+}
+
+func (s *Service) free(ctx context.Context, _ broker.Caller, q chat.FreeRequest) (chat.FreeReply, error) {
+	at, err := s.take(ctx, "frees", q.Name, q.Reason, account.Free)
+	return chat.FreeReply{Free: at}, err
+}
+
+func (s *Service) delete(ctx context.Context, _ broker.Caller, q chat.DeleteRequest) (chat.Done, error) {
+	_, err := s.take(ctx, "deletes", q.Name, q.Reason, account.Delete)
+	return chat.Done{Revision: s.log.Revision()}, err
+}
+
+// take takes a name from its owner and signs them out. It returns when their last ticket
+// is void. The account goes first, as long as tickets can be good: whoever takes over
+// after a crash finds a name that is reserved for long enough.
+func (s *Service) take(ctx context.Context, verb, typed, reason string, rule func(r account.Record, name chat.Name, void, now time.Time) (account.Record, error)) (time.Time, error) {
+	name, err := chat.ParseName(typed)
+	if err != nil {
+		return time.Time{}, err
+	}
+	s.operator(reason, "%s the username %s", verb, name)
+	u, key, now := name.User(), "", time.Now().UTC().Truncate(time.Second)
+	acc, err := s.Accounts.Update(ctx, u, func(r account.Record) (account.Record, error) {
+		key = r.Key
+		return rule(r, name, now.Add(lastTicket), now)
+	})
+	if err != nil || key == "" {
+		return later(now, acc.Freed), err
+	}
+	out, err := s.signOut(ctx, map[chat.User]bool{u: true}, map[string][]string{string(u): {key}}, account.Reason(reason))
+	if err != nil || !out.until.IsZero() {
+		return acc.Freed, err
+	}
+	_, err = s.Accounts.Update(ctx, u, func(r account.Record) (account.Record, error) { return account.Voided(r, acc.Freed) })
+	return now, err
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

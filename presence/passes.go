@@ -1,0 +1,92 @@
+package presence
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"natter/broker"
+	"natter/chat"
+	"natter/presence/account"
+)
+
+// Passes is the table of passes, by account.PassID.
+type Passes = broker.Table[account.Pass]
+
+// NewPasses adds the table to a log.
+func NewPasses(l *broker.Log, changed func(broker.Change[account.Pass])) *Passes {
+	return broker.NewTable(l, "pass", broker.TableConfig[account.Pass]{
+		Gone:    func(p account.Pass) bool { return p.Gone },
+		Changed: changed,
+	})
+}
+
+// PassChanged has every replica forget a pass at its time. It runs on the log's goroutine.
+func (s *Service) PassChanged(c broker.Change[account.Pass]) {
+	if c.Record.Gone {
+		s.chores.Cancel(" pass " + c.Key)
+		return
+	}
+	wait := time.Until(c.Record.Until.Add(account.PassKept))
+	s.chores.After(" pass "+c.Key, max(wait, 0), "forget a pass", func(ctx context.Context) error {
+		return s.passStep(ctx, c.Key, func(p account.Pass) (account.Pass, error) { return p.Forget(time.Now()) })
+	})
+}
+
+// invited tells whether somebody may ask for a name at all. It comes before anything is
+// said about the name, and before the name is reserved: who has no pass learns nothing.
+func (s *Service) invited(ctx context.Context, name chat.Name, q chat.EnterRequest) error {
+	if !s.Invited {
+		return nil
+	}
+	acc, _, err := s.Accounts.Get(ctx, name.User())
+	if err != nil || acc.Knows(q.Key) {
+		return err
+	}
+	if q.Pass == "" {
+		return account.ErrNotInvited
+	}
+	id := account.PassID(q.Pass)
+	if _, ok := s.Passes.Get(broker.Committed, id); !ok { // another replica may have made it a moment ago
+		if err := s.Passes.Sync(ctx); err != nil {
+			return err
+		}
+	}
+	return s.passStep(ctx, id, func(p account.Pass) (account.Pass, error) { return p.Use(q.Key, time.Now()) })
+}
+
+// passStep runs a rule on one pass; one that is not there is the zero Pass.
+func (s *Service) passStep(ctx context.Context, id string, rule func(account.Pass) (account.Pass, error)) error {
+	_, err := broker.Step(ctx, s.Passes, func(v broker.View) (string, account.Pass, error) {
+		row, _ := s.Passes.Get(v, id)
+		p, err := rule(row.Record)
+		return id, p, err
+	})
+	return err
+}
+
+// adminPass makes a pass for the operator, who alone ever sees it.
+func (s *Service) adminPass(ctx context.Context, _ broker.Caller, q chat.PassRequest) (chat.PassReply, error) {
+	p, err := account.NewPass(q.Uses, q.For, time.Now())
+	if err != nil {
+		return chat.PassReply{}, err
+	}
+	var raw [16]byte
+	_, _ = rand.Read(raw[:]) // never fails
+	pass := base64.RawURLEncoding.EncodeToString(raw[:])
+	err = s.passStep(ctx, account.PassID(pass), func(before account.Pass) (account.Pass, error) {
+		if before.Uses != 0 {
+			return before, errors.New("a pass was drawn twice")
+		}
+		return p, nil
+	})
+	if err != nil {
+		return chat.PassReply{}, err
+	}
+	s.Trail.Action(chat.Audit{Event: "admin", Text: fmt.Sprintf("the operator makes a link for %s, good until %s",
+		count(p.Uses, "new user"), p.Until.UTC().Format("2006-01-02 15:04:05Z"))})
+	return chat.PassReply{Pass: pass, Uses: p.Uses, Expires: p.Until}, nil
+}

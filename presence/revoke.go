@@ -1,0 +1,175 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"natter/broker"
+	"natter/chat"
+)
+
+// Revoker tells the NATS servers which tickets are void.
+type Revoker interface {
+	// Revoke makes the tickets of keys void that were made until a time, in whole seconds,
+	// and cuts their connections; for the keys that are over, none is any more.
+	Revoke(ctx context.Context, void map[string]time.Time, over []string) error
+}
+
+// Revocations is the table of what is void, by user or, where none is known, by key.
+type Revocations = broker.Table[Revoked]
+
+// NewRevocations adds the table to a log. Its index finds records by key.
+func NewRevocations(l *broker.Log, changed func(broker.Change[Revoked])) *Revocations {
+	return broker.NewTable(l, "revoked", broker.TableConfig[Revoked]{
+		Gone: func(r Revoked) bool { return len(r.Keys) == 0 },
+		Index: func(r Revoked) []string {
+			var keys []string
+			for key := range r.Keys {
+				keys = append(keys, key)
+			}
+			return keys
+		},
+		Changed: changed,
+	})
+}
+
+// push is the way to the servers: one at a time, and not too often, because each costs
+// something for every connection that is open.
+type push struct {
+	turn     chan struct{} // guards the rest
+	last     time.Time
+	revision uint64 // what the servers know
+}
+
+const (
+	pushEvery = time.Second
+	revoking  = "revoke tickets"
+)
+
+// RevokedChanged has the servers learn of it in any case: from the replica that made the
+// change, or later from the others. It runs on the log's goroutine.
+func (s *Service) RevokedChanged(c broker.Change[Revoked]) {
+	s.chores.Cancel("revoked " + c.Key)
+	if next := c.Record.Next(); !next.IsZero() {
+		s.chores.After("revoked "+c.Key, time.Until(next), "forget what has expired", func(ctx context.Context) error {
+			return s.forgetRevoked(ctx, c.Key)
+		})
+	}
+	if !c.Own {
+		s.chores.After(" revoke", others, revoking, func(ctx context.Context) error { return s.pushRevoked(ctx, s.log.Revision()) })
+	}
+}
+
+// forgetRevoked has the servers forget what has expired, and then forgets it itself.
+func (s *Service) forgetRevoked(ctx context.Context, key string) error {
+	if err := s.pushRevoked(ctx, s.log.Revision()+1); err != nil {
+		return err
+	}
+	_, err := s.stepRevoked(ctx, key, func(r Revoked) (Revoked, error) { return Forget(r, time.Now()) })
+	return err
+}
+
+func (s *Service) stepRevoked(ctx context.Context, key string, rule func(Revoked) (Revoked, error)) (broker.Row[Revoked], error) {
+	return broker.Step(ctx, s.Revoked, func(v broker.View) (string, Revoked, error) {
+		row, _ := s.Revoked.Get(v, key)
+		after, err := rule(row.Record)
+		return key, after, err
+	})
+}
+
+// revoke makes void what was made for keys, which are grouped by the record that they
+// belong to. It is false if the servers do not know yet, or cannot be told at all.
+func (s *Service) revoke(ctx context.Context, keys map[string][]string) bool {
+	var revision uint64
+	for record, some := range keys {
+		row, err := s.stepRevoked(ctx, record, func(r Revoked) (Revoked, error) { return Revoke(r, some, time.Now()) })
+		if err != nil {
+			s.Log.Error("revoke tickets", "of", record, "err", err)
+			return false
+		}
+		revision = max(revision, row.Revision)
+	}
+	if s.Revoker == nil {
+		return false
+	}
+	err := s.log.Await(ctx, revision)
+	if err == nil {
+		err = s.pushRevoked(ctx, revision)
+	}
+	if err != nil {
+		s.Log.Error("revoke tickets", "err", err)
+		s.chores.Do(revoking, func(ctx context.Context) error { return s.pushRevoked(ctx, revision) })
+	}
+	return err == nil
+}
+
+// pushRevoked tells the servers what is void, unless they know all of a revision.
+func (s *Service) pushRevoked(ctx context.Context, revision uint64) error {
+	if s.Revoker == nil {
+		return nil
+	}
+	select {
+	case s.push.turn <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("wait to revoke tickets: %w", ctx.Err())
+	}
+	defer func() { <-s.push.turn }()
+	if s.push.revision >= revision {
+		return nil
+	}
+	select {
+	case <-time.After(time.Until(s.push.last.Add(pushEvery))):
+	case <-ctx.Done():
+		return fmt.Errorf("wait to revoke tickets: %w", ctx.Err())
+	}
+	known := s.log.Revision()
+	void, over := s.void(time.Now())
+	if err := s.Revoker.Revoke(ctx, void, over); err != nil {
+		return fmt.Errorf("revoke tickets: %w", err)
+	}
+	s.push.last, s.push.revision = time.Now(), known
+	return nil
+}
+
+// void is what the servers must know, and what they may forget.
+func (s *Service) void(now time.Time) (void map[string]time.Time, over []string) {
+	void, expired := map[string]time.Time{}, map[string]bool{}
+	for _, row := range s.Revoked.Snapshot() {
+		for key, v := range row.Record.Keys {
+			switch {
+			case !now.Before(v.Until):
+				expired[key] = true
+			case v.At.After(void[key]):
+				void[key] = v.At
+			}
+		}
+	}
+	for key := range expired {
+		if _, again := void[key]; !again {
+			over = append(over, key)
+		}
+	}
+	return void, over
+}
+
+// awaitMintable waits until a ticket for a key is not void from the beginning: revocations
+// count in whole seconds.
+func (s *Service) awaitMintable(ctx context.Context, key string) error {
+	var at time.Time
+	for _, row := range s.Revoked.By(broker.Committed, key) {
+		if v := row.Record.Keys[key]; v.At.After(at) {
+			at = v.At
+		}
+	}
+	wait := time.Until(at.Add(time.Second))
+	if at.IsZero() || wait <= 0 {
+		return nil
+	}
+	select {
+	case <-time.After(min(wait, 2*time.Second)): // another replica's clock may be wrong
+		return nil
+	case <-ctx.Done():
+		return chat.Errorf(chat.Timeout, "The coordinator could not carry this out in time; try again.")
+	}
+}

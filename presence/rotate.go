@@ -1,0 +1,102 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nkeys"
+
+	"natter/broker"
+	"natter/chat"
+	"natter/presence/account"
+)
+
+// rotate changes the login key of a user, who need not have said hello: a connection with
+// the old key, and its signature, are enough. Asking again with the same signature has
+// the same answer.
+//
+// The account comes first. From then on the old key is a stranger's; whoever is here
+// with it is signed out, and counts as lost until they come with the new one.
+func (s *Service) rotate(ctx context.Context, c broker.Caller, q chat.RotateRequest) (chat.Ticket, error) {
+	if !validKey(q.Key) {
+		return chat.Ticket{}, chat.Errorf(chat.Arguments, `The field "key" must be a public user key.`)
+	}
+	now, again := time.Now(), false
+	acc, err := s.Accounts.Update(ctx, c.User, func(r account.Record) (account.Record, error) {
+		if again = r.Rotated(q.Key, q.Signature); again {
+			return r, chat.ErrUnchanged
+		}
+		if err := signedBy(r.Key, c.User, q); err != nil {
+			return r, err
+		}
+		return account.Rotate(r, q.Key, q.Signature, now)
+	})
+	if err != nil {
+		s.refused(chat.Name(c.User), "change of the key", err)
+		return chat.Ticket{}, err
+	}
+	if !again {
+		s.Trail.Action(chat.Audit{Event: "key.changed", User: acc.Name, Text: fmt.Sprintf("%s changed the login key", acc.Name)})
+	}
+	if err := s.rekey(ctx, acc); err != nil {
+		return chat.Ticket{}, err
+	}
+	return s.Minter.Mint(q.Key, chat.UserGrant(c.User), acc.TicketTTL(now, s.NameTTL), now)
+}
+
+// signedBy checks the signature of a change of keys.
+func signedBy(old string, u chat.User, q chat.RotateRequest) error {
+	key, err := nkeys.FromPublicKey(old)
+	if err != nil || key.Verify(chat.RotationText(u, q.Key), q.Signature) != nil {
+		return chat.Errorf(chat.Denied, "The change of the key is not signed by the key that %s has now.", u)
+	}
+	return nil
+}
+
+// rekey does what follows from a change of keys that is stored, also when another replica
+// has left off in the middle of it.
+func (s *Service) rekey(ctx context.Context, acc account.Record) error {
+	from, u, here := acc.Rotation.From, acc.Name.User(), false
+	_, err := s.step(ctx, u, func(_ broker.View, r Record) (Record, error) {
+		after, err := Rekey(r, from, acc.Key)
+		here = err == nil
+		return after, err
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.retire(ctx, u, from); err != nil {
+		return err
+	}
+	if !here {
+		return nil
+	}
+	out := chat.SignedOut{By: &chat.Place{}} // no connection of the user's is the new key's yet
+	if err := broker.Tell(s.Notices, chat.UserServer, chat.Address{User: u}, chat.ServerNotice{SignedOut: &out}); err != nil {
+		s.Log.Warn("tell who is signed out", "user", u, "err", err)
+	}
+	if !s.live.Connected(acc.Key) {
+		s.connectionGone(acc.Key)
+	}
+	return nil
+}
+
+// retire makes the tickets of a key void that a user does not have any more. That is
+// stored before the answer and carried out after it: who asks holds one of them.
+func (s *Service) retire(ctx context.Context, u chat.User, key string) error {
+	row, err := s.stepRevoked(ctx, string(u), func(r Revoked) (Revoked, error) { return Revoke(r, []string{key}, time.Now()) })
+	if err != nil {
+		return err
+	}
+	s.chores.After(string(u)+" retire", farewell, revoking, func(ctx context.Context) error {
+		if err := s.log.Await(ctx, row.Revision); err != nil {
+			return err
+		}
+		if err := s.pushRevoked(ctx, row.Revision); err != nil {
+			return err
+		}
+		return s.live.Cut(s.live.Links(func(c Link) bool { return c.Key == key }))
+	})
+	return nil
+}

@@ -1,0 +1,115 @@
+package presence
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"natter/broker"
+	"natter/chat"
+)
+
+// farewell is how long an older terminal has to close its connection by itself after it
+// was told to.
+const farewell = 300 * time.Millisecond
+
+// arrival reads a hello as the rule sees it.
+func (s *Service) arrival(ctx context.Context, q chat.HelloRequest, key string) Arrival {
+	var at connID
+	if q.Place != nil {
+		at = connID{q.Place.Server, q.Place.Connection}
+	}
+	conn, ok := s.live.at(ctx, key, at)
+	if !ok {
+		conn, _ = s.live.Find(ctx, key)
+	}
+	return Arrival{
+		Name: q.Name, Key: key, Presence: q.Presence, Connection: conn, Terminal: q.Terminal, Takeover: q.Takeover,
+		Elsewhere: s.live.Elsewhere(key, conn.Server, conn.ID),
+	}
+}
+
+// superseded tells an older terminal that another one has taken its place, and cuts what
+// is still connected a moment later. Both terminals hear it: the new one is where it says.
+func (s *Service) superseded(c broker.Change[Record]) {
+	before, after := c.Before, c.Record
+	if !TakenOver(before, after) {
+		return
+	}
+	s.Trail.Action(chat.Audit{
+		Event: "user.takeover", User: after.Name, Address: after.Connection.Address,
+		Text: fmt.Sprintf("%s signed in on another terminal, %s; the older one is signed out", after.Name, after.Connection.Address),
+	})
+	by := chat.Place{Server: after.Connection.Server, Connection: after.Connection.ID}
+	if err := broker.Tell(s.Notices, chat.UserServer, chat.Address{User: after.User()}, chat.ServerNotice{SignedOut: &chat.SignedOut{By: &by, Revision: c.Revision}}); err != nil {
+		s.Log.Warn("tell an older terminal", "user", after.User(), "err", err)
+	}
+	s.chores.After(string(after.User())+" cut", farewell, "cut an older terminal", func(ctx context.Context) error {
+		s.cutOthers(ctx, after.User())
+		return nil
+	})
+}
+
+// cutOthers closes the connections of a user's key but the one where the user is, and
+// those of other names of the same key.
+func (s *Service) cutOthers(ctx context.Context, u chat.User) {
+	ctx, cancel := context.WithTimeout(ctx, surveyFor)
+	defer cancel()
+	row, _ := s.Users.Get(broker.Committed, string(u))
+	if !row.Record.Present() {
+		return
+	}
+	keep := map[connID]bool{}
+	for _, other := range s.Users.By(broker.Committed, row.Record.Key) {
+		keep[connID{other.Record.Connection.Server, other.Record.Connection.ID}] = true
+	}
+	for _, id := range s.live.of(row.Record.Key) {
+		if !keep[id] {
+			s.live.cut(ctx, id)
+		}
+	}
+}
+
+// at is a connection of a key's owner. It waits a little, as Find does.
+func (l *Liveness) at(ctx context.Context, key string, id connID) (Connection, bool) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for id.server != "" {
+		l.mu.Lock()
+		_, there := l.conns[key][id]
+		moved := l.moved
+		l.mu.Unlock()
+		if there {
+			return Connection{Server: id.server, ID: id.id, Address: l.address(ctx, "$SYS.REQ.SERVER."+id.server+".CONNZ", connz{ID: id.id})}, true
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return Connection{}, false
+		}
+	}
+	return Connection{}, false
+}
+
+// of are the connections of a key's owner.
+func (l *Liveness) of(key string) []connID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var ids []connID
+	for id := range l.conns[key] {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// cut has a server close a connection, which may come again. Servers do nothing for who
+// wants no answer.
+func (l *Liveness) cut(ctx context.Context, id connID) {
+	ask, err := json.Marshal(struct {
+		ID uint64 `json:"cid"`
+	}{id.id})
+	if err == nil {
+		_, _ = l.nc.RequestWithContext(ctx, "$SYS.REQ.SERVER."+id.server+".KICK", ask) // it may be gone by itself
+	}
+}
