@@ -77,6 +77,7 @@ type Config struct {
 	DataDir  string       // "" keeps nothing beyond Shutdown
 	MaxStore int64        // bytes on the disk, well below what the volume has; 0 is DefaultMaxStore
 	Log      *slog.Logger // nil is silent
+	Shut     bool         // nobody gets in from outside before Open
 
 	// TLS is how connections from outside are encrypted, once the directory with the data
 	// is ours; nil is not at all.
@@ -87,6 +88,8 @@ type Config struct {
 // after Shutdown or Stop.
 type Server struct {
 	ns    *server.Server
+	opts  *server.Options
+	fatal func(*server.Options) error
 	ids   *ticket.Installation
 	chat  *ticket.Minter
 	sys   *ticket.Minter
@@ -107,8 +110,12 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkFree(host, port); err != nil {
+	found, err := checkFree(host, port)
+	if err != nil {
 		return nil, err
+	}
+	if cfg.Shut {
+		port = found // is said before it is used
 	}
 	dir, clean, err := openDataDir(cfg.DataDir)
 	if err != nil {
@@ -151,20 +158,31 @@ func start(cfg Config, host string, port int, dir string) (*Server, error) {
 			return nil, err
 		}
 	}
-	if s.ns, err = run(opts, cfg.Log); err != nil {
+	opts.DontListen = cfg.Shut
+	l := newLogger(cfg.Log)
+	if s.ns, err = run(opts, l); err != nil {
 		return nil, err
 	}
-	s.addr = s.ns.Addr().String()
+	s.opts, s.fatal = opts, l.fatal
+	if s.addr = net.JoinHostPort(host, strconv.Itoa(port)); !cfg.Shut {
+		s.addr = s.ns.Addr().String()
+	}
 	return s, nil
 }
 
+// Open lets everybody in from outside. Thousands who have waited for the server to come back
+// would otherwise keep it from starting what they want of it.
+func (s *Server) Open() error {
+	s.ns.AcceptLoop(make(chan struct{})) // returns when it listens
+	return s.fatal(s.opts)
+}
+
 // run starts a server and turns what it calls fatal into an error.
-func run(opts *server.Options, log *slog.Logger) (*server.Server, error) {
+func run(opts *server.Options, l *logger) (*server.Server, error) {
 	ns, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("setting up the embedded server: %w", err)
 	}
-	l := newLogger(log)
 	ns.SetLoggerV2(l, false, false, false)
 	ns.Start()
 	err = l.fatal(opts)
@@ -308,19 +326,20 @@ func splitListen(listen string) (string, int, error) {
 	return host, port, nil
 }
 
-// checkFree finds out at once what NATS would notice only after all the rest.
-func checkFree(host string, port int) error {
+// checkFree finds out at once what NATS would notice only after all the rest, and which port
+// is free if any will do.
+func checkFree(host string, port int) (int, error) {
 	addr := net.JoinHostPort(host, strconv.Itoa(max(port, 0)))
 	l, err := net.Listen("tcp", addr)
 	if err == nil {
-		return l.Close()
+		return l.Addr().(*net.TCPAddr).Port, l.Close()
 	}
 	if errors.Is(err, addrInUse) {
-		return private.Errorf(ErrInUse, "%s is in use. Stop the program that listens there, or listen on another address.", addr)
+		return 0, private.Errorf(ErrInUse, "%s is in use. Stop the program that listens there, or listen on another address.", addr)
 	}
 	var sys *os.SyscallError
 	if errors.As(err, &sys) {
 		err = sys.Err
 	}
-	return chat.Errorf(chat.Arguments, "Cannot listen on %s: %v.", addr, err)
+	return 0, chat.Errorf(chat.Arguments, "Cannot listen on %s: %v.", addr, err)
 }

@@ -54,7 +54,7 @@ func (p *program) serve() error {
 	if err != nil {
 		return err
 	}
-	srv, err := embedded.Start(embedded.Config{Listen: p.listen, DataDir: p.keptIn(), Log: log, TLS: encrypt})
+	srv, err := embedded.Start(embedded.Config{Listen: p.listen, DataDir: p.keptIn(), Log: log, TLS: encrypt, Shut: true})
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (p *program) serve() error {
 		return err
 	}
 	defer links.Close()
-	return p.coordinate("embedded broker on "+srv.URL(), p.watchWith(srv.URL(), p.keptIn()), links, log, told)
+	return p.coordinate("embedded broker on "+srv.URL(), p.watchWith(srv.URL(), p.keptIn()), links, srv.Open, log, told)
 }
 
 // watchWith says how to watch with the stock CLI; "" if its credentials are not in dir.
@@ -80,7 +80,7 @@ func (p *program) watchWith(url, dir string) string {
 }
 
 // coordinate runs the coordinator and the console on a server that is ready.
-func (p *program) coordinate(where, watch string, links *coord.Connections, log *slog.Logger, told <-chan os.Signal) error {
+func (p *program) coordinate(where, watch string, links *coord.Connections, open func() error, log *slog.Logger, told <-chan os.Signal) error {
 	view := console.New(console.Config{
 		Out: p.out, JSON: p.logFormat.Value == "json", Show: p.show.Value, Color: p.colored(), Log: log,
 		Shared: p.external(),
@@ -97,6 +97,10 @@ func (p *program) coordinate(where, watch string, links *coord.Connections, log 
 	}()
 	c, err := coord.Start(ctx, p.rules(log), links.Links)
 	if err != nil {
+		return err
+	}
+	if err := open(); err != nil {
+		c.Stop()
 		return err
 	}
 	c.Ready(where)
