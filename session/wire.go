@@ -266,14 +266,14 @@ func (t *Talk) acked(p *peer, n uint64) {
 		return
 	}
 	if n > p.acked {
-		p.acked = n
+		p.acked, p.moved = n, time.Now()
 		t.trim()
 	}
 }
 
 // synced takes where a member stands after its connection has come up.
 func (t *Talk) synced(p *peer, s chat.Sync) {
-	p.synced = true
+	p.synced, p.moved = true, time.Now()
 	t.acked(p, s.Have[t.Me])
 	if s.First > p.have+1 {
 		p.have = s.First - 1 // what is missing had been acknowledged by an earlier run
@@ -333,7 +333,8 @@ func (t *Talk) standing(ask bool) {
 }
 
 // resend repeats what connected members have not acknowledged: at once if one of them
-// has said where it stands, else when it takes too long.
+// has said where it stands, else when it takes too long. One who is behind gets only the
+// next one, and says where it stands when it can.
 func (t *Talk) resend(now bool) {
 	t.send.Lock()
 	defer t.send.Unlock()
@@ -342,16 +343,17 @@ func (t *Talk) resend(now bool) {
 	due := missing && (now || time.Since(t.sent) >= resendAfter)
 	if missing {
 		t.late.Reset(resendAfter)
+		t.move() // who waits for room may find that somebody is behind by now
 	}
 	ready := t.line != nil && !t.todo.join && !t.holding && t.line.nc.IsConnected()
 	if !due || !ready {
 		t.mu.Unlock()
 		return
 	}
-	least := t.least()
+	least, probe := t.least(t.waitedFor(time.Now())), t.least(connected)
 	var again []outgoing
 	for _, o := range t.out {
-		if o.n >= least {
+		if o.n >= least || o.n == probe {
 			again = append(again, o)
 		}
 	}
