@@ -17,3 +17,6 @@ func (c *Client) AskRotate(ctx context.Context, q chat.RotateRequest) error {
 	_, err := call(ctx, c, chat.Rotate, q)
 	return err
 }
+
+// Disconnected is what the library says when the connection is lost.
+func (c *Client) Disconnected() { c.disconnected(c.conn(), nil) }

@@ -30,3 +30,15 @@ func TestANewTicketTakesThePlaceOfTheOld(t *testing.T) {
 		}
 	}
 }
+
+// The connection is lost, comes back, and is replaced before that could be told: the user is
+// told all the same.
+func TestALossIsOverWhenTheTicketIsRenewed(t *testing.T) {
+	alice := chattest.Run(t).User("alice")
+	alice.Disconnected()
+	chattest.Wait[client.Lost](alice)
+	if err := alice.Renew(); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[client.Connected](alice)
+}
