@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -77,30 +78,77 @@ func pause(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
+// ask sends a request again and again until there is an answer, to whichever try: on a slow
+// line, or from a coordinator with much to do, that of the first comes when the next one has
+// been sent already.
 func ask(ctx context.Context, nc *nats.Conn, subject string, data []byte, tryFor func(int) time.Duration) (*nats.Msg, error) {
-	for n := 0; ; n++ {
-		try, cancel := context.WithTimeout(ctx, tryFor(n))
-		msg, err := nc.RequestWithContext(try, subject, data)
-		cancel()
+	tries := &tries{nc: nc, came: make(chan answer)}
+	all, cancel := context.WithCancel(ctx)
+	defer tries.wg.Wait()
+	defer cancel()
+	for n := 0; ctx.Err() == nil; n++ {
+		tries.send(all, subject, data)
+		msg, err := tries.wait(ctx, tryFor(n))
 		switch {
-		case err == nil:
+		case msg != nil:
 			return msg, nil
-		case errors.Is(err, nats.ErrNoResponders):
-			select { // a coordinator that is starting
-			case <-ctx.Done():
-			case <-time.After(100 * time.Millisecond):
-			}
-		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		case errors.Is(err, nats.ErrMaxPayload):
 			return nil, chat.Errorf(chat.TooLong, "That is too long to be sent.")
-		default:
+		case err != nil:
 			return nil, chat.Errorf(chat.NotConnected, "Not connected to the server.")
 		}
-		if ctx.Err() != nil {
-			if !nc.IsConnected() {
-				return nil, chat.Errorf(chat.NotConnected, "Not connected to the server.")
+	}
+	if !nc.IsConnected() {
+		return nil, chat.Errorf(chat.NotConnected, "Not connected to the server.")
+	}
+	return nil, chat.Errorf(chat.Timeout, "The coordinator does not answer.")
+}
+
+// tries are those of one request that wait for an answer.
+type tries struct {
+	nc   *nats.Conn
+	wg   sync.WaitGroup
+	came chan answer
+	open int
+}
+
+type answer struct {
+	msg *nats.Msg
+	err error
+}
+
+func (t *tries) send(ctx context.Context, subject string, data []byte) {
+	t.open++
+	t.wg.Go(func() {
+		msg, err := t.nc.RequestWithContext(ctx, subject, data)
+		select {
+		case t.came <- answer{msg, err}:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// wait waits for an answer as long as a try may take. It returns neither an answer nor an
+// error if there is to be another one.
+func (t *tries) wait(ctx context.Context, long time.Duration) (*nats.Msg, error) {
+	late := time.NewTimer(long)
+	defer late.Stop()
+	for {
+		select {
+		case a := <-t.came:
+			t.open--
+			switch {
+			case a.err == nil:
+				return a.msg, nil
+			case !errors.Is(a.err, nats.ErrNoResponders) && ctx.Err() == nil:
+				return nil, a.err
+			case t.open == 0: // a coordinator that is starting
+				late.Reset(100 * time.Millisecond)
 			}
-			return nil, chat.Errorf(chat.Timeout, "The coordinator does not answer.")
+		case <-late.C:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, nil
 		}
 	}
 }

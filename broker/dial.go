@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"strings"
@@ -19,12 +20,18 @@ func Options(name string) []nats.Option {
 		nats.PingInterval(3 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.MaxReconnects(-1),
-		nats.ReconnectWait(100 * time.Millisecond),
-		nats.ReconnectJitter(400*time.Millisecond, 400*time.Millisecond),
+		nats.CustomReconnectDelay(reconnectAfter),
 		nats.ReconnectBufSize(-1),
 		nats.NoCallbacksAfterClientClose(),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // the library's own writes to the terminal what others may cause
 	}
+}
+
+// reconnectAfter is how long the next try waits, at first only a moment. Thousands who wait
+// for a server that is starting must leave it time to start, and not come all at once.
+func reconnectAfter(tries int) time.Duration {
+	least := min(100*time.Millisecond<<min(max(tries-1, 0), 4), time.Second)
+	return least + rand.N(max(least, 400*time.Millisecond))
 }
 
 // Redact is a list of URLs as it may be shown: without passwords.

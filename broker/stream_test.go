@@ -35,7 +35,7 @@ func TestStreamsOfAnEarlierRelease(t *testing.T) {
 			t.Fatal(err)
 		}
 		cfg := s.CachedInfo().Config
-		want := []string{"natter.state.session.*", "natter.state.more.*", "natter.state.user.*", "natter.state.ban.*", "natter.state.revoked.*", "natter.state.pass.*"}
+		want := []string{"natter.state.session.*", "natter.state.more.*", "natter.state.user.*", "natter.state.ban.*", "natter.state.revoked.*", "natter.state.pass.*", "natter.state.mark.load"}
 		if !slices.Equal(cfg.Subjects, want) || cfg.MaxMsgs != 42 {
 			t.Errorf("keeps %v, at most %d", cfg.Subjects, cfg.MaxMsgs)
 		}

@@ -29,7 +29,7 @@ type Liveness struct {
 
 	mu    sync.Mutex
 	conns map[string]map[connID]conn // by owner's key
-	moved chan struct{}              // closed when somebody connects
+	waits map[string]chan struct{}   // by key, for who waits for its owner to connect; see coming
 }
 
 // connID identifies a connection: a server and its number there, because the news of
@@ -105,7 +105,7 @@ func ownerOf(ticket string) owner {
 // NewLiveness listens on nc, which needs chat.SystemGrant. gone and came are called
 // on the connection's goroutine and must not block.
 func NewLiveness(nc *nats.Conn, chatAccount string, gone func(key string), came func(Link)) (*Liveness, error) {
-	l := &Liveness{nc: nc, account: chatAccount, gone: gone, came: came, conns: map[string]map[connID]conn{}, moved: make(chan struct{})}
+	l := &Liveness{nc: nc, account: chatAccount, gone: gone, came: came, conns: map[string]map[connID]conn{}, waits: map[string]chan struct{}{}}
 	for event, handle := range map[string]func(string, connID, conn){"CONNECT": l.connected, "DISCONNECT": l.disconnected} {
 		_, err := nc.Subscribe("$SYS.ACCOUNT."+chatAccount+"."+event, func(m *nats.Msg) {
 			var e connEvent
@@ -129,10 +129,33 @@ func NewLiveness(nc *nats.Conn, chatAccount string, gone func(key string), came 
 func (l *Liveness) connected(key string, id connID, c conn) {
 	l.mu.Lock()
 	l.add(key, id, c)
-	close(l.moved)
-	l.moved = make(chan struct{})
+	l.wake(key)
 	l.mu.Unlock()
 	l.came(link(key, id, c))
+}
+
+// coming is closed when the owner of a key connects. Thousands may wait at once, each for one
+// key only. l.mu is held.
+func (l *Liveness) coming(key string) <-chan struct{} {
+	if l.waits[key] == nil {
+		l.waits[key] = make(chan struct{})
+	}
+	return l.waits[key]
+}
+
+// wake has who waits for a key look again. l.mu is held.
+func (l *Liveness) wake(key string) {
+	if c := l.waits[key]; c != nil {
+		close(c)
+		delete(l.waits, key)
+	}
+}
+
+// giveUp forgets that somebody waits.
+func (l *Liveness) giveUp(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wake(key)
 }
 
 func (l *Liveness) add(key string, id connID, c conn) {
@@ -219,7 +242,10 @@ func (l *Liveness) Find(ctx context.Context, key string) (Connection, bool) {
 				newest = id
 			}
 		}
-		moved := l.moved
+		var moved <-chan struct{}
+		if newest.server == "" {
+			moved = l.coming(key)
+		}
 		l.mu.Unlock()
 		if newest.server != "" {
 			return Connection{Server: newest.server, ID: newest.id, Address: l.address(ctx, "$SYS.REQ.SERVER."+newest.server+".CONNZ", connz{ID: newest.id})}, true
@@ -227,6 +253,7 @@ func (l *Liveness) Find(ctx context.Context, key string) (Connection, bool) {
 		select {
 		case <-moved:
 		case <-ctx.Done():
+			l.giveUp(key)
 			return Connection{}, false
 		}
 	}

@@ -82,7 +82,10 @@ func (l *Liveness) at(ctx context.Context, key string, id connID) (Connection, b
 	for id.server != "" {
 		l.mu.Lock()
 		_, there := l.conns[key][id]
-		moved := l.moved
+		var moved <-chan struct{}
+		if !there {
+			moved = l.coming(key)
+		}
 		l.mu.Unlock()
 		if there {
 			return Connection{Server: id.server, ID: id.id, Address: l.address(ctx, "$SYS.REQ.SERVER."+id.server+".CONNZ", connz{ID: id.id})}, true
@@ -90,6 +93,7 @@ func (l *Liveness) at(ctx context.Context, key string, id connID) (Connection, b
 		select {
 		case <-moved:
 		case <-ctx.Done():
+			l.giveUp(key)
 			return Connection{}, false
 		}
 	}

@@ -34,6 +34,9 @@ const (
 	askAgain = 250 * time.Millisecond
 	// resendAfter is how long an acknowledgement is waited for.
 	resendAfter = 2 * time.Second
+	// behindAfter is how long a member may acknowledge nothing before the others stop waiting
+	// for it: its computer may stand still, which the broker notices much later.
+	behindAfter = time.Second
 	// farewell is how long the last acknowledgements are waited for at the end.
 	farewell = 250 * time.Millisecond
 )
@@ -126,6 +129,7 @@ type peer struct {
 	parked uint64    // the last of ours that is stored for them
 	record uint64    // under which sequence
 	first  uint64    // what is before it will not come again; not believed until what is kept is here
+	moved  time.Time // when that last became more, or they said where they stand
 	owed   bool      // a receipt
 	lost   bool
 	synced bool // has said where it stands since we joined
@@ -273,21 +277,38 @@ func (t *Talk) firstLook() time.Duration {
 	switch {
 	case len(t.out) > 1:
 		return 0
-	case t.least() == t.next: // only members wait who are lost
+	case t.least(connected) == t.next: // only members wait who are lost
 		return parkLost
 	}
 	return resendAfter
 }
 
 // full tells whether enough is on its way. Members share what can wait at each of
-// them; one who is lost keeps nobody from using it.
+// them; one who is lost or behind keeps nobody from using it.
 func (t *Talk) full() bool {
 	share := window / max(1, len(t.peers))
 	if len(t.out) < share {
 		return false
 	}
-	return len(t.out) >= window || t.next-t.least() >= uint64(share)
+	return len(t.out) >= window || t.next-t.least(t.waitedFor(time.Now())) >= uint64(share)
 }
+
+// waitedFor picks the members who are connected and not behind.
+func (t *Talk) waitedFor(now time.Time) func(*peer) bool {
+	return func(p *peer) bool { return !p.lost && !t.behind(p, now) }
+}
+
+// behind tells whether a member has acknowledged nothing for long, although there was
+// something to acknowledge.
+func (t *Talk) behind(p *peer, now time.Time) bool {
+	if len(t.out) == 0 || p.acked+1 >= t.next || now.Sub(p.moved) < behindAfter {
+		return false
+	}
+	next := max(p.acked+1, t.out[0].n) - t.out[0].n
+	return next < uint64(len(t.out)) && now.Sub(t.out[next].at) >= behindAfter
+}
+
+func connected(p *peer) bool { return !p.lost }
 
 // publish sends a message. What gets lost is sent again.
 func (t *Talk) publish(l *line, o outgoing) {
@@ -295,11 +316,11 @@ func (t *Talk) publish(l *line, o outgoing) {
 	t.down = l.nc.Publish(l.msg, t.buf) != nil
 }
 
-// least is the lowest number that a connected member has not acknowledged.
-func (t *Talk) least() uint64 {
+// least is the lowest number that one of these members has not acknowledged.
+func (t *Talk) least(these func(*peer) bool) uint64 {
 	least := t.next
 	for _, p := range t.peers {
-		if !p.lost {
+		if these(p) {
 			least = min(least, p.acked+1)
 		}
 	}
@@ -342,7 +363,7 @@ func (t *Talk) Flush(ctx context.Context) error {
 
 // missing tells whether a connected member has yet to acknowledge something.
 func (t *Talk) missing() bool {
-	return len(t.out) > 0 && !t.closed && t.least() < t.next
+	return len(t.out) > 0 && !t.closed && t.least(connected) < t.next
 }
 
 // Close ends the talk: the last receipts are sent, those of the others are waited

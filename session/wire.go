@@ -281,7 +281,7 @@ func (t *Talk) signalled(from chat.User, sig chat.MemberSignal) {
 // acked notes how far a member has come. Nobody can have what was never sent.
 func (t *Talk) acked(p *peer, n uint64) {
 	if n = min(n, t.next-1); n > p.acked && !t.holding {
-		p.acked, p.since = n, time.Now()
+		p.acked, p.since, p.moved = n, time.Now(), time.Now()
 		t.trim()
 	}
 }
@@ -290,7 +290,7 @@ func (t *Talk) acked(p *peer, n uint64) {
 // send again has been acknowledged by an earlier run, or was said by one of its own: then
 // it may be kept for us, and nothing that comes after it is heard before that is here.
 func (t *Talk) synced(p *peer, s chat.Sync) {
-	p.synced = true
+	p.synced, p.moved = true, time.Now()
 	t.acked(p, s.Have[t.Me])
 	p.have = max(p.have, s.Acked[t.Me]) // this is still kept for somebody else
 	if s.First > p.have+1 {
@@ -352,7 +352,8 @@ func (t *Talk) standing(ask bool) {
 }
 
 // resend repeats what connected members have not acknowledged: at once if one of them
-// has said where it stands, else when it takes too long.
+// has said where it stands, else when it takes too long. One who is behind gets only the
+// next one, and says where it stands when it can.
 func (t *Talk) resend(now bool) {
 	t.send.Lock()
 	defer t.send.Unlock()
@@ -361,16 +362,17 @@ func (t *Talk) resend(now bool) {
 	due := missing && (now || time.Since(t.sent) >= resendAfter)
 	if missing {
 		t.late.Reset(resendAfter)
+		t.move() // who waits for room may find that somebody is behind by now
 	}
 	ready := t.line != nil && !t.todo.join && !t.holding && t.line.nc.IsConnected()
 	if !due || !ready {
 		t.mu.Unlock()
 		return
 	}
-	least := t.least()
+	least, probe := t.least(t.waitedFor(time.Now())), t.least(connected)
 	var again []outgoing
 	for _, o := range t.out {
-		if o.n >= least {
+		if o.n >= least || o.n == probe {
 			again = append(again, o)
 		}
 	}

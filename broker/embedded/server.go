@@ -84,6 +84,7 @@ type Config struct {
 	DataDir  string       // "" keeps nothing beyond Shutdown
 	MaxStore int64        // bytes on the disk, well below what the volume has; 0 is DefaultMaxStore
 	Log      *slog.Logger // nil is silent
+	Shut     bool         // nobody gets in from outside before Open
 
 	// TLS is how connections from outside are encrypted, once the directory with the data
 	// is ours; nil is not at all.
@@ -97,6 +98,8 @@ type Config struct {
 // after Shutdown or Stop.
 type Server struct {
 	ns    *server.Server
+	opts  *server.Options
+	fatal func(*server.Options) error
 	ids   *ticket.Installation
 	chat  *ticket.Minter
 	sys   *ticket.Minter
@@ -123,8 +126,12 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkFree(host, port); err != nil {
+	found, err := checkFree(host, port)
+	if err != nil {
 		return nil, err
+	}
+	if cfg.Shut {
+		port = found // is said before it is used
 	}
 	dir, clean, err := openDataDir(cfg.DataDir)
 	if err != nil {
@@ -167,14 +174,20 @@ func start(cfg Config, host string, port int, dir string) (*Server, error) {
 			return nil, err
 		}
 	}
+	opts.DontListen = cfg.Shut
 	if cfg.DataDir == "" {
-		if s.ns, err = run(opts, newLogger(s.log, nil)); err != nil {
+		l := newLogger(s.log, nil)
+		s.fatal = l.fatal
+		if s.ns, err = run(opts, l); err != nil {
 			return nil, err
 		}
 	} else if err := s.runKept(cfg, opts); err != nil {
 		return nil, err
 	}
-	s.addr = s.ns.Addr().String()
+	s.opts = opts
+	if s.addr = net.JoinHostPort(host, strconv.Itoa(port)); !cfg.Shut {
+		s.addr = s.ns.Addr().String()
+	}
 	return s, nil
 }
 
@@ -199,7 +212,9 @@ func (s *Server) runKept(cfg Config, opts *server.Options) (err error) {
 		}
 	}
 	s.disk = newDisk(dir, s.log)
-	if s.ns, err = run(opts, newLogger(s.log, s.disk.failed)); err != nil {
+	logger := newLogger(s.log, s.disk.failed)
+	s.fatal = logger.fatal
+	if s.ns, err = run(opts, logger); err != nil {
 		return errors.Join(err, before.back())
 	}
 	if err := s.check(dir, l, cfg.AcceptLoss); err != nil {
@@ -213,6 +228,13 @@ func (s *Server) runKept(cfg Config, opts *server.Options) (err error) {
 	s.run.Go(s.keepLedger)
 	s.run.Go(func() { s.disk.watch(s.quit) })
 	return nil
+}
+
+// Open lets everybody in from outside. Thousands who have waited for the server to come back
+// would otherwise keep it from starting what they want of it.
+func (s *Server) Open() error {
+	s.ns.AcceptLoop(make(chan struct{})) // returns when it listens
+	return s.fatal(s.opts)
 }
 
 // run starts a server and turns what it calls fatal into an error.
@@ -373,19 +395,20 @@ func splitListen(listen string) (string, int, error) {
 	return host, port, nil
 }
 
-// checkFree finds out at once what NATS would notice only after all the rest.
-func checkFree(host string, port int) error {
+// checkFree finds out at once what NATS would notice only after all the rest, and which port
+// is free if any will do.
+func checkFree(host string, port int) (int, error) {
 	addr := net.JoinHostPort(host, strconv.Itoa(max(port, 0)))
 	l, err := net.Listen("tcp", addr)
 	if err == nil {
-		return l.Close()
+		return l.Addr().(*net.TCPAddr).Port, l.Close()
 	}
 	if errors.Is(err, addrInUse) {
-		return private.Errorf(ErrInUse, "%s is in use. Stop the program that listens there, or listen on another address.", addr)
+		return 0, private.Errorf(ErrInUse, "%s is in use. Stop the program that listens there, or listen on another address.", addr)
 	}
 	var sys *os.SyscallError
 	if errors.As(err, &sys) {
 		err = sys.Err
 	}
-	return chat.Errorf(chat.Arguments, "Cannot listen on %s: %v.", addr, err)
+	return 0, chat.Errorf(chat.Arguments, "Cannot listen on %s: %v.", addr, err)
 }

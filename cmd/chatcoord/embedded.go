@@ -41,7 +41,7 @@ func (p *program) startServer(log *slog.Logger) (*embedded.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return embedded.Start(embedded.Config{Listen: p.listen, DataDir: p.keptIn(), Log: log, AcceptLoss: p.acceptLoss, TLS: encrypt})
+	return embedded.Start(embedded.Config{Listen: p.listen, DataDir: p.keptIn(), Log: log, AcceptLoss: p.acceptLoss, TLS: encrypt, Shut: true})
 }
 
 // againFor is how long it is tried to start again: the disk may have filled up meanwhile.
@@ -70,5 +70,5 @@ func (p *program) serveOn(srv *embedded.Server, log *slog.Logger, told <-chan os
 		return err
 	}
 	defer links.Close()
-	return p.coordinate("embedded broker on "+srv.URL(), p.watchWith(srv.URL(), p.keptIn()), links, log, told, srv.Mended())
+	return p.coordinate("embedded broker on "+srv.URL(), p.watchWith(srv.URL(), p.keptIn()), links, srv.Open, log, told, srv.Mended())
 }

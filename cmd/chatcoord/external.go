@@ -45,7 +45,7 @@ func (p *program) serveExternal(log *slog.Logger, told <-chan os.Signal) error {
 	}
 	defer links.Close()
 	urls := broker.Redact(p.server)
-	return p.coordinate("NATS at "+urls, p.watchWith(urls, p.keys), links, log, told, nil)
+	return p.coordinate("NATS at "+urls, p.watchWith(urls, p.keys), links, func() error { return nil }, log, told, nil)
 }
 
 // tryAgain is how often a server is tried that is waited for.

@@ -65,7 +65,7 @@ func (p *program) watchWith(url, dir string) string {
 }
 
 // coordinate runs the coordinator and the console on a server that is ready.
-func (p *program) coordinate(where, watch string, links *coord.Connections, log *slog.Logger, told <-chan os.Signal, mended <-chan struct{}) error {
+func (p *program) coordinate(where, watch string, links *coord.Connections, open func() error, log *slog.Logger, told <-chan os.Signal, mended <-chan struct{}) error {
 	view := console.New(console.Config{
 		Out: p.out, JSON: p.logFormat.Value == "json", Show: p.show.Value, Color: p.colored(), Log: log,
 		Shared: p.external(),
@@ -82,6 +82,10 @@ func (p *program) coordinate(where, watch string, links *coord.Connections, log 
 	}()
 	c, err := coord.Start(ctx, p.rules(log), links.Links)
 	if err != nil {
+		return err
+	}
+	if err := open(); err != nil {
+		c.Stop()
 		return err
 	}
 	c.Ready(where)

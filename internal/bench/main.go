@@ -35,6 +35,7 @@ type bench struct {
 	dir     string // for everything else, removed at the end
 	table   table
 	attacks table
+	holding table
 }
 
 // size is how much is measured.
@@ -50,11 +51,14 @@ type size struct {
 	cut     int // users in chats when the server is killed
 	starts  int
 	turns   int // with a flood and without
+	steady  int // pairs who write for so many
+	seconds int
+	stall   int // seconds that a member of a group stands still
 }
 
 var (
-	full  = size{lone: 3000, pairs: 100, each: 20_000, rounds: 4, logins: 320, invites: 200, crowd: 5000, lists: 50, cut: 1000, starts: 3, turns: 5}
-	short = size{lone: 300, pairs: 4, each: 500, rounds: 1, logins: 32, invites: 5, crowd: 40, lists: 5, cut: 4, starts: 1, turns: 1}
+	full  = size{lone: 3000, pairs: 100, each: 20_000, rounds: 4, logins: 320, invites: 200, crowd: 5000, lists: 50, cut: 1000, starts: 3, turns: 5, steady: 1000, seconds: 20, stall: 30}
+	short = size{lone: 300, pairs: 4, each: 500, rounds: 1, logins: 32, invites: 5, crowd: 40, lists: 5, cut: 4, starts: 1, turns: 1, steady: 4, seconds: 1, stall: 1}
 )
 
 // scenes are measured one after the other, each with a server of its own. A scene's
@@ -72,6 +76,9 @@ var scenes = []struct {
 	{"crowd", (*bench).crowd},
 	{"kill", (*bench).kill},
 	{"start", (*bench).start},
+	{"steady", (*bench).steady},
+	{"storm", (*bench).storm},
+	{"stall", (*bench).stall},
 	{"attack", (*bench).attack},
 }
 
@@ -110,12 +117,17 @@ func run() error {
 	if err := b.measure(ctx); err != nil {
 		return err
 	}
-	fmt.Print(b.table, b.attacks.under("under attack", "alone"))
+	fmt.Print(b.table, b.attacks.under("under attack", "alone"), b.holding.under("later", "first"))
 	if *record == "" {
 		return nil
 	}
 	if len(b.attacks) > 0 {
 		if err := put(*record, beginAttacks, finishAttacks, b.attacks.under("under attack", "alone")); err != nil {
+			return err
+		}
+	}
+	if len(b.holding) > 0 {
+		if err := put(*record, beginHolding, finishHolding, b.holding.under("later", "first")); err != nil {
 			return err
 		}
 	}

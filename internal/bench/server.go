@@ -43,7 +43,7 @@ func serve(text string) error {
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		return err
 	}
-	srv, err := embedded.Start(embedded.Config{Listen: o.Listen, DataDir: o.Dir})
+	srv, err := embedded.Start(embedded.Config{Listen: o.Listen, DataDir: o.Dir, Shut: true})
 	if err != nil {
 		return err
 	}
@@ -66,6 +66,9 @@ func serve(text string) error {
 	cfg.Limits = o.Limits
 	cfg.Rules.MessageRate, cfg.Rules.DirectRate = 0, 0 // as fast as it goes
 	if _, err := coord.Start(context.Background(), cfg, links.Links); err != nil {
+		return err
+	}
+	if err := srv.Open(); err != nil {
 		return err
 	}
 	s := rpc.NewServer()

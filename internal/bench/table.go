@@ -106,6 +106,7 @@ func (t table) under(ours, theirs string) string {
 const (
 	begin, finish               = "<!-- figures -->\n", "<!-- end of figures -->\n"
 	beginAttacks, finishAttacks = "<!-- attacks -->\n", "<!-- end of attacks -->\n"
+	beginHolding, finishHolding = "<!-- holding -->\n", "<!-- end of holding -->\n"
 )
 
 // record replaces the table in a file.

@@ -349,8 +349,9 @@ func (c *Client) again() {
 		case err == nil:
 			c.backAgain(hello)
 			return
-		case errors.Is(err, &chat.Error{Code: chat.NotConnected}):
+		case errors.Is(err, &chat.Error{Code: chat.NotConnected}) && !c.Online():
 			return // the next reconnect says it
+		case errors.Is(err, &chat.Error{Code: chat.NotConnected}): // renew has closed the connection and made another one
 		case errors.Is(err, &chat.Error{Code: chat.SignedIn}):
 			c.signOut(SignedOut{Elsewhere: true})
 			return
@@ -385,7 +386,8 @@ func (c *Client) owes() bool {
 // backAgain tells what has become of everything.
 func (c *Client) backAgain(hello chat.HelloReply) {
 	c.mu.Lock()
-	after := time.Since(c.lostAt)
+	lost, after := !c.lostAt.IsZero(), time.Since(c.lostAt)
+	c.lostAt = time.Time{}
 	wanted, watching, open, talk := c.presence, c.watching, c.open, c.talk
 	waited := c.waited
 	c.waited = 0
@@ -398,7 +400,9 @@ func (c *Client) backAgain(hello chat.HelloReply) {
 			connected.Sent = waited
 		}
 	}
-	c.events.push(connected)
+	if lost {
+		c.events.push(connected)
+	}
 	c.applyAll(hello)
 	if hello.Presence != wanted && wanted != chat.Undecided {
 		if err := c.SetPresence(c.ctx, wanted == chat.Visible); err != nil {
@@ -446,9 +450,12 @@ func (c *Client) renew() error {
 		return err
 	}
 	c.mu.Lock()
-	old := c.nc
+	old, lost := c.nc, !c.lostAt.IsZero()
 	c.nc = nc
 	c.mu.Unlock()
+	if lost {
+		c.later(c.again) // the old one's reconnect does not count any more
+	}
 	_, err = c.hello(c.ctx, chat.HelloRequest{})
 	if errors.Is(err, &chat.Error{Code: chat.SignedIn}) {
 		c.later(func() { c.signOut(SignedOut{Elsewhere: true}) })

@@ -34,3 +34,6 @@ func (c *Client) Present(mint func(key string) (chat.Ticket, error)) error {
 
 // Hear is what a hello's answer tells of sessions.
 func (c *Client) Hear(hello chat.HelloReply) { c.inOrder(func() { c.applyAll(hello) }) }
+
+// Disconnected is what the library says when the connection is lost.
+func (c *Client) Disconnected() { c.disconnected(c.conn(), nil) }

@@ -69,3 +69,15 @@ func TestWhatIsOverIsToldFirst(t *testing.T) {
 		t.Fatalf("then comes %+v", e)
 	}
 }
+
+// The connection is lost, comes back, and is replaced before that could be told: the user is
+// told all the same.
+func TestALossIsOverWhenTheTicketIsRenewed(t *testing.T) {
+	alice := chattest.Run(t).User("alice")
+	alice.Disconnected()
+	chattest.Wait[client.Lost](alice)
+	if err := alice.Renew(); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[client.Connected](alice)
+}

@@ -1,0 +1,39 @@
+package broker_test
+
+import (
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"natter/broker"
+	"natter/broker/brokertest"
+	"natter/chat"
+)
+
+// An answer that is slower than a try counts: the next try may well be refused, because the
+// first one has done what was to be done.
+func TestTheAnswerToTheFirstTryCounts(t *testing.T) {
+	srv := brokertest.Run(t)
+	served := brokertest.Dial(t, srv, chat.AnsweringGrant(), chat.StoreInbox)
+	alice := brokertest.Dial(t, srv, chat.UserGrant("alice"), chat.Inbox("alice"))
+	var first *nats.Msg
+	_, err := served.Subscribe(chat.List.Subject(chat.Address{User: "alice"}), func(m *nats.Msg) {
+		if first == nil {
+			first = m
+			return
+		}
+		if err := first.Respond([]byte(`{"revision":7}`)); err != nil { // once the second try is there
+			t.Error(err)
+		}
+	})
+	if err == nil {
+		err = served.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := broker.Call(t.Context(), alice.Conn, chat.List, chat.Address{User: "alice"}, chat.ListRequest{})
+	if err != nil || reply.Revision != 7 {
+		t.Errorf("%+v, %v", reply, err)
+	}
+}

@@ -1,0 +1,74 @@
+package chattest_test
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natter/internal/chattest"
+	"natter/internal/client"
+	"natter/session"
+)
+
+// stillLine dials connections that nobody reads from while it is locked.
+type stillLine struct{ sync.Mutex }
+
+func (l *stillLine) Dial(network, address string) (net.Conn, error) {
+	c, err := net.Dial(network, address)
+	return stillConn{c, l}, err
+}
+
+type stillConn struct {
+	net.Conn
+	line *stillLine
+}
+
+func (c stillConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.line.Lock()
+	defer c.line.Unlock()
+	return n, err
+}
+
+// A member whose computer stands still holds up nobody, and misses nothing when it goes on.
+func TestAStandstillHoldsUpNobody(t *testing.T) {
+	const many = 3000 // more than may wait to be read
+	in := chattest.Run(t, quiet)
+	line := &stillLine{}
+	ann, ben := in.User("ann"), in.User("ben")
+	cid := chattest.Dial(t, client.Config{URL: in.Server.URL(), Log: in.Config.Log, Options: []nats.Option{
+		nats.SetCustomDialer(line), nats.PingInterval(time.Hour),
+	}}, "cid")
+	chattest.Chat(ann, ben, cid)
+	say := func(text string) {
+		if err := ann.Say(text); err != nil {
+			t.Error(err)
+		}
+	}
+	say("first")
+	for _, u := range []*chattest.User{ben, cid} {
+		chattest.Wait[session.Text](u)
+	}
+	line.Lock()
+	going := sync.OnceFunc(line.Unlock)
+	defer going()
+	go func() {
+		for n := range many {
+			say(fmt.Sprint(n))
+		}
+	}()
+	hears := func(u *chattest.User) {
+		for n := range many {
+			if got := chattest.Wait[session.Text](u).Text; got != fmt.Sprint(n) {
+				t.Fatalf("%s hears %q as number %d", u.Me(), got, n)
+			}
+		}
+	}
+	hears(ben)
+	going()
+	hears(cid)
+}
