@@ -5,17 +5,14 @@ package faults_test
 import (
 	"context"
 	"flag"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
-	"natter/chat"
 	"natter/internal/chattest/faults"
 	"natter/internal/client"
 	"natter/session"

@@ -3,12 +3,9 @@
 package faults_test
 
 import (
-	"context"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
