@@ -322,6 +322,7 @@ func TestF02KilledAndStartedAgain(t *testing.T) {
 		n := stop()
 		flushed(t, two[0])
 		must(t, two[0].Quit(t.Context()))
+		told[session.Ended](two[0], begin)
 		told[session.Ended](two[1], begin)
 		// What was shown a moment before the end could not be acknowledged any more.
 		if first := complete(t, "bob", two[1].heard(), n); first > before || first < before-5 {
