@@ -1,0 +1,144 @@
+//go:build faults
+
+package faults_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natter/internal/chattest/faults"
+	"natter/internal/client"
+	"natter/session"
+)
+
+// seen is something that somebody was told, and when.
+type seen struct {
+	at    time.Time
+	event client.Event
+}
+
+// actor is somebody in a row, whose program keeps what it is told.
+type actor struct {
+	t     *testing.T
+	name  string
+	keys  string
+	urls  []string
+	relay *faults.Relay // of the first server
+
+	*client.Client
+	mu    sync.Mutex
+	told  []seen
+	moved chan struct{}
+	ended chan struct{} // closed when no more is told
+}
+
+// newActor reaches the first server by a relay, and the others directly.
+func newActor(t *testing.T, s *servers, name string) *actor {
+	t.Helper()
+	r, err := faults.NewRelay(s.addresses[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	a := &actor{t: t, name: name, keys: t.TempDir(), relay: r, urls: []string{r.URL()}, moved: make(chan struct{})}
+	for _, other := range s.addresses[1:] {
+		a.urls = append(a.urls, "nats://"+other)
+	}
+	return a
+}
+
+// live starts the actor's program, which has forgotten everything but its key.
+func (a *actor) live() error {
+	ctx, cancel := context.WithTimeout(context.Background(), askFor)
+	defer cancel()
+	c, err := client.Dial(ctx, client.Config{
+		URL: strings.Join(a.urls, ","), KeyDir: a.keys, Name: a.name, Wait: askFor,
+		Options: []nats.Option{nats.IgnoreDiscoveredServers(), nats.DontRandomize()},
+	})
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.Client, a.told, a.ended = c, nil, make(chan struct{})
+	a.mu.Unlock()
+	go a.read(c, a.ended)
+	if _, err = c.Enter(ctx, a.name); err == nil {
+		err = c.SetPresence(ctx, true)
+	}
+	a.t.Cleanup(c.Close)
+	return err
+}
+
+func (a *actor) read(c *client.Client, ended chan struct{}) {
+	defer close(ended)
+	for e := range c.Events() {
+		a.mu.Lock()
+		a.told = append(a.told, seen{time.Now(), e})
+		close(a.moved)
+		a.moved = make(chan struct{})
+		a.mu.Unlock()
+	}
+}
+
+// dies ends the program as kill -9 does, and returns when that was.
+func (a *actor) dies() time.Time {
+	a.relay.Set(faults.Flaw{Cut: true})
+	at := time.Now()
+	a.Client.Close()
+	<-a.ended
+	a.relay.Set(faults.Flaw{})
+	return at
+}
+
+// heard are the texts that the present program was told, in order.
+func (a *actor) heard() (texts []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.told {
+		if text, ok := s.event.(session.Text); ok {
+			texts = append(texts, text.Text)
+		}
+	}
+	return texts
+}
+
+// counts how often the present program was told something of a kind.
+func counts[E client.Event](a *actor) (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.told {
+		if _, ok := s.event.(E); ok {
+			n++
+		}
+	}
+	return n
+}
+
+// told waits until the actor's program is told something, after a time, and returns it and
+// when that was.
+func told[E client.Event](a *actor, after time.Time) (found E, at time.Time) {
+	a.t.Helper()
+	late := time.NewTimer(patience + 30*time.Second)
+	defer late.Stop()
+	for next := 0; ; {
+		a.mu.Lock()
+		news, moved := a.told[next:], a.moved
+		next = len(a.told)
+		a.mu.Unlock()
+		for _, s := range news {
+			if e, ok := s.event.(E); ok && s.at.After(after) {
+				return e, s.at
+			}
+		}
+		select {
+		case <-moved:
+		case <-late.C:
+			a.t.Fatalf("%s is never told %T", a.name, found)
+		}
+	}
+}
