@@ -1,7 +1,9 @@
 package broker_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -32,7 +34,9 @@ func TestTheAnswerToTheFirstTryCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reply, err := broker.Call(t.Context(), alice.Conn, chat.List, chat.Address{User: "alice"}, chat.ListRequest{})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	reply, err := broker.Call(ctx, alice.Conn, chat.List, chat.Address{User: "alice"}, chat.ListRequest{})
 	if err != nil || reply.Revision != 7 {
 		t.Errorf("%+v, %v", reply, err)
 	}
