@@ -172,13 +172,13 @@ type flood struct {
 }
 
 // start sends at the rate of a flood until stop; send is told how many there were.
-func start(nc *nats.Conn, send func(i int) error) *flood {
+func start(nc *nats.Conn, send func(f *flood, i int) error) *flood {
 	f := &flood{nc: nc, victim: func() error { return nil }, end: make(chan struct{}), ended: make(chan error, 1)}
 	go func() { f.ended <- f.run(send) }()
 	return f
 }
 
-func (f *flood) run(send func(int) error) error {
+func (f *flood) run(send func(*flood, int) error) error {
 	last, tick := time.Now(), time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for i := 0; ; {
@@ -189,7 +189,7 @@ func (f *flood) run(send func(int) error) error {
 		}
 		due := i + int(time.Since(last).Seconds()*floodRate)
 		for last = time.Now(); f.on.Load() && i < due; i++ {
-			if err := send(i); err != nil {
+			if err := send(f, i); err != nil {
 				return err
 			}
 		}
@@ -228,7 +228,7 @@ func (b *bench) floodOfUser(s *server) (*flood, error) {
 	if _, err := nc.Subscribe(reply, func(*nats.Msg) {}); err != nil {
 		return nil, err
 	}
-	return start(nc, func(i int) error {
+	return start(nc, func(_ *flood, i int) error {
 		if i%2 == 0 {
 			return nc.PublishRequest(chat.List.Subject(me), reply, []byte("{}"))
 		}
@@ -273,26 +273,39 @@ func (b *bench) floodOfLobby(s *server) (*flood, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := start(nc, func(int) error {
+	f := start(nc, func(*flood, int) error {
 		return nc.PublishRequest(chat.Enter.Subject(chat.Address{}), chat.LobbyInbox+".flood", data)
 	})
 	f.victim = victim
 	return f, nil
 }
 
-// floodOfJunk sends what is no JSON, and what would be answered elsewhere.
+// floodOfJunk sends what is no JSON, and what would be answered elsewhere. Whoever does so is
+// signed out before long, and comes again under another name.
 func (b *bench) floodOfJunk(s *server) (*flood, error) {
-	name := fmt.Sprintf("mallory%d", newcomers.Add(1))
-	nc, err := b.registered(s, name)
+	var me chat.Address
+	come := func() (*nats.Conn, error) {
+		name := fmt.Sprintf("mallory%d", newcomers.Add(1))
+		me = chat.Address{User: chat.User(name)}
+		return b.registered(s, name)
+	}
+	nc, err := come()
 	if err != nil {
 		return nil, err
 	}
-	me := chat.Address{User: chat.User(name)}
-	return start(nc, func(i int) error {
+	return start(nc, func(f *flood, i int) error {
+		if !f.nc.IsConnected() {
+			f.nc.Close()
+			if nc, err := come(); err == nil { // else it is slowed down, and tries again
+				f.nc = nc
+			}
+			return nil
+		}
 		reply := chat.Inbox(me.User) + ".flood"
 		if i%2 == 0 {
 			reply = chat.Exit.Subject(chat.Address{User: "user0"})
 		}
-		return nc.PublishRequest(chat.Answer.Subject(me), reply, []byte("this is not JSON"))
+		_ = f.nc.PublishRequest(chat.Answer.Subject(me), reply, []byte("this is not JSON")) // unless it has just been cut off
+		return nil
 	}), nil
 }
