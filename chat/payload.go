@@ -154,7 +154,8 @@ type EndRequest struct {
 // JoinRequest asks for a member's ticket, bound to a key made for this session.
 type JoinRequest struct {
 	Session string `json:"session"`
-	Key     string `json:"key"` // public nkey (U...)
+	Key     string `json:"key"`             // public nkey (U...)
+	Epoch   int    `json:"epoch,omitempty"` // that the asker knows: a replica that is behind would hand out the channel before
 	// Again says that the asker's program has been started anew, and does not know how far
 	// an earlier one had counted: the reply has a new run.
 	Again bool `json:"again,omitempty"`

@@ -276,6 +276,11 @@ func (s *Service) leave(ctx context.Context, c broker.Caller, q chat.SessionRequ
 // join hands a member the ticket to the session's present channel.
 func (s *Service) join(ctx context.Context, c broker.Caller, q chat.JoinRequest) (chat.JoinReply, error) {
 	record, err := s.insider(ctx, c.User, q.Session)
+	if err == nil && record.Epoch < q.Epoch { // another replica has made it greater a moment ago
+		if err = s.Sessions.Sync(ctx); err == nil {
+			record, err = s.insider(ctx, c.User, q.Session)
+		}
+	}
 	if err != nil {
 		return chat.JoinReply{}, err
 	}

@@ -377,7 +377,10 @@ func (c *Client) join(ctx context.Context, id string, again bool, opts ...nats.O
 	if err != nil {
 		return nil, chat.JoinReply{}, err
 	}
-	reply, err := call(ctx, c, chat.Join, chat.JoinRequest{Session: id, Key: public, Again: again})
+	c.mu.Lock()
+	epoch := c.known[id].session.Epoch
+	c.mu.Unlock()
+	reply, err := call(ctx, c, chat.Join, chat.JoinRequest{Session: id, Key: public, Epoch: epoch, Again: again})
 	if err != nil {
 		return nil, chat.JoinReply{}, err
 	}
