@@ -13,9 +13,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// wrongLastMsgID is the code of a stream whose last record is not the one that was
-// expected.
-const wrongLastMsgID jetstream.ErrorCode = 10070
+// What a stream answers, beside JSErrCodeStreamWrongLastSequence, when its last record is
+// not the one that was expected: it has another id, or another one is just being stored.
+const (
+	wrongLastMsgID jetstream.ErrorCode = 10070
+	stillStoring   jetstream.ErrorCode = 10164
+)
+
+// Raced tells whether a record was refused because another one came first.
+func Raced(err error) bool {
+	return hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, wrongLastMsgID, stillStoring)
+}
 
 // flight is a step whose rule has run, and whose record, if it has one, has been
 // published.
@@ -215,7 +223,7 @@ func refusal(err error) error {
 	switch {
 	case errors.Is(err, nats.ErrBadSubject), errors.Is(err, nats.ErrMaxPayload):
 		return fmt.Errorf("store: %w", err)
-	case !errors.As(err, &api), api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence, api.ErrorCode == wrongLastMsgID:
+	case !errors.As(err, &api), Raced(err):
 		return nil
 	case full(api):
 		return ErrNoRoom

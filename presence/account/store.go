@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,6 +13,9 @@ import (
 	"natter/broker"
 	"natter/chat"
 )
+
+// raceAgain is the pause after a race for an account was lost.
+const raceAgain = 10 * time.Millisecond
 
 // Store keeps accounts in their stream. An account is changed on the condition that
 // its own record has not changed meanwhile, because its rules read nothing else.
@@ -78,14 +82,17 @@ func (s *Store) Update(ctx context.Context, u chat.User, rule func(Record) (Reco
 			return before, fmt.Errorf("encode account %s: %w", u, err)
 		}
 		err = s.publish(ctx, u, data, revision)
-		var refused *jetstream.APIError
-		if errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
-			continue
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+			return after, nil
+		case !broker.Raced(err):
 			return before, fmt.Errorf("store account %s: %w", u, err)
 		}
-		return after, nil
+		select { // what is just being stored may take a moment
+		case <-time.After(raceAgain):
+		case <-ctx.Done():
+			return before, fmt.Errorf("store account %s: %w", u, ctx.Err())
+		}
 	}
 }
 
