@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -13,6 +14,7 @@ import (
 
 // directs are the direct messages under way and what has been heard.
 type directs struct {
+	line    sync.Mutex // messages go out in the order of their numbers: who gets a later one first takes the others for old
 	n       uint64
 	waiting map[directID]waitingDirect
 	heard   map[chat.User]uint64 // the last N of each sender
@@ -110,6 +112,7 @@ func (c *Client) Direct(ctx context.Context, name, text string) error {
 		return chat.Errorf(chat.NotConnected, "Not connected to the server.")
 	}
 	arrived := make(chan struct{})
+	c.directs.line.Lock()
 	c.mu.Lock()
 	c.directs.n++
 	id := directID{to.User(), c.directs.n}
@@ -125,6 +128,7 @@ func (c *Client) Direct(ctx context.Context, name, text string) error {
 		c.mu.Unlock()
 	}()
 	err = broker.Tell(nc, chat.Direct, chat.Address{To: id.to, User: c.me.User()}, chat.DirectMessage{N: id.n, Name: c.me, Text: text})
+	c.directs.line.Unlock()
 	if err != nil {
 		return chat.Errorf(chat.NotConnected, "Not connected to the server.")
 	}
