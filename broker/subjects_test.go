@@ -23,7 +23,8 @@ func TestOldStreamsTakeNewSubjects(t *testing.T) {
 	all := broker.StreamConfigs(jetstream.MemoryStorage, 1)
 	at := slices.IndexFunc(all, func(c jetstream.StreamConfig) bool { return c.Name == broker.LiveStream })
 	old := all[at]
-	old.Subjects, old.MaxBytes = []string{chat.StateRoot + ".user.*"}, 1<<20
+	old.Subjects, old.MaxBytes = []string{chat.StateRoot + ".user.*", chat.StateRoot + ".more.*"}, 1<<20
+	old.MaxMsgs = 42
 	if _, err := js.CreateStream(t.Context(), old); err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +42,8 @@ func TestOldStreamsTakeNewSubjects(t *testing.T) {
 	}
 	info := s.CachedInfo()
 	slices.Sort(info.Config.Subjects)
-	want := slices.Sorted(slices.Values(all[at].Subjects))
-	if !slices.Equal(info.Config.Subjects, want) || info.Config.MaxBytes != 1<<20 || info.State.Msgs != 1 {
+	want := slices.Sorted(slices.Values(append(slices.Clone(all[at].Subjects), chat.StateRoot+".more.*")))
+	if !slices.Equal(info.Config.Subjects, want) || info.Config.MaxBytes != 1<<20 || info.Config.MaxMsgs != 42 || info.State.Msgs != 1 {
 		t.Errorf("%+v, %+v", info.Config, info.State)
 	}
 }
