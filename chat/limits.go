@@ -23,7 +23,7 @@ const (
 	Hold            = time.Minute      // a new name asked for in the lobby is reserved so long, and its first ticket lives so long
 	RefusalDelay    = 300 * time.Millisecond
 	UserTicketTTL   = 12 * time.Hour
-	MemberTicketTTL = 24 * time.Hour
+	MemberTicketTTL = 23 * time.Hour      // less than a name outlives its user at least: it passes to nobody while one is good
 	NameTTL         = 30 * 24 * time.Hour // an account outlives its last login so long (--name-ttl)
 	PassTTL         = 24 * time.Hour      // a pass is good so long (--ttl)
 	MaxUses         = 500                 // new users that one pass lets in, at most (--uses)
