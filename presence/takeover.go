@@ -2,7 +2,6 @@ package presence
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -49,30 +48,21 @@ func (s *Service) superseded(c broker.Change[Record]) {
 	if err := broker.Tell(s.Notices, chat.UserServer, chat.Address{User: after.User()}, chat.ServerNotice{SignedOut: &chat.SignedOut{By: &by, Revision: c.Revision}}); err != nil {
 		s.Log.Warn("tell an older terminal", "user", after.User(), "err", err)
 	}
-	s.chores.After(string(after.User())+" cut", farewell, "cut an older terminal", func(ctx context.Context) error {
-		s.cutOthers(ctx, after.User())
-		return nil
-	})
+	s.chores.After(string(after.User())+" cut", farewell, "cut an older terminal", func(context.Context) error { return s.cutOthers(after.User()) })
 }
 
 // cutOthers closes the connections of a user's key but the one where the user is, and
 // those of other names of the same key.
-func (s *Service) cutOthers(ctx context.Context, u chat.User) {
-	ctx, cancel := context.WithTimeout(ctx, surveyFor)
-	defer cancel()
+func (s *Service) cutOthers(u chat.User) error {
 	row, _ := s.Users.Get(broker.Committed, string(u))
 	if !row.Record.Present() {
-		return
+		return nil
 	}
 	keep := map[connID]bool{}
 	for _, other := range s.Users.By(broker.Committed, row.Record.Key) {
 		keep[connID{other.Record.Connection.Server, other.Record.Connection.ID}] = true
 	}
-	for _, id := range s.live.of(row.Record.Key) {
-		if !keep[id] {
-			s.live.cut(ctx, id)
-		}
-	}
+	return s.live.Cut(s.live.Links(func(c Link) bool { return c.Key == row.Record.Key && !keep[connID{c.Server, c.ID}] }))
 }
 
 // at is a connection of a key's owner. It waits a little, as Find does.
@@ -98,26 +88,4 @@ func (l *Liveness) at(ctx context.Context, key string, id connID) (Connection, b
 		}
 	}
 	return Connection{}, false
-}
-
-// of are the connections of a key's owner.
-func (l *Liveness) of(key string) []connID {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var ids []connID
-	for id := range l.conns[key] {
-		ids = append(ids, id)
-	}
-	return ids
-}
-
-// cut has a server close a connection, which may come again. Servers do nothing for who
-// wants no answer.
-func (l *Liveness) cut(ctx context.Context, id connID) {
-	ask, err := json.Marshal(struct {
-		ID uint64 `json:"cid"`
-	}{id.id})
-	if err == nil {
-		_, _ = l.nc.RequestWithContext(ctx, "$SYS.REQ.SERVER."+id.server+".KICK", ask) // it may be gone by itself
-	}
 }
