@@ -225,8 +225,8 @@ func another(set contexts.Set, joined contexts.Context) error {
 // greet tries whether the server of a link is there and is the right one. It takes no
 // name, so the pass is not used. It is done if it is not.
 func (p *program) greet(joined contexts.Context, log *slog.Logger) (done bool, err error) {
-	ctx, cancel := signals(context.Background())
-	defer cancel()
+	ctx, end := signals(context.Background())
+	defer end(context.Canceled)
 	p.server, p.joined = joined.Server, joined
 	cfg, err := p.reach(log)
 	if err != nil {

@@ -62,8 +62,8 @@ func (p *program) work(do func(context.Context) error) error {
 	if done, err := p.shown(); done || err != nil {
 		return err
 	}
-	ctx, cancel := signals(context.Background())
-	defer cancel()
+	ctx, end := signals(context.Background())
+	defer end(context.Canceled)
 	err := do(ctx)
 	var usage flags.UsageError
 	switch sig, stopped := context.Cause(ctx).(toldToStop); {

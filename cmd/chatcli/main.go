@@ -170,8 +170,8 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	if err != nil {
 		return err
 	}
-	ctx, cancel := signals(context.Background())
-	defer cancel()
+	ctx, end := signals(context.Background())
+	defer end(context.Canceled)
 	cfg, err := p.reach(logger)
 	if err != nil {
 		return err
@@ -182,7 +182,9 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	if err != nil {
 		p.code = p.unreachable(err)
 	} else {
-		p.code = do(ctx, c, p.options(logger))
+		o := p.options(logger)
+		o.In = attend(p.in, end)
+		p.code = do(ctx, c, o)
 		if c.PassSpent() {
 			p.spend(logger)
 		}

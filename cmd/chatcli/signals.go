@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 	"syscall"
+
+	"golang.org/x/term"
 )
 
 // toldToStop is the cause of the end when a signal was.
@@ -19,8 +23,9 @@ func (t toldToStop) code() int { return 128 + int(t.signal) }
 
 // signals returns a context that a hang-up, an interrupt or a termination ends, once: a
 // second one ends the program. A hang-up that is ignored (nohup) stays so. A reader of
-// our output that goes away is no signal, but an error where we write.
-func signals(ctx context.Context) (context.Context, context.CancelFunc) {
+// our output that goes away is no signal, but an error where we write. What is returned
+// ends the context for another reason.
+func signals(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	told := make(chan os.Signal, 1)
 	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM} {
@@ -40,10 +45,33 @@ func signals(ctx context.Context) (context.Context, context.CancelFunc) {
 			signal.Stop(told)
 		}
 	}()
-	return ctx, func() {
-		cancel(context.Canceled)
+	return ctx, func(cause error) {
+		cancel(cause)
 		<-stopped
 	}
+}
+
+// attended is a terminal as input. Of one that is gone the input ends, and it may do so
+// before the signal is here: hungUp is called for both.
+type attended struct {
+	*os.File
+	hungUp context.CancelCauseFunc
+}
+
+func (a attended) Read(b []byte) (int, error) {
+	n, err := a.File.Read(b)
+	if err != nil && (!errors.Is(err, io.EOF) || !term.IsTerminal(int(a.Fd()))) {
+		a.hungUp(toldToStop{syscall.SIGHUP})
+	}
+	return n, err
+}
+
+// attend is in, whose end is a hang-up if a terminal was hung up; unless that is ignored.
+func attend(in io.Reader, hungUp context.CancelCauseFunc) io.Reader {
+	if !isTerminal(in) || signal.Ignored(syscall.SIGHUP) {
+		return in
+	}
+	return attended{in.(*os.File), hungUp}
 }
 
 // dataDir is where chatcli keeps keys: $XDG_DATA_HOME/chatcli if that is absolute, or the
