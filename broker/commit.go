@@ -155,8 +155,8 @@ func (l *Log) launch(batch []*step) []flight {
 func (f *flight) message() *nats.Msg {
 	m := nats.NewMsg(f.table.subject(f.key))
 	m.Data = f.data
-	if f.gone {
-		m.Header.Set(GoneHeader, "1")
+	if f.grave != none {
+		m.Header.Set(GoneHeader, strconv.Itoa(int(f.grave)))
 	}
 	return m
 }
@@ -187,7 +187,7 @@ func (l *Log) land(flights []flight) {
 			f.answer(outcome{revision: l.revision, err: f.err})
 			continue
 		}
-		l.committed(f.table, f.key, f.revision, f.data, f.id)
+		l.committed(f.change, f.revision, f.id)
 		f.answer(outcome{revision: f.revision})
 	}
 }

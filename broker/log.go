@@ -244,24 +244,25 @@ func (l *Log) take(m jetstream.Msg) {
 		l.mu.Unlock()
 		return
 	}
-	l.committed(t, key, meta.Sequence.Stream, m.Data(), m.Headers().Get(jetstream.MsgIDHeader))
+	c := change{table: t, key: key, data: m.Data(), grave: graveOf(m.Headers())}
+	l.committed(c, meta.Sequence.Stream, m.Headers().Get(jetstream.MsgIDHeader))
 }
 
 // committed makes a record the present one and tells about it. id says who wrote it.
-func (l *Log) committed(t anyTable, key string, revision uint64, data []byte, id string) {
+func (l *Log) committed(c change, revision uint64, id string) {
 	own := strings.HasPrefix(id, l.name+".")
 	l.mu.Lock()
-	tombstone, err := t.commit(key, revision, data, own)
+	gone, err := c.table.commit(c, revision, own)
 	l.advance(revision)
 	l.counted(own)
 	l.mu.Unlock()
 	if err != nil {
 		l.log.Error("a record cannot be read", "err", err)
 	}
-	if tombstone {
-		l.buryLater(purge{t, key, revision})
+	if gone {
+		l.buryLater(purge{c.table, c.key, revision, max(c.grave, first)})
 	}
-	t.announce()
+	c.table.announce()
 	l.witness(revision, id)
 }
 

@@ -54,8 +54,9 @@ func (l *Log) deal(ctx context.Context, m jetstream.Msg, deal func(kind, key str
 	if l.Await(soon, meta.Sequence.Stream) != nil {
 		return // another replica, or this one later
 	}
-	kind, key, _ := cutSubject(m.Subject())
-	deal(kind, key, meta.Sequence.Stream)
+	if kind, key, _ := cutSubject(m.Subject()); graveOf(m.Headers()) != second {
+		deal(kind, key, meta.Sequence.Stream)
+	}
 	if err := m.Ack(); err != nil {
 		l.log.Debug("acknowledge a shared change", "err", err)
 	}

@@ -21,7 +21,7 @@ type change struct {
 	table anyTable
 	key   string
 	data  []byte
-	gone  bool                  // a tombstone
+	grave grave
 	apply func(revision uint64) // tentatively
 }
 
@@ -52,14 +52,7 @@ func Step[R any](ctx context.Context, t *Table[R], rule func(View) (key string, 
 		if err != nil {
 			return change{}, nil
 		}
-		data, err := encode(r)
-		if err != nil {
-			return change{}, err
-		}
-		return change{
-			table: t, key: key, data: data, gone: t.gone(r),
-			apply: func(revision uint64) { t.put(tentative, Row[R]{key, revision, r}) },
-		}, nil
+		return t.change(key, r)
 	}
 	o := t.log.hand(s)
 	if o.err != nil {

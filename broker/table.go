@@ -126,7 +126,8 @@ func (t *Table[R]) subject(key string) string { return chat.StateRoot + "." + t.
 
 // anyTable is what the log asks of a table without knowing its records.
 type anyTable interface {
-	commit(key string, revision uint64, data []byte, own bool) (tombstone bool, err error)
+	commit(c change, revision uint64, own bool) (gone bool, err error)
+	double(key string, revision uint64) (change, error)
 	revert(key string)
 	forget(key string, revision uint64)
 	announce()
@@ -135,17 +136,43 @@ type anyTable interface {
 }
 
 // commit takes a record from the stream, or one of our own that was acknowledged.
-func (t *Table[R]) commit(key string, revision uint64, data []byte, own bool) (bool, error) {
+func (t *Table[R]) commit(c change, revision uint64, own bool) (bool, error) {
 	var r R
-	if err := json.Unmarshal(data, &r); err != nil {
-		return false, fmt.Errorf("record %s at revision %d: %w", t.subject(key), revision, err)
+	if err := json.Unmarshal(c.data, &r); err != nil {
+		return false, fmt.Errorf("record %s at revision %d: %w", t.subject(c.key), revision, err)
 	}
-	before, known := t.rows[Committed].byKey[key]
-	row := Row[R]{key, revision, r}
+	before, known := t.rows[Committed].byKey[c.key]
+	row := Row[R]{c.key, revision, r}
 	t.put(Committed, row)
 	t.put(tentative, row)
-	t.changes = append(t.changes, Change[R]{Row: row, Before: before.Record, Known: known, Own: own})
+	if c.grave != second || !known || !t.gone(before.Record) { // or the first one was missed
+		t.changes = append(t.changes, Change[R]{Row: row, Before: before.Record, Known: known, Own: own})
+	}
 	return t.gone(r), nil
+}
+
+// change is what a record wants to be stored.
+func (t *Table[R]) change(key string, r R) (change, error) {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return change{}, fmt.Errorf("encode %s: %w", t.subject(key), err)
+	}
+	c := change{table: t, key: key, data: data, apply: func(revision uint64) { t.put(tentative, Row[R]{key, revision, r}) }}
+	if t.gone(r) {
+		c.grave = first
+	}
+	return c, nil
+}
+
+// double is a second tombstone for the one of a revision, if that still stands.
+func (t *Table[R]) double(key string, revision uint64) (change, error) {
+	row, ok := t.rows[tentative].byKey[key]
+	if !ok || row.Revision != revision {
+		return change{}, nil
+	}
+	c, err := t.change(key, row.Record)
+	c.grave = second
+	return c, err
 }
 
 // announce tells what has been committed; the log holds no lock.
@@ -230,12 +257,4 @@ func (t *Table[R]) words(r R) []string {
 		return nil
 	}
 	return t.cfg.Index(r)
-}
-
-func encode[R any](r R) ([]byte, error) {
-	data, err := json.Marshal(r)
-	if err != nil {
-		return nil, fmt.Errorf("encode a record: %w", err)
-	}
-	return data, nil
 }
