@@ -35,5 +35,11 @@ func (c *Client) Present(mint func(key string) (chat.Ticket, error)) error {
 // Hear is what a hello's answer tells of sessions.
 func (c *Client) Hear(hello chat.HelloReply) { c.inOrder(func() { c.applyAll(hello) }) }
 
+// SignOut is what becomes of a terminal when another one has taken its place.
+func (c *Client) SignOut() { c.inOrder(func() { c.signOut(SignedOut{Elsewhere: true}) }) }
+
+// AskKept asks for what is kept of a session.
+func (c *Client) AskKept(ctx context.Context, id string) error { return c.unpark(ctx, id, nil) }
+
 // Disconnected is what the library says when the connection is lost.
 func (c *Client) Disconnected() { c.disconnected(c.conn(), nil) }
