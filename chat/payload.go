@@ -72,6 +72,7 @@ type HelloReply struct {
 	Blocks    []Block   `json:"blocks,omitempty"` // whom the user blocks, by name
 	Sessions  []Session `json:"sessions"`         // open and proposed, and of those asked for the ones that ended in the last minute
 	Revision  uint64    `json:"revision"`         // that Sessions and Presence are true at
+	Came      uint64    `json:"came"`             // that the asker has this place at: another terminal that comes later has a greater one
 	Rules     Rules     `json:"rules"`
 }
 
@@ -243,7 +244,7 @@ type ServerNotice struct {
 type SignedOut struct {
 	Reason string `json:"reason,omitempty"` // the operator's, in words
 	By     *Place `json:"by,omitempty"`     // another terminal of the user has come: all but this one are signed out
-	// Revision is that of By's coming: who has said hello since need not care.
+	// Revision is that of By's coming: it does not concern who has come since; see Came.
 	Revision uint64 `json:"revision,omitempty"`
 }
 

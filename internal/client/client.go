@@ -89,7 +89,7 @@ type Client struct {
 	// guarded by mu
 	blocks    []chat.Block
 	at        *chat.Place // where the last hello came from
-	answered  uint64      // the revision of its answer
+	came      uint64      // and the revision of that
 	signedOut bool        // nothing is to be heard any more
 	spent     bool        // the pass: see PassSpent
 }

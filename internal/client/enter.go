@@ -125,13 +125,18 @@ func (c *Client) hello(ctx context.Context, q chat.HelloRequest) (chat.HelloRepl
 	c.mu.Unlock()
 	reply, err := call(ctx, c, chat.Hello, q)
 	if err == nil {
-		c.seen(reply.Revision)
-		c.setBlocks(reply.Blocks)
-		c.mu.Lock()
-		c.answered = reply.Revision
-		c.mu.Unlock()
+		c.welcomed(reply)
 	}
 	return reply, err
+}
+
+// welcomed notes what the answer to a hello says of the user.
+func (c *Client) welcomed(reply chat.HelloReply) {
+	c.seen(reply.Revision)
+	c.setBlocks(reply.Blocks)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.came = reply.Came
 }
 
 // place is where a connection is; nil while it is down.

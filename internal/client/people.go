@@ -38,7 +38,7 @@ func (c *Client) concerns(out chat.SignedOut) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	mine := c.at != nil && *c.at == *out.By
-	return !mine && out.Revision > c.answered
+	return !mine && out.Revision > c.came
 }
 
 // signOut ends everything that this terminal has at the server: it says nothing more. It
