@@ -45,7 +45,9 @@ type HelloRequest struct {
 	// drawn when it started: the same one comes back after a lost connection, another one
 	// is another terminal of the same user.
 	Terminal string `json:"terminal,omitempty"`
-	Takeover bool   `json:"takeover,omitempty"` // another terminal of the user is signed out
+	// Takeover has another terminal of the user signed out. One that was signed out so
+	// cannot do it any more: its request may have come late. It draws another text.
+	Takeover bool   `json:"takeover,omitempty"`
 	Identity string `json:"identity,omitempty"` // public identity key, kept with the account
 	Place    *Place `json:"place,omitempty"`    // where the asker is connected, as the server says
 	Kept     *Kept  `json:"kept,omitempty"`     // who comes for the first time, but not from the lobby

@@ -83,7 +83,7 @@ type Client struct {
 	unsaid    map[string]chat.Reason // sessions ended without a connection
 
 	voided   chan struct{} // the server does not accept the ticket
-	terminal string        // of this run
+	terminal string        // of this run, or of its last takeover
 	over     bool          // the next name is taken over from another terminal
 
 	// guarded by mu

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"slices"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 
 // EnterOver is Enter, and signs out another terminal of the same user.
 func (c *Client) EnterOver(ctx context.Context, name string) (Welcome, error) {
-	c.over = true
+	c.over, c.terminal = true, rand.Text() // that of an earlier try may be one that was signed out
 	defer func() { c.over = c.cfg.Takeover }()
 	return c.Enter(ctx, name)
 }
