@@ -45,7 +45,9 @@ type HelloRequest struct {
 	// drawn when it started: the same one comes back after a lost connection, another one
 	// is another terminal of the same user.
 	Terminal string `json:"terminal,omitempty"`
-	Takeover bool   `json:"takeover,omitempty"` // another terminal of the user is signed out
+	// Takeover has another terminal of the user signed out. One that was signed out so
+	// cannot do it any more: its request may have come late. It draws another text.
+	Takeover bool   `json:"takeover,omitempty"`
 	Identity string `json:"identity,omitempty"` // public identity key, kept with the account
 	Place    *Place `json:"place,omitempty"`    // where the asker is connected, as the server says
 	Kept     *Kept  `json:"kept,omitempty"`     // who comes for the first time, but not from the lobby
@@ -72,6 +74,7 @@ type HelloReply struct {
 	Blocks    []Block   `json:"blocks,omitempty"` // whom the user blocks, by name
 	Sessions  []Session `json:"sessions"`         // open and proposed, and of those asked for the ones that ended in the last minute
 	Revision  uint64    `json:"revision"`         // that Sessions and Presence are true at
+	Came      uint64    `json:"came"`             // that the asker has this place at: another terminal that comes later has a greater one
 	Rules     Rules     `json:"rules"`
 }
 
@@ -243,7 +246,7 @@ type ServerNotice struct {
 type SignedOut struct {
 	Reason string `json:"reason,omitempty"` // the operator's, in words
 	By     *Place `json:"by,omitempty"`     // another terminal of the user has come: all but this one are signed out
-	// Revision is that of By's coming: who has said hello since need not care.
+	// Revision is that of By's coming: it does not concern who has come since; see Came.
 	Revision uint64 `json:"revision,omitempty"`
 }
 

@@ -16,6 +16,10 @@ func TestArriveOnAnotherTerminal(t *testing.T) {
 		r.Terminal, r.State = terminal, state
 		return r
 	}
+	after := func(r presence.Record, past ...string) presence.Record {
+		r.Past = past
+		return r
+	}
 	at := func(r presence.Record, c presence.Connection) presence.Record {
 		r.Connection = c
 		return r
@@ -39,6 +43,11 @@ func TestArriveOnAnotherTerminal(t *testing.T) {
 		{"one that does not say", record("A", presence.Here), "", true, false, "A", false},
 		{"one that does not say and takes over", record("A", presence.Here), "", true, true, "", true},
 		{"after one that did not say", record("", presence.Here), "B", true, false, "B", false},
+		{"one that was signed out takes over late", after(record("B", presence.Here), "A"), "A", true, true, "signed_in", false},
+		{"and once the other one is not connected", after(record("B", presence.Here), "A"), "A", false, true, "A", true},
+		{"and while it is lost", after(record("B", presence.Lost), "A"), "A", false, true, "A", false},
+		{"another one after some", after(record("B", presence.Here), "A"), "C", true, true, "C", true},
+		{"the one that is here says it again", after(record("B", presence.Here), "A"), "B", true, true, "B", false},
 		{"taking over where nobody is", record("A", presence.Gone), "B", false, true, "B", false},
 	} {
 		a := presence.Arrival{Name: "alice", Key: "Kalice", Connection: two, Terminal: c.terminal, Elsewhere: c.elsewhere, Takeover: c.takeover}
@@ -91,5 +100,22 @@ func TestRosterOfTheBlocked(t *testing.T) {
 	}
 	if fmt.Sprint(listed) != before {
 		t.Error("what others see is changed")
+	}
+}
+
+func TestPastTerminals(t *testing.T) {
+	var r presence.Record
+	for i := range 40 {
+		a := presence.Arrival{Name: "alice", Key: "Kalice", Terminal: fmt.Sprint(i), Takeover: true}
+		var err error
+		if r, err = presence.Arrive(r, a, 0, 0, noon); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(r.Past) != 16 || r.Past[0] != "23" || r.Past[15] != "38" {
+		t.Fatalf("%v", r.Past)
+	}
+	if r, err := presence.Arrive(r, presence.Arrival{Name: "alice", Key: "Kalice", Connection: two}, 0, 0, noon); err != nil || len(r.Past) != 16 {
+		t.Fatalf("after the same one: %v, %v", r.Past, err)
 	}
 }

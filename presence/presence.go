@@ -3,6 +3,7 @@ package presence
 import (
 	"cmp"
 	"reflect"
+	"slices"
 	"time"
 
 	"natter/chat"
@@ -31,6 +32,7 @@ type Record struct {
 	Grace      time.Duration `json:"grace,omitempty"`  // Lost: how long, from when a replica sees this record
 	Reason     chat.Reason   `json:"reason,omitempty"` // Gone: ByLeave, ByLoss, ByOperator
 	Terminal   string        `json:"terminal,omitempty"`
+	Past       []string      `json:"past,omitempty"`   // terminals before, the last maxPast: they take nothing over any more
 	Former     string        `json:"former,omitempty"` // the key before, while connections may have it
 	Blocks     []chat.Block  `json:"blocks,omitempty"` // as in the account
 }
@@ -87,24 +89,38 @@ func Arrive(before Record, a Arrival, online, most int, now time.Time) (Record, 
 
 // again is the hello of a user who is here.
 func again(before Record, a Arrival, now time.Time) (Record, error) {
-	other := a.Takeover || a.Terminal != "" && before.Terminal != "" && a.Terminal != before.Terminal
+	takeover := a.Takeover && !slices.Contains(before.Past, a.Terminal) // or it comes late: another one has taken over since
+	other := takeover || a.Terminal != "" && before.Terminal != "" && a.Terminal != before.Terminal
 	elsewhere := a.Elsewhere || a.Connection == before.Connection // which is the other one's
-	if other && !a.Takeover && before.State == Here && elsewhere {
+	if other && !takeover && before.State == Here && elsewhere {
 		return before, SignedIn(before)
 	}
 	after := before
 	after.State, after.Connection, after.LostAt, after.Grace = Here, a.Connection, time.Time{}, 0
 	after.Presence = cmp.Or(a.Presence, before.Presence)
-	if a.Terminal != "" || a.Takeover {
+	if a.Terminal != "" || takeover {
 		after.Terminal = a.Terminal
 	}
 	if other && after.Terminal != before.Terminal {
-		after.Since = now
+		after.Since, after.Past = now, past(before)
 	}
 	if reflect.DeepEqual(after, before) {
 		return before, chat.ErrUnchanged
 	}
 	return after, nil
+}
+
+// maxPast is how many terminals a record remembers: a request may be carried out seconds
+// after it was made, and nobody changes terminals more often meanwhile.
+const maxPast = 16
+
+// past are the terminals before the one that comes now.
+func past(before Record) []string {
+	if before.Terminal == "" {
+		return before.Past
+	}
+	all := append(slices.Clone(before.Past), before.Terminal)
+	return all[max(0, len(all)-maxPast):]
 }
 
 // SignedIn is the refusal of another terminal.

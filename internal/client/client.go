@@ -83,13 +83,13 @@ type Client struct {
 	unsaid    map[string]chat.Reason // sessions ended without a connection
 
 	voided   chan struct{} // the server does not accept the ticket
-	terminal string        // of this run
+	terminal string        // of this run, or of its last takeover
 	over     bool          // the next name is taken over from another terminal
 
 	// guarded by mu
 	blocks    []chat.Block
 	at        *chat.Place // where the last hello came from
-	answered  uint64      // the revision of its answer
+	came      uint64      // and the revision of that
 	signedOut bool        // nothing is to be heard any more
 	spent     bool        // the pass: see PassSpent
 }

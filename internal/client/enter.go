@@ -125,13 +125,18 @@ func (c *Client) hello(ctx context.Context, q chat.HelloRequest) (chat.HelloRepl
 	c.mu.Unlock()
 	reply, err := call(ctx, c, chat.Hello, q)
 	if err == nil {
-		c.seen(reply.Revision)
-		c.setBlocks(reply.Blocks)
-		c.mu.Lock()
-		c.answered = reply.Revision
-		c.mu.Unlock()
+		c.welcomed(reply)
 	}
 	return reply, err
+}
+
+// welcomed notes what the answer to a hello says of the user.
+func (c *Client) welcomed(reply chat.HelloReply) {
+	c.seen(reply.Revision)
+	c.setBlocks(reply.Blocks)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.came = reply.Came
 }
 
 // place is where a connection is; nil while it is down.
@@ -449,10 +454,11 @@ func (c *Client) renew() error {
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	old, lost := c.nc, !c.lostAt.IsZero()
-	c.nc = nc
-	c.mu.Unlock()
+	old, lost := c.replaceConn(nc)
+	if old == nil {
+		nc.Close()
+		return errNotConnected
+	}
 	if lost {
 		c.later(c.again) // the old one's reconnect does not count any more
 	}
@@ -464,4 +470,16 @@ func (c *Client) renew() error {
 		old.Close()
 	}
 	return err
+}
+
+// replaceConn puts a connection in the place of the user's, and tells whether that one is
+// lost. Whoever has been signed out or closed meanwhile gets none: it would stay for ever.
+func (c *Client) replaceConn(nc *nats.Conn) (old *nats.Conn, lost bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.nc == nil || c.ctx.Err() != nil {
+		return nil, false
+	}
+	old, c.nc = c.nc, nc
+	return old, !c.lostAt.IsZero()
 }

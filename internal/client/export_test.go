@@ -35,5 +35,20 @@ func (c *Client) Present(mint func(key string) (chat.Ticket, error)) error {
 // Hear is what a hello's answer tells of sessions.
 func (c *Client) Hear(hello chat.HelloReply) { c.inOrder(func() { c.applyAll(hello) }) }
 
+// SignOut is what becomes of a terminal when another one has taken its place.
+func (c *Client) SignOut() { c.inOrder(func() { c.signOut(SignedOut{Elsewhere: true}) }) }
+
+// AskKept asks for what is kept of a session.
+func (c *Client) AskKept(ctx context.Context, id string) error { return c.unpark(ctx, id, nil) }
+
+// Welcomed is the answer to a hello.
+func (c *Client) Welcomed(hello chat.HelloReply) { c.welcomed(hello) }
+
+// Served is what the server says, and returns when its events are told.
+func (c *Client) Served(n chat.ServerNotice) {
+	c.served(n)
+	c.inOrder(func() {})
+}
+
 // Disconnected is what the library says when the connection is lost.
 func (c *Client) Disconnected() { c.disconnected(c.conn(), nil) }

@@ -15,6 +15,8 @@ import (
 // streamedFor is how long the next part of what is kept may take to come.
 const streamedFor = 2 * time.Second
 
+var errNotConnected = chat.Errorf(chat.NotConnected, "Not connected to the server.")
+
 // park has messages kept for members who do not get them now.
 func (c *Client) park(ctx context.Context, q chat.ParkRequest) (chat.ParkReply, error) {
 	return call(ctx, c, chat.Park, q)
@@ -24,11 +26,14 @@ func (c *Client) park(ctx context.Context, q chat.ParkRequest) (chat.ParkReply, 
 // arrived, which is then let go, until the coordinator knows of nothing more.
 func (c *Client) unpark(ctx context.Context, id string, take func(from chat.User, messages []chat.Message)) error {
 	nc, have := c.conn(), uint64(0)
+	if nc == nil { // signed out meanwhile
+		return errNotConnected
+	}
 	for {
 		inbox := nc.NewInbox()
 		sub, err := nc.SubscribeSync(inbox)
 		if err != nil {
-			return chat.Errorf(chat.NotConnected, "Not connected to the server.")
+			return errNotConnected
 		}
 		reply, err := call(ctx, c, chat.Unpark, chat.UnparkRequest{Session: id, Inbox: inbox, Have: have})
 		if err == nil && reply.Left > 0 {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"slices"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 
 // EnterOver is Enter, and signs out another terminal of the same user.
 func (c *Client) EnterOver(ctx context.Context, name string) (Welcome, error) {
-	c.over = true
+	c.over, c.terminal = true, rand.Text() // that of an earlier try may be one that was signed out
 	defer func() { c.over = c.cfg.Takeover }()
 	return c.Enter(ctx, name)
 }
@@ -38,7 +39,7 @@ func (c *Client) concerns(out chat.SignedOut) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	mine := c.at != nil && *c.at == *out.By
-	return !mine && out.Revision > c.answered
+	return !mine && out.Revision > c.came
 }
 
 // signOut ends everything that this terminal has at the server: it says nothing more. It

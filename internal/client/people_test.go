@@ -1,0 +1,38 @@
+package client_test
+
+import (
+	"testing"
+
+	"natter/chat"
+	"natter/internal/chattest"
+	"natter/internal/client"
+)
+
+// A talk may still want what is kept for it when the user's connection has been taken away.
+func TestWhoIsSignedOutAsksForNothing(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob := in.User("alice"), in.User("bob")
+	s := chattest.Chat(alice, bob)
+	alice.SignOut()
+	chattest.Wait[client.SignedOut](alice)
+	chattest.Code(t, alice.AskKept(t.Context(), s.ID), chat.NotConnected)
+}
+
+// When a hello is answered another terminal may have come already, and its coming be older
+// than what the answer tells of sessions.
+func TestATerminalThatCameBeforeTheAnswer(t *testing.T) {
+	alice := chattest.Run(t).User("alice")
+	told := func(revision uint64) {
+		by := &chat.Place{Server: "elsewhere", Connection: 1}
+		alice.Served(chat.ServerNotice{SignedOut: &chat.SignedOut{By: by, Revision: revision}})
+	}
+	alice.Welcomed(chat.HelloReply{Came: 100, Revision: 102})
+	told(99)
+	if !alice.Online() {
+		t.Fatal("one that came before counts")
+	}
+	told(101)
+	if e := chattest.Wait[client.SignedOut](alice); !e.Elsewhere {
+		t.Fatalf("alice is told %+v", e)
+	}
+}
