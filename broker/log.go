@@ -28,6 +28,9 @@ const (
 	askFor = time.Second
 	// loadFor is how long reading the whole stream may take.
 	loadFor = 30 * time.Second
+	// unreadFor is how long the server keeps a consumer that nobody reads from any more:
+	// that of a replica that died.
+	unreadFor = 30 * time.Second
 )
 
 // Log is one replica's copy of a stream with one record per subject, and the only
@@ -142,7 +145,7 @@ func (l *Log) Open(ctx context.Context) error {
 // waits then is answered with an error.
 func (l *Log) Run() error {
 	ctx := l.stop
-	follower, err := l.follow(ctx)
+	unfollow, err := l.follow(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -152,7 +155,7 @@ func (l *Log) Run() error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(l.bury)
-	defer follower.Stop()
+	defer unfollow()
 	for {
 		select {
 		case <-ctx.Done():
@@ -173,19 +176,19 @@ func (l *Log) Run() error {
 	}
 }
 
-// follow has the stream's further records put into the feed.
-func (l *Log) follow(ctx context.Context) (jetstream.ConsumeContext, error) {
+// follow has the stream's further records put into the feed, until stop is called.
+func (l *Log) follow(ctx context.Context) (stop func(), err error) {
 	var cons jetstream.Consumer
-	err := Patiently(ctx, func(once context.Context) (err error) {
+	err = Patiently(ctx, func(once context.Context) (err error) {
 		cons, err = l.js.OrderedConsumer(once, l.stream, jetstream.OrderedConsumerConfig{
-			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: l.revision + 1,
+			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: l.revision + 1, InactiveThreshold: unreadFor,
 		})
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("follow %s: %w", l.stream, err)
 	}
-	return cons.Consume(func(m jetstream.Msg) {
+	follower, err := cons.Consume(func(m jetstream.Msg) {
 		select {
 		case l.feed <- m:
 		case <-ctx.Done():
@@ -193,6 +196,19 @@ func (l *Log) follow(ctx context.Context) (jetstream.ConsumeContext, error) {
 	}, jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 		l.log.Debug("follow the state", "stream", l.stream, "err", err)
 	}))
+	if err != nil {
+		return nil, fmt.Errorf("follow %s: %w", l.stream, err)
+	}
+	return func() {
+		follower.Stop()
+		l.dismiss(cons)
+	}, nil
+}
+
+// dismiss has the server forget a consumer that is not read from any more: the library does
+// not. The answer is not waited for; if the server hears nothing, unreadFor is over some day.
+func (l *Log) dismiss(cons jetstream.Consumer) {
+	_ = l.js.Conn().Publish("$JS.API.CONSUMER.DELETE."+l.stream+"."+cons.CachedInfo().Name, nil)
 }
 
 // drain takes what the follower has brought, so that a busy replica does not fall
@@ -335,10 +351,11 @@ func (l *Log) mark(ctx context.Context) (uint64, error) {
 func (l *Log) readAll(ctx context.Context, upTo uint64, read func(jetstream.Msg)) error {
 	once, cancel := context.WithTimeout(ctx, oneTry)
 	defer cancel()
-	cons, err := l.js.OrderedConsumer(once, l.stream, jetstream.OrderedConsumerConfig{})
+	cons, err := l.js.OrderedConsumer(once, l.stream, jetstream.OrderedConsumerConfig{InactiveThreshold: unreadFor})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", l.stream, err)
 	}
+	defer l.dismiss(cons)
 	if upTo == 0 && cons.CachedInfo().NumPending == 0 {
 		return nil // purged meanwhile
 	}

@@ -373,3 +373,18 @@ func TestAwait(t *testing.T) {
 		t.Errorf("waiting for what never comes: %v", err)
 	}
 }
+
+// Who has read the state leaves no consumer behind, nor does who stops following it.
+func TestALogLeavesNoConsumer(t *testing.T) {
+	srv := brokertest.Run(t)
+	js := streams(t, srv, nil)
+	first := follow(t, dial(t, srv), time.Minute)
+	first.set(t, "alice", count{N: 1})
+	for range 3 {
+		follow(t, dial(t, srv), time.Minute).stop()
+	}
+	eventually(t, "one consumer is left", func() bool {
+		s, err := js.Stream(t.Context(), broker.LiveStream)
+		return err == nil && s.CachedInfo().State.Consumers == 1
+	})
+}

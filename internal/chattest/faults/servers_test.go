@@ -30,6 +30,7 @@ type program struct {
 	path  string
 	args  []string
 	ready string // what it prints when it serves
+	web   string // where it tells its figures; "" is nowhere
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
@@ -113,6 +114,7 @@ type servers struct {
 	replicas  []*program // coordinators of their own; none where they are embedded
 
 	keys string // what chatcoord init has written; "" where it is embedded
+	data string // the data directory where it is embedded
 
 	part func(n int, apart, half bool) // cuts the nth server off, wholly or one way; nil where that cannot be done
 }
@@ -149,11 +151,11 @@ const grace = "10s"
 
 // embeddedServer is one chatcoord with its own NATS server.
 func embeddedServer(t testing.TB) *servers {
-	at := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)[0])
-	p := &program{t: t, name: "chatcoord", path: chatcoord, ready: "ready: embedded", args: []string{
-		"--listen", at, "--data-dir", filepath.Join(t.TempDir(), "data"), "--grace", grace, "--show", "none", "--log-level", "debug",
+	at, data, web := local(t), filepath.Join(t.TempDir(), "data"), local(t)
+	p := &program{t: t, name: "chatcoord", path: chatcoord, ready: "ready: embedded", web: web, args: []string{
+		"--listen", at, "--data-dir", data, "--http", web, "--grace", grace, "--show", "none", "--log-level", "debug",
 	}}
-	return begin(t, &servers{addresses: []string{at}, brokers: []*program{p}})
+	return begin(t, &servers{addresses: []string{at}, data: data, brokers: []*program{p}})
 }
 
 // cluster is three NATS servers and two coordinators.
@@ -182,8 +184,9 @@ func clusterAt(t testing.TB, addresses []string, in func(n int, path string, arg
 		s.brokers = append(s.brokers, &program{t: t, name: fmt.Sprintf("node-%d", i+1), path: path, args: args, ready: "Server is ready"})
 	}
 	for i := range 2 {
-		s.replicas = append(s.replicas, &program{t: t, name: fmt.Sprintf("chatcoord-%d", i+1), path: chatcoord, ready: "ready: NATS", args: []string{
-			"--server", strings.Join(urls, ","), "--keys", dir, "--grace", grace, "--show", "none", "--wait-server", "40s", "--log-level", "debug",
+		web := local(t)
+		s.replicas = append(s.replicas, &program{t: t, name: fmt.Sprintf("chatcoord-%d", i+1), path: chatcoord, ready: "ready: NATS", web: web, args: []string{
+			"--server", strings.Join(urls, ","), "--keys", dir, "--http", web, "--grace", grace, "--show", "none", "--wait-server", "40s", "--log-level", "debug",
 		}})
 	}
 	return begin(t, s)
@@ -223,6 +226,9 @@ func begin(t testing.TB, s *servers) *servers {
 var nextPort atomic.Int32
 
 func init() { nextPort.Store(10_000 + int32(os.Getpid()%90)*100) }
+
+// local is an address that is free.
+func local(t testing.TB) string { return fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)[0]) }
 
 // freePorts finds ports that are free, as are those for routes above them.
 func freePorts(t testing.TB, n int) []int {

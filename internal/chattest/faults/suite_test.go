@@ -24,7 +24,7 @@ var (
 	seed   = flag.Uint64("faults.seed", 0, "seed of the first schedule; 0 draws one")
 	keep   = flag.String("faults.keep", "", "directory for the records of runs in which something was wrong")
 	again  = flag.String("faults.judge", "", "records of an earlier run, to be judged again")
-	plant  = flag.String("faults.plant", "", "a fault in natter's place, to see the judge object: lose, twice")
+	plant  = flag.String("faults.plant", "", "a fault in natter's place, to see the judge object: lose, twice, leak")
 )
 
 // The programs, built once.
@@ -99,9 +99,9 @@ func schedules(t *testing.T, beside bool, install func(testing.TB) *servers, kin
 	}
 }
 
-// perform plays a plan and judges what was seen.
+// perform plays a plan, and judges what was seen and what is left behind.
 func perform(t *testing.T, s *servers, plan faults.Plan) {
-	log := faults.NewLog()
+	before, log := fresh(t, s), faults.NewLog()
 	rng := rand.New(rand.NewPCG(plan.Seed, 1))
 	var cast []*user
 	for _, name := range []string{"alice", "bob", "carol", "dave", "erin", "frank", "gina", "hugo"} {
@@ -132,6 +132,8 @@ func perform(t *testing.T, s *servers, plan faults.Plan) {
 	inflict(ctx, t, s, cast, plan)
 	wg.Wait()
 	end(t, s, cast, log)
+	leave(t, cast)
+	idle(t, s, before)
 	judged(t, plan, log)
 }
 
