@@ -72,6 +72,7 @@ type HelloReply struct {
 	Blocks    []Block   `json:"blocks,omitempty"` // whom the user blocks, by name
 	Sessions  []Session `json:"sessions"`         // open and proposed, and of those asked for the ones that ended in the last minute
 	Revision  uint64    `json:"revision"`         // that Sessions and Presence are true at
+	Now       time.Time `json:"now"`              // by the coordinator's clock, which tickets go by: the asker's own may be wrong
 	Rules     Rules     `json:"rules"`
 }
 
