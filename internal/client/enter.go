@@ -196,6 +196,7 @@ func (c *Client) dialUser() (*nats.Conn, error) {
 		nats.UserJWT(c.presentTicket, c.sign),
 		nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(c.disconnected),
+		nats.CustomReconnectDelay(c.unreconnected),
 		nats.ReconnectHandler(c.reconnected),
 		nats.ErrorHandler(c.faulty),
 	)
@@ -236,7 +237,7 @@ func (c *Client) disconnected(nc *nats.Conn, err error) {
 	c.mu.Lock()
 	mine := nc == c.nc && c.ctx.Err() == nil
 	if mine {
-		c.lostAt = time.Now()
+		c.lostAt, c.warned = time.Now(), false
 	}
 	c.mu.Unlock()
 	if mine {
