@@ -20,16 +20,16 @@ func Options(name string) []nats.Option {
 		nats.PingInterval(3 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.MaxReconnects(-1),
-		nats.CustomReconnectDelay(reconnectAfter),
+		nats.CustomReconnectDelay(ReconnectAfter),
 		nats.ReconnectBufSize(-1),
 		nats.NoCallbacksAfterClientClose(),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // the library's own writes to the terminal what others may cause
 	}
 }
 
-// reconnectAfter is how long the next try waits, at first only a moment. Thousands who wait
+// ReconnectAfter is how long the next try waits, at first only a moment. Thousands who wait
 // for a server that is starting must leave it time to start, and not come all at once.
-func reconnectAfter(tries int) time.Duration {
+func ReconnectAfter(tries int) time.Duration {
 	least := min(100*time.Millisecond<<min(max(tries-1, 0), 4), time.Second)
 	return least + rand.N(max(least, 400*time.Millisecond))
 }

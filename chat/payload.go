@@ -75,6 +75,7 @@ type HelloReply struct {
 	Sessions  []Session `json:"sessions"`         // open and proposed, and of those asked for the ones that ended in the last minute
 	Revision  uint64    `json:"revision"`         // that Sessions and Presence are true at
 	Came      uint64    `json:"came"`             // that the asker has this place at: another terminal that comes later has a greater one
+	Now       time.Time `json:"now"`              // by the coordinator's clock, which tickets go by: the asker's own may be wrong
 	Rules     Rules     `json:"rules"`
 }
 

@@ -239,7 +239,7 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	revision := s.log.Revision() // before Sessions is read, which may be newer but not older
 	return chat.HelloReply{
 		Returning: acc.Taken(), LastSeen: acc.LastLogin, Back: back, Presence: row.Record.Presence, Blocks: account.Holding(row.Record.Blocks, time.Now()),
-		Sessions: s.Sessions(c.User, q.Sessions), Revision: revision, Came: row.Revision, Rules: s.Rules,
+		Sessions: s.Sessions(c.User, q.Sessions), Revision: revision, Came: row.Revision, Now: time.Now().UTC(), Rules: s.Rules,
 	}, nil
 }
 

@@ -37,7 +37,7 @@ func (p *program) serveOnce(log *slog.Logger, told <-chan os.Signal) error {
 }
 
 func (p *program) startServer(log *slog.Logger) (*embedded.Server, error) {
-	encrypt, err := p.encrypt()
+	encrypt, err := p.encrypt(log)
 	if err != nil {
 		return nil, err
 	}

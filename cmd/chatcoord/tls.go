@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"log/slog"
 	"net"
 	"strings"
 
@@ -28,16 +29,28 @@ func (c *config) checkTLS() error {
 }
 
 // encrypt is how the embedded server encrypts; nil if it does not.
-func (c *config) encrypt() (func(dir string) (*tls.Config, error), error) {
+func (c *config) encrypt(log *slog.Logger) (func(dir string) (*tls.Config, error), error) {
 	if c.tls.Value != "" {
 		host, _, _ := net.SplitHostPort(c.listen) // a wrong one is refused elsewhere
-		return func(dir string) (*tls.Config, error) { return secure.Auto(dir, host) }, nil
+		return func(dir string) (*tls.Config, error) { return auto(dir, host, log) }, nil
 	}
 	if c.tlsCert == "" {
 		return nil, nil
 	}
 	own, err := secure.Files(c.tlsCert, c.tlsKey)
 	return func(string) (*tls.Config, error) { return own, nil }, err
+}
+
+// auto warns of a clock by which nobody can connect, now or when it is set right.
+func auto(dir, host string, log *slog.Logger) (*tls.Config, error) {
+	own, err := secure.Auto(dir, host)
+	if err != nil {
+		return nil, err
+	}
+	if err := secure.CheckCA(dir); err != nil {
+		log.Warn("nobody can connect", "err", err)
+	}
+	return own, nil
 }
 
 // secured are the options of a connection to --server. Whoever takes the credentials of

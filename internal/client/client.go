@@ -68,11 +68,13 @@ type Client struct {
 	nc        *nats.Conn // the user's connection
 	ticket    chat.Ticket
 	presented string // the ticket that a server was shown last
+	theirs    clock  // the coordinator's
 	rules     chat.Rules
 	presence  chat.Presence
 	watching  bool
 	revision  uint64 // the newest that the user has seen
 	lostAt    time.Time
+	warned    bool // that the connection would not be safe
 	unknown   bool // the coordinator has forgotten the user, who is about to say hello again
 	waited    int  // messages said since then
 	away      bool // the coordinator does not answer
@@ -83,6 +85,7 @@ type Client struct {
 	unsaid    map[string]chat.Reason // sessions ended without a connection
 
 	voided   chan struct{} // the server does not accept the ticket
+	retimed  chan struct{} // the coordinator has told the time
 	terminal string        // of this run, or of its last takeover
 	over     bool          // the next name is taken over from another terminal
 
@@ -108,7 +111,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, log: cfg.Log, events: newQueue(cfg.keep), work: make(chan func(), 256),
 		presence: cfg.Presence, known: map[string]known{}, directs: newDirects(), unsaid: map[string]chat.Reason{},
-		voided: make(chan struct{}, 1), terminal: rand.Text(), over: cfg.Takeover,
+		voided: make(chan struct{}, 1), retimed: make(chan struct{}, 1), terminal: rand.Text(), over: cfg.Takeover,
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if c.early = c.dialKept(); c.early != nil {

@@ -19,8 +19,9 @@ type Welcome struct {
 	Name      chat.Name
 	Returning bool
 	LastSeen  time.Time
-	KeyFile   string // "" if the key is in memory only
-	Unkept    error  // why it is, if it should not be
+	Now       time.Time // by the same clock as LastSeen, the coordinator's
+	KeyFile   string    // "" if the key is in memory only
+	Unkept    error     // why it is, if it should not be
 	Presence  chat.Presence
 	Rules     chat.Rules
 }
@@ -42,7 +43,7 @@ func (c *Client) Enter(ctx context.Context, name string) (Welcome, error) {
 		return Welcome{}, err
 	}
 	return Welcome{
-		Name: n, Returning: hello.Returning, LastSeen: hello.LastSeen,
+		Name: n, Returning: hello.Returning, LastSeen: hello.LastSeen, Now: hello.Now,
 		KeyFile: c.key.file, Unkept: c.key.unkept, Presence: hello.Presence, Rules: hello.Rules,
 	}, nil
 }
@@ -126,6 +127,7 @@ func (c *Client) hello(ctx context.Context, q chat.HelloRequest) (chat.HelloRepl
 	reply, err := call(ctx, c, chat.Hello, q)
 	if err == nil {
 		c.welcomed(reply)
+		c.setTheirs(reply.Now)
 	}
 	return reply, err
 }
@@ -199,6 +201,7 @@ func (c *Client) dialUser() (*nats.Conn, error) {
 		nats.UserJWT(c.presentTicket, c.sign),
 		nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(c.disconnected),
+		nats.CustomReconnectDelay(c.unreconnected),
 		nats.ReconnectHandler(c.reconnected),
 		nats.ErrorHandler(c.faulty),
 	)
@@ -239,7 +242,7 @@ func (c *Client) disconnected(nc *nats.Conn, err error) {
 	c.mu.Lock()
 	mine := nc == c.nc && c.ctx.Err() == nil
 	if mine {
-		c.lostAt = time.Now()
+		c.lostAt, c.warned = time.Now(), false
 	}
 	c.mu.Unlock()
 	if mine {
@@ -425,10 +428,12 @@ func (c *Client) backAgain(hello chat.HelloReply) {
 func (c *Client) renewals() {
 	for {
 		c.mu.Lock()
-		wait := time.Until(c.ticket.Expires) * 3 / 4
+		wait := c.theirs.until(c.ticket.Expires) * 3 / 4
 		c.mu.Unlock()
 		select {
 		case <-time.After(max(wait, time.Second)):
+		case <-c.retimed:
+			continue
 		case <-c.voided:
 			c.ticketAgain()
 			continue

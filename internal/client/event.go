@@ -35,6 +35,10 @@ type Lost struct {
 	Err    error
 }
 
+// Unsafe is why a lost connection does not come back, if it would not be safe: once for each
+// loss. It is tried again all the same.
+type Unsafe struct{ Err error } // a *chat.Error
+
 // Connected is the connection coming back. The session events that were missed
 // meanwhile come after it.
 type Connected struct {

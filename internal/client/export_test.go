@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"time"
 
 	"natter/broker"
 	"natter/chat"
@@ -52,3 +53,13 @@ func (c *Client) Served(n chat.ServerNotice) {
 
 // Disconnected is what the library says when the connection is lost.
 func (c *Client) Disconnected() { c.disconnected(c.conn(), nil) }
+
+// Left is how long a ticket is still good, in the client's eyes.
+func (c *Client) Left(expires time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.theirs.until(expires)
+}
+
+// Told is what a hello's answer tells of the coordinator's clock.
+func (c *Client) Told(now time.Time) { c.setTheirs(now) }

@@ -24,6 +24,7 @@ type kept struct {
 	Key    string      `json:"key"`    // public: whose ticket it is
 	Server string      `json:"server"` // where it was given
 	Ticket chat.Ticket `json:"ticket"`
+	Until  time.Time   `json:"until"` // when it expires, by the clock of this computer
 }
 
 // ticketFile is where the ticket of a key is kept; "" nowhere.
@@ -38,13 +39,13 @@ func (k *key) ticketFile() string {
 // cannot be kept is no loss: the next run asks in the lobby.
 func (c *Client) keepTicket() {
 	c.mu.Lock()
-	t := c.ticket
+	t, left := c.ticket, c.theirs.until(c.ticket.Expires)
 	c.mu.Unlock()
 	file := c.key.ticketFile()
-	if file == "" || time.Until(t.Expires) <= goodFor {
+	if file == "" || left <= goodFor {
 		return
 	}
-	data, err := json.Marshal(kept{Name: c.me.User(), Key: c.key.public, Server: c.Server(), Ticket: t})
+	data, err := json.Marshal(kept{Name: c.me.User(), Key: c.key.public, Server: c.Server(), Ticket: t, Until: time.Now().Add(left).UTC()})
 	if err == nil {
 		err = private.Write(file, data)
 	}
@@ -53,7 +54,8 @@ func (c *Client) keepTicket() {
 	}
 }
 
-// keptTicket finds a ticket that is still good for a name at this server.
+// keptTicket finds a ticket that is still good for a name at this server, as far as can be
+// told: if the clock of this computer was set meanwhile, the server or the lobby knows better.
 func (c *Client) keptTicket(n chat.Name, k *key) (chat.Ticket, bool) {
 	if k.fresh || k.file == "" {
 		return chat.Ticket{}, false
@@ -66,7 +68,7 @@ func (c *Client) keptTicket(n chat.Name, k *key) (chat.Ticket, bool) {
 	if json.Unmarshal(data, &t) != nil || t.Name != n.User() || t.Key != k.public || t.Server != c.Server() {
 		return chat.Ticket{}, false
 	}
-	return t.Ticket, time.Until(t.Ticket.Expires) > goodFor
+	return t.Ticket, time.Until(t.Until) > goodFor
 }
 
 // forgetTicket removes a ticket that is of no use.

@@ -347,3 +347,17 @@ func TestOnLoopback(t *testing.T) {
 		}
 	}
 }
+
+// A certificate that was made while the clock was wrong is not kept when it is right.
+func TestACertificateIsMadeAnew(t *testing.T) {
+	made := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	const day = 24 * time.Hour
+	for later, want := range map[time.Duration]bool{
+		0: true, time.Hour: true, 100 * day: true, 200 * day: false, 56 * 365 * day: false,
+		-time.Hour: true, -2 * day: false, -10 * 365 * day: false,
+	} {
+		if got := secure.Current(made, made.Add(later)); got != want {
+			t.Errorf("kept %s later: %v", later, got)
+		}
+	}
+}

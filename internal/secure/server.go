@@ -23,13 +23,15 @@ import (
 	"natter/internal/private"
 )
 
-// What a CA of our own and its certificates are good for. They begin a little early,
-// because the clocks of two machines differ.
+// What a CA of our own and its certificates are good for. They begin early, because the
+// clocks of two machines differ, and a CA long ago, because ours may have been wrong when it
+// was made.
 const (
 	caFor    = 10 * 365 * 24 * time.Hour
+	caEarly  = caFor
 	certFor  = 365 * 24 * time.Hour
 	renewAt  = certFor / 2
-	early    = time.Hour
+	early    = 2 * 24 * time.Hour
 	caDir    = "tls"
 	caFile   = "ca.crt"
 	caKey    = "ca.key"
@@ -42,11 +44,19 @@ func Files(cert, key string) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if now := time.Now(); now.Before(pair.Leaf.NotBefore) || now.After(pair.Leaf.NotAfter) {
-		return nil, chat.Errorf(chat.Arguments, "The certificate %s is good from %s to %s only. Check this machine's clock: it says %s.",
-			cert, pair.Leaf.NotBefore.Local().Format(moment), pair.Leaf.NotAfter.Local().Format(moment), now.Format(moment))
+	if err := good(cert, pair.Leaf, time.Now()); err != nil {
+		return nil, err
 	}
 	return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}}, nil
+}
+
+// good says that a certificate is not good today, which it may be if the clock is wrong.
+func good(file string, c *x509.Certificate, now time.Time) error {
+	if !now.Before(c.NotBefore) && !now.After(c.NotAfter) {
+		return nil
+	}
+	return chat.Errorf(chat.Arguments, "The certificate %s is good from %s to %s only. Check this machine's clock: it says %s.",
+		file, c.NotBefore.Local().Format(moment), c.NotAfter.Local().Format(moment), now.Format(moment))
 }
 
 // readPair reads a certificate, and its key that nobody else may read.
@@ -94,6 +104,16 @@ func Auto(dataDir, host string) (*tls.Config, error) {
 	return &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: a.certificate}, nil
 }
 
+// CheckCA says that the CA which Auto has made is not good today: then nobody's program takes
+// the server's certificate. That is no reason not to start, because the clock may be set soon.
+func CheckCA(dataDir string) error {
+	ca, err := loadCA(filepath.Join(dataDir, caDir))
+	if err != nil {
+		return err
+	}
+	return good(CAFile(dataDir), ca.Leaf, time.Now())
+}
+
 // authority makes certificates of a server.
 type authority struct {
 	ca   tls.Certificate
@@ -101,21 +121,29 @@ type authority struct {
 
 	mu   sync.Mutex
 	now  *tls.Certificate
-	made time.Time
+	made time.Time // by the wall clock
 }
 
 func (a *authority) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.now != nil && time.Since(a.made) < renewAt {
+	now := time.Now().Round(0)
+	if a.now != nil && current(a.made, now) {
 		return a.now, nil
 	}
-	made, err := issue(a.ca, a.host, time.Now())
+	made, err := issue(a.ca, a.host, now)
 	if err != nil {
 		return a.now, err
 	}
-	a.now, a.made = made, time.Now()
+	a.now, a.made = made, now
 	return made, nil
+}
+
+// current tells whether a certificate need not be made anew. If the clock was set, it may
+// have expired since, or be good only from later on.
+func current(made, now time.Time) bool {
+	age := now.Sub(made)
+	return age < renewAt && age > -early/2
 }
 
 // loadCA reads the CA of a directory, or makes one if there is no directory. A CA is never
@@ -152,7 +180,7 @@ func makeCA(dir string, now time.Time) error {
 		return fmt.Errorf("make the key of the CA: %w", err)
 	}
 	template := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "natter"}, NotBefore: now.Add(-early), NotAfter: now.Add(caFor),
+		Subject: pkix.Name{CommonName: "natter"}, NotBefore: now.Add(-caEarly), NotAfter: now.Add(caFor),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := sign(template, template, key.Public(), key)

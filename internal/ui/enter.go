@@ -39,7 +39,7 @@ func (f *front) tryName(s string, enter func(context.Context, string) (client.We
 			f.refused = nil
 			f.name, f.me, f.grace = w.Name, w.Name.User(), w.Rules.Grace
 			remembered := f.remembers(w)
-			f.out.notice(welcome(w, f.o.Home, f.o.Now()) + remembered)
+			f.out.notice(welcome(w, f.o.Home) + remembered)
 			f.presence(remembered != "", w.Presence)
 		}
 	})

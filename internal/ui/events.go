@@ -86,6 +86,8 @@ func (f *front) handleConnection(e client.Event) {
 	switch e := e.(type) {
 	case client.Lost:
 		f.out.notice("! Connection to " + e.Server + " lost. Trying again.")
+	case client.Unsafe:
+		f.out.notice(problem(e.Err))
 	case client.Connected:
 		f.out.notice(connected(e, f.me))
 		if e.Chat != nil && e.Chat.State == chat.Closed {

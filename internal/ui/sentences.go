@@ -67,12 +67,12 @@ func refused(name string, err error) string {
 }
 
 // welcome greets; home is written as ~.
-func welcome(w client.Welcome, home string, now time.Time) string {
+func welcome(w client.Welcome, home string) string {
 	switch {
 	case w.Returning && w.LastSeen.IsZero():
 		return fmt.Sprintf("* Welcome back, %s.", w.Name)
 	case w.Returning:
-		return fmt.Sprintf("* Welcome back, %s. Last here %s.", w.Name, ago(now.Sub(w.LastSeen)))
+		return fmt.Sprintf("* Welcome back, %s. Last here %s.", w.Name, ago(w.Now.Sub(w.LastSeen)))
 	case w.Unkept != nil:
 		return fmt.Sprintf("* Welcome, %s. The name is yours until you leave; its key cannot be kept. %v", w.Name, w.Unkept)
 	case w.KeyFile == "":

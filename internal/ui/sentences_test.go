@@ -116,12 +116,12 @@ func TestWelcomeSentences(t *testing.T) {
 		{client.Welcome{Name: "alice"}, "* Welcome, alice. The name is yours until you leave; its key is not kept."},
 		{client.Welcome{Name: "alice", Unkept: chat.Errorf(chat.Arguments, "Cannot write /x: read-only file system.")},
 			"* Welcome, alice. The name is yours until you leave; its key cannot be kept. Cannot write /x: read-only file system."},
-		{client.Welcome{Name: "alice", Returning: true, LastSeen: now.Add(-50 * time.Hour)}, "* Welcome back, alice. Last here 2 days ago."},
-		{client.Welcome{Name: "alice", Returning: true, LastSeen: now.Add(-90 * time.Minute)}, "* Welcome back, alice. Last here 1 hour ago."},
-		{client.Welcome{Name: "alice", Returning: true, LastSeen: now.Add(-time.Second)}, "* Welcome back, alice. Last here a moment ago."},
+		{client.Welcome{Name: "alice", Returning: true, Now: now, LastSeen: now.Add(-50 * time.Hour)}, "* Welcome back, alice. Last here 2 days ago."},
+		{client.Welcome{Name: "alice", Returning: true, Now: now, LastSeen: now.Add(-90 * time.Minute)}, "* Welcome back, alice. Last here 1 hour ago."},
+		{client.Welcome{Name: "alice", Returning: true, Now: now, LastSeen: now.Add(-time.Second)}, "* Welcome back, alice. Last here a moment ago."},
 		{client.Welcome{Name: "alice", Returning: true}, "* Welcome back, alice."},
 	} {
-		if got := welcome(c.w, "/home/a", now); got != c.want {
+		if got := welcome(c.w, "/home/a"); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)
 		}
 	}
