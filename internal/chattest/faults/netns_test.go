@@ -23,25 +23,33 @@ const inNamespace = "NATTER_FAULTS_NETNS"
 //
 //	the namespace of the test: cast, relays, coordinators ── br0 ── node 1, node 2, node 3
 func TestPartitions(t *testing.T) {
-	if os.Getenv(inNamespace) == "" {
-		apart(t)
+	if !apart(t) {
 		return
 	}
-	ip(t, "link", "set", "lo", "up")
-	ip(t, "link", "add", "br0", "type", "bridge")
-	ip(t, "addr", "add", address(254)+"/24", "dev", "br0")
-	ip(t, "link", "set", "br0", "up")
 	schedules(t, false, namespaced, append([]faults.Kind{
 		faults.PartServer, faults.PartServer, faults.HalfServer, faults.KillServer, faults.StopReplica, faults.KillReplica,
 	}, ofUsers...))
 }
 
-// apart runs this test again in a network namespace.
-func apart(t *testing.T) {
+// apart runs this test again in a network namespace, and is true there.
+func apart(t *testing.T) bool {
+	if os.Getenv(inNamespace) == "" {
+		unshared(t)
+		return false
+	}
+	ip(t, "link", "set", "lo", "up")
+	ip(t, "link", "add", "br0", "type", "bridge")
+	ip(t, "addr", "add", address(254)+"/24", "dev", "br0")
+	ip(t, "link", "set", "br0", "up")
+	t.Cleanup(func() { ip(t, "link", "del", "br0") }) // for the next test in here
+	return true
+}
+
+func unshared(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("network namespaces need root; TestCluster has three servers as processes")
 	}
-	cmd := exec.Command(os.Args[0], append(os.Args[1:], "-test.run=^TestPartitions$")...)
+	cmd := exec.Command(os.Args[0], append(os.Args[1:], "-test.run=^"+t.Name()+"$")...)
 	cmd.Env = append(os.Environ(), inNamespace+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -65,9 +73,11 @@ func namespaced(t testing.TB) *servers {
 	for n := 1; n <= 3; n++ {
 		holders = append(holders, hold(t, n))
 	}
-	s := clusterAt(t, []string{address(1), address(2), address(3)}, func(n int, path string, args []string) (string, []string) {
+	l := layout{addresses: []string{address(1), address(2), address(3)}}
+	l.in = func(n int, path string, args []string) (string, []string) {
 		return "nsenter", append([]string{"--net=/proc/" + holders[n] + "/ns/net", path}, args...)
-	})
+	}
+	s := l.begin(t)
 	s.part = func(n int, apart, half bool) { part(t, holders[n], n+1, apart, half) }
 	return s
 }

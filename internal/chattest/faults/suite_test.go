@@ -57,7 +57,7 @@ func TestEmbedded(t *testing.T) {
 // TestCluster runs them on three NATS servers and two coordinators.
 func TestCluster(t *testing.T) {
 	schedules(t, true, cluster, append([]faults.Kind{
-		faults.KillServer, faults.StopServer, faults.KillReplica, faults.KillReplica, faults.StopReplica, faults.RollServers,
+		faults.KillServer, faults.StopServer, faults.KillReplica, faults.KillReplica, faults.StopReplica, faults.RollServers, faults.RollReplicas,
 	}, ofUsers...))
 }
 
@@ -184,15 +184,25 @@ func happen(t *testing.T, s *servers, cast []*user, f faults.Fault, one *sync.Mu
 	case faults.RollServers:
 		one.Lock()
 		defer one.Unlock()
-		for _, p := range s.brokers {
-			p.end(syscall.SIGTERM)
-			p.start()
-		}
+		roll(s.brokers...)
+		s.settled()
+	case faults.RollReplicas:
+		one.Lock()
+		defer one.Unlock()
+		roll(s.replicas...)
 		s.settled()
 	default:
 		one.Lock()
 		defer one.Unlock()
 		hurt(s, f)
+	}
+}
+
+// roll restarts programs in good order, one after the other.
+func roll(all ...*program) {
+	for _, p := range all {
+		p.end(syscall.SIGTERM)
+		p.start()
 	}
 }
 
