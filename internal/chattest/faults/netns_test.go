@@ -78,7 +78,7 @@ func namespaced(t testing.TB) *servers {
 		return "nsenter", append([]string{"--net=/proc/" + holders[n] + "/ns/net", path}, args...)
 	}
 	s := l.begin(t)
-	s.part = func(n int, apart, half bool) { part(t, holders[n], n+1, apart, half) }
+	s.part = func(n int, apart bool, how cut) { part(t, holders[n], n+1, apart, how) }
 	return s
 }
 
@@ -116,18 +116,23 @@ func within(t testing.TB, pid string, args ...string) {
 	}
 }
 
-// part cuts a server off: wholly, or so that nothing that it sends arrives.
-func part(t testing.TB, pid string, n int, apart, half bool) {
-	switch {
-	case half && apart:
-		within(t, pid, "route", "replace", "blackhole", address(0)+"/25")
-		within(t, pid, "route", "replace", "blackhole", address(128)+"/25")
-	case half:
-		within(t, pid, "route", "del", "blackhole", address(0)+"/25")
-		within(t, pid, "route", "del", "blackhole", address(128)+"/25")
-	case apart:
-		ip(t, "link", "set", port(n), "down")
-	default:
-		ip(t, "link", "set", port(n), "up")
+// part cuts a server off, or connects it again.
+func part(t testing.TB, pid string, n int, apart bool, how cut) {
+	if how == whole {
+		ip(t, "link", "set", port(n), map[bool]string{true: "down", false: "up"}[apart])
+		return
+	}
+	var nowhere []string
+	if how == half {
+		nowhere = []string{address(0) + "/25", address(128) + "/25"}
+	} else {
+		for other := 1; other <= 3; other++ {
+			if other != n {
+				nowhere = append(nowhere, address(other))
+			}
+		}
+	}
+	for _, to := range nowhere {
+		within(t, pid, "route", map[bool]string{true: "replace", false: "del"}[apart], "blackhole", to)
 	}
 }

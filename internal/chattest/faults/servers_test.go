@@ -107,6 +107,21 @@ func (p *program) end(s os.Signal) {
 	}
 }
 
+// kill ends the program without another step of it, also if it is stopped.
+func (p *program) kill() {
+	p.signal(syscall.SIGKILL)
+	<-p.ended
+}
+
+// cut is how a server is cut off.
+type cut string
+
+const (
+	whole cut = "from everybody"
+	half  cut = "so that nothing that it sends arrives"
+	among cut = "from the other servers, not from users and coordinators"
+)
+
 // servers are what serves a run.
 type servers struct {
 	addresses []string // of the NATS servers
@@ -116,17 +131,23 @@ type servers struct {
 	keys string // what chatcoord init has written; "" where it is embedded
 	data string // where the state is
 
-	part func(n int, apart, half bool) // cuts the nth server off, wholly or one way; nil where that cannot be done
+	part func(n int, apart bool, how cut) // cuts the nth server off, or connects it again; nil where that cannot be done
 }
 
-func (s *servers) urls() string { return strings.Join(s.addresses, ",") }
+func (s *servers) urls() string { return "nats://" + strings.Join(s.addresses, ",nats://") }
+
+// where names the servers to chatcoord, which speaks plain text on loopback only if it is not
+// told to.
+func (s *servers) where() []string {
+	return []string{"--server", s.urls(), "--keys", s.keys, "--insecure"}
+}
 
 // examine asks chatcoord doctor how a cluster is; embedded servers have none.
 func (s *servers) examine(ctx context.Context) (string, error) {
 	if s.keys == "" {
 		return "", nil
 	}
-	text, err := exec.CommandContext(ctx, chatcoord, "doctor", "--server", s.urls(), "--keys", s.keys).CombinedOutput()
+	text, err := exec.CommandContext(ctx, chatcoord, append([]string{"doctor"}, s.where()...)...).CombinedOutput()
 	return string(text), err
 }
 
@@ -210,9 +231,9 @@ func (l layout) broker(t testing.TB, dir string, i int) *program {
 }
 
 func (l layout) replica(t testing.TB, s *servers, i int) *program {
-	return &program{t: t, name: fmt.Sprintf("chatcoord-%d", i+1), path: chatcoord, ready: "ready: NATS", args: []string{
-		"--server", s.urls(), "--keys", s.keys, "--grace", cmp.Or(l.grace, grace), "--show", "none", "--wait-server", "40s", "--log-level", "debug",
-	}}
+	return &program{t: t, name: fmt.Sprintf("chatcoord-%d", i+1), path: chatcoord, ready: "ready: NATS", args: append(s.where(),
+		"--join", "open", "--grace", cmp.Or(l.grace, grace), "--show", "none", "--wait-server", "40s", "--log-level", "debug",
+	)}
 }
 
 func begin(t testing.TB, s *servers) *servers {

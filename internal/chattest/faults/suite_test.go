@@ -24,7 +24,7 @@ var (
 	seed   = flag.Uint64("faults.seed", 0, "seed of the first schedule; 0 draws one")
 	keep   = flag.String("faults.keep", "", "directory for the records of runs in which something was wrong")
 	again  = flag.String("faults.judge", "", "records of an earlier run, to be judged again")
-	plant  = flag.String("faults.plant", "", "a fault in natter's place, to see the judge object: lose, twice")
+	plant  = flag.String("faults.plant", "", "a fault in natter's place, to see the judge object: lose, twice; careless: servers do not wait for their disks")
 )
 
 // The programs, built once.
@@ -215,10 +215,13 @@ func hurt(s *servers, f faults.Fault) {
 	p := among[n]
 	switch f.Kind {
 	case faults.PartServer, faults.HalfServer:
-		half := f.Kind == faults.HalfServer
-		s.part(n, true, half)
+		how := whole
+		if f.Kind == faults.HalfServer {
+			how = half
+		}
+		s.part(n, true, how)
 		<-time.After(f.For)
-		s.part(n, false, half)
+		s.part(n, false, how)
 	case faults.KillServer, faults.KillReplica:
 		p.end(syscall.SIGKILL)
 		<-time.After(min(f.For, 2*time.Second))
