@@ -4,6 +4,7 @@ package faults_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,7 +29,7 @@ type actor struct {
 	name  string
 	keys  string
 	urls  []string
-	relay *faults.Relay // of the first server
+	relay *faults.Relay // of the server that is tried first
 
 	*client.Client
 	mu    sync.Mutex
@@ -37,16 +38,20 @@ type actor struct {
 	ended chan struct{} // closed when no more is told
 }
 
-// newActor reaches the first server by a relay, and the others directly.
-func newActor(t *testing.T, s *servers, name string) *actor {
+// newActor is at home at the first server.
+func newActor(t *testing.T, s *servers, name string) *actor { return newActorAt(t, s, 0, name) }
+
+// newActorAt reaches the server that they are at home at by a relay, and the others directly.
+func newActorAt(t *testing.T, s *servers, home int, name string) *actor {
 	t.Helper()
-	r, err := faults.NewRelay(s.addresses[0])
+	home %= len(s.addresses)
+	r, err := faults.NewRelay(s.addresses[home])
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
 	a := &actor{t: t, name: name, keys: t.TempDir(), relay: r, urls: []string{r.URL()}, moved: make(chan struct{})}
-	for _, other := range s.addresses[1:] {
+	for _, other := range slices.Delete(slices.Clone(s.addresses), home, home+1) {
 		a.urls = append(a.urls, "nats://"+other)
 	}
 	return a
@@ -57,7 +62,7 @@ func (a *actor) live() error {
 	ctx, cancel := context.WithTimeout(context.Background(), askFor)
 	defer cancel()
 	c, err := client.Dial(ctx, client.Config{
-		URL: strings.Join(a.urls, ","), KeyDir: a.keys, Name: a.name, Wait: askFor,
+		URL: strings.Join(a.urls, ","), KeyDir: a.keys, Name: a.name, Wait: askFor, Sent: true,
 		Options: []nats.Option{nats.IgnoreDiscoveredServers(), nats.DontRandomize()},
 	})
 	if err != nil {

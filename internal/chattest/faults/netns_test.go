@@ -23,25 +23,33 @@ const inNamespace = "NATTER_FAULTS_NETNS"
 //
 //	the namespace of the test: cast, relays, coordinators ── br0 ── node 1, node 2, node 3
 func TestPartitions(t *testing.T) {
-	if os.Getenv(inNamespace) == "" {
-		apart(t)
+	if !apart(t) {
 		return
 	}
-	ip(t, "link", "set", "lo", "up")
-	ip(t, "link", "add", "br0", "type", "bridge")
-	ip(t, "addr", "add", address(254)+"/24", "dev", "br0")
-	ip(t, "link", "set", "br0", "up")
 	schedules(t, false, namespaced, append([]faults.Kind{
 		faults.PartServer, faults.PartServer, faults.HalfServer, faults.KillServer, faults.StopReplica, faults.KillReplica,
 	}, ofUsers...))
 }
 
-// apart runs this test again in a network namespace.
-func apart(t *testing.T) {
+// apart runs this test again in a network namespace, and is true there.
+func apart(t *testing.T) bool {
+	if os.Getenv(inNamespace) == "" {
+		unshared(t)
+		return false
+	}
+	ip(t, "link", "set", "lo", "up")
+	ip(t, "link", "add", "br0", "type", "bridge")
+	ip(t, "addr", "add", address(254)+"/24", "dev", "br0")
+	ip(t, "link", "set", "br0", "up")
+	t.Cleanup(func() { ip(t, "link", "del", "br0") }) // for the next test in here
+	return true
+}
+
+func unshared(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("network namespaces need root; TestCluster has three servers as processes")
 	}
-	cmd := exec.Command(os.Args[0], append(os.Args[1:], "-test.run=^TestPartitions$")...)
+	cmd := exec.Command(os.Args[0], append(os.Args[1:], "-test.run=^"+t.Name()+"$")...)
 	cmd.Env = append(os.Environ(), inNamespace+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -65,10 +73,12 @@ func namespaced(t testing.TB) *servers {
 	for n := 1; n <= 3; n++ {
 		holders = append(holders, hold(t, n))
 	}
-	s := clusterAt(t, []string{address(1), address(2), address(3)}, func(n int, path string, args []string) (string, []string) {
+	l := layout{addresses: []string{address(1), address(2), address(3)}}
+	l.in = func(n int, path string, args []string) (string, []string) {
 		return "nsenter", append([]string{"--net=/proc/" + holders[n] + "/ns/net", path}, args...)
-	})
-	s.part = func(n int, apart, half bool) { part(t, holders[n], n+1, apart, half) }
+	}
+	s := l.begin(t)
+	s.part = func(n int, apart bool, how cut) { part(t, holders[n], n+1, apart, how) }
 	return s
 }
 
@@ -106,18 +116,23 @@ func within(t testing.TB, pid string, args ...string) {
 	}
 }
 
-// part cuts a server off: wholly, or so that nothing that it sends arrives.
-func part(t testing.TB, pid string, n int, apart, half bool) {
-	switch {
-	case half && apart:
-		within(t, pid, "route", "replace", "blackhole", address(0)+"/25")
-		within(t, pid, "route", "replace", "blackhole", address(128)+"/25")
-	case half:
-		within(t, pid, "route", "del", "blackhole", address(0)+"/25")
-		within(t, pid, "route", "del", "blackhole", address(128)+"/25")
-	case apart:
-		ip(t, "link", "set", port(n), "down")
-	default:
-		ip(t, "link", "set", port(n), "up")
+// part cuts a server off, or connects it again.
+func part(t testing.TB, pid string, n int, apart bool, how cut) {
+	if how == whole {
+		ip(t, "link", "set", port(n), map[bool]string{true: "down", false: "up"}[apart])
+		return
+	}
+	var nowhere []string
+	if how == half {
+		nowhere = []string{address(0) + "/25", address(128) + "/25"}
+	} else {
+		for other := 1; other <= 3; other++ {
+			if other != n {
+				nowhere = append(nowhere, address(other))
+			}
+		}
+	}
+	for _, to := range nowhere {
+		within(t, pid, "route", map[bool]string{true: "replace", false: "del"}[apart], "blackhole", to)
 	}
 }

@@ -13,20 +13,21 @@ type Kind string
 
 // The kinds. The first ones concern one user, the others what serves them.
 const (
-	KillUser    Kind = "kill a user's program, which starts again"
-	LoseUser    Kind = "kill a user's program for good"
-	FreezeUser  Kind = "a user's line stands still"
-	CutUser     Kind = "a user's line is cut"
-	MuteUser    Kind = "what a user sends does not arrive"
-	DeafenUser  Kind = "what is sent to a user does not arrive"
-	SlowUser    Kind = "a user's line is slow and stalls"
-	KillServer  Kind = "kill -9 a server, which starts again"
-	StopServer  Kind = "stop a server for a while (SIGSTOP)"
-	KillReplica Kind = "kill -9 a coordinator, which starts again"
-	StopReplica Kind = "stop a coordinator for a while (SIGSTOP)"
-	RollServers Kind = "restart every server in good order, one after the other"
-	PartServer  Kind = "a server is cut off from the others and from its users"
-	HalfServer  Kind = "what a server sends does not arrive, what others send to it does"
+	KillUser     Kind = "kill a user's program, which starts again"
+	LoseUser     Kind = "kill a user's program for good"
+	FreezeUser   Kind = "a user's line stands still"
+	CutUser      Kind = "a user's line is cut"
+	MuteUser     Kind = "what a user sends does not arrive"
+	DeafenUser   Kind = "what is sent to a user does not arrive"
+	SlowUser     Kind = "a user's line is slow and stalls"
+	KillServer   Kind = "kill -9 a server, which starts again"
+	StopServer   Kind = "stop a server for a while (SIGSTOP)"
+	KillReplica  Kind = "kill -9 a coordinator, which starts again"
+	StopReplica  Kind = "stop a coordinator for a while (SIGSTOP)"
+	RollServers  Kind = "restart every server in good order, one after the other"
+	RollReplicas Kind = "restart every coordinator in good order, one after the other"
+	PartServer   Kind = "a server is cut off from the others and from its users"
+	HalfServer   Kind = "what a server sends does not arrive, what others send to it does"
 )
 
 // Fault is one fault of a plan.

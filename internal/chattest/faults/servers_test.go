@@ -4,6 +4,7 @@ package faults_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -107,6 +108,21 @@ func (p *program) end(s os.Signal) {
 	}
 }
 
+// kill ends the program without another step of it, also if it is stopped.
+func (p *program) kill() {
+	p.signal(syscall.SIGKILL)
+	<-p.ended
+}
+
+// cut is how a server is cut off.
+type cut string
+
+const (
+	whole cut = "from everybody"
+	half  cut = "so that nothing that it sends arrives"
+	among cut = "from the other servers, not from users and coordinators"
+)
+
 // servers are what serves a run.
 type servers struct {
 	addresses []string // of the NATS servers
@@ -114,9 +130,17 @@ type servers struct {
 	replicas  []*program // coordinators of their own; none where they are embedded
 
 	keys string // what chatcoord init has written; "" where it is embedded
-	data string // the data directory where it is embedded
+	data string // where the state is
 
-	part func(n int, apart, half bool) // cuts the nth server off, wholly or one way; nil where that cannot be done
+	part func(n int, apart bool, how cut) // cuts the nth server off, or connects it again; nil where that cannot be done
+}
+
+func (s *servers) urls() string { return "nats://" + strings.Join(s.addresses, ",nats://") }
+
+// where names the servers to chatcoord, which speaks plain text on loopback only if it is not
+// told to.
+func (s *servers) where() []string {
+	return []string{"--server", s.urls(), "--keys", s.keys, "--insecure"}
 }
 
 // examine asks chatcoord doctor how a cluster is; embedded servers have none.
@@ -124,7 +148,7 @@ func (s *servers) examine(ctx context.Context) (string, error) {
 	if s.keys == "" {
 		return "", nil
 	}
-	text, err := exec.CommandContext(ctx, chatcoord, "doctor", "--server", strings.Join(s.addresses, ","), "--keys", s.keys).CombinedOutput()
+	text, err := exec.CommandContext(ctx, chatcoord, append([]string{"doctor"}, s.where()...)...).CombinedOutput()
 	return string(text), err
 }
 
@@ -158,38 +182,59 @@ func embeddedServer(t testing.TB) *servers {
 	return begin(t, &servers{addresses: []string{at}, data: data, brokers: []*program{p}})
 }
 
-// cluster is three NATS servers and two coordinators.
-func cluster(t testing.TB) *servers {
-	here := func(_ int, path string, args []string) (string, []string) { return path, args }
-	return clusterAt(t, []string{"127.0.0.1", "127.0.0.1", "127.0.0.1"}, here)
+// layout is how a cluster is set up. Its zero value is three NATS servers and two
+// coordinators on this computer.
+type layout struct {
+	addresses []string
+	replicas  int
+	grace     string
+	store     string                                                     // where the servers keep their state; "" is beside their keys
+	written   func(dir string)                                           // after the configuration is; may be nil
+	in        func(n int, path string, args []string) (string, []string) // how the nth server is started; nil: as it is
 }
 
-// clusterAt is a cluster on these addresses, whose servers are started as in says.
-func clusterAt(t testing.TB, addresses []string, in func(n int, path string, args []string) (string, []string)) *servers {
-	dir := filepath.Join(t.TempDir(), "keys")
-	var hosts []setup.Host
-	var urls []string
-	s := &servers{keys: dir}
-	for i, port := range freePorts(t, 3) {
-		h := setup.Host{Name: addresses[i], Port: port}
-		hosts = append(hosts, h)
-		urls = append(urls, h.URL())
-		s.addresses = append(s.addresses, fmt.Sprintf("%s:%d", addresses[i], port))
+// cluster is three NATS servers and two coordinators.
+func cluster(t testing.TB) *servers { return layout{}.begin(t) }
+
+func (l layout) begin(t testing.TB) *servers {
+	if l.addresses == nil {
+		l.addresses = []string{"127.0.0.1", "127.0.0.1", "127.0.0.1"}
 	}
-	if made, err := setup.Init(setup.Plan{Dir: dir, Nodes: 3, Hosts: hosts}); !made || err != nil {
+	dir := filepath.Join(t.TempDir(), "keys")
+	s := &servers{keys: dir, data: cmp.Or(l.store, filepath.Join(dir, "data"))}
+	var hosts []setup.Host
+	for i, port := range freePorts(t, len(l.addresses)) {
+		hosts = append(hosts, setup.Host{Name: l.addresses[i], Port: port})
+		s.addresses = append(s.addresses, fmt.Sprintf("%s:%d", l.addresses[i], port))
+	}
+	if made, err := setup.Init(setup.Plan{Dir: dir, Nodes: len(hosts), Hosts: hosts, Store: l.store}); !made || err != nil {
 		t.Fatalf("init: %v, %v", made, err)
 	}
-	for i := range hosts {
-		path, args := in(i, natsServer, []string{"-c", filepath.Join(dir, fmt.Sprintf("node-%d.conf", i+1)), "-m", "-1"})
-		s.brokers = append(s.brokers, &program{t: t, name: fmt.Sprintf("node-%d", i+1), path: path, args: args, ready: "Server is ready"})
+	if l.written != nil {
+		l.written(dir)
 	}
-	for i := range 2 {
-		web := local(t)
-		s.replicas = append(s.replicas, &program{t: t, name: fmt.Sprintf("chatcoord-%d", i+1), path: chatcoord, ready: "ready: NATS", web: web, args: []string{
-			"--server", strings.Join(urls, ","), "--keys", dir, "--http", web, "--grace", grace, "--show", "none", "--wait-server", "40s", "--log-level", "debug",
-		}})
+	for i := range hosts {
+		s.brokers = append(s.brokers, l.broker(t, dir, i))
+	}
+	for i := range cmp.Or(l.replicas, 2) {
+		s.replicas = append(s.replicas, l.replica(t, s, i))
 	}
 	return begin(t, s)
+}
+
+func (l layout) broker(t testing.TB, dir string, i int) *program {
+	path, args := natsServer, []string{"-c", filepath.Join(dir, fmt.Sprintf("node-%d.conf", i+1)), "-m", "-1"}
+	if l.in != nil {
+		path, args = l.in(i, path, args)
+	}
+	return &program{t: t, name: fmt.Sprintf("node-%d", i+1), path: path, args: args, ready: "Server is ready"}
+}
+
+func (l layout) replica(t testing.TB, s *servers, i int) *program {
+	web := local(t)
+	return &program{t: t, name: fmt.Sprintf("chatcoord-%d", i+1), path: chatcoord, ready: "ready: NATS", web: web, args: append(s.where(),
+		"--http", web, "--join", "open", "--grace", cmp.Or(l.grace, grace), "--show", "none", "--wait-server", "40s", "--log-level", "debug",
+	)}
 }
 
 func begin(t testing.TB, s *servers) *servers {

@@ -24,7 +24,7 @@ var (
 	seed   = flag.Uint64("faults.seed", 0, "seed of the first schedule; 0 draws one")
 	keep   = flag.String("faults.keep", "", "directory for the records of runs in which something was wrong")
 	again  = flag.String("faults.judge", "", "records of an earlier run, to be judged again")
-	plant  = flag.String("faults.plant", "", "a fault in natter's place, to see the judge object: lose, twice, leak")
+	plant  = flag.String("faults.plant", "", "a fault in natter's place, to see the judge object: lose, twice, leak; careless: servers do not wait for their disks")
 )
 
 // The programs, built once.
@@ -57,7 +57,7 @@ func TestEmbedded(t *testing.T) {
 // TestCluster runs them on three NATS servers and two coordinators.
 func TestCluster(t *testing.T) {
 	schedules(t, true, cluster, append([]faults.Kind{
-		faults.KillServer, faults.StopServer, faults.KillReplica, faults.KillReplica, faults.StopReplica, faults.RollServers,
+		faults.KillServer, faults.StopServer, faults.KillReplica, faults.KillReplica, faults.StopReplica, faults.RollServers, faults.RollReplicas,
 	}, ofUsers...))
 }
 
@@ -186,15 +186,25 @@ func happen(t *testing.T, s *servers, cast []*user, f faults.Fault, one *sync.Mu
 	case faults.RollServers:
 		one.Lock()
 		defer one.Unlock()
-		for _, p := range s.brokers {
-			p.end(syscall.SIGTERM)
-			p.start()
-		}
+		roll(s.brokers...)
+		s.settled()
+	case faults.RollReplicas:
+		one.Lock()
+		defer one.Unlock()
+		roll(s.replicas...)
 		s.settled()
 	default:
 		one.Lock()
 		defer one.Unlock()
 		hurt(s, f)
+	}
+}
+
+// roll restarts programs in good order, one after the other.
+func roll(all ...*program) {
+	for _, p := range all {
+		p.end(syscall.SIGTERM)
+		p.start()
 	}
 }
 
@@ -207,10 +217,13 @@ func hurt(s *servers, f faults.Fault) {
 	p := among[n]
 	switch f.Kind {
 	case faults.PartServer, faults.HalfServer:
-		half := f.Kind == faults.HalfServer
-		s.part(n, true, half)
+		how := whole
+		if f.Kind == faults.HalfServer {
+			how = half
+		}
+		s.part(n, true, how)
 		<-time.After(f.For)
-		s.part(n, false, half)
+		s.part(n, false, how)
 	case faults.KillServer, faults.KillReplica:
 		p.end(syscall.SIGKILL)
 		<-time.After(min(f.For, 2*time.Second))
