@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -51,6 +52,10 @@ func Plainly(err error) string {
 	var unknown *net.DNSError
 	var op *net.OpError // it has the addresses of both ends
 	switch {
+	case strings.Contains(strings.ToLower(err.Error()), nats.MAX_CONNECTIONS_ERR):
+		return "it takes no more connections for now"
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET): // it may have said why, but was not heard
+		return "it ended the connection; perhaps it takes no more for now"
 	case errors.Is(err, nats.ErrNoServers):
 		return "connection refused"
 	case errors.As(err, &unknown) && unknown.IsNotFound:

@@ -1,10 +1,12 @@
 package broker_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
+	"syscall"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -25,6 +27,9 @@ func TestPlainly(t *testing.T) {
 		{&net.OpError{Op: "dial", Net: "tcp", Err: net.UnknownNetworkError("x")}, "unknown network x"},
 		{&url.Error{Op: "parse", URL: "nats://u:secret@h", Err: net.ErrClosed}, "use of closed network connection"},
 		{nats.ErrTimeout, "timeout"},
+		{nats.ErrMaxConnectionsExceeded, "it takes no more connections for now"},
+		{errors.New("nats: 'Maximum Connections Exceeded'"), "it takes no more connections for now"},
+		{&net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)}, "it ended the connection; perhaps it takes no more for now"},
 	} {
 		if got := broker.Plainly(c.err); got != c.want {
 			t.Errorf("%v: %q, not %q", c.err, got, c.want)

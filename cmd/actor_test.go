@@ -65,12 +65,20 @@ type actor struct {
 
 // launch starts a program; its input is a file or, with nil, what is typed.
 func launch(program string, args, env []string, in *os.File) (*actor, error) {
-	a := &actor{cmd: exec.Command(program, args...), ended: make(chan struct{})}
-	a.cmd.Env, a.cmd.Stdout, a.cmd.Stderr = env, &a.out, &a.err
+	cmd := exec.Command(program, args...)
+	cmd.Env = env
 	if in != nil {
-		a.cmd.Stdin = in
-	} else {
-		pipe, err := a.cmd.StdinPipe()
+		cmd.Stdin = in
+	}
+	return begun(cmd)
+}
+
+// begun starts a program that is set up but for what it writes.
+func begun(cmd *exec.Cmd) (*actor, error) {
+	a := &actor{cmd: cmd, ended: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &a.out, &a.err
+	if cmd.Stdin == nil {
+		pipe, err := cmd.StdinPipe()
 		if err != nil {
 			return nil, err
 		}

@@ -62,6 +62,8 @@ var theirs = map[string]slog.Level{
 	"TLS handshake error":  slog.LevelDebug,
 	"authentication error": slog.LevelInfo,
 	"Account fetch failed": slog.LevelInfo,
+
+	"maximum connections exceeded": slog.LevelWarn,
 }
 
 // Debugf is never called: the server is not asked to debug.

@@ -75,6 +75,8 @@ const (
 	authLimit   = 2.0 // seconds
 	tlsLimit    = 5.0 // the same
 	maxClosed   = 100 // connections that are remembered after their end, for monitoring
+	keptFiles   = 48  // of those that may be open: for the state, and for who asks how we are
+	within      = 16  // connections at most that are in this process and need no file
 )
 
 // Config is what there is to choose. Its zero value listens on DefaultListen and
@@ -281,12 +283,25 @@ func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 		LameDuckDuration:       lameDuck,
 		LameDuckGracePeriod:    lameGrace,
 		MaxClosedClients:       maxClosed, // each login leaves one behind: the lobby's
+		MaxConn:                connections(openFiles()),
 	}
 	if err := trust(ids, opts); err != nil {
 		return nil, fmt.Errorf("setting up the accounts: %w", err)
 	}
 	return opts, nil
 }
+
+// connections is how many there may be: whoever comes in beyond them is told so, where a
+// server that cannot open its own files any more would stop storing.
+func connections(files int, limited bool) int {
+	if !limited {
+		return server.DEFAULT_MAX_CONNECTIONS
+	}
+	return max(files-keptFiles, 2) + within
+}
+
+// Room is how many users can be served: each has a second connection while they chat.
+func (s *Server) Room() int { return (s.opts.MaxConn - within) / 2 }
 
 // Addr is the host:port that the server listens on.
 func (s *Server) Addr() string { return s.addr }

@@ -37,6 +37,7 @@ type Links struct {
 
 	Revoker presence.Revoker // nil: tickets are good until they expire
 	Storing context.Context  // done when nothing can be stored, its cause a broker.Outage; nil: nobody would know
+	Room    int              // users whom the server can serve; 0: not known
 }
 
 // Config is what an operator may choose.
@@ -193,12 +194,20 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	c.presence, err = presence.NewService(presence.Config{
 		Users: c.users, Accounts: accounts, Passes: passes, Invited: c.cfg.Invited, Minter: c.links.Minter, Revoker: c.links.Revoker, Notices: c.links.Store,
 		System: c.links.System, ChatID: c.links.ChatID, Trail: c.trail, Log: c.cfg.Log,
-		Shared: c.cfg.Shared, Rules: c.cfg.Rules, MaxUsers: c.cfg.MaxUsers, NameTTL: c.cfg.NameTTL,
+		Shared: c.cfg.Shared, Rules: c.cfg.Rules, MaxUsers: c.most(), NameTTL: c.cfg.NameTTL,
 		Partners: c.session.Partners, Sessions: c.session.Of,
 		Bans:    presence.NewBans(log, func(b broker.Change[account.Ban]) { c.presence.BanChanged(b) }),
 		Revoked: presence.NewRevocations(log, func(r broker.Change[presence.Revoked]) { c.presence.RevokedChanged(r) }),
 	}, log)
 	return err
+}
+
+// most is how many users may be here; 0 is without a limit.
+func (c *Coordinator) most() int {
+	if c.cfg.MaxUsers == 0 || c.links.Room == 0 {
+		return max(c.cfg.MaxUsers, c.links.Room)
+	}
+	return min(c.cfg.MaxUsers, c.links.Room)
 }
 
 func (c *Coordinator) userChanged(change broker.Change[presence.Record]) {
