@@ -163,6 +163,9 @@ type JoinRequest struct {
 	// Again says that the asker's program has been started anew, and does not know how far
 	// an earlier one had counted: the reply has a new run.
 	Again bool `json:"again,omitempty"`
+	// Terminal is that of the asker's hello: none whose place another one has taken gets a
+	// ticket.
+	Terminal string `json:"terminal,omitempty"`
 }
 
 // JoinReply is a member's ticket for the session's present channel.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nkeys"
+
 	"natter/broker"
 	"natter/chat"
 )
@@ -17,15 +19,13 @@ const farewell = 300 * time.Millisecond
 // name has by now, it is not its owner who asks: the subject says whose ticket it is, and
 // not with which key it was given.
 func (s *Service) arrival(ctx context.Context, q chat.HelloRequest, key string) (Arrival, error) {
-	var at connID
-	if q.Place != nil {
-		at = connID{q.Place.Server, q.Place.Connection}
+	find := func() (Connection, bool) { return s.live.Find(ctx, key) }
+	if q.Place != nil { // and nowhere else: a hello that comes late may be of a connection that is gone
+		find = func() (Connection, bool) { return s.live.at(ctx, key, connID{q.Place.Server, q.Place.Connection}) }
 	}
-	conn, ok := s.live.at(ctx, key, at)
+	conn, ok := find()
 	if !ok {
-		if conn, ok = s.live.Find(ctx, key); !ok {
-			return Arrival{}, chat.Errorf(chat.Timeout, "The coordinator has not heard of your connection yet; try again.")
-		}
+		return Arrival{}, chat.Errorf(chat.Timeout, "The coordinator has not heard of your connection yet; try again.")
 	}
 	return Arrival{
 		Name: q.Name, Key: key, Presence: q.Presence, Connection: conn, Terminal: q.Terminal, Takeover: q.Takeover,
@@ -65,27 +65,49 @@ func (s *Service) cutOthers(u chat.User) error {
 	return s.live.Cut(s.live.Links(func(c Link) bool { return c.Key == row.Record.Key && !keep[connID{c.Server, c.ID}] }))
 }
 
-// at is a connection of a key's owner. It waits a little, as Find does.
+// at is a connection of a key's owner. If its server has it, the news of it is waited for as
+// in Find; for one that is made up nobody waits.
 func (l *Liveness) at(ctx context.Context, key string, id connID) (Connection, bool) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	for id.server != "" {
-		l.mu.Lock()
-		_, there := l.conns[key][id]
-		var moved <-chan struct{}
-		if !there {
-			moved = l.coming(key)
+	asked := false
+	for news := l.news(key, id); news != nil; news = l.news(key, id) {
+		if !asked && !l.has(ctx, key, id) {
+			l.giveUp(key)
+			return Connection{}, false
 		}
-		l.mu.Unlock()
-		if there {
-			return Connection{Server: id.server, ID: id.id, Address: l.address(ctx, "$SYS.REQ.SERVER."+id.server+".CONNZ", connz{ID: id.id})}, true
-		}
+		asked = true
 		select {
-		case <-moved:
+		case <-news:
 		case <-ctx.Done():
 			l.giveUp(key)
 			return Connection{}, false
 		}
 	}
-	return Connection{}, false
+	return Connection{Server: id.server, ID: id.id, Address: l.address(ctx, "$SYS.REQ.SERVER."+id.server+".CONNZ", connz{ID: id.id})}, true
+}
+
+// news is nil if a connection of a key's owner is known, or else closed when they connect.
+func (l *Liveness) news(key string, id connID) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, there := l.conns[key][id]; there {
+		return nil
+	}
+	return l.coming(key)
+}
+
+// has asks a server whether it has a connection of a key's owner.
+func (l *Liveness) has(ctx context.Context, key string, id connID) bool {
+	if !nkeys.IsValidPublicServerKey(id.server) { // it becomes part of a subject
+		return false
+	}
+	q := fmt.Appendf(nil, `{"cid":%d,"auth":true}`, id.id)
+	m, err := l.nc.RequestWithContext(ctx, "$SYS.REQ.SERVER."+id.server+".CONNZ", q)
+	if err != nil {
+		return false
+	}
+	found := map[connID]Link{}
+	_, err = readPage(m, id.server, found)
+	return err == nil && found[id].Key == key
 }

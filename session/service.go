@@ -275,26 +275,55 @@ func (s *Service) leave(ctx context.Context, c broker.Caller, q chat.SessionRequ
 
 // join hands a member the ticket to the session's present channel.
 func (s *Service) join(ctx context.Context, c broker.Caller, q chat.JoinRequest) (chat.JoinReply, error) {
-	record, err := s.insider(ctx, c.User, q.Session)
-	if err == nil && record.Epoch < q.Epoch { // another replica has made it greater a moment ago
-		if err = s.Sessions.Sync(ctx); err == nil {
-			record, err = s.insider(ctx, c.User, q.Session)
-		}
+	record, err := s.joinable(ctx, c.User, q)
+	if err == nil && q.Again {
+		record, err = s.again(ctx, c.User, q)
 	}
 	if err != nil {
 		return chat.JoinReply{}, err
-	}
-	if q.Again {
-		row, err := s.step(ctx, q.Session, func(_ World, before chat.Session) (chat.Session, error) { return Again(before, c.User) })
-		if err != nil {
-			return chat.JoinReply{}, err
-		}
-		record = row.Record
 	}
 	m, _ := record.Member(c.User)
 	channel := record.Channel()
 	ticket, err := s.Minter.Mint(q.Key, chat.MemberGrant(c.User, channel), chat.MemberTicketTTL, time.Now())
 	return chat.JoinReply{Ticket: ticket, Channel: channel, Run: m.Run}, err
+}
+
+// joinable is the session that a member asks to join, at their present terminal. That is
+// looked at after the record: another one that takes over later has the chat go on under
+// another epoch.
+func (s *Service) joinable(ctx context.Context, u chat.User, q chat.JoinRequest) (chat.Session, error) {
+	record, err := s.insider(ctx, u, q.Session)
+	if err == nil && (record.Epoch < q.Epoch || s.elsewhere(broker.Committed, u, q.Terminal) != nil) { // another replica has changed it a moment ago
+		if err = s.Sessions.Sync(ctx); err == nil {
+			record, err = s.insider(ctx, u, q.Session)
+		}
+	}
+	if err != nil {
+		return record, err
+	}
+	return record, s.elsewhere(broker.Committed, u, q.Terminal)
+}
+
+// again begins another run of a member.
+func (s *Service) again(ctx context.Context, u chat.User, q chat.JoinRequest) (chat.Session, error) {
+	row, err := broker.Step(ctx, s.Sessions, func(v broker.View) (string, chat.Session, error) {
+		before, _ := s.Sessions.Get(v, q.Session)
+		if err := s.elsewhere(v, u, q.Terminal); err != nil {
+			return q.Session, before.Record, err
+		}
+		after, err := Again(before.Record, u)
+		return after.ID, after, err
+	})
+	return row.Record, err
+}
+
+// elsewhere is the refusal of a terminal that is not the user's any more.
+func (s *Service) elsewhere(v broker.View, u chat.User, terminal string) error {
+	row, _ := s.Users.Get(v, string(u))
+	if terminal == "" || row.Record.Terminal == "" || row.Record.Terminal == terminal {
+		return nil
+	}
+	return presence.SignedIn(row.Record)
 }
 
 // openTo finds an open session that u is in.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,4 +128,30 @@ func TestWhoIsForgottenAndDoesNotNotice(t *testing.T) {
 	chattest.Code(t, err, chat.NotRegistered)
 	chattest.Wait[client.Connected](alice)
 	chattest.Chat(bob, alice)
+}
+
+// TestFalsePlaces: who says a place where they are not is not let in on another connection of
+// theirs, and keeps nobody waiting: one false place after the other is refused at once.
+func TestFalsePlaces(t *testing.T) {
+	in := chattest.Run(t)
+	mallory, bob := intrude(t, in, "mallory"), intrude(t, in, "bob")
+	id := must(mallory.GetClientID())(t)
+	hello := chat.HelloRequest{Proto: chat.Proto, Name: "mallory", Terminal: "m"}
+	began := time.Now()
+	for _, p := range []chat.Place{
+		{Server: mallory.ConnectedServerId(), Connection: id + 1000},
+		{Server: bob.ConnectedServerId(), Connection: must(bob.GetClientID())(t)},
+		{Server: strings.Replace(mallory.ConnectedServerId(), "N", "n", 1), Connection: id},
+		{Server: must(must(nkeys.CreateServer())(t).PublicKey())(t), Connection: id},
+		{Server: "PING", Connection: id}, {Server: "*", Connection: id}, {Server: "a b", Connection: id}, {Server: ">", Connection: id},
+	} {
+		hello.Place = &p
+		_, err := ask(mallory, chat.Hello, hello)
+		code(t, p.Server, err, chat.Timeout)
+	}
+	if took := time.Since(began); took > 8*time.Second { // each would have had two
+		t.Errorf("refused after %s", took)
+	}
+	hello.Place = &chat.Place{Server: mallory.ConnectedServerId(), Connection: id}
+	must(ask(mallory, chat.Hello, hello))(t)
 }

@@ -181,6 +181,11 @@ func TestAStubbornTerminal(t *testing.T) {
 	eventually(t, "the older one comes again", older.IsConnected)
 	_, err = ask(older, chat.Hello, chat.HelloRequest{Proto: chat.Proto, Name: "alice", Terminal: "older"})
 	code(t, "the older terminal", err, chat.SignedIn)
+	for _, again := range []bool{false, true} {
+		_, err = ask(older, chat.Join, chat.JoinRequest{Session: s.ID, Key: newLogin(t).public, Terminal: "older", Again: again})
+		code(t, "the older terminal joins", err, chat.SignedIn)
+	}
+	must(ask(newer, chat.Join, chat.JoinRequest{Session: s.ID, Key: newLogin(t).public, Terminal: "newer"}))(t)
 
 	eventually(t, "the chat has moved", func() bool {
 		again := must(ask(newer, chat.Hello, hello))(t)

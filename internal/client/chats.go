@@ -380,7 +380,7 @@ func (c *Client) join(ctx context.Context, id string, again bool, opts ...nats.O
 	c.mu.Lock()
 	epoch := c.known[id].session.Epoch
 	c.mu.Unlock()
-	reply, err := call(ctx, c, chat.Join, chat.JoinRequest{Session: id, Key: public, Epoch: epoch, Again: again})
+	reply, err := call(ctx, c, chat.Join, chat.JoinRequest{Session: id, Key: public, Epoch: epoch, Again: again, Terminal: c.terminal})
 	if err != nil {
 		return nil, chat.JoinReply{}, err
 	}

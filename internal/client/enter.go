@@ -90,7 +90,7 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 	c.mu.Lock()
 	c.nc = nc
 	c.mu.Unlock()
-	hello, err := c.hello(ctx, chat.HelloRequest{Kept: k, Takeover: c.over})
+	hello, err := c.firstHello(ctx, nc, chat.HelloRequest{Kept: k, Takeover: c.over})
 	if err != nil {
 		c.mu.Lock()
 		c.nc = nil
@@ -107,48 +107,6 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 	c.inOrder(func() { c.applyAll(hello) })
 	c.wg.Go(c.renewals)
 	return hello, nil
-}
-
-// hello says who is here, and asks what has become of everything.
-func (c *Client) hello(ctx context.Context, q chat.HelloRequest) (chat.HelloReply, error) {
-	q.Proto, q.Name, q.Terminal, q.Identity = chat.Proto, c.me, c.terminal, c.key.kept.PublicIdentity()
-	if nc := c.conn(); nc != nil {
-		q.Place = place(nc)
-	}
-	c.mu.Lock()
-	c.at = q.Place
-	q.Presence = c.presence
-	for id, k := range c.known {
-		if k.session.State != chat.Closed {
-			q.Sessions = append(q.Sessions, id)
-		}
-	}
-	c.mu.Unlock()
-	reply, err := call(ctx, c, chat.Hello, q)
-	if err == nil {
-		c.welcomed(reply)
-		c.setTheirs(reply.Now)
-	}
-	return reply, err
-}
-
-// welcomed notes what the answer to a hello says of the user.
-func (c *Client) welcomed(reply chat.HelloReply) {
-	c.seen(reply.Revision)
-	c.setBlocks(reply.Blocks)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.came = reply.Came
-}
-
-// place is where a connection is; nil while it is down.
-func place(nc *nats.Conn) *chat.Place {
-	id, err := nc.GetClientID()
-	server := nc.ConnectedServerId()
-	if err != nil || server == "" { // it went down between the two
-		return nil
-	}
-	return &chat.Place{Server: server, Connection: id}
 }
 
 // enter asks the lobby for a ticket; with over although the user is here.

@@ -42,6 +42,9 @@ func (c *Client) SignOut() { c.inOrder(func() { c.signOut(SignedOut{Elsewhere: t
 // AskKept asks for what is kept of a session.
 func (c *Client) AskKept(ctx context.Context, id string) error { return c.unpark(ctx, id, nil) }
 
+// Cut has the user's connection come back as another one.
+func (c *Client) Cut() error { return c.conn().ForceReconnect() }
+
 // Welcomed is the answer to a hello.
 func (c *Client) Welcomed(hello chat.HelloReply) { c.welcomed(hello) }
 

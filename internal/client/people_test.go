@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"testing"
+	"time"
 
 	"natter/chat"
 	"natter/internal/chattest"
@@ -34,5 +35,30 @@ func TestATerminalThatCameBeforeTheAnswer(t *testing.T) {
 	told(101)
 	if e := chattest.Wait[client.SignedOut](alice); !e.Elsewhere {
 		t.Fatalf("alice is told %+v", e)
+	}
+}
+
+// TestCutWhileItComes: what cuts a terminal before its first hello is answered does not keep it
+// out.
+func TestCutWhileItComes(t *testing.T) {
+	in := chattest.Run(t)
+	cfg := regular(t, in, "alice")
+	c := dial(t, cfg, true)
+	in.StopCoordinator()
+	hellos := heard(t, in, "chat.coord.hello.alice")
+	entered := make(chan error)
+	go func() {
+		_, err := c.Enter(t.Context(), "alice")
+		entered <- err
+	}()
+	if _, err := hellos.NextMsg(20 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Cut(); err != nil {
+		t.Fatal(err)
+	}
+	in.Start()
+	if err := <-entered; err != nil {
+		t.Fatal(err)
 	}
 }
