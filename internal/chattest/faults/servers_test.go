@@ -124,7 +124,7 @@ func (s *servers) examine(ctx context.Context) (string, error) {
 	if s.keys == "" {
 		return "", nil
 	}
-	text, err := exec.CommandContext(ctx, chatcoord, "doctor", "--server", strings.Join(s.addresses, ","), "--keys", s.keys).CombinedOutput()
+	text, err := exec.CommandContext(ctx, chatcoord, "doctor", "--server", strings.Join(s.addresses, ","), "--keys", s.keys, "--insecure").CombinedOutput()
 	return string(text), err
 }
 
@@ -186,7 +186,7 @@ func clusterAt(t testing.TB, addresses []string, in func(n int, path string, arg
 	for i := range 2 {
 		web := local(t)
 		s.replicas = append(s.replicas, &program{t: t, name: fmt.Sprintf("chatcoord-%d", i+1), path: chatcoord, ready: "ready: NATS", web: web, args: []string{
-			"--server", strings.Join(urls, ","), "--keys", dir, "--http", web, "--grace", grace, "--show", "none", "--wait-server", "40s", "--log-level", "debug",
+			"--server", strings.Join(urls, ","), "--keys", dir, "--insecure", "--join", "open", "--http", web, "--grace", grace, "--show", "none", "--wait-server", "40s", "--log-level", "debug",
 		}})
 	}
 	return begin(t, s)
