@@ -82,7 +82,7 @@ func idle(t *testing.T, s *servers, fresh use) {
 		cancel()
 		left := now.left(fresh)
 		if err == nil && len(left) == 0 {
-			t.Logf("idle after %s: %v; fresh: %v", time.Since(began).Round(time.Millisecond), now, fresh)
+			t.Logf("idle %s after everybody has left", time.Since(began).Round(time.Millisecond))
 			return
 		}
 		select {

@@ -106,7 +106,10 @@ func perform(t *testing.T, s *servers, plan faults.Plan) {
 	var cast []*user
 	for _, name := range []string{"alice", "bob", "carol", "dave", "erin", "frank", "gina", "hugo"} {
 		u := newUser(t, log, name, s.addresses)
-		if err := u.live(t.Context()); err != nil {
+		soon, cancel := context.WithTimeout(t.Context(), patience)
+		err := u.live(soon)
+		cancel()
+		if err != nil {
 			t.Fatalf("%s does not come in: %v", name, err)
 		}
 		t.Cleanup(u.die)
