@@ -45,7 +45,7 @@ var streams = []jetstream.StreamConfig{
 	{ // of no age, which a server that starts with a wrong clock would find to be over; see session.Service.Start
 		Name: ParkedStream, Description: "messages that a member has yet to get",
 		Subjects: []string{chat.StateRoot + ".parked.*.*.*"},
-		MaxMsgs: 1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 128 << 10, Discard: jetstream.DiscardNew,
+		MaxMsgs:  1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 128 << 10, Discard: jetstream.DiscardNew,
 		MaxMsgsPerSubject: maxParked, DiscardNewPerSubject: true,
 	},
 	{
