@@ -25,7 +25,7 @@ const (
 const markSubject = chat.StateRoot + ".mark.load"
 
 // streams are the limits under which state is kept. Only the audit trail may lose
-// its oldest entries, and the last ones before a crash.
+// its oldest entries by age or for room, and the last ones before a crash.
 var streams = []jetstream.StreamConfig{
 	{
 		Name: AccountsStream, Description: "one record per account",
@@ -42,10 +42,10 @@ var streams = []jetstream.StreamConfig{
 		Duplicates: 10 * time.Second, // the log names its records, and never repeats one
 		MaxMsgs:    1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 64 << 10, Discard: jetstream.DiscardNew,
 	},
-	{
+	{ // of no age, which a server that starts with a wrong clock would find to be over; see session.Service.Start
 		Name: ParkedStream, Description: "messages that a member has yet to get",
-		Subjects: []string{chat.StateRoot + ".parked.*.*.*"}, MaxAge: 24 * time.Hour,
-		MaxMsgs: 1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 128 << 10, Discard: jetstream.DiscardNew,
+		Subjects: []string{chat.StateRoot + ".parked.*.*.*"},
+		MaxMsgs:  1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 128 << 10, Discard: jetstream.DiscardNew,
 		MaxMsgsPerSubject: maxParked, DiscardNewPerSubject: true,
 	},
 	{

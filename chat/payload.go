@@ -28,8 +28,9 @@ type EnterReply struct {
 
 // Ticket is a credential: a NATS user JWT, useless without the key it is bound to.
 type Ticket struct {
-	JWT     string    `json:"jwt"`
-	Expires time.Time `json:"expires"`
+	JWT     string        `json:"jwt"`
+	Expires time.Time     `json:"expires"`       // by the clock of who made it
+	TTL     time.Duration `json:"ttl,omitempty"` // nanoseconds that it was good for when it was made: the clocks of two machines differ
 }
 
 // HelloRequest is the first request of every connection of a user.

@@ -7,6 +7,7 @@ import (
 
 	"natter/broker"
 	"natter/chat"
+	"natter/presence/account"
 )
 
 // Revoker tells the NATS servers which tickets are void.
@@ -153,6 +154,16 @@ func (s *Service) void(now time.Time) (void map[string]time.Time, over []string)
 	return void, over
 }
 
+// bearable is what the clocks of two replicas may differ.
+const bearable = 2 * time.Second
+
+// setBack is why somebody cannot come in who was signed out by a clock that was ahead of
+// ours: the servers would take a ticket of now for one of those that are void.
+func setBack(at, now time.Time) error {
+	return chat.Errorf(chat.Denied, "The server's clock was set back: it says %s, and tickets of this key are void until %s. Ask its operator to check the clock.",
+		account.Moment(now), account.Moment(at))
+}
+
 // awaitMintable waits until a ticket for a key is not void from the beginning: revocations
 // count in whole seconds.
 func (s *Service) awaitMintable(ctx context.Context, key string) error {
@@ -162,12 +173,16 @@ func (s *Service) awaitMintable(ctx context.Context, key string) error {
 			at = v.At
 		}
 	}
-	wait := time.Until(at.Add(time.Second))
-	if at.IsZero() || wait <= 0 {
+	now := time.Now()
+	wait := at.Add(time.Second).Sub(now)
+	switch {
+	case at.IsZero() || wait <= 0:
 		return nil
+	case wait > bearable:
+		return setBack(at, now)
 	}
 	select {
-	case <-time.After(min(wait, 2*time.Second)): // another replica's clock may be wrong
+	case <-time.After(wait):
 		return nil
 	case <-ctx.Done():
 		return chat.Errorf(chat.Timeout, "The coordinator could not carry this out in time; try again.")

@@ -48,16 +48,16 @@ func (m *Minter) Mint(publicKey string, g chat.Grant, ttl time.Duration, now tim
 	if err != nil {
 		return chat.Ticket{}, err
 	}
-	var expires time.Time
+	t := chat.Ticket{}
 	if ttl != 0 {
 		c.Expires = now.Add(ttl).Unix()
-		expires = time.Unix(c.Expires, 0).UTC()
+		t.Expires = time.Unix(c.Expires, 0).UTC()
+		t.TTL = t.Expires.Sub(now)
 	}
-	text, err := c.Encode(m.signing)
-	if err != nil {
+	if t.JWT, err = c.Encode(m.signing); err != nil {
 		return chat.Ticket{}, fmt.Errorf("signing a ticket: %w", err)
 	}
-	return chat.Ticket{JWT: text, Expires: expires}, nil
+	return t, nil
 }
 
 // Bearer makes a JWT that is good without a key, for everybody who has it: what a

@@ -67,8 +67,8 @@ type Client struct {
 	early     *nats.Conn // the user's connection, made by Dial with a kept ticket, until Enter
 	nc        *nats.Conn // the user's connection
 	ticket    chat.Ticket
-	presented string // the ticket that a server was shown last
-	theirs    clock  // the coordinator's
+	goodUntil time.Time // is the ticket
+	presented string    // the ticket that a server was shown last
 	rules     chat.Rules
 	presence  chat.Presence
 	watching  bool
@@ -85,7 +85,6 @@ type Client struct {
 	unsaid    map[string]chat.Reason // sessions ended without a connection
 
 	voided   chan struct{} // the server does not accept the ticket
-	retimed  chan struct{} // the coordinator has told the time
 	terminal string        // of this run, or of its last takeover
 	over     bool          // the next name is taken over from another terminal
 
@@ -111,7 +110,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, log: cfg.Log, events: newQueue(cfg.keep), work: make(chan func(), 256),
 		presence: cfg.Presence, known: map[string]known{}, directs: newDirects(), unsaid: map[string]chat.Reason{},
-		voided: make(chan struct{}, 1), retimed: make(chan struct{}, 1), terminal: rand.Text(), over: cfg.Takeover,
+		voided: make(chan struct{}, 1), terminal: rand.Text(), over: cfg.Takeover,
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if c.early = c.dialKept(); c.early != nil {

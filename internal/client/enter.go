@@ -62,15 +62,9 @@ func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.Hell
 	if err != nil {
 		return hello, err
 	}
-	if err := c.enterEither(ctx, lobby); err != nil {
-		return hello, err
-	}
-	if err := c.key.save(ctx, n); err != nil {
-		return hello, err
-	}
-	nc, err := c.dialUser()
+	nc, err := c.dialFresh(ctx, lobby)
 	if err != nil {
-		return hello, chat.Errorf(chat.NotConnected, "The server does not accept the connection: %s.", broker.Plainly(err))
+		return hello, err
 	}
 	if hello, err = c.arrive(ctx, nc, nil); err != nil {
 		return hello, err
@@ -83,6 +77,29 @@ func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.Hell
 	c.mu.Unlock()
 	c.keepTicket()
 	return hello, nil
+}
+
+// asks is how often a ticket is asked for that the server then does not want.
+const asks = 5
+
+// dialFresh connects with a ticket of the lobby. One of several coordinators may have a clock
+// by which its tickets have expired when it makes them; then perhaps another one answers.
+func (c *Client) dialFresh(ctx context.Context, lobby *nats.Conn) (nc *nats.Conn, err error) {
+	for range asks {
+		if err := c.enterEither(ctx, lobby); err != nil {
+			return nil, err
+		}
+		if err := c.key.save(ctx, c.me); err != nil {
+			return nil, err
+		}
+		if nc, err = c.dialUser(); err == nil {
+			return nc, nil
+		}
+		if !errors.Is(err, nats.ErrAuthorization) {
+			return nil, chat.Errorf(chat.NotConnected, "The server does not accept the connection: %s.", broker.Plainly(err))
+		}
+	}
+	return nil, chat.Errorf(chat.Denied, "The server does not accept the ticket that the coordinator has just made: the clock of one of the two is wrong. Tell who runs them; chatcoord doctor says more.")
 }
 
 // arrive says hello for the first time on the user's connection.
@@ -142,14 +159,24 @@ func (c *Client) enter(ctx context.Context, lobby *nats.Conn, over bool) error {
 	if reply.Error != nil {
 		return reply.Error
 	}
-	c.setTicket(reply.Ticket)
+	c.setTicket(reply.Ticket, life(reply.Ticket))
 	return nil
 }
 
-func (c *Client) setTicket(t chat.Ticket) {
+// setTicket takes a ticket that is good for so long from now on. That is told by the
+// monotonic clock: what the wall clock says may be wrong, and may be set while we run.
+func (c *Client) setTicket(t chat.Ticket, good time.Duration) {
 	c.mu.Lock()
-	c.ticket = t
+	c.ticket, c.goodUntil = t, time.Now().Add(good)
 	c.mu.Unlock()
+}
+
+// life is how long a ticket is good that was made a moment ago.
+func life(t chat.Ticket) time.Duration {
+	if t.TTL > 0 {
+		return t.TTL
+	}
+	return time.Until(t.Expires)
 }
 
 // dialUser connects with the present ticket and subscribes to what the user hears.
@@ -386,12 +413,10 @@ func (c *Client) backAgain(hello chat.HelloReply) {
 func (c *Client) renewals() {
 	for {
 		c.mu.Lock()
-		wait := c.theirs.until(c.ticket.Expires) * 3 / 4
+		wait := time.Until(c.goodUntil) * 3 / 4
 		c.mu.Unlock()
 		select {
 		case <-time.After(max(wait, time.Second)):
-		case <-c.retimed:
-			continue
 		case <-c.voided:
 			c.ticketAgain()
 			continue
@@ -411,10 +436,13 @@ func (c *Client) renew() error {
 	if err != nil {
 		return err
 	}
-	c.setTicket(ticket)
-	c.keepTicket()
+	c.mu.Lock()
+	before, until := c.ticket, c.goodUntil
+	c.mu.Unlock()
+	c.setTicket(ticket, life(ticket))
 	nc, err := c.dialUser()
 	if err != nil {
+		c.setTicket(before, time.Until(until)) // it is still good, and the other one may not be
 		return err
 	}
 	old, lost := c.replaceConn(nc)
@@ -422,6 +450,7 @@ func (c *Client) renew() error {
 		nc.Close()
 		return errNotConnected
 	}
+	c.keepTicket()
 	if lost {
 		c.later(c.again) // the old one's reconnect does not count any more
 	}

@@ -29,7 +29,7 @@ func (c *Client) Present(mint func(key string) (chat.Ticket, error)) error {
 	if err != nil {
 		return err
 	}
-	c.setTicket(t)
+	c.setTicket(t, life(t))
 	return c.conn().ForceReconnect()
 }
 
@@ -57,12 +57,8 @@ func (c *Client) Served(n chat.ServerNotice) {
 // Disconnected is what the library says when the connection is lost.
 func (c *Client) Disconnected() { c.disconnected(c.conn(), nil) }
 
-// Left is how long a ticket is still good, in the client's eyes.
-func (c *Client) Left(expires time.Time) time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.theirs.until(expires)
+// Left is how long a ticket is good, in the client's eyes, that it was just given.
+func (c *Client) Left(t chat.Ticket) time.Duration {
+	c.setTicket(t, life(t))
+	return time.Until(c.goodUntil)
 }
-
-// Told is what a hello's answer tells of the coordinator's clock.
-func (c *Client) Told(now time.Time) { c.setTheirs(now) }

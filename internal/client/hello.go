@@ -51,7 +51,6 @@ func (c *Client) hello(ctx context.Context, q chat.HelloRequest) (chat.HelloRepl
 func (c *Client) welcomed(reply chat.HelloReply) {
 	c.seen(reply.Revision)
 	c.setBlocks(reply.Blocks)
-	c.setTheirs(reply.Now)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.came = reply.Came

@@ -81,3 +81,15 @@ func TestALossIsOverWhenTheTicketIsRenewed(t *testing.T) {
 	}
 	chattest.Wait[client.Connected](alice)
 }
+
+// When a ticket has to be renewed says how long it is good, and no wall clock: the
+// coordinator's need not be ours.
+func TestAClockThatIsWrong(t *testing.T) {
+	alice := chattest.Run(t).User("alice")
+	for _, ahead := range []time.Duration{0, 24 * time.Hour, -24 * time.Hour, 10 * 365 * 24 * time.Hour} {
+		left := alice.Left(chat.Ticket{Expires: time.Now().Add(ahead + time.Hour), TTL: time.Hour})
+		if left < 59*time.Minute || left > time.Hour {
+			t.Errorf("an hour lasts %s by a clock that is %s ahead", left, ahead)
+		}
+	}
+}

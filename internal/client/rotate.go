@@ -43,7 +43,7 @@ func (c *Client) Rotate(ctx context.Context, name string) (backup string, err er
 	c.key.takeNext()
 	backup, err = c.key.settle(ctx)
 	if err == nil {
-		c.setTicket(ticket)
+		c.setTicket(ticket, life(ticket))
 		c.keepTicket()
 	}
 	return backup, err

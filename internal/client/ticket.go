@@ -39,7 +39,7 @@ func (k *key) ticketFile() string {
 // cannot be kept is no loss: the next run asks in the lobby.
 func (c *Client) keepTicket() {
 	c.mu.Lock()
-	t, left := c.ticket, c.theirs.until(c.ticket.Expires)
+	t, left := c.ticket, time.Until(c.goodUntil)
 	c.mu.Unlock()
 	file := c.key.ticketFile()
 	if file == "" || left <= goodFor {
@@ -56,24 +56,24 @@ func (c *Client) keepTicket() {
 
 // keptTicket finds a ticket that is still good for a name at this server, as far as can be
 // told: if the clock of this computer was set meanwhile, the server or the lobby knows better.
-func (c *Client) keptTicket(n chat.Name, k *key) (chat.Ticket, bool) {
+func (c *Client) keptTicket(n chat.Name, k *key) (ticket chat.Ticket, left time.Duration) {
 	if k.fresh || k.file == "" {
-		return chat.Ticket{}, false
+		return ticket, 0
 	}
 	data, err := private.Read("ticket", k.ticketFile())
 	if err != nil {
-		return chat.Ticket{}, false
+		return ticket, 0
 	}
 	var t kept
 	if json.Unmarshal(data, &t) != nil || t.Name != n.User() || t.Key != k.public || t.Server != c.Server() {
-		return chat.Ticket{}, false
+		return ticket, 0
 	}
-	return t.Ticket, time.Until(t.Until) > goodFor
+	return t.Ticket, min(time.Until(t.Until), life(t.Ticket))
 }
 
 // forgetTicket removes a ticket that is of no use.
 func (c *Client) forgetTicket() {
-	c.setTicket(chat.Ticket{})
+	c.setTicket(chat.Ticket{}, 0)
 	_ = os.Remove(c.key.ticketFile()) // if it stays, it is refused again
 }
 
@@ -89,12 +89,12 @@ func (c *Client) dialKept() *nats.Conn {
 	if err != nil {
 		return nil
 	}
-	t, ok := c.keptTicket(n, k)
-	if !ok {
+	t, left := c.keptTicket(n, k)
+	if left <= goodFor {
 		return nil
 	}
 	c.me, c.key = n, k
-	c.setTicket(t)
+	c.setTicket(t, left)
 	nc, err := c.dialUser()
 	if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) {
 		c.forgetTicket()
