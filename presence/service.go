@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -181,7 +182,9 @@ func (s *Service) step(ctx context.Context, u chat.User, rule func(broker.View, 
 	})
 }
 
-// stale tells whether a user has got on since they asked.
+// stale tells whether a user has got on since they asked. It is asked for last: what is so
+// already was done by an earlier try of the same request, whose answer may come later than
+// that of this one.
 func (s *Service) stale(v broker.View, u chat.User, asked uint64) error {
 	row, _ := s.Users.Get(v, string(u))
 	return Stale(asked, row.Revision)
@@ -347,10 +350,8 @@ func (s *Service) choose(ctx context.Context, c broker.Caller, q chat.PresenceRe
 	}
 	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s chooses presence: %s", r.Name, word(q.Presence))})
 	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
-		if err := s.stale(v, c.User, q.Revision); err != nil {
-			return r, err
-		}
-		return Choose(r, q.Presence)
+		after, err := Choose(r, q.Presence)
+		return after, cmp.Or(err, s.stale(v, c.User, q.Revision))
 	})
 	if err == nil {
 		_, err = s.Accounts.Update(ctx, c.User, func(r account.Record) (account.Record, error) { return account.Remember(r, q.Presence, "") })
@@ -422,10 +423,8 @@ func (s *Service) exit(ctx context.Context, c broker.Caller, q chat.ExitRequest)
 	}
 	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s exits", r.Name)})
 	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
-		if err := s.stale(v, c.User, q.Revision); err != nil {
-			return r, err
-		}
-		return Remove(r, chat.ByLeave)
+		after, err := Remove(r, chat.ByLeave)
+		return after, cmp.Or(err, s.stale(v, c.User, q.Revision))
 	})
 	if err == nil {
 		s.noteSeen(ctx, r, time.Now())

@@ -110,7 +110,11 @@ func Save(ctx context.Context, w io.Writer, nc *nats.Conn, files map[string][]by
 	if err != nil {
 		return nil, err
 	}
-	live, err := js.Stream(ctx, broker.LiveStream)
+	var live jetstream.Stream
+	err = broker.Patiently(ctx, func(ctx context.Context) (err error) {
+		live, err = js.Stream(ctx, broker.LiveStream)
+		return err
+	})
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, chat.Errorf(chat.NotConnected, "No coordinator has stored anything there yet.")
 	}

@@ -37,10 +37,13 @@ func (c *Contents) Into(ctx context.Context, nc *nats.Conn) error {
 	if err := broker.EnsureStreams(ctx, js, jetstream.FileStorage, mostReplicas); err != nil {
 		return err
 	}
-	live, err := js.Stream(ctx, broker.LiveStream)
-	if err == nil {
-		err = live.Purge(ctx, jetstream.WithPurgeSequence(c.Revision+ahead))
-	}
+	err = broker.Patiently(ctx, func(ctx context.Context) error {
+		live, err := js.Stream(ctx, broker.LiveStream)
+		if err != nil {
+			return err
+		}
+		return live.Purge(ctx, jetstream.WithPurgeSequence(c.Revision+ahead))
+	})
 	if err != nil {
 		return fmt.Errorf("set the revision: %w", err)
 	}
@@ -59,7 +62,11 @@ func Empty(ctx context.Context, nc *nats.Conn) error {
 		return err
 	}
 	for _, stream := range broker.RecordStreams() {
-		s, err := js.Stream(ctx, stream)
+		var s jetstream.Stream
+		err := broker.Patiently(ctx, func(ctx context.Context) (err error) { // the servers may have started just now
+			s, err = js.Stream(ctx, stream)
+			return err
+		})
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			continue

@@ -143,3 +143,18 @@ func untilEnd(t *testing.T, u *chattest.User) (heard, missed []string) {
 		}
 	}
 }
+
+// A request is repeated when its answer is late. What the first try has done is no reason to
+// refuse the second one, whose answer may be the first to arrive.
+func TestARepeatedRequestIsNotLate(t *testing.T) {
+	in := chattest.Run(t, quiet, beside)
+	ann := intrude(t, in, "ann")
+	before := must(ask(ann, chat.SetPresence, chat.PresenceRequest{Presence: chat.HiddenAway}))(t)
+	again := chat.PresenceRequest{Presence: chat.Visible, Revision: before.Revision}
+	done := must(ask(ann, chat.SetPresence, again))(t)
+	if second := must(ask(ann, chat.SetPresence, again))(t); second != done {
+		t.Errorf("answered %+v, and then %+v", done, second)
+	}
+	_, err := ask(ann, chat.SetPresence, chat.PresenceRequest{Presence: chat.HiddenAway, Revision: before.Revision})
+	chattest.Code(t, err, chat.Timeout)
+}

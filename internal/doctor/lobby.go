@@ -124,15 +124,21 @@ func (e *exam) vouched(ctx context.Context, nc *nats.Conn) error {
 	ask := nats.NewMsg(chat.Enter.Wildcard())
 	ask.Reply, ask.Data = nc.NewRespInbox(), []byte("doctor "+rand.Text())
 	ask.Header.Set("Nats-Request-Info", forged)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	if err := nc.PublishMsg(ask); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	for {
-		m, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
+		m, err := next(ctx, sub)
+		if ctx.Err() != nil {
 			return errors.New("what is asked in the lobby does not reach the coordinator's account")
+		}
+		if err != nil { // another server of a cluster may hear only now that somebody listens
+			if err := nc.PublishMsg(ask); err != nil {
+				return err
+			}
+			continue
 		}
 		if string(m.Data) != string(ask.Data) {
 			continue
@@ -144,4 +150,11 @@ func (e *exam) vouched(ctx context.Context, nc *nats.Conn) error {
 		}
 		return nil
 	}
+}
+
+// next waits a moment for a message.
+func next(ctx context.Context, sub *nats.Subscription) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience/10)
+	defer cancel()
+	return sub.NextMsgWithContext(ctx)
 }

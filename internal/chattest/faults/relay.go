@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -28,6 +29,7 @@ type Relay struct {
 
 	mu     sync.Mutex
 	flaw   Flaw
+	loss   float64       // the share of packets that is lost
 	mended chan struct{} // closed at each change of the flaw
 	ends   map[net.Conn]bool
 	closed bool
@@ -35,7 +37,9 @@ type Relay struct {
 
 // NewRelay listens on loopback for a server's address.
 func NewRelay(to string) (*Relay, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	plain := net.ListenConfig{}
+	plain.SetMultipathTCP(false) // which can be given no filter: see Lose
+	l, err := plain.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +106,7 @@ func (r *Relay) keep(c net.Conn) bool {
 		return false
 	}
 	r.ends[c] = true
+	r.lossy(c)
 	return true
 }
 

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -118,15 +117,6 @@ func cutPower(all []*program, disks []*disk) {
 	for _, d := range disks {
 		d.lose()
 	}
-}
-
-// start starts programs that need each other.
-func start(all ...*program) {
-	var wg sync.WaitGroup
-	for _, p := range all {
-		wg.Go(p.start)
-	}
-	wg.Wait()
 }
 
 // farewell is somebody who talks to one who is away, and dies.

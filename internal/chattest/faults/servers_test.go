@@ -108,6 +108,15 @@ func (p *program) end(s os.Signal) {
 	}
 }
 
+// start starts programs that need each other.
+func start(all ...*program) {
+	var wg sync.WaitGroup
+	for _, p := range all {
+		wg.Go(p.start)
+	}
+	wg.Wait()
+}
+
 // kill ends the program without another step of it, also if it is stopped.
 func (p *program) kill() {
 	p.signal(syscall.SIGKILL)
@@ -252,11 +261,7 @@ func begin(t testing.TB, s *servers) *servers {
 			p.end(syscall.SIGKILL)
 		}
 	})
-	var wg sync.WaitGroup
-	for _, p := range s.brokers {
-		wg.Go(p.start)
-	}
-	wg.Wait()
+	start(s.brokers...)
 	for _, p := range s.replicas {
 		p.start()
 	}
