@@ -91,12 +91,16 @@ func Arrive(before Record, a Arrival, online, most int, now time.Time) (Record, 
 func again(before Record, a Arrival, now time.Time) (Record, error) {
 	takeover := a.Takeover && !slices.Contains(before.Past, a.Terminal) // or it comes late: another one has taken over since
 	other := takeover || a.Terminal != "" && before.Terminal != "" && a.Terminal != before.Terminal
-	elsewhere := a.Elsewhere || a.Connection == before.Connection // which is the other one's
+	same := a.Connection.Server == before.Connection.Server && a.Connection.ID == before.Connection.ID
+	elsewhere := a.Elsewhere || same // which is the other one's
 	if other && !takeover && before.State == Here && elsewhere {
 		return before, SignedIn(before)
 	}
 	after := before
-	after.State, after.Connection, after.LostAt, after.Grace = Here, a.Connection, time.Time{}, 0
+	after.State, after.LostAt, after.Grace = Here, time.Time{}, 0
+	if !same || before.Connection.Address == "" { // its server does not always answer in time
+		after.Connection = a.Connection
+	}
 	after.Presence = cmp.Or(a.Presence, before.Presence)
 	if a.Terminal != "" || takeover {
 		after.Terminal = a.Terminal

@@ -57,6 +57,7 @@ func TestArrive(t *testing.T) {
 		{"no place", presence.Record{}, "Kalice", one, 3, "full", ""},
 		{"who is here needs no place", lost, "Kalice", two, 3, "here visible connection 2", ""},
 		{"the same connection again", here("alice", chat.Visible), "Kalice", one, 1, "unchanged", ""},
+		{"the same connection, its address is not known this time", here("alice", chat.Visible), "Kalice", presence.Connection{Server: "S", ID: 1}, 1, "unchanged", ""},
 		{"a new connection", here("alice", chat.HiddenAway), "Kalice", two, 1, "here hidden connection 2", ""},
 		{"another key", here("alice", chat.Visible), "Kother", two, 1, "taken", ""},
 		{"a free name and a choice", presence.Record{}, "Kalice", one, 1, "here visible connection 1", chat.Visible},

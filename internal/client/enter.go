@@ -210,7 +210,15 @@ func (c *Client) subscribe(nc *nats.Conn) error {
 			return err
 		}
 	}
-	return broker.Settle(nc)
+	for {
+		err := broker.Settle(nc)
+		if !errors.Is(err, nats.ErrConnectionClosed) { // or it was cut: what was subscribed to is so again when it is back
+			return err
+		}
+		if awaitConnection(c.ctx, nc); !nc.IsConnected() {
+			return err
+		}
+	}
 }
 
 func (c *Client) presentTicket() (string, error) {

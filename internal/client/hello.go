@@ -16,10 +16,7 @@ func (c *Client) firstHello(ctx context.Context, nc *nats.Conn, q chat.HelloRequ
 	for until := time.Now().Add(callFor); ; c.pause() {
 		hello, err := c.hello(ctx, q)
 		again := errors.Is(err, &chat.Error{Code: chat.NotConnected}) || errors.Is(err, &chat.Error{Code: chat.Timeout})
-		if !again || time.Now().After(until) || ctx.Err() != nil {
-			return hello, err
-		}
-		if awaitConnection(ctx, nc); !nc.IsConnected() {
+		if !again || nc.IsClosed() || time.Now().After(until) || ctx.Err() != nil {
 			return hello, err
 		}
 	}

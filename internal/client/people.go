@@ -42,22 +42,20 @@ func (c *Client) concerns(out chat.SignedOut) bool {
 	return !mine && out.Revision > c.came
 }
 
-// signOut ends everything that this terminal has at the server: it says nothing more. It
-// runs on the worker.
+// signOut ends everything that this terminal has at the server: it says nothing more, and
+// what it has acknowledged is told before the end. It runs on the worker.
 func (c *Client) signOut(e SignedOut) {
 	nc := c.takeConn(&c.nc)
 	if nc == nil {
 		return
 	}
 	c.mu.Lock()
-	talk := c.talk
-	c.talk, c.open, c.signedOut = nil, "", true
+	talk, open := c.talk, c.open
+	c.signedOut = true
 	c.mu.Unlock()
-	c.events.push(e)
 	nc.Close()
-	if talk != nil {
-		talk.Close(true)
-	}
+	c.finish(talk, open, true)
+	c.events.push(e)
 }
 
 // Blocks is whom the user blocks, by name.
