@@ -238,9 +238,11 @@ func end(t *testing.T, s *servers, cast []*user, log *faults.Log) {
 			}
 		}
 	}
+	began := time.Now()
 	if err := settle(ctx, cast); err != nil {
 		t.Error(err)
 	}
+	t.Logf("settled in %s", time.Since(began).Round(time.Millisecond))
 	closing(ctx, cast)
 	for _, u := range cast {
 		if now := u.in(); now.ID != "" {
