@@ -209,15 +209,16 @@ func (b *board) recent(r *rand.Rand) (string, bool) {
 	return last[r.IntN(len(last))], true
 }
 
-// record plays clients against an installation and writes down what they were told.
-func record(t *testing.T, users []*intruder, clients, ops int) []porcupine.Operation {
+// record plays clients against an installation and writes down what they were told. What
+// they try is drawn from a seed; in which order it happens is not.
+func record(t *testing.T, users []*intruder, seed uint64, clients, ops int) []porcupine.Operation {
 	t.Helper()
 	b, start := &board{}, time.Now()
 	var mu sync.Mutex
 	var history []porcupine.Operation
 	var wg sync.WaitGroup
 	for c := range clients {
-		r := rand.New(rand.NewPCG(rand.Uint64(), 0))
+		r := rand.New(rand.NewPCG(seed, uint64(c)))
 		wg.Go(func() {
 			for range ops {
 				u := users[c%len(users)]
@@ -283,19 +284,32 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 			for range replicas - 1 {
 				in.Start()
 			}
+			seed := rand.Uint64()
+			t.Logf("seed %d, %d histories", seed, 4**rounds)
 			for n := range 4 * *rounds {
-				var users []*intruder
-				for u := range 6 {
-					users = append(users, intrude(t, in, fmt.Sprintf("user%d-%d", n, u)))
-				}
-				history := record(t, users, 8, min(60**rounds, 1000))
-				judge(t, history)
-				for _, u := range users {
-					must(ask(u, chat.Exit, chat.ExitRequest{}))(t)
-					u.Close()
+				history(t, in, n, seed+uint64(n))
+				if t.Failed() {
+					t.Fatalf("in history %d of seed %d", n, seed)
 				}
 			}
 		})
+	}
+}
+
+// history plays one among new users, and judges it. Where there are many, one of 50 is long.
+func history(t *testing.T, in *chattest.Installation, n int, seed uint64) {
+	var users []*intruder
+	for u := range 6 {
+		users = append(users, intrude(t, in, fmt.Sprintf("user%d-%d", n, u)))
+	}
+	calls := 60
+	if n%50 == 49 {
+		calls = 1000
+	}
+	judge(t, record(t, users, seed, 8, calls))
+	for _, u := range users {
+		must(ask(u, chat.Exit, chat.ExitRequest{}))(t)
+		u.Close()
 	}
 }
 

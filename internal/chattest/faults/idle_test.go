@@ -58,8 +58,8 @@ func fresh(t *testing.T, s *servers) use {
 	return u
 }
 
-// left says what is still used beyond what a fresh one does.
-func (u use) left(fresh use) []string {
+// left says what is still used beyond what a fresh one does, and some leeway.
+func (u use) left(fresh use, leeway map[string]float64) []string {
 	var found []string
 	for _, of := range slices.Sorted(maps.Keys(u)) {
 		_, kind, _ := strings.Cut(of, ": ")
@@ -71,7 +71,7 @@ func (u use) left(fresh use) []string {
 }
 
 // idle fails unless an installation that everybody has left uses what a fresh one does.
-func idle(t *testing.T, s *servers, fresh use) {
+func idle(t *testing.T, s *servers, fresh use, leeway map[string]float64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), idleIn)
 	defer cancel()
@@ -80,7 +80,7 @@ func idle(t *testing.T, s *servers, fresh use) {
 		once, cancel := context.WithTimeout(context.Background(), askFor)
 		now, err := s.use(once)
 		cancel()
-		left := now.left(fresh)
+		left := now.left(fresh, leeway)
 		if err == nil && len(left) == 0 {
 			t.Logf("idle %s after everybody has left", time.Since(began).Round(time.Millisecond))
 			return

@@ -111,6 +111,9 @@ func (j *judge) take(i int, r Record) {
 		}
 	case Left:
 		j.chat(r.Session).of(r.From).left = true
+		if r.Who == r.From && j.open[r.Who] == r.Session {
+			delete(j.open, r.Who)
+		}
 	case Over:
 		j.chat(r.Session).over[r.Who] = r.Reason
 	case Said:

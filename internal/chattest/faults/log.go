@@ -67,6 +67,15 @@ func (l *Log) Records() []Record {
 	return append([]Record(nil), l.records...)
 }
 
+// Take returns the records made so far, and forgets them.
+func (l *Log) Take() []Record {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	taken := l.records
+	l.records = nil
+	return taken
+}
+
 // Write writes records as JSON lines.
 func Write(w io.Writer, records []Record) error {
 	e := json.NewEncoder(w)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -136,7 +137,7 @@ func perform(t *testing.T, s *servers, plan faults.Plan) {
 	wg.Wait()
 	end(t, s, cast, log)
 	leave(t, cast)
-	idle(t, s, before)
+	idle(t, s, before, leeway)
 	judged(t, plan, log)
 }
 
@@ -251,9 +252,11 @@ func end(t *testing.T, s *servers, cast []*user, log *faults.Log) {
 			}
 		}
 	}
+	began := time.Now()
 	if err := settle(ctx, cast); err != nil {
 		t.Error(err)
 	}
+	t.Logf("settled in %s", time.Since(began).Round(time.Millisecond))
 	closing(ctx, cast)
 	for _, u := range cast {
 		if now := u.in(); now.ID != "" {
@@ -281,7 +284,7 @@ func judged(t *testing.T, plan faults.Plan, log *faults.Log) {
 	}
 	if len(found) > 0 || t.Failed() {
 		t.Logf("%s\nrepeat it: make faults FAULTS='-faults.seed %d -faults.runs 1 -faults.length %s'", plan, plan.Seed, plan.Length)
-		kept(t, plan, records)
+		kept(t, plan.Seed, records)
 	}
 }
 
@@ -301,11 +304,12 @@ func planted(records []faults.Record) []faults.Record {
 	return records
 }
 
-func kept(t *testing.T, plan faults.Plan, records []faults.Record) {
+func kept(t *testing.T, seed uint64, records []faults.Record) {
 	if *keep == "" {
 		return
 	}
-	name := filepath.Join(*keep, fmt.Sprintf("%s-%d.jsonl", filepath.Base(filepath.Dir(t.Name())), plan.Seed))
+	test, _, _ := strings.Cut(t.Name(), "/")
+	name := filepath.Join(*keep, fmt.Sprintf("%s-%d.jsonl", test, seed))
 	f, err := os.Create(name)
 	if err != nil {
 		t.Log(err)
