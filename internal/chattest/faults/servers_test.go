@@ -29,7 +29,8 @@ type program struct {
 	name  string
 	path  string
 	args  []string
-	ready string // what it prints when it serves
+	env   []string // beside ours
+	ready string   // what it prints when it serves
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
@@ -47,7 +48,7 @@ func (p *program) start() {
 		p.t.Error(err)
 		return
 	}
-	cmd.Stdout, cmd.Stderr = w, w
+	cmd.Stdout, cmd.Stderr, cmd.Env = w, w, append(os.Environ(), p.env...)
 	err = cmd.Start()
 	_ = w.Close()
 	if err != nil {
@@ -122,7 +123,10 @@ func (s *servers) examine(ctx context.Context) (string, error) {
 	if s.keys == "" {
 		return "", nil
 	}
-	text, err := exec.CommandContext(ctx, chatcoord, "doctor", "--server", strings.Join(s.addresses, ","), "--keys", s.keys).CombinedOutput()
+	p := s.replicas[0]
+	cmd := exec.CommandContext(ctx, p.path, "doctor", "--server", strings.Join(s.addresses, ","), "--keys", s.keys)
+	cmd.Env = append(os.Environ(), p.env...)
+	text, err := cmd.CombinedOutput()
 	return string(text), err
 }
 
@@ -149,21 +153,32 @@ const grace = "10s"
 
 // embeddedServer is one chatcoord with its own NATS server.
 func embeddedServer(t testing.TB) *servers {
+	return begin(t, embedded(t, chatcoord, filepath.Join(t.TempDir(), "data")))
+}
+
+func embedded(t testing.TB, path, data string, flags ...string) *servers {
 	at := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)[0])
-	p := &program{t: t, name: "chatcoord", path: chatcoord, ready: "ready: embedded", args: []string{
-		"--listen", at, "--data-dir", filepath.Join(t.TempDir(), "data"), "--grace", grace, "--show", "none", "--log-level", "debug",
-	}}
-	return begin(t, &servers{addresses: []string{at}, brokers: []*program{p}})
+	p := &program{t: t, name: "chatcoord", path: path, ready: "ready: embedded", args: append([]string{
+		"--listen", at, "--data-dir", data, "--grace", grace, "--show", "none", "--log-level", "debug",
+	}, flags...)}
+	return &servers{addresses: []string{at}, brokers: []*program{p}}
 }
 
 // cluster is three NATS servers and two coordinators.
 func cluster(t testing.TB) *servers {
-	here := func(_ int, path string, args []string) (string, []string) { return path, args }
 	return clusterAt(t, []string{"127.0.0.1", "127.0.0.1", "127.0.0.1"}, here)
 }
 
+// here is a server on this machine as it is.
+func here(_ int, path string, args []string) (string, []string) { return path, args }
+
 // clusterAt is a cluster on these addresses, whose servers are started as in says.
 func clusterAt(t testing.TB, addresses []string, in func(n int, path string, args []string) (string, []string)) *servers {
+	return begin(t, planned(t, addresses, in))
+}
+
+// planned is a cluster that does not run yet.
+func planned(t testing.TB, addresses []string, in func(n int, path string, args []string) (string, []string)) *servers {
 	dir := filepath.Join(t.TempDir(), "keys")
 	var hosts []setup.Host
 	var urls []string
@@ -186,7 +201,7 @@ func clusterAt(t testing.TB, addresses []string, in func(n int, path string, arg
 			"--server", strings.Join(urls, ","), "--keys", dir, "--grace", grace, "--show", "none", "--wait-server", "40s", "--log-level", "debug",
 		}})
 	}
-	return begin(t, s)
+	return s
 }
 
 func begin(t testing.TB, s *servers) *servers {
