@@ -294,6 +294,7 @@ type RotateRequest struct {
 // DirectMessage is a direct message (N and Text) or an acknowledgement (Ack).
 type DirectMessage struct {
 	N    uint64 `json:"n,omitempty"`    // the sender's number for it, growing
+	Run  string `json:"run,omitempty"`  // of the sender's program, drawn at its start; each one has numbers of its own
 	Name Name   `json:"name,omitempty"` // how the sender writes the name that the subject vouches for
 	Text string `json:"text,omitempty"`
 	Ack  uint64 `json:"ack,omitempty"` // the N that has arrived

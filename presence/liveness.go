@@ -27,9 +27,12 @@ type Liveness struct {
 	gone    func(key string) // the last connection of a key is down
 	came    func(Link)       // somebody has connected
 
+	differs func(server string, ahead time.Duration) // the clock of a server from ours; nil tells nobody
+
 	mu    sync.Mutex
 	conns map[string]map[connID]conn // by owner's key
 	waits map[string]chan struct{}   // by key, for who waits for its owner to connect; see coming
+	apart map[string]bool            // whether a server's clock is wrong, or ours
 }
 
 // connID identifies a connection: a server and its number there, because the news of
@@ -105,7 +108,7 @@ func ownerOf(ticket string) owner {
 // NewLiveness listens on nc, which needs chat.SystemGrant. gone and came are called
 // on the connection's goroutine and must not block.
 func NewLiveness(nc *nats.Conn, chatAccount string, gone func(key string), came func(Link)) (*Liveness, error) {
-	l := &Liveness{nc: nc, account: chatAccount, gone: gone, came: came, conns: map[string]map[connID]conn{}, waits: map[string]chan struct{}{}}
+	l := &Liveness{nc: nc, account: chatAccount, gone: gone, came: came, conns: map[string]map[connID]conn{}, waits: map[string]chan struct{}{}, apart: map[string]bool{}}
 	for event, handle := range map[string]func(string, connID, conn){"CONNECT": l.connected, "DISCONNECT": l.disconnected} {
 		_, err := nc.Subscribe("$SYS.ACCOUNT."+chatAccount+"."+event, func(m *nats.Msg) {
 			var e connEvent

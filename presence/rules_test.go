@@ -170,3 +170,15 @@ func TestStale(t *testing.T) {
 		}
 	}
 }
+
+// What an answer has taken does not count as a difference of clocks.
+func TestAhead(t *testing.T) {
+	asked, heard := noon, noon.Add(time.Second)
+	for now, want := range map[time.Duration]time.Duration{
+		0: 0, time.Second: 0, 500 * time.Millisecond: 0, time.Hour: time.Hour - time.Second, -24 * time.Hour: -24 * time.Hour,
+	} {
+		if got := presence.Ahead(asked, asked.Add(now), heard); got != want {
+			t.Errorf("%s after it was asked: %s ahead, not %s", now, got, want)
+		}
+	}
+}

@@ -96,7 +96,14 @@ func NewService(cfg Config, l *broker.Log) (*Service, error) {
 	s := &Service{Config: cfg, log: l, seal: seal, chores: broker.NewChores(cfg.Log)}
 	s.push.turn = make(chan struct{}, 1)
 	s.live, err = NewLiveness(cfg.System, cfg.ChatID, s.connectionGone, s.connectionCame)
+	if err == nil {
+		s.live.differs = s.clockDiffers
+	}
 	return s, err
+}
+
+func (s *Service) clockDiffers(server string, ahead time.Duration) {
+	s.Log.Warn("the clock of a NATS server is not ours; tickets that are made here may have expired there", "server", server, "ahead", ahead.Round(time.Second))
 }
 
 // Serve adds the endpoints.

@@ -107,21 +107,57 @@ func (l *Liveness) servers(ctx context.Context) ([]string, error) {
 // connections adds the connections that one server has in our account.
 func (l *Liveness) connections(ctx context.Context, server string, found map[connID]Link) error {
 	for offset := 0; ; offset += surveyPage {
+		asked := time.Now()
 		q := fmt.Appendf(nil, `{"acc":%q,"auth":true,"limit":%d,"offset":%d}`, l.account, surveyPage, offset)
 		m, err := l.nc.RequestWithContext(ctx, "$SYS.REQ.SERVER."+server+".CONNZ", q)
 		if err != nil {
 			return err
 		}
-		page, err := readPage(m, server, found)
-		if err != nil || page < surveyPage {
+		page, now, err := readPage(m, server, found)
+		if err != nil {
 			return err
+		}
+		if !now.IsZero() {
+			l.compare(server, Ahead(asked, now, time.Now()))
+		}
+		if page < surveyPage {
+			return nil
 		}
 	}
 }
 
-func readPage(m *nats.Msg, server string, found map[connID]Link) (int, error) {
+// Apart is what clocks may differ.
+const Apart = 2 * time.Second
+
+// Ahead is how far a clock is ahead of ours that says now, when it is asked and heard at these
+// times: what cannot be explained by the time that the answer has taken.
+func Ahead(asked, now, heard time.Time) time.Duration {
+	switch {
+	case now.Before(asked):
+		return now.Sub(asked)
+	case now.After(heard):
+		return now.Sub(heard)
+	}
+	return 0
+}
+
+// compare says once that the clock of a server is not ours: what tickets are made here may
+// have expired there.
+func (l *Liveness) compare(server string, ahead time.Duration) {
+	l.mu.Lock()
+	wrong := ahead.Abs() > Apart
+	tell := wrong && !l.apart[server]
+	l.apart[server] = wrong
+	l.mu.Unlock()
+	if tell && l.differs != nil {
+		l.differs(server, ahead)
+	}
+}
+
+func readPage(m *nats.Msg, server string, found map[connID]Link) (int, time.Time, error) {
 	var reply struct {
 		Data struct {
+			Now         time.Time `json:"now"`
 			Connections []struct {
 				ID  uint64 `json:"cid"`
 				IP  string `json:"ip"`
@@ -130,12 +166,12 @@ func readPage(m *nats.Msg, server string, found map[connID]Link) (int, error) {
 		} `json:"data"`
 	}
 	if err := json.Unmarshal(m.Data, &reply); err != nil {
-		return 0, err
+		return 0, time.Time{}, err
 	}
 	for _, c := range reply.Data.Connections {
 		if o := ownerOf(c.JWT); o.Key != "" {
 			found[connID{server, c.ID}] = Link{server, c.ID, o.Key, o.Holder, o.member(), c.IP}
 		}
 	}
-	return len(reply.Data.Connections), nil
+	return len(reply.Data.Connections), reply.Data.Now, nil
 }

@@ -108,6 +108,6 @@ func (l *Liveness) has(ctx context.Context, key string, id connID) bool {
 		return false
 	}
 	found := map[connID]Link{}
-	_, err = readPage(m, id.server, found)
+	_, _, err = readPage(m, id.server, found)
 	return err == nil && found[id].Key == key
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"sync"
 	"time"
 
@@ -15,10 +16,11 @@ import (
 // directs are the direct messages under way and what has been heard.
 type directs struct {
 	line    sync.Mutex // messages go out in the order of their numbers: who gets a later one first takes the others for old
+	run     string
 	n       uint64
 	waiting map[directID]waitingDirect
-	heard   map[chat.User]uint64 // the last N of each sender
-	wrote   map[chat.User]bool   // whom the user wrote to: they may answer even a hidden user
+	heard   map[chat.User]heardDirect // the last of each sender
+	wrote   map[chat.User]bool        // whom the user wrote to: they may answer even a hidden user
 
 	pace   *rate.Limiter   // of what is sent; nil: no limit
 	others *broker.Buckets // of what is taken from each sender
@@ -37,13 +39,19 @@ type waitingDirect struct {
 	arrived chan struct{}
 }
 
-// newDirects counts from the time, so that a client that starts again is not taken for
-// one that repeats itself. The numbers stay exact in every language's JSON.
+// heardDirect is the number of a direct message.
+type heardDirect struct {
+	run string
+	n   uint64
+}
+
+// newDirects draws a name for its numbers, so that a client that starts again is not taken
+// for one that repeats itself. They do not count from the time: it may have been set back.
 func newDirects() directs {
 	return directs{
-		n:       uint64(time.Now().UnixMilli()) * 1000,
+		run:     rand.Text(),
 		waiting: map[directID]waitingDirect{},
-		heard:   map[chat.User]uint64{},
+		heard:   map[chat.User]heardDirect{},
 		wrote:   map[chat.User]bool{},
 	}
 }
@@ -127,7 +135,7 @@ func (c *Client) Direct(ctx context.Context, name, text string) error {
 		delete(c.directs.waiting, id)
 		c.mu.Unlock()
 	}()
-	err = broker.Tell(nc, chat.Direct, chat.Address{To: id.to, User: c.me.User()}, chat.DirectMessage{N: id.n, Name: c.me, Text: text})
+	err = broker.Tell(nc, chat.Direct, chat.Address{To: id.to, User: c.me.User()}, chat.DirectMessage{N: id.n, Run: c.directs.run, Name: c.me, Text: text})
 	c.directs.line.Unlock()
 	if err != nil {
 		return chat.Errorf(chat.NotConnected, "Not connected to the server.")
@@ -155,11 +163,12 @@ func (c *Client) direct(from chat.User, d chat.DirectMessage) {
 		return
 	}
 	welcome := c.presence == chat.Visible || c.directs.wrote[from]
-	fresh := d.N > c.directs.heard[from]
+	last := c.directs.heard[from]
+	fresh := d.Run != last.run || d.N > last.n
 	if c.blocked(from) {
 		welcome = false
 	}
-	if d.N == 0 || d.Text == "" || len(d.Text) > c.rules.MaxText || !welcome {
+	if d.N == 0 || len(d.Run) > chat.MaxTerminal || d.Text == "" || len(d.Text) > c.rules.MaxText || !welcome {
 		c.mu.Unlock()
 		return
 	}
@@ -171,7 +180,7 @@ func (c *Client) direct(from chat.User, d chat.DirectMessage) {
 		return
 	}
 	if fresh {
-		c.directs.heard[from] = d.N
+		c.directs.heard[from] = heardDirect{d.Run, d.N}
 	}
 	nc := c.nc
 	c.mu.Unlock()

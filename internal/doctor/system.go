@@ -10,12 +10,12 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natter/internal/setup"
+	"natter/presence"
 )
 
 const (
 	patience = 2 * time.Second        // for one answer
 	quiet    = 300 * time.Millisecond // after an answer: further servers have had their time
-	apart    = 2 * time.Second        // what clocks may differ
 )
 
 // The oldest server that has what is used.
@@ -77,8 +77,7 @@ func (e *exam) ping(nc *nats.Conn) []server {
 	}
 }
 
-// read understands an answer to VARZ. A clock is wrong by what cannot be explained by
-// the time that the answer has taken.
+// read understands an answer to VARZ.
 func (e *exam) read(m *nats.Msg, asked time.Time) (server, bool) {
 	var v struct {
 		Server struct {
@@ -96,12 +95,7 @@ func (e *exam) read(m *nats.Msg, asked time.Time) (server, bool) {
 		return server{}, false
 	}
 	s := server{Name: v.Server.Name, Version: v.Data.Version, JetStream: v.Data.JetStream.Config}
-	switch heard := e.Now(); {
-	case v.Data.Now.Before(asked):
-		s.Ahead = v.Data.Now.Sub(asked)
-	case v.Data.Now.After(heard):
-		s.Ahead = v.Data.Now.Sub(heard)
-	}
+	s.Ahead = presence.Ahead(asked, v.Data.Now, e.Now())
 	return s, true
 }
 
@@ -141,13 +135,13 @@ func (e *exam) sync(servers []server) {
 
 func (e *exam) clocks(servers []server) {
 	for _, s := range servers {
-		if s.Ahead > apart || s.Ahead < -apart {
+		if s.Ahead.Abs() > presence.Apart {
 			e.warn("clocks", "Run a time service (NTP) on both computers: tickets are good until a time of day.",
 				"the clock of %s is %s, seen from here", s.Name, offset(s.Ahead))
 			return
 		}
 	}
-	e.ok("clocks", "no server's clock is more than %s from ours", apart)
+	e.ok("clocks", "no server's clock is more than %s from ours", presence.Apart)
 }
 
 func offset(d time.Duration) string {

@@ -92,8 +92,8 @@ func (a *actor) read(c *client.Client, ended chan struct{}) {
 
 // dies ends the program as kill -9 does, and returns when that was.
 func (a *actor) dies() time.Time {
+	at := time.Now() // others may be told at once
 	a.relay.Set(faults.Flaw{Cut: true})
-	at := time.Now()
 	a.Client.Close()
 	<-a.ended
 	a.relay.Set(faults.Flaw{})
@@ -110,6 +110,26 @@ func (a *actor) heard() (texts []string) {
 		}
 	}
 	return texts
+}
+
+// hears waits until the present program has been told so many texts.
+func (a *actor) hears(n int) []string {
+	a.t.Helper()
+	late := time.After(patience)
+	for {
+		a.mu.Lock()
+		moved := a.moved
+		a.mu.Unlock()
+		texts := a.heard()
+		if len(texts) >= n {
+			return texts
+		}
+		select {
+		case <-moved:
+		case <-late:
+			a.t.Fatalf("%s hears only %q", a.name, texts)
+		}
+	}
 }
 
 // counts how often the present program was told something of a kind.

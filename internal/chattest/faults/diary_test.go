@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -54,6 +55,25 @@ func (d *diary) note(line string) {
 	}
 	if d.file != nil {
 		fmt.Fprintln(d.file, line)
+	}
+}
+
+// has waits until one of the last lines has a text.
+func (d *diary) has(t testing.TB, text string) {
+	t.Helper()
+	for late := time.After(patience); ; {
+		d.mu.Lock()
+		found := slices.ContainsFunc(d.last, func(line string) bool { return strings.Contains(line, text) })
+		d.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-late:
+			t.Errorf("nobody says %q", text)
+			return
+		}
 	}
 }
 

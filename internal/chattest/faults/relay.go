@@ -49,7 +49,10 @@ func NewRelay(to string) (*Relay, error) {
 }
 
 // URL is where clients connect.
-func (r *Relay) URL() string { return "nats://" + r.listener.Addr().String() }
+func (r *Relay) URL() string { return "nats://" + r.Address() }
+
+// Address is the host and port of URL.
+func (r *Relay) Address() string { return r.listener.Addr().String() }
 
 // Set makes the line bad, or good again.
 func (r *Relay) Set(f Flaw) {

@@ -30,8 +30,9 @@ type program struct {
 	name  string
 	path  string
 	args  []string
-	ready string // what it prints when it serves
-	web   string // where it tells its figures; "" is nowhere
+	env   []string // beside ours
+	ready string   // what it prints when it serves
+	web   string   // where it tells its figures; "" is nowhere
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
@@ -49,7 +50,7 @@ func (p *program) start() {
 		p.t.Error(err)
 		return
 	}
-	cmd.Stdout, cmd.Stderr = w, w
+	cmd.Stdout, cmd.Stderr, cmd.Env = w, w, append(os.Environ(), p.env...)
 	err = cmd.Start()
 	_ = w.Close()
 	if err != nil {
@@ -157,7 +158,9 @@ func (s *servers) examine(ctx context.Context) (string, error) {
 	if s.keys == "" {
 		return "", nil
 	}
-	text, err := exec.CommandContext(ctx, chatcoord, append([]string{"doctor"}, s.where()...)...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, s.replicas[0].path, append([]string{"doctor"}, s.where()...)...)
+	cmd.Env = append(os.Environ(), s.replicas[0].env...)
+	text, err := cmd.CombinedOutput()
 	return string(text), err
 }
 
@@ -184,11 +187,16 @@ const grace = "10s"
 
 // embeddedServer is one chatcoord with its own NATS server.
 func embeddedServer(t testing.TB) *servers {
-	at, data, web := local(t), filepath.Join(t.TempDir(), "data"), local(t)
-	p := &program{t: t, name: "chatcoord", path: chatcoord, ready: "ready: embedded", web: web, args: []string{
+	return begin(t, embeddedPlan(t, chatcoord, filepath.Join(t.TempDir(), "data")))
+}
+
+// embeddedPlan is one that does not run yet.
+func embeddedPlan(t testing.TB, path, data string, flags ...string) *servers {
+	at, web := local(t), local(t)
+	p := &program{t: t, name: "chatcoord", path: path, ready: "ready: embedded", web: web, args: append([]string{
 		"--listen", at, "--data-dir", data, "--http", web, "--grace", grace, "--show", "none", "--log-level", "debug",
-	}}
-	return begin(t, &servers{addresses: []string{at}, data: data, brokers: []*program{p}})
+	}, flags...)}
+	return &servers{addresses: []string{at}, data: data, brokers: []*program{p}}
 }
 
 // layout is how a cluster is set up. Its zero value is three NATS servers and two
@@ -205,7 +213,10 @@ type layout struct {
 // cluster is three NATS servers and two coordinators.
 func cluster(t testing.TB) *servers { return layout{}.begin(t) }
 
-func (l layout) begin(t testing.TB) *servers {
+func (l layout) begin(t testing.TB) *servers { return begin(t, l.plan(t)) }
+
+// plan is a cluster that does not run yet.
+func (l layout) plan(t testing.TB) *servers {
 	if l.addresses == nil {
 		l.addresses = []string{"127.0.0.1", "127.0.0.1", "127.0.0.1"}
 	}
@@ -228,7 +239,7 @@ func (l layout) begin(t testing.TB) *servers {
 	for i := range cmp.Or(l.replicas, 2) {
 		s.replicas = append(s.replicas, l.replica(t, s, i))
 	}
-	return begin(t, s)
+	return s
 }
 
 func (l layout) broker(t testing.TB, dir string, i int) *program {
