@@ -208,29 +208,45 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// TestDiskFails has the volume answer every write with an error.
+// TestDiskFails has the volume answer every write with an error, or be read-only from now on,
+// which is what ext4 does by itself when it finds that something is wrong.
 func TestDiskFails(t *testing.T) {
-	s, data := onVolume(t, func(t *testing.T, dir string) { mountImage(t, newImage(t), dir) })
-	ready := s.begin(t)
-	s.join(t, "alice")
-	s.sees(t, "alice", "^Enter your choice")
-	f, err := os.Open(data)
+	for name, fail := range map[string]func(t *testing.T, dir string){"gone": shutDown, "read-only": readOnly} {
+		t.Run(name, func(t *testing.T) {
+			s, data := onVolume(t, func(t *testing.T, dir string) { mountImage(t, newImage(t), dir) })
+			ready := s.begin(t)
+			s.join(t, "alice")
+			s.sees(t, "alice", "^Enter your choice")
+			fail(t, data)
+			if text := becomes(t, ready, 503, 10*time.Second); !strings.Contains(text, data) {
+				t.Errorf("not ready: %q", text)
+			}
+			s.join(t, "carol")
+			s.sees(t, "carol", `^! The server cannot write to its disk; nothing was stored\. Try again later\.`)
+			s.sees(t, "coord", `^ERROR    store: Cannot write to `+data)
+		})
+	}
+}
+
+// shutDown makes a file system one whose disk is gone.
+func shutDown(t *testing.T, dir string) {
+	t.Helper()
+	f, err := os.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const shutDown, withoutFlush = 0x8004587d, 2 // ext4: as if the disk were gone
+	defer f.Close()
+	const shutDown, withoutFlush = 0x8004587d, 2 // of ext4
 	flag := uint32(withoutFlush)
-	err = ioctl(f, shutDown, &flag)
-	f.Close()
-	if err != nil {
+	if err := ioctl(f, shutDown, &flag); err != nil {
 		t.Skipf("the file system cannot be shut down: %v", err)
 	}
-	if text := becomes(t, ready, 503, 10*time.Second); !strings.Contains(text, data) {
-		t.Errorf("not ready: %q", text)
-	}
-	s.join(t, "carol")
-	s.sees(t, "carol", `^! The server cannot write to its disk; nothing was stored\. Try again later\.`)
-	s.sees(t, "coord", `^ERROR    store: Cannot write to `+data)
+}
+
+// readOnly makes it read-only, though files on it are open for writing.
+func readOnly(t *testing.T, dir string) {
+	t.Helper()
+	run(t, "mount", "-o", "remount,abort", dir)
 }
 
 // newImage is a file with an ext4 file system.
@@ -250,7 +266,7 @@ func newImage(t *testing.T) string {
 
 func mountImage(t *testing.T, image, dir string) {
 	t.Helper()
-	run(t, "mount", "-o", "loop", image, dir)
+	run(t, "mount", "-o", "loop,errors=remount-ro", image, dir)
 }
 
 func ioctl(f *os.File, request uintptr, arg *uint32) error {

@@ -276,9 +276,11 @@ func (s *Service) noteLogin(ctx context.Context, name chat.Name, key string) (ac
 	})
 }
 
-// noteHello stores in the account what a hello says of its owner.
+// noteHello stores in the account what a hello says of its owner. Who is back has logged in,
+// unless the account says otherwise: the first try of this hello may still wait to store it,
+// or have failed.
 func (s *Service) noteHello(ctx context.Context, q chat.HelloRequest, acc account.Record, back bool) error {
-	if _, err := account.Remember(acc, q.Presence, q.Identity); back && err != nil {
+	if _, err := account.Remember(acc, q.Presence, q.Identity); back && acc.Taken() && err != nil {
 		return nil // nothing is new
 	}
 	_, err := s.Accounts.Update(ctx, q.Name.User(), func(r account.Record) (account.Record, error) {
@@ -286,7 +288,7 @@ func (s *Service) noteHello(ctx context.Context, q chat.HelloRequest, acc accoun
 			return r, errNotHere
 		}
 		after, err := account.Remember(r, q.Presence, q.Identity)
-		if back {
+		if back && r.Taken() {
 			return after, err
 		}
 		now, err2 := account.Login(after, q.Name, time.Now())

@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"natter/broker/brokertest"
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/client"
+	"natter/presence/account"
 	"natter/session"
 )
 
@@ -157,4 +159,21 @@ func TestARepeatedRequestIsNotLate(t *testing.T) {
 	}
 	_, err := ask(ann, chat.SetPresence, chat.PresenceRequest{Presence: chat.HiddenAway, Revision: before.Revision})
 	chattest.Code(t, err, chat.Timeout)
+}
+
+// A hello is repeated when its answer is late, and the second one meets what the first has
+// stored of who is here. The name is taken all the same when it is answered.
+func TestARepeatedHelloTakesTheName(t *testing.T) {
+	in := chattest.Run(t, quiet, beside)
+	ann := intrude(t, in, "ann")
+	store := must(account.OpenStore(t.Context(), brokertest.Dial(t, in.Server, chat.StoringGrant(), chat.StoreInbox).Conn))(t)
+	reserved := func(r account.Record) (account.Record, error) {
+		r.LastLogin, r.Reserved = time.Time{}, time.Now().Add(chat.Hold)
+		return r, nil
+	}
+	must(store.Update(t.Context(), "ann", reserved))(t)
+	must(ask(ann, chat.Hello, chat.HelloRequest{Proto: chat.Proto, Name: "ann"}))(t)
+	if acc, _, err := store.Get(t.Context(), "ann"); err != nil || !acc.Taken() {
+		t.Errorf("ann is welcome, and the name is %+v, %v", acc, err)
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"natter/internal/chattest/faults"
 )
@@ -90,13 +89,9 @@ func hold(t testing.TB, n int) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		ip(t, "link", "del", port(n)) // what is still on its way there may keep the namespace for a while
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		for began := time.Now(); time.Since(began) < patience; <-time.After(20 * time.Millisecond) {
-			if exec.Command("ip", "link", "show", port(n)).Run() != nil {
-				return // the system has taken the namespace away, and with it this end
-			}
-		}
 	})
 	pid := fmt.Sprint(cmd.Process.Pid)
 	ip(t, "link", "add", port(n), "type", "veth", "peer", "name", "eth0", "netns", pid)
