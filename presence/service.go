@@ -347,10 +347,11 @@ func (s *Service) choose(ctx context.Context, c broker.Caller, q chat.PresenceRe
 	}
 	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s chooses presence: %s", r.Name, word(q.Presence))})
 	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
-		if err := s.stale(v, c.User, q.Revision); err != nil {
+		after, err := Choose(r, q.Presence)
+		if err != nil { // also that it is so already, by this very request, which was asked again
 			return r, err
 		}
-		return Choose(r, q.Presence)
+		return after, s.stale(v, c.User, q.Revision)
 	})
 	if err == nil {
 		_, err = s.Accounts.Update(ctx, c.User, func(r account.Record) (account.Record, error) { return account.Remember(r, q.Presence, "") })
