@@ -211,7 +211,7 @@ func TestNobodySpeaksAsAnother(t *testing.T) {
 		}
 	}
 	for _, m := range everything.heard(t) {
-		if len(m.Data) == 0 {
+		if len(m.Data) == 0 && m.Header.Get("Status") == "" { // which only the server says, to a consumer that hears nothing for long
 			t.Errorf("delivered: %s", m.Subject)
 		}
 	}

@@ -213,6 +213,19 @@ func TestAStubbornTerminal(t *testing.T) {
 	}
 }
 
+// TestAskedTwice: what was carried out is not refused as late when it is asked again.
+func TestAskedTwice(t *testing.T) {
+	in := chattest.Run(t)
+	alice := intrude(t, in, "alice")
+	known := must(ask(alice, chat.Hello, chat.HelloRequest{Proto: chat.Proto, Name: "alice"}))(t).Revision
+	hide := chat.PresenceRequest{Presence: chat.HiddenAway, Revision: known}
+	for range 2 {
+		must(ask(alice, chat.SetPresence, hide))(t)
+	}
+	_, err := ask(alice, chat.SetPresence, chat.PresenceRequest{Presence: chat.Visible, Revision: known})
+	code(t, "what was asked before", err, chat.Timeout)
+}
+
 // TestTheBlockedMeetNobody compares, byte by byte, what is answered about somebody who is
 // away and about the same one who is here and blocks the asker.
 func TestTheBlockedMeetNobody(t *testing.T) {
