@@ -63,7 +63,7 @@ func (s *speaker) listen() {
 			s.note(faults.Record{What: faults.Failed, Session: e.Session, Text: e.Text})
 		case session.MemberLeft:
 			s.note(faults.Record{What: faults.Left, Session: e.Session.ID, From: string(e.Name.User())})
-			if e.Name.User() == chat.User(s.name) {
+			if e.Name.User() == chat.User(s.name) && e.Session.State == chat.Open { // else the end is told next
 				s.over(e.Session)
 			}
 		case session.Ended:
