@@ -87,7 +87,7 @@ func TestF21UsersClock(t *testing.T) {
 			alice.tells(bob, "back")
 			alice.leaves(bob)
 		}
-		if n := m.answered("enter"); n != 2 {
+		if n := m.answered("anyone-enter"); n != 2 {
 			t.Errorf("two who have tickets have asked for %d", n)
 		}
 		unwarned(t, bob)
