@@ -67,12 +67,14 @@ func ip(t testing.TB, args ...string) {
 }
 
 // namespaced is a cluster whose servers have a network namespace each.
-func namespaced(t testing.TB) *servers {
+func namespaced(t testing.TB) *servers { return namespacedFor(t, grace) }
+
+func namespacedFor(t testing.TB, grace string) *servers {
 	var holders []string
 	for n := 1; n <= 3; n++ {
 		holders = append(holders, hold(t, n))
 	}
-	l := layout{addresses: []string{address(1), address(2), address(3)}}
+	l := layout{grace: grace, addresses: []string{address(1), address(2), address(3)}}
 	l.in = func(n int, path string, args []string) (string, []string) {
 		return "nsenter", append([]string{"--net=/proc/" + holders[n] + "/ns/net", path}, args...)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 
@@ -12,7 +13,15 @@ import (
 	"natter/internal/chattest/faults"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// built is the directory of the programs that are tested; "" until there are any.
+var built string
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(built)
+		os.Exit(code)
+	}))
+}
 
 // line is a relay to a server that repeats what it is told, and one client.
 func line(t *testing.T) (*faults.Relay, net.Conn, *bufio.Reader) {

@@ -18,15 +18,15 @@ func TestF12LeaderCutOff(t *testing.T) {
 		return
 	}
 	for _, how := range []cut{whole, half} {
-		t.Run(string(how), func(t *testing.T) { inTurn(t, func(t *testing.T, s *servers) { leaderCutOff(t, s, how) }) })
+		t.Run(string(how), func(t *testing.T) { inTurn(t, grace, func(t *testing.T, s *servers) { leaderCutOff(t, s, how) }) })
 	}
 }
 
 // inTurn plays a row on namespaced servers: there is room for one installation only.
-func inTurn(t *testing.T, play func(*testing.T, *servers)) {
+func inTurn(t *testing.T, grace string, play func(*testing.T, *servers)) {
 	build(t)
 	for range *rows {
-		t.Run("", func(t *testing.T) { play(t, namespaced(t)) })
+		t.Run("", func(t *testing.T) { play(t, namespacedFor(t, grace)) })
 	}
 }
 
@@ -53,13 +53,13 @@ func leaderCutOff(t *testing.T, s *servers, how cut) {
 }
 
 // F12: the leader does not reach the other servers, but users and coordinators reach all of
-// them. Whoever asks where nothing can be stored is told so in a sentence, chats go on, and
-// everybody is served when the servers are together again.
+// them. Whoever asks where nothing can be stored is told so in a sentence, chats go on within
+// the grace time, and everybody is served when the servers are together again.
 func TestF12LeaderAlone(t *testing.T) {
 	if !apart(t) {
 		return
 	}
-	inTurn(t, func(t *testing.T, s *servers) {
+	inTurn(t, "60s", func(t *testing.T, s *servers) {
 		lead := s.leader(t, broker.LiveStream)
 		near, far := talking(t, s, "alice", "bob", lead, lead), talking(t, s, "carol", "dave", lead+1, lead+2)
 		guests := coming(t, s, "guest")

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"natter/broker"
 	"natter/session"
 )
 
@@ -200,4 +201,43 @@ func powerCut(t *testing.T, s *servers, disks []*disk, all bool) {
 	promised(t, "stored again", guests.served(up).Sub(up), patience)
 	kept.arrives(sure)
 	mended(t, s, guests, chat)
+}
+
+// overIn is how long a full disk of one server may keep the others from storing.
+const overIn = 30 * time.Second
+
+// fill takes all the room on the disk, until it is given back.
+func (d *disk) fill() (free func()) {
+	d.t.Helper()
+	path := filepath.Join(d.dir, "somebody-elses")
+	_ = exec.Command("dd", "if=/dev/zero", "of="+path, "bs=64k").Run() // ends with an error, when all is taken
+	return func() { must(d.t, os.Remove(path)) }
+}
+
+// F23: the disk of the server that leads LIVE is full. The others go on, and it is one of them
+// again when it has room and is started anew.
+func TestF23OneDiskFull(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount a file system")
+	}
+	build(t)
+	t.Parallel()
+	for n := range *rows {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			s, disks := onDisks(t)
+			lead := s.leader(t, broker.LiveStream)
+			guests, chat := coming(t, s, "guest"), talking(t, s, "alice", "bob", lead, lead+1)
+			guests.enough(5)
+			free := disks[lead].fill()
+			at := time.Now()
+			promised(t, "stored again", guests.served(at.Add(atOnce)).Sub(at), overIn)
+			for _, a := range chat.two {
+				promised(t, a.name+" hears nothing for", silence(a, at), atOnce)
+			}
+			free()
+			s.brokers[lead].end(syscall.SIGTERM)
+			s.brokers[lead].start()
+			mended(t, s, guests, chat)
+		})
+	}
 }

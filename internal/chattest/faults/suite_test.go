@@ -40,6 +40,7 @@ func build(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	built = dir
 	natsServer, chatcoord = filepath.Join(dir, "nats-server"), filepath.Join(dir, "chatcoord")
 	for out, pkg := range map[string]string{natsServer: "github.com/nats-io/nats-server/v2", chatcoord: "natter/cmd/chatcoord"} {
 		if text, err := exec.Command("go", "build", "-o", out, pkg).CombinedOutput(); err != nil {
