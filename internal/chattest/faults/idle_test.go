@@ -153,17 +153,43 @@ func (p *program) use(ctx context.Context, u use) error {
 }
 
 func (p *program) figures(ctx context.Context, u use) error {
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.web+"/metrics", nil)
+	page, err := p.page(ctx, "/metrics")
 	if err != nil {
 		return err
+	}
+	defer page.Close()
+	return p.read(page, u)
+}
+
+// page is one of a coordinator's pages.
+func (p *program) page(ctx context.Context, path string) (io.ReadCloser, error) {
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.web+path, nil)
+	if err != nil {
+		return nil, err
 	}
 	q.Close = true
 	r, err := http.DefaultClient.Do(q)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer r.Body.Close()
-	return p.read(r.Body, u)
+	return r.Body, nil
+}
+
+// goroutines is what a coordinator does at the moment, if it runs.
+func (p *program) goroutines(ctx context.Context) string {
+	if p.web == "" {
+		return ""
+	}
+	page, err := p.page(ctx, "/debug/pprof/goroutine?debug=1")
+	if err != nil {
+		return err.Error()
+	}
+	defer page.Close()
+	text, err := io.ReadAll(page)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 func (p *program) read(figures io.Reader, u use) error {

@@ -194,7 +194,7 @@ func embeddedServer(t testing.TB) *servers {
 func embeddedPlan(t testing.TB, path, data string, flags ...string) *servers {
 	at, web := local(t), local(t)
 	p := &program{t: t, name: "chatcoord", path: path, ready: "ready: embedded", web: web, args: append([]string{
-		"--listen", at, "--data-dir", data, "--http", web, "--grace", grace, "--show", "none", "--log-level", "debug",
+		"--listen", at, "--data-dir", data, "--http", web, "--pprof", "--grace", grace, "--show", "none", "--log-level", "debug",
 	}, flags...)}
 	return &servers{addresses: []string{at}, data: data, brokers: []*program{p}}
 }
@@ -253,7 +253,7 @@ func (l layout) broker(t testing.TB, dir string, i int) *program {
 func (l layout) replica(t testing.TB, s *servers, i int) *program {
 	web := local(t)
 	return &program{t: t, name: fmt.Sprintf("chatcoord-%d", i+1), path: chatcoord, ready: "ready: NATS", web: web, args: append(s.where(),
-		"--http", web, "--join", "open", "--grace", cmp.Or(l.grace, grace), "--show", "none", "--wait-server", "40s", "--log-level", "debug",
+		"--http", web, "--pprof", "--join", "open", "--grace", cmp.Or(l.grace, grace), "--show", "none", "--wait-server", "40s", "--log-level", "debug",
 	)}
 }
 
@@ -267,6 +267,9 @@ func begin(t testing.TB, s *servers) *servers {
 			defer cancel()
 			text, err := s.examine(ctx)
 			t.Logf("chatcoord doctor: %v\n%s", err, text)
+			for _, p := range s.all() {
+				t.Logf("%s does:\n%s", p.name, p.goroutines(ctx))
+			}
 		}
 		for _, p := range s.all() {
 			p.end(syscall.SIGKILL)
