@@ -25,6 +25,9 @@ func tryFor(try int) time.Duration {
 	return time.Second
 }
 
+// restFor is how long the answers to the other tries are waited for when one was refused.
+const restFor = 2 * time.Second
+
 // Call sends a request and waits for its answer until ctx is done. Whoever asks too fast
 // is slowed down: it asks again when the coordinator says, if there is time. Its error is
 // a *chat.Error: the coordinator's own, NotConnected while the connection is down, or
@@ -49,7 +52,7 @@ func call[Q, R any](ctx context.Context, nc *nats.Conn, r chat.Request[Q, R], a 
 		if err != nil {
 			return reply, err
 		}
-		if msg.Header.Get(micro.ErrorCodeHeader) == "" {
+		if !refused(msg) {
 			if err := json.Unmarshal(msg.Data, &reply); err != nil {
 				return reply, fmt.Errorf("decode the answer to %s: %w", r.Pattern(), err)
 			}
@@ -91,7 +94,7 @@ func ask(ctx context.Context, nc *nats.Conn, subject string, data []byte, tryFor
 		msg, err := tries.wait(ctx, tryFor(n))
 		switch {
 		case msg != nil:
-			return msg, nil
+			return tries.rest(ctx, msg), nil
 		case errors.Is(err, nats.ErrMaxPayload):
 			return nil, chat.Errorf(chat.TooLong, "That is too long to be sent.")
 		case err != nil:
@@ -152,6 +155,29 @@ func (t *tries) wait(ctx context.Context, long time.Duration) (*nats.Msg, error)
 		}
 	}
 }
+
+// rest is the answer that counts. Of a request that was refused another try may have been
+// carried out, before or afterwards: what is under way is waited for, but not for long.
+func (t *tries) rest(ctx context.Context, first *nats.Msg) *nats.Msg {
+	late := time.NewTimer(restFor)
+	defer late.Stop()
+	for t.open > 0 && refused(first) {
+		select {
+		case a := <-t.came:
+			t.open--
+			if a.err == nil && !refused(a.msg) {
+				return a.msg
+			}
+		case <-late.C:
+			return first
+		case <-ctx.Done():
+			return first
+		}
+	}
+	return first
+}
+
+func refused(msg *nats.Msg) bool { return msg.Header.Get(micro.ErrorCodeHeader) != "" }
 
 // Settle waits until the server has dealt with everything that was sent, and returns
 // what it did not permit. Other errors that a connection has noted do not count: anybody

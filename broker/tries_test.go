@@ -2,15 +2,49 @@ package broker_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 
 	"natter/broker"
 	"natter/broker/brokertest"
 	"natter/chat"
 )
+
+// Of a request that was refused, another try may have been carried out: that is what counts.
+func TestATryThatWasCarriedOutCounts(t *testing.T) {
+	srv := brokertest.Run(t)
+	served := brokertest.Dial(t, srv, chat.AnsweringGrant(), chat.StoreInbox)
+	alice := brokertest.Dial(t, srv, chat.UserGrant("alice"), chat.Inbox("alice"))
+	var first *nats.Msg
+	_, err := served.Subscribe(chat.List.Subject(chat.Address{User: "alice"}), func(m *nats.Msg) {
+		if first == nil {
+			first = m
+			return
+		}
+		no := nats.NewMsg(first.Reply)
+		no.Header.Set(micro.ErrorCodeHeader, "busy")
+		no.Data = []byte(`{"code":"busy","text":"Later."}`)
+		if err := errors.Join(served.PublishMsg(no), m.Respond([]byte(`{"revision":7}`))); err != nil {
+			t.Error(err)
+		}
+	})
+	if err == nil {
+		err = served.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	reply, err := broker.Call(ctx, alice.Conn, chat.List, chat.Address{User: "alice"}, chat.ListRequest{})
+	if err != nil || reply.Revision != 7 {
+		t.Errorf("%+v, %v", reply, err)
+	}
+}
 
 // An answer that is slower than a try counts: the next try may well be refused, because the
 // first one has done what was to be done.

@@ -1,7 +1,6 @@
 package chattest_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
-	"natter/broker"
 	"natter/chat"
 	"natter/internal/chattest"
 )
@@ -256,26 +254,18 @@ func draw(r *rand.Rand, u *intruder, users []*intruder, b *board) act {
 	return a
 }
 
-// askOnce sends one request. Who asks again because the answer is late, as clients do, may
-// have it carried out once more after the first answer, which is no history of single calls.
-func askOnce[Q, R any](u *intruder, r chat.Request[Q, R], q Q) (R, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	return broker.CallOnce(ctx, u.Conn.Conn, r, chat.Address{User: u.user}, q)
-}
-
 func perform(t *testing.T, u *intruder, a act) told {
 	var r chat.SessionReply
 	var err error
 	switch a.verb {
 	case "invite":
-		r, err = askOnce(u, chat.Invite, chat.InviteRequest{Guests: []string{string(a.with)}})
+		r, err = ask(u, chat.Invite, chat.InviteRequest{Guests: []string{string(a.with)}, Session: chat.NewSessionID()})
 	case "accept", "deny":
-		r, err = askOnce(u, chat.Answer, chat.AnswerRequest{Session: a.id, Accept: a.verb == "accept"})
+		r, err = ask(u, chat.Answer, chat.AnswerRequest{Session: a.id, Accept: a.verb == "accept"})
 	case "withdraw":
-		r, err = askOnce(u, chat.Withdraw, chat.SessionRequest{Session: a.id})
+		r, err = ask(u, chat.Withdraw, chat.SessionRequest{Session: a.id})
 	case "quit":
-		r, err = askOnce(u, chat.End, chat.EndRequest{Session: a.id, Reason: chat.ByQuit})
+		r, err = ask(u, chat.End, chat.EndRequest{Session: a.id, Reason: chat.ByQuit})
 	}
 	var e *chat.Error
 	if errors.As(err, &e) {
