@@ -58,15 +58,17 @@ func (l *Log) gather(first *step) []*step {
 	return batch
 }
 
-// commit carries a batch out; steps that lose a race are run again on what won.
+// commit carries a batch out; steps that lose a race are run again on what won. What has come
+// since may tell that one of them was carried out after all, so it is taken before they are
+// looked through.
 func (l *Log) commit(batch []*step) {
 	for {
 		err := l.refresh()
+		l.drain()
 		if batch = l.waiting(batch); len(batch) == 0 {
 			return
 		}
 		if err == nil {
-			l.drain()
 			started := time.Now()
 			flights := l.launch(batch)
 			again := l.bring(flights)

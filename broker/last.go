@@ -13,7 +13,17 @@ import (
 // library prefers, is answered by any server of a replicated stream, also by one that is
 // behind and does not know it. errors.Is finds jetstream.ErrMsgNotFound.
 func Last(ctx context.Context, nc *nats.Conn, stream, subject string) (data []byte, revision uint64, err error) {
-	q, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	return record(ctx, nc, stream, map[string]any{"last_by_subj": subject})
+}
+
+// Next finds the sequence of the first record from a sequence on, asking the leader too.
+func Next(ctx context.Context, nc *nats.Conn, stream string, from uint64) (revision uint64, err error) {
+	_, revision, err = record(ctx, nc, stream, map[string]any{"seq": from, "next_by_subj": ">"})
+	return revision, err
+}
+
+func record(ctx context.Context, nc *nats.Conn, stream string, which map[string]any) (data []byte, revision uint64, err error) {
+	q, err := json.Marshal(which)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -133,6 +133,7 @@ type anyTable interface {
 	announce()
 	keys() map[string]bool
 	subject(key string) string
+	revision(key string) uint64
 }
 
 // commit takes a record from the stream, or one of our own that was acknowledged.
@@ -210,6 +211,9 @@ func (t *Table[R]) keys() map[string]bool {
 	}
 	return keys
 }
+
+// revision is that of the committed record; only the log's goroutine, which alone changes it, asks.
+func (t *Table[R]) revision(key string) uint64 { return t.rows[Committed].byKey[key].Revision }
 
 func (t *Table[R]) reset() {
 	for v := range t.rows {
