@@ -294,7 +294,9 @@ func init() { nextPort.Store(10_000 + int32(os.Getpid()%90)*100) }
 // local is an address that is free.
 func local(t testing.TB) string { return fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)[0]) }
 
-// freePorts finds ports that are free, as are those for routes above them.
+// freePorts finds ports that are free, as are those for routes above them. While the test
+// runs, no other process of these tests takes them: each holds the ports of the same number
+// for packets.
 func freePorts(t testing.TB, n int) []int {
 	t.Helper()
 	var found []int
@@ -303,8 +305,11 @@ func freePorts(t testing.TB, n int) []int {
 		if port > 30_000 {
 			t.Fatal("no port is free")
 		}
-		if free(port) && free(port+2000) {
-			found = append(found, port)
+		if held, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			t.Cleanup(func() { _ = held.Close() })
+			if free(port) && free(port+2000) {
+				found = append(found, port)
+			}
 		}
 	}
 	return found
