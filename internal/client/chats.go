@@ -257,7 +257,7 @@ func (c *Client) applyAll(hello chat.HelloReply) {
 	for _, over := range []bool{true, false} {
 		for _, s := range all {
 			if (s.State == chat.Closed) == over {
-				c.apply(s, hello.Revision)
+				c.take(s, hello.Revision)
 			}
 		}
 	}
@@ -286,9 +286,40 @@ func ended(s chat.Session) chat.Session {
 	return s
 }
 
-// apply takes a session as it is at a revision, and tells what that means. It runs on
-// the worker only.
+// apply takes a session as it is at a revision, and tells what that means. Nobody is in two
+// chats at once: when news of another open one comes before that of the end of ours, or after
+// its own, the coordinator is asked how things stand. It runs on the worker only.
 func (c *Client) apply(s chat.Session, revision uint64) {
+	ours, other := c.another(s, revision)
+	if !other {
+		c.take(s, revision)
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, callFor)
+	defer cancel()
+	hello, err := c.hello(ctx, chat.HelloRequest{})
+	switch {
+	case err == nil:
+		c.applyAll(hello)
+	case ours.revision < revision: // what came later is true
+		c.take(ended(ours.session), revision)
+		c.take(s, revision)
+	}
+}
+
+// another tells whether a session is news of an open one while the user is in another one,
+// and returns that.
+func (c *Client) another(s chat.Session, revision uint64) (known, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, in := s.Member(c.me.User())
+	before := c.known[s.ID]
+	news := before.revision <= revision && before.session.State != chat.Closed && !c.signedOut
+	return c.known[c.open], s.State == chat.Open && in && news && c.open != "" && c.open != s.ID
+}
+
+// take is apply for what is certain.
+func (c *Client) take(s chat.Session, revision uint64) {
 	c.seen(revision)
 	c.mu.Lock()
 	before := c.known[s.ID]

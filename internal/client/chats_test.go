@@ -19,3 +19,37 @@ func TestEndAsTheConnectionComesBack(t *testing.T) {
 		t.Fatalf("bob is told %+v", e)
 	}
 }
+
+// TestNobodyIsInTwoChats: whoever hears late that a chat has begun, or of the end of theirs
+// only after the beginning of the next one, is in the one that is open.
+func TestNobodyIsInTwoChats(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob, carol := in.User("alice"), in.User("bob"), in.User("carol")
+	chattest.Chat(alice, bob)
+	first, _ := alice.Session()
+	if err := bob.Quit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[session.Ended](alice)
+	alice.HearLate(first, 1) // as if it went on
+	chattest.Wait[session.Opened](alice)
+	second := chattest.Chat(carol, alice)
+	tells(t, carol, alice, "of the next one")
+	alice.HearLate(first, 1)
+	tells(t, carol, alice, "still")
+	tells(t, alice, carol, "and back")
+	if now, ok := alice.Session(); !ok || now.ID != second.ID {
+		t.Errorf("alice is in %+v", now)
+	}
+}
+
+// tells fails unless what one says is the next that the other one hears.
+func tells(t *testing.T, from, to *chattest.User, text string) {
+	t.Helper()
+	if err := from.Say(text); err != nil {
+		t.Fatal(err)
+	}
+	if e := chattest.Wait[session.Text](to); e.Text != text {
+		t.Errorf("heard %q, not %q", e.Text, text)
+	}
+}

@@ -62,3 +62,13 @@ func (c *Client) Left(t chat.Ticket) time.Duration {
 	c.setTicket(t, life(t))
 	return time.Until(c.goodUntil)
 }
+
+// HearLate has a session be heard of as if nothing had been heard of it before.
+func (c *Client) HearLate(s chat.Session, revision uint64) {
+	c.inOrder(func() {
+		c.mu.Lock()
+		delete(c.known, s.ID)
+		c.mu.Unlock()
+		c.apply(s, revision)
+	})
+}
