@@ -6,8 +6,8 @@ import (
 	"natter/presence"
 )
 
-// TellAgain tells the members what a change means, in case the replica that made it died
-// before it could. Whoever has heard it already hears nothing new: a notice carries the
+// TellAgain does what a change means for others, in case the replica that made it died
+// before it could: the members are told, and what was kept is let go of. Whoever has heard it already hears nothing new: a notice carries the
 // whole record.
 func (s *Service) TellAgain(kind, key string, revision uint64) {
 	if kind == presence.Kind {
@@ -17,6 +17,9 @@ func (s *Service) TellAgain(kind, key string, revision uint64) {
 	row, ok := s.Sessions.Get(broker.Committed, key)
 	if !ok || row.Revision != revision {
 		return // there is a later change, which comes by itself
+	}
+	if row.Record.State == chat.Closed { // what was kept for it, too
+		s.letGo(row.Record, row.Record)
 	}
 	var members []chat.User
 	for _, m := range row.Record.Members {

@@ -38,6 +38,11 @@ func (s *Service) park(ctx context.Context, c broker.Caller, q chat.ParkRequest)
 		}
 		reply.Kept[u] = at
 	}
+	if len(q.For) > 0 { // or this replica may have been held up, and not know yet that it is over
+		if err := s.Sessions.Sync(ctx); err != nil {
+			return chat.ParkReply{}, err
+		}
+	}
 	if _, open := s.openTo(c.User, q.Session); !open { // it has ended while this was stored
 		return chat.ParkReply{}, errors.Join(errNotInChat, s.Parked.DropAll(ctx, q.Session, "*"))
 	}

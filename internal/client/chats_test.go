@@ -53,3 +53,17 @@ func tells(t *testing.T, from, to *chattest.User, text string) {
 		t.Errorf("heard %q, not %q", e.Text, text)
 	}
 }
+
+// TestExitOfWhoWasLost: who was taken for lost for a moment, and has not heard of it, gets
+// out all the same.
+func TestExitOfWhoWasLost(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob := in.User("alice"), in.User("bob")
+	alice.KnowLess()
+	if err := alice.Exit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if users, err := bob.List(t.Context()); err != nil || len(users) > 0 {
+		t.Errorf("bob sees %v, %v", users, err)
+	}
+}

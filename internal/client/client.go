@@ -266,6 +266,14 @@ func (c *Client) Exit(ctx context.Context) error {
 		}
 	}
 	_, err := call(ctx, c, chat.Exit, chat.ExitRequest{Revision: c.knows()})
+	if !errors.Is(err, &chat.Error{Code: chat.Timeout}) || ctx.Err() != nil {
+		return err
+	}
+	// The user was taken for lost, and has not heard of it: see presence.Stale.
+	if _, err := c.hello(ctx, chat.HelloRequest{}); err != nil {
+		return err
+	}
+	_, err = call(ctx, c, chat.Exit, chat.ExitRequest{Revision: c.knows()})
 	return err
 }
 

@@ -72,3 +72,10 @@ func (c *Client) HearLate(s chat.Session, revision uint64) {
 		c.apply(s, revision)
 	})
 }
+
+// KnowLess has the client forget what it has heard of its own record.
+func (c *Client) KnowLess() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.revision = 1
+}
