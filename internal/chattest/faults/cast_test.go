@@ -34,6 +34,7 @@ type user struct {
 	relays []*faults.Relay
 	diary  *diary
 
+	begins  sync.Mutex // one life at a time begins
 	mu      sync.Mutex
 	c       *client.Client
 	life    int
@@ -74,8 +75,13 @@ func (u *user) config(keys string) client.Config {
 	}
 }
 
-// live starts the user's program and tries until it has the name.
+// live starts the user's program, unless it runs, and tries until it has the name.
 func (u *user) live(ctx context.Context) error {
+	u.begins.Lock()
+	defer u.begins.Unlock()
+	if u.client() != nil {
+		return nil
+	}
 	for {
 		err := u.tryLive(ctx)
 		if err == nil {
