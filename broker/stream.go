@@ -78,6 +78,7 @@ const (
 	codeNotAvailable jetstream.ErrorCode = 10008
 	codeNotLeader    jetstream.ErrorCode = 10009
 	codeNoReplicas   jetstream.ErrorCode = 10074 // it is alone
+	codeInProcess    jetstream.ErrorCode = 10158 // the same message is just being stored
 )
 
 const (
@@ -160,7 +161,7 @@ var errNoLeader = chat.Errorf(chat.Timeout, "JetStream does not answer: most ser
 func passing(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
 		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrReconnectBufExceeded) ||
-		hasCode(err, codeNoPeers, codeNotAvailable, codeNotLeader)
+		hasCode(err, codeNoPeers, codeNotAvailable, codeNotLeader, codeInProcess)
 }
 
 func hasCode(err error, codes ...jetstream.ErrorCode) bool {

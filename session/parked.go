@@ -5,12 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"natter/broker"
 	"natter/chat"
 )
 
 const lettingGo = "let go of what is parked"
+
+// storedLate is how long something may be on its way to a stream that has lost its leader, of
+// which who had it stored heard only that it could not be.
+const storedLate = 15 * time.Second
 
 // park keeps messages of a member for others. When it answers, they are stored.
 func (s *Service) park(ctx context.Context, c broker.Caller, q chat.ParkRequest) (chat.ParkReply, error) {
@@ -121,13 +126,15 @@ func (s *Service) insider(ctx context.Context, u chat.User, id string) (chat.Ses
 }
 
 // letGo drops what nobody can ask for any more: everything at the end, and what waits
-// for who has left.
+// for who has left. At the end it does so once more, for what is stored late.
 func (s *Service) letGo(before, after chat.Session) {
-	drop := func(u chat.User) {
-		s.chores.Do(lettingGo, func(ctx context.Context) error { return s.Parked.DropAll(ctx, after.ID, u) })
+	dropping := func(u chat.User) broker.Chore {
+		return func(ctx context.Context) error { return s.Parked.DropAll(ctx, after.ID, u) }
 	}
+	drop := func(u chat.User) { s.chores.Do(lettingGo, dropping(u)) }
 	if after.State == chat.Closed {
 		drop("*")
+		s.chores.After(after.ID+" kept", storedLate, lettingGo, dropping("*"))
 		return
 	}
 	for _, m := range before.Present() {
