@@ -35,6 +35,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -60,6 +61,11 @@ func withPrograms(m *testing.M) int {
 		return 1
 	}
 	os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(s) { // by who runs the tests, as nohup does, and then by the programs
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 	return m.Run()
 }
 
