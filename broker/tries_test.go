@@ -2,7 +2,6 @@ package broker_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -20,7 +19,9 @@ func TestATryThatWasCarriedOutCounts(t *testing.T) {
 		no := nats.NewMsg("")
 		no.Header.Set(micro.ErrorCodeHeader, "busy")
 		no.Data = []byte(`{"code":"busy","text":"Later."}`)
-		return errors.Join(first.RespondMsg(no), second.Respond([]byte(`{"revision":7}`)))
+		late := time.AfterFunc(200*time.Millisecond, func() { _ = second.Respond([]byte(`{"revision":7}`)) })
+		t.Cleanup(func() { late.Stop() })
+		return first.RespondMsg(no)
 	})
 }
 
