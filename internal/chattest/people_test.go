@@ -422,7 +422,7 @@ func TestWhatTheAccountKeeps(t *testing.T) {
 	}
 	must(ask(alice, chat.UnblockUser, chat.UnblockRequest{Name: "bob"}))(t)
 	accounts := examine(t, in).stream("ACCOUNTS")
-	if last := accounts[strings.LastIndex(accounts[:len(accounts)-1], "\n"):]; !strings.Contains(last, hello.Identity) || strings.Contains(last, "Bob") {
+	if last := accounts[strings.LastIndex(accounts[:len(accounts)-1], "\n"):]; !strings.Contains(last, hello.Identity) || strings.Contains(last, `"Bob"`) {
 		t.Errorf("the account is %s", last)
 	}
 }
