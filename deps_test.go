@@ -37,6 +37,7 @@ var onlyIn = map[string][]string{
 	"github.com/nats-io/jwt/":         {"broker/embedded", "broker/ticket"},
 	"github.com/prometheus/":          {"internal/ops"},
 	"github.com/spf13/":               {"cmd/chatcli", "cmd/chatcoord", "internal/flags"},
+	"github.com/KimMachineGun/":       {"cmd/chatcoord"},
 	"filippo.io/age":                  {"internal/keyfile", "internal/backup", "cmd/chatcoord"},
 }
 

@@ -44,6 +44,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -69,6 +70,7 @@ const (
 	lameDuck    = 500 * time.Millisecond
 	lameGrace   = 50 * time.Millisecond
 	maxPending  = 16 << 20
+	minPending  = 2 << 20 // more than the largest payload
 	writeLimit  = 5 * time.Second
 	pingEvery   = 10 * time.Second
 	pingsMissed = 2
@@ -77,6 +79,9 @@ const (
 	maxClosed   = 100 // connections that are remembered after their end, for monitoring
 	keptFiles   = 48  // of those that may be open: for the state, and for who asks how we are
 	within      = 16  // connections at most that are in this process and need no file
+
+	keptMemory = 24 << 20 // of what may be used: for all that does not grow with the users
+	perConn    = 64 << 10 // memory of a connection in a chat, with what the collector leaves; measured
 )
 
 // Config is what there is to choose. Its zero value listens on DefaultListen and
@@ -266,6 +271,7 @@ func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 	if store <= 0 {
 		store = DefaultMaxStore
 	}
+	memory := debug.SetMemoryLimit(-1)
 	opts := &server.Options{
 		ServerName:             "chatcoord",
 		NoSigs:                 true,
@@ -274,7 +280,7 @@ func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 		JetStreamMaxMemory:     maxMemory,
 		JetStreamMaxStore:      store,
 		DisableJetStreamBanner: true,
-		MaxPending:             maxPending,
+		MaxPending:             min(maxPending, max(memory/32, minPending)),
 		WriteDeadline:          writeLimit,
 		NoFastProducerStall:    true, // a slow reader is cut off and slows nobody
 		PingInterval:           pingEvery,
@@ -283,7 +289,7 @@ func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 		LameDuckDuration:       lameDuck,
 		LameDuckGracePeriod:    lameGrace,
 		MaxClosedClients:       maxClosed, // each login leaves one behind: the lobby's
-		MaxConn:                connections(openFiles()),
+		MaxConn:                min(connectionsByFiles(openFiles()), connectionsByMemory(memory)),
 	}
 	if err := trust(ids, opts); err != nil {
 		return nil, fmt.Errorf("setting up the accounts: %w", err)
@@ -291,13 +297,19 @@ func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 	return opts, nil
 }
 
-// connections is how many there may be: whoever comes in beyond them is told so, where a
-// server that cannot open its own files any more would stop storing.
-func connections(files int, limited bool) int {
+// connectionsByFiles is how many connections there may be: whoever comes in beyond them is
+// told so, where a server that cannot open its own files any more would stop storing.
+func connectionsByFiles(files int, limited bool) int {
 	if !limited {
 		return server.DEFAULT_MAX_CONNECTIONS
 	}
 	return max(files-keptFiles, 2) + within
+}
+
+// connectionsByMemory is the same for a process that would be killed if it took more than
+// limit bytes; math.MaxInt64 is no limit.
+func connectionsByMemory(limit int64) int {
+	return int(max(limit-keptMemory, 2*perConn)/perConn) + within
 }
 
 // Room is how many users can be served: each has a second connection while they chat.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"golang.org/x/term"
 
 	"natter/broker"
@@ -41,6 +42,9 @@ func (p *program) serve() error {
 		return err
 	}
 	defer closeLog()
+	if _, err := memlimit.Set(); err != nil { // else the collector does not know of a container's limit
+		log.Warn("how much memory there is", "err", err)
+	}
 	stopHTTP, err := p.serveHTTP(log)
 	if err != nil {
 		return err

@@ -10,13 +10,19 @@ import (
 	"testing"
 )
 
-// TestFewFiles: a coordinator that may open only a few files turns away whom it has no room
-// for, in words, and goes on serving and storing for those who are in.
-func TestFewFiles(t *testing.T) {
+// TestLittleRoom: a coordinator that may open only a few files, or use little memory, turns away
+// whom it has no room for, in words, and goes on serving and storing for those who are in.
+func TestLittleRoom(t *testing.T) {
+	t.Run("files", func(t *testing.T) { littleRoom(t, "ulimit -n 64") })
+	t.Run("memory", func(t *testing.T) { littleRoom(t, "export GOMEMLIMIT=25MiB") })
+}
+
+// littleRoom starts a coordinator that has room for eight users once the shell has limited it.
+func littleRoom(t *testing.T, limit string) {
 	t.Parallel()
 	h := open(t)
 	h.coord.stop()
-	limited := exec.Command("sh", "-c", `ulimit -n 64 && exec chatcoord "$@"`, "sh", "--listen", h.listen, "--data-dir", h.dir+"/data")
+	limited := exec.Command("sh", "-c", limit+` && exec chatcoord "$@"`, "sh", "--listen", h.listen, "--data-dir", h.dir+"/data")
 	limited.Env = h.environ("coord")
 	c, err := begun(limited)
 	if err != nil {
@@ -26,7 +32,7 @@ func TestFewFiles(t *testing.T) {
 	if c.find(regexp.MustCompile(`ready: embedded broker on`)) == nil {
 		t.Fatal(c)
 	}
-	const room = 8 // users with two connections each; 48 of 64 files are the server's
+	const room = 8 // users with two connections each; 48 of 64 files are the server's, or 24 MiB of 25
 	var in []*actor
 	for i := range 2 * room {
 		a, err := launch("chatcli", []string{"--plain", "--presence", "visible", fmt.Sprintf("user%d", i)}, h.environ(fmt.Sprintf("user%d", i)), nil)
@@ -55,6 +61,6 @@ func TestFewFiles(t *testing.T) {
 		h.sees(in[i+1], fmt.Sprintf("* user%d ended the chat.", i), "Chat session ended")
 	}
 	if text := c.out.String(); strings.Contains(text, "disk") {
-		t.Errorf("it takes the lack of files for one of room:\n%s", text)
+		t.Errorf("it takes the lack for one of room on the disk:\n%s", text)
 	}
 }
