@@ -127,7 +127,11 @@ func (p *program) storing() (*nats.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return keys.Dial(p.server, setup.Store, nats.MaxReconnects(0))
+	secured, err := p.secured()
+	if err != nil {
+		return nil, err
+	}
+	return keys.Dial(p.server, setup.Store, append(secured, nats.MaxReconnects(0))...)
 }
 
 func describe(c *backup.Contents) string {

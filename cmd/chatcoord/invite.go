@@ -102,7 +102,10 @@ func (p *program) explain(link chat.Link, reply chat.PassReply) {
 // linkTo is a link to the server, or to the address by which others know it.
 func (p *program) linkTo(address string) (chat.Link, error) {
 	first, _, _ := strings.Cut(p.server, ",")
-	u, err := url.Parse(strings.TrimSpace(first))
+	if first = strings.TrimSpace(first); !strings.Contains(first, "://") {
+		first = "nats://" + first // as the NATS library does
+	}
+	u, err := url.Parse(first)
 	if err != nil || u.Hostname() == "" {
 		return chat.Link{}, flags.Usagef("--server %s is not the URL of a server, for example nats://127.0.0.1:4222", broker.Redact(first))
 	}
