@@ -78,6 +78,16 @@ func (a aside) back() error {
 	return os.RemoveAll(a.dir)
 }
 
+// lacks are the streams that are not there.
+func (a aside) lacks() (names []string) {
+	for _, stream := range broker.RecordStreams() {
+		if !exists(filepath.Join(a.streams, stream)) {
+			names = append(names, stream)
+		}
+	}
+	return names
+}
+
 func (a aside) forget() error { return os.RemoveAll(a.dir) }
 
 func copyDir(from, to string) error {
@@ -112,7 +122,10 @@ func copyFile(from, to string) error {
 func (s *Server) check(dir string, l *ledger, acceptLoss bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), checkFor)
 	defer cancel()
-	if l.bad > 0 {
+	switch {
+	case l.blank:
+		s.log.Warn("the ledger is missing: whether the state is whole cannot be checked", "file", l.path)
+	case l.bad > 0:
 		s.log.Warn("the ledger is damaged: what it says elsewhere is checked", "file", l.path, "lines", l.bad)
 	}
 	var err error

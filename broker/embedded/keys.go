@@ -18,10 +18,12 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
+const keysDir = "keys"
+
 // Identities reads the keys of a server that has run in a data directory, for who
 // examines it. The server may be running.
 func Identities(dir string) (*ticket.Installation, error) {
-	keys := filepath.Join(dir, "keys")
+	keys := filepath.Join(dir, keysDir)
 	if err := private.CheckDir(keys); err != nil {
 		return nil, err
 	}
@@ -35,7 +37,7 @@ func loadIdentities(dir string, keep bool) (*ticket.Installation, error) {
 	if !keep {
 		return ticket.NewInstallation()
 	}
-	keys := filepath.Join(dir, "keys")
+	keys := filepath.Join(dir, keysDir)
 	if err := private.Dir(keys); err != nil {
 		return nil, err
 	}

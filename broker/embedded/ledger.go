@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,6 +38,7 @@ type ledger struct {
 	path  string
 	pages map[string]page // by stream
 	bad   int             // lines that could not be read
+	blank bool            // it is missing, or nothing in it can be read
 
 	file  *os.File // to add to; nil: the file must be written anew
 	lines int      // in the file
@@ -60,12 +62,27 @@ const (
 	spareLines  = 10_000 // that may be out of date before the file is written anew
 )
 
-// readLedger reads the ledger of a data directory. fs.ErrNotExist if there is none.
+// beginLedger writes the ledger of a directory in which nothing has been kept yet. It is
+// there before the first key is, so that one that is missing later was lost.
+func beginLedger(dir string) error {
+	path := filepath.Join(dir, ledgerFile)
+	keys, err := filepath.Glob(filepath.Join(dir, keysDir, "*"))
+	if err != nil || len(keys) > 0 || exists(path) {
+		return err
+	}
+	return private.Write(path, fmt.Appendf(nil, ledgerTitle, 0))
+}
+
+// readLedger reads the ledger of a data directory.
 func readLedger(dir string) (*ledger, error) {
 	l := &ledger{path: filepath.Join(dir, ledgerFile), pages: map[string]page{}}
 	text, err := private.Read("ledger", l.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		l.blank = true
+		return l, nil
+	}
 	if err != nil {
-		return l, err
+		return nil, err
 	}
 	title, rest, _ := bytes.Cut(text, []byte("\n"))
 	base, n := 0, bytes.Count(rest, []byte("\n"))
@@ -77,6 +94,7 @@ func readLedger(dir string) (*ledger, error) {
 			l.bad++ // unlike the last one, which the end of the process may have cut off
 		}
 	}
+	l.blank = l.bad > 0 && len(l.pages) == 0
 	return l, nil
 }
 

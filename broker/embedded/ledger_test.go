@@ -1,10 +1,12 @@
 package embedded_test
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -310,5 +312,67 @@ func TestDamagedLedger(t *testing.T) {
 	start(t, dir).Shutdown()
 	if got := len(read(t, path)); got < len(text)/2 {
 		t.Errorf("the new ledger has %d bytes, the former one %d", got, len(text))
+	}
+}
+
+// TestLostLedger: with the ledger gone, what else is missing is still noticed, unless it is
+// accepted; a state that seems whole is served, and the log says that nobody knows.
+func TestLostLedger(t *testing.T) {
+	whole := filled(t, (*embedded.Server).Shutdown)
+	for name, lose := range map[string]func(dir string) []string{
+		"all streams":              func(dir string) []string { return []string{"ledger", "jetstream"} },
+		"a stream":                 func(dir string) []string { return []string{"ledger", streamDir(t, dir, broker.AccountsStream)} },
+		"a stream, ledger emptied": func(dir string) []string { return []string{"", streamDir(t, dir, broker.AccountsStream)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := copied(t, whole)
+			for _, path := range lose(dir) {
+				switch {
+				case path == "":
+					write(t, filepath.Join(dir, "ledger"), "")
+				case filepath.IsAbs(path):
+					remove(t, path)
+				default:
+					remove(t, filepath.Join(dir, path))
+				}
+			}
+			before := files(t, dir)
+			srv, err := embedded.Start(embedded.Config{Listen: "127.0.0.1:0", DataDir: dir})
+			if err == nil {
+				srv.Stop()
+				t.Fatal("it starts")
+			}
+			if !errors.Is(err, embedded.ErrDataDir) || !strings.Contains(err.Error(), "ACCOUNTS") || !strings.Contains(err.Error(), "the ledger are missing") {
+				t.Error(err)
+			}
+			if after := files(t, dir); !maps.Equal(before, after) {
+				t.Errorf("the state was changed: %d files were there, and now %d", len(before), len(after))
+			}
+			srv, err = embedded.Start(embedded.Config{Listen: "127.0.0.1:0", DataDir: dir, AcceptLoss: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			srv.Stop()
+			start(t, dir).Stop() // counts from there
+		})
+	}
+	t.Run("alone", func(t *testing.T) {
+		dir, said := copied(t, whole), &bytes.Buffer{}
+		remove(t, filepath.Join(dir, "ledger"))
+		srv, err := embedded.Start(embedded.Config{Listen: "127.0.0.1:0", DataDir: dir, Log: slog.New(slog.NewTextHandler(said, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv.Stop()
+		if !strings.Contains(said.String(), "the ledger is missing") {
+			t.Error(said)
+		}
+	})
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.RemoveAll(path); err != nil {
+		t.Fatal(err)
 	}
 }

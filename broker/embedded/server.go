@@ -40,12 +40,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -154,6 +154,11 @@ func Start(cfg Config) (*Server, error) {
 }
 
 func start(cfg Config, host string, port int, dir string) (*Server, error) {
+	if cfg.DataDir != "" {
+		if err := beginLedger(dir); err != nil {
+			return nil, err
+		}
+	}
 	ids, err := loadIdentities(dir, cfg.DataDir != "")
 	if err != nil {
 		return nil, err
@@ -202,11 +207,14 @@ func start(cfg Config, host string, port int, dir string) (*Server, error) {
 func (s *Server) runKept(cfg Config, opts *server.Options) (err error) {
 	dir, before := opts.StoreDir, newAside(opts.StoreDir, s.ids)
 	l, err := readLedger(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return err
 	}
 	if err := before.put(); err != nil {
 		return private.Errorf(ErrDataDir, "Cannot set the state in %s aside to check it: %v.", dir, private.Cause(err))
+	}
+	if lost := before.lacks(); l.blank && len(lost) > 0 && !cfg.AcceptLoss {
+		return errors.Join(damaged(dir, strings.Join(append(lost, "the ledger"), ", ")+" are missing"), before.back())
 	}
 	switch wild, err := before.wildIn(l); {
 	case err != nil:

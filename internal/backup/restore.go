@@ -148,7 +148,7 @@ func (c *Contents) fill(ctx context.Context, dir string) error {
 			return err
 		}
 	}
-	srv, err := embedded.Start(embedded.Config{Listen: "127.0.0.1:0", DataDir: dir})
+	srv, err := embedded.Start(embedded.Config{Listen: "127.0.0.1:0", DataDir: dir, AcceptLoss: true}) // there are keys, and nothing else yet
 	if err != nil {
 		return err
 	}
