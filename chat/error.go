@@ -32,6 +32,7 @@ const (
 	NothingToDo   Code = "nothing_to_answer" // that invitation has ended
 	NotConnected  Code = "not_connected"     // the server or the coordinator is away
 	Timeout       Code = "timeout"           // nobody answered in time
+	Outdated      Code = "outdated"          // what came after the request counts
 	Arguments     Code = "arguments"         // the request is not one
 	TooLong       Code = "too_long"          // over a limit of size
 	Denied        Code = "denied"            // not allowed

@@ -155,7 +155,7 @@ func Stale(asked, revision uint64) error {
 	if asked == 0 || asked >= revision {
 		return nil
 	}
-	return chat.Errorf(chat.Timeout, "The request comes too late; what came after it counts.")
+	return chat.Errorf(chat.Outdated, "The request comes too late; what came after it counts.")
 }
 
 // Choose sets whether others see the user.

@@ -208,7 +208,7 @@ func (p *program) unreachable(err error) int {
 		return ui.ExitDenied
 	case chat.Taken, chat.ForeignKey, chat.SignedIn, chat.Invalid, chat.Reserved:
 		return ui.ExitName
-	case chat.NotConnected, chat.Timeout:
+	case chat.NotConnected, chat.Timeout, chat.Outdated:
 		fmt.Fprintln(p.err, "Start a server with: chatcoord        or name another one: chatcli --server nats://HOST:4222")
 		return ui.ExitUnreachable
 	}

@@ -223,7 +223,7 @@ func TestAskedTwice(t *testing.T) {
 		must(ask(alice, chat.SetPresence, hide))(t)
 	}
 	_, err := ask(alice, chat.SetPresence, chat.PresenceRequest{Presence: chat.Visible, Revision: known})
-	code(t, "what was asked before", err, chat.Timeout)
+	code(t, "what was asked before", err, chat.Outdated)
 }
 
 // TestTheBlockedMeetNobody compares, byte by byte, what is answered about somebody who is

@@ -158,7 +158,7 @@ func TestARepeatedRequestIsNotLate(t *testing.T) {
 		t.Errorf("answered %+v, and then %+v", done, second)
 	}
 	_, err := ask(ann, chat.SetPresence, chat.PresenceRequest{Presence: chat.HiddenAway, Revision: before.Revision})
-	chattest.Code(t, err, chat.Timeout)
+	chattest.Code(t, err, chat.Outdated)
 }
 
 // A hello is repeated when its answer is late, and the second one meets what the first has

@@ -54,16 +54,20 @@ func tells(t *testing.T, from, to *chattest.User, text string) {
 	}
 }
 
-// TestExitOfWhoWasLost: who was taken for lost for a moment, and has not heard of it, gets
-// out all the same.
-func TestExitOfWhoWasLost(t *testing.T) {
+// TestWhoWasLost: who was taken for lost for a moment, and has not heard of it, gets what they
+// ask for all the same.
+func TestWhoWasLost(t *testing.T) {
 	in := chattest.Run(t)
-	alice, bob := in.User("alice"), in.User("bob")
+	alice, bob, carol := in.User("alice"), in.User("bob"), in.User("carol")
 	alice.KnowLess()
-	if err := alice.Exit(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := alice.SetPresence(t.Context(), false); err != nil {
+		t.Error(err)
+	}
+	carol.KnowLess()
+	if err := carol.Exit(t.Context()); err != nil {
+		t.Error(err)
 	}
 	if users, err := bob.List(t.Context()); err != nil || len(users) > 0 {
-		t.Errorf("bob sees %v, %v", users, err)
+		t.Errorf("bob sees %v, %v, of whom one hides and one has left", users, err)
 	}
 }

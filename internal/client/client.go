@@ -265,15 +265,25 @@ func (c *Client) Exit(ctx context.Context) error {
 			c.log.Debug("withdraw at exit", "err", err)
 		}
 	}
-	_, err := call(ctx, c, chat.Exit, chat.ExitRequest{Revision: c.knows()})
-	if !errors.Is(err, &chat.Error{Code: chat.Timeout}) || ctx.Err() != nil {
+	return c.current(ctx, func(revision uint64) error {
+		_, err := call(ctx, c, chat.Exit, chat.ExitRequest{Revision: revision})
 		return err
+	})
+}
+
+// current asks for what is refused when it was asked for before the last change of the user's
+// record (see presence.Stale). Of a change that the user has not heard of, for example that
+// they were taken for lost, or that an earlier try of their hello was carried out later than
+// another one, a hello tells.
+func (c *Client) current(ctx context.Context, ask func(revision uint64) error) (err error) {
+	for range tries {
+		if err = ask(c.knows()); !errors.Is(err, &chat.Error{Code: chat.Outdated}) {
+			break
+		}
+		if _, err := c.hello(ctx, chat.HelloRequest{}); err != nil {
+			return err
+		}
 	}
-	// The user was taken for lost, and has not heard of it: see presence.Stale.
-	if _, err := c.hello(ctx, chat.HelloRequest{}); err != nil {
-		return err
-	}
-	_, err = call(ctx, c, chat.Exit, chat.ExitRequest{Revision: c.knows()})
 	return err
 }
 
@@ -325,6 +335,7 @@ func call[Q, R any](ctx context.Context, c *Client, r chat.Request[Q, R], q Q) (
 }
 
 const (
+	tries        = 3                // of what was refused as outdated
 	callFor      = 10 * time.Second // an answer is waited for so long
 	connectedFor = 2 * time.Second  // and a connection that is on its way back
 )
@@ -397,11 +408,14 @@ func (c *Client) SetPresence(ctx context.Context, visible bool) error {
 	if c.Presence() == p {
 		return nil
 	}
-	done, err := call(ctx, c, chat.SetPresence, chat.PresenceRequest{Presence: p, Revision: c.knows()})
+	err := c.current(ctx, func(revision uint64) error {
+		done, err := call(ctx, c, chat.SetPresence, chat.PresenceRequest{Presence: p, Revision: revision})
+		c.seen(done.Revision)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	c.seen(done.Revision)
 	c.mu.Lock()
 	c.presence = p
 	c.mu.Unlock()

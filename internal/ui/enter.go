@@ -76,7 +76,7 @@ func nameCode(err error) int {
 		return ExitName
 	case chat.Denied, chat.Auth, chat.Banned:
 		return ExitDenied
-	case chat.NotConnected, chat.Timeout:
+	case chat.NotConnected, chat.Timeout, chat.Outdated:
 		return ExitUnreachable
 	}
 	return ExitFailure
