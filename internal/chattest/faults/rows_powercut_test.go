@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -178,6 +179,25 @@ func TestF10PowerCut(t *testing.T) {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
 			s, disks := onDisks(t)
 			powerCut(t, s, disks, n%2 == 1)
+		})
+	}
+}
+
+// F08: the same of one server, with the coordinator in it.
+func TestF08PowerCut(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount a file system")
+	}
+	build(t)
+	t.Parallel()
+	for n := range *rows {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			dir := t.TempDir()
+			d := newDisk(t, filepath.Join(dir, "image"), filepath.Join(dir, "store"))
+			s := embeddedPlan(t, chatcoord, filepath.Join(d.dir, "data"))
+			args := s.brokers[0].args
+			args[slices.Index(args, "--grace")+1] = "120s"
+			powerCut(t, begin(t, s), []*disk{d}, false)
 		})
 	}
 }

@@ -30,6 +30,8 @@ const (
 	backIn      = 5 * time.Second  // everybody, when the server is up again
 	elsewhereIn = 10 * time.Second // from a line on which nothing arrives
 	replicaIn   = 3 * time.Second  // another coordinator serves
+	echoIn      = 50 * time.Millisecond
+	deliveredIn = 1500 * time.Millisecond // with 300 ms each way at both ends
 )
 
 // promised fails if something took longer than is promised.
@@ -340,18 +342,37 @@ func TestF16SlowLine(t *testing.T) {
 			t.Errorf("alice sees %v", users)
 		}
 		together(t, two...)
+		var shown, delivered []time.Duration
 		for n := range 20 {
+			begin := time.Now()
 			must(t, two[n%2].Say(strconv.Itoa(n/2)))
+			shown = append(shown, time.Since(begin))
+			delivered = append(delivered, arrived(two[n%2], begin).Sub(begin))
 		}
-		for _, a := range two {
-			flushed(t, a)
-		}
+		promised(t, "what is said is shown, mostly", middle(shown), echoIn)
+		promised(t, "and delivered", middle(delivered), deliveredIn)
 		must(t, two[1].Quit(t.Context()))
 		told[session.Ended](two[0], time.Time{})
 		for _, a := range two {
 			complete(t, a.name, a.heard(), 10)
 		}
 	})
+}
+
+// arrived waits until something that somebody said after a time is delivered.
+func arrived(a *actor, after time.Time) time.Time {
+	for {
+		e, at := told[session.Sent](a, after)
+		if e.State == session.Delivered {
+			return at
+		}
+		after = at
+	}
+}
+
+func middle(all []time.Duration) time.Duration {
+	slices.Sort(all)
+	return all[len(all)/2]
 }
 
 // F33: one of eight does not come. Nobody is left busy, and everybody is told why.
