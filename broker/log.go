@@ -47,7 +47,7 @@ type Log struct {
 	buried  chan purge
 	again   chan struct{} // the connection was away: read the stream anew
 	stop    context.Context
-	storing context.Context // see Until
+	storing func() context.Context // see While
 
 	purgeAfter time.Duration
 	observe    func(took time.Duration)
@@ -75,15 +75,15 @@ func NewLog(nc *nats.Conn, stream string, log *slog.Logger) (*Log, error) {
 		js: js, stream: stream, log: log, tables: map[string]anyTable{},
 		steps: make(chan *step, together), feed: make(chan jetstream.Msg, 1024),
 		purges: make(chan purge, 16), buried: make(chan purge), again: make(chan struct{}, 1),
-		moved: make(chan struct{}), name: rand.Text()[:12], purgeAfter: purgeAfter, storing: context.Background(),
+		moved: make(chan struct{}), name: rand.Text()[:12], purgeAfter: purgeAfter, storing: context.Background,
 	}
 	nc.SetReconnectHandler(func(*nats.Conn) { l.reload() })
 	return l, nil
 }
 
-// Until has steps refused at once when storing is done, with what its cause, an Outage,
-// has for users. To be called before Open.
-func (l *Log) Until(storing context.Context) { l.storing = storing }
+// While has steps refused at once when what storing returns is done, with what its cause, an
+// Outage, has for users. To be called before Open.
+func (l *Log) While(storing func() context.Context) { l.storing = storing }
 
 // Revision is the last change that this replica knows.
 func (l *Log) Revision() uint64 {
