@@ -32,9 +32,9 @@ type purge struct {
 	grave    grave
 }
 
-// buryLater purges a tombstone when every replica has had the time to see it.
-func (l *Log) buryLater(p purge) {
-	time.AfterFunc(l.purgeAfter, func() {
+// buryLater purges a tombstone after a while.
+func (l *Log) buryLater(p purge, after time.Duration) {
+	time.AfterFunc(after, func() {
 		select {
 		case l.purges <- p:
 		case <-l.stop.Done():
@@ -59,7 +59,7 @@ func (l *Log) bury() {
 			}
 			if err := lay(p); err != nil && l.stop.Err() == nil {
 				l.log.Warn("purge a tombstone", "subject", p.table.subject(p.key), "err", err)
-				l.buryLater(p)
+				l.buryLater(p, min(purgeAgain, l.purgeAfter))
 			}
 		case <-l.stop.Done():
 			return

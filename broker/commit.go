@@ -235,9 +235,9 @@ func refusal(err error) error {
 
 // full tells whether the stream, or the store that it lies in, has no room left.
 func full(e *jetstream.APIError) bool {
-	const insufficient, storage, notStored = 10023, 10047, 10077
+	const account, insufficient, storage, notStored = 10002, 10023, 10047, 10077
 	switch e.ErrorCode {
-	case insufficient, storage:
+	case account, insufficient, storage:
 		return true
 	case notStored:
 		return strings.Contains(e.Description, "maximum")

@@ -21,6 +21,8 @@ const (
 	together = 64
 	// purgeAfter is how long a tombstone stays for replicas that are behind.
 	purgeAfter = 60 * time.Second
+	// purgeAgain is when it is tried again to purge one: perhaps its stream had no leader.
+	purgeAgain = 5 * time.Second
 	// ackFor is how long an acknowledgement is waited for.
 	ackFor = 5 * time.Second
 	// askFor is how long the stream's word is waited for; one asked as the connection
@@ -41,13 +43,13 @@ type Log struct {
 	log    *slog.Logger
 	tables map[string]anyTable
 
-	steps   chan *step
-	feed    chan jetstream.Msg
-	purges  chan purge
-	buried  chan purge
-	again   chan struct{} // the connection was away: read the stream anew
-	stop    context.Context
-	storing context.Context // see Until
+	steps  chan *step
+	feed   chan jetstream.Msg
+	purges chan purge
+	buried chan purge
+	again  chan struct{} // the connection was away: read the stream anew
+	stop   context.Context
+	keeper Keeper // see While
 
 	purgeAfter time.Duration
 	observe    func(took time.Duration)
@@ -75,15 +77,14 @@ func NewLog(nc *nats.Conn, stream string, log *slog.Logger) (*Log, error) {
 		js: js, stream: stream, log: log, tables: map[string]anyTable{},
 		steps: make(chan *step, together), feed: make(chan jetstream.Msg, 1024),
 		purges: make(chan purge, 16), buried: make(chan purge), again: make(chan struct{}, 1),
-		moved: make(chan struct{}), name: rand.Text()[:12], purgeAfter: purgeAfter, storing: context.Background(),
+		moved: make(chan struct{}), name: rand.Text()[:12], purgeAfter: purgeAfter, keeper: Until{context.Background()},
 	}
 	nc.SetReconnectHandler(func(*nats.Conn) { l.reload() })
 	return l, nil
 }
 
-// Until has steps refused at once when storing is done, with what its cause, an Outage,
-// has for users. To be called before Open.
-func (l *Log) Until(storing context.Context) { l.storing = storing }
+// While has steps refused at once while nothing can be stored. To be called before Open.
+func (l *Log) While(k Keeper) { l.keeper = k }
 
 // Revision is the last change that this replica knows.
 func (l *Log) Revision() uint64 {
@@ -276,7 +277,7 @@ func (l *Log) committed(c change, revision uint64, id string) {
 		l.log.Error("a record cannot be read", "err", err)
 	}
 	if gone {
-		l.buryLater(purge{c.table, c.key, revision, max(c.grave, first)})
+		l.buryLater(purge{c.table, c.key, revision, max(c.grave, first)}, l.purgeAfter)
 	}
 	c.table.announce()
 	l.witness(revision, id)

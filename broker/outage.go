@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -23,9 +24,34 @@ func (o *Outage) Unwrap() error { return o.Told }
 
 // What users are told when nothing can be stored.
 var (
-	ErrNoRoom    = chat.Errorf(chat.Full, "The server's disk is full; nothing was stored. Try again later.")
-	ErrNotStored = chat.Errorf(chat.Full, "The server cannot write to its disk; nothing was stored. Try again later.")
+	ErrNoRoom    = later("The server's disk is full; nothing was stored. Try again later.")
+	ErrNotStored = later("The server cannot write to its disk; nothing was stored. Try again later.")
 )
+
+// later is a refusal that is no last word to who is here already.
+func later(text string) *chat.Error {
+	e := chat.Errorf(chat.Full, "%s", text)
+	e.Wait = time.Second
+	return e
+}
+
+// Keeper knows whether what is written to streams can be stored.
+type Keeper interface {
+	// Storing is done when nothing can be stored, its cause an Outage. Something may be again
+	// later; then it is another one.
+	Storing() context.Context
+	// Doubt has the keeper look why something takes long, unless stop is called soon.
+	Doubt() (stop func() bool)
+}
+
+// Until is the Keeper of a store that is watched by others, who end the context.
+type Until struct{ context.Context }
+
+// Storing is the context.
+func (u Until) Storing() context.Context { return u.Context }
+
+// Doubt does nothing.
+func (Until) Doubt() (stop func() bool) { return func() bool { return true } }
 
 // Told is an error as its receiver is to have it: when it comes of an outage of the store,
 // or of a stream at its limit, the sentence for users.
@@ -34,9 +60,14 @@ func Told(storing context.Context, err error) error {
 	if errors.As(context.Cause(storing), &out) {
 		return out.Told
 	}
-	var api *jetstream.APIError
-	if errors.As(err, &api) && full(api) {
+	if isFull(err) {
 		return ErrNoRoom
 	}
 	return err
+}
+
+// isFull tells whether a stream, or what it lies in, says that it has no room left.
+func isFull(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && full(api)
 }

@@ -64,12 +64,17 @@ func Step[R any](ctx context.Context, t *Table[R], rule func(View) (key string, 
 
 // hand gives a step to the log and waits for what becomes of it.
 func (l *Log) hand(s *step) outcome {
-	if l.storing.Err() != nil {
-		return outcome{err: Told(l.storing, errBusy)}
+	storing := l.keeper.Storing()
+	if storing.Err() != nil {
+		return outcome{err: Told(storing, errBusy)}
 	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel() // who was refused does not see it done later
+	defer l.keeper.Doubt()()
+	s.ctx = ctx
 	select {
 	case l.steps <- s:
-	case <-s.ctx.Done():
+	case <-ctx.Done():
 		return outcome{err: errBusy}
 	case <-l.stop.Done():
 		return outcome{err: errBusy}
@@ -77,15 +82,15 @@ func (l *Log) hand(s *step) outcome {
 	select {
 	case o := <-s.done:
 		return o
-	case <-s.ctx.Done():
-	case <-l.storing.Done():
+	case <-ctx.Done():
+	case <-storing.Done():
 	case <-l.stop.Done():
 	}
 	select {
 	case o := <-s.done: // both at once
 		return o
 	default:
-		return outcome{err: Told(l.storing, errBusy)}
+		return outcome{err: Told(storing, errBusy)}
 	}
 }
 

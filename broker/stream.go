@@ -172,8 +172,10 @@ func hasCode(err error, codes ...jetstream.ErrorCode) bool {
 // sentence explains what an operator can mend.
 func sentence(err error) error {
 	switch {
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, nats.ErrNoResponders):
 		return chat.Errorf(chat.Internal, "The NATS server has no JetStream for the account of the chats; chatcoord doctor says more.")
+	case isFull(err):
+		return chat.Errorf(chat.Internal, "The NATS server has no room left for the streams of the chats; chatcoord doctor says how much they need.")
 	case hasCode(err, codeNoPeers):
 		return chat.Errorf(chat.Internal, "The NATS cluster has not enough servers with room for the streams; chatcoord doctor says more.")
 	case errors.Is(err, context.DeadlineExceeded), hasCode(err, codeNotAvailable, codeNotLeader):

@@ -48,7 +48,7 @@ type Error struct {
 	Text        string        `json:"text"`
 	Suggestions []Name        `json:"suggestions,omitempty"` // free names, with Taken
 	Since       time.Time     `json:"since,omitzero"`        // of the other terminal's login, with SignedIn
-	Wait        time.Duration `json:"wait,omitempty"`        // nanoseconds until it can be tried again, with Rate
+	Wait        time.Duration `json:"wait,omitempty"`        // nanoseconds until it can be tried again, with Rate; with Full, if it is the disk
 }
 
 // Error returns the sentence.

@@ -356,6 +356,8 @@ func (c *Client) again() {
 		case errors.Is(err, &chat.Error{Code: chat.SignedIn}):
 			c.signOut(SignedOut{Elsewhere: true})
 			return
+		case errors.As(err, &told) && told.Wait > 0: // nothing can be stored now
+			c.rest(told.Wait)
 		case errors.As(err, &told) && passing[told.Code]:
 			c.pause()
 		case errors.As(err, &told):
@@ -370,9 +372,11 @@ func (c *Client) again() {
 var passing = map[chat.Code]bool{chat.Timeout: true, chat.Internal: true, chat.Rate: true}
 
 // pause lets the coordinator get on.
-func (c *Client) pause() {
+func (c *Client) pause() { c.rest(200 * time.Millisecond) }
+
+func (c *Client) rest(wait time.Duration) {
 	select {
-	case <-time.After(200 * time.Millisecond):
+	case <-time.After(wait):
 	case <-c.ctx.Done():
 	}
 }

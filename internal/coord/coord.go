@@ -77,6 +77,7 @@ type Coordinator struct {
 	cfg      Config
 	links    Links
 	trail    *broker.Trail
+	room     *broker.Room
 	log      *broker.Log
 	service  *broker.Service
 	users    *presence.Users
@@ -98,6 +99,7 @@ type Coordinator struct {
 func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 	c := &Coordinator{cfg: cfg, links: links, started: time.Now(), failed: make(chan error, 1)}
 	c.trail = broker.NewTrail(links.Store, cfg.Log)
+	c.room = broker.NewRoom(links.System, c.noRoom)
 	if err := c.openStreams(ctx); err != nil {
 		return nil, err
 	}
@@ -132,14 +134,32 @@ func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 }
 
 // share does what a replica beside others does: it keeps asking who is connected, and
-// tells what one that has died could not.
+// whether the servers have room, and tells what one that has died could not.
 func (c *Coordinator) share(life context.Context) {
 	c.run.Go(func() { c.presence.KeepSurveying(life) })
+	c.run.Go(func() { c.room.Watch(life) })
 	c.run.Go(func() {
 		if err := c.log.Share("notices", c.session.TellAgain); err != nil && life.Err() == nil {
 			c.fail(err)
 		}
 	})
+}
+
+// keeper is of our own disk, or of the servers of others.
+func (c *Coordinator) keeper() broker.Keeper {
+	if c.links.Storing != nil {
+		return broker.Until{Context: c.links.Storing}
+	}
+	return c.room
+}
+
+// noRoom says that servers of others take nothing more, or, with nil, that they do again.
+func (c *Coordinator) noRoom(out *broker.Outage) {
+	if out == nil {
+		c.Say("server.room", "the NATS servers take data again")
+		return
+	}
+	c.Warn("error", fmt.Sprintf("store: %v New registrations are refused.", out))
 }
 
 // fail reports the first error that the coordinator cannot go on after.
@@ -172,10 +192,8 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.links.Storing != nil {
-		log.Until(c.links.Storing)
-		accounts.Until(c.links.Storing)
-	}
+	log.While(c.keeper())
+	accounts.While(c.keeper())
 	parked, err := broker.OpenParked(ctx, c.links.Store)
 	if err != nil {
 		return err

@@ -58,6 +58,7 @@ type exam struct {
 	Config
 	conns    map[string]*nats.Conn // by role
 	findings []Finding
+	servers  []server // that answer in the system account
 }
 
 // Examine runs all checks that make sense. It takes a few seconds.

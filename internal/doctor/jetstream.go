@@ -14,7 +14,7 @@ import (
 	"natter/internal/setup"
 )
 
-const mendJetStream = "Each server needs jetstream { store_dir: … } in its configuration, and the account CHAT needs JetStream\nlimits in its JWT, as accounts.conf of chatcoord init has them."
+const mendJetStream = "Each server needs jetstream { store_dir: … } in its configuration, and the account CHAT needs JetStream\nlimits in its JWT, as accounts.conf of chatcoord init has them. max_file_store of a single server must be at\nleast what all accounts may store."
 
 // jetStream checks limits and streams.
 func (e *exam) jetStream(ctx context.Context) {
@@ -75,19 +75,21 @@ func (e *exam) limits(info *jetstream.AccountInfo, replicas int) {
 
 // streams compares those that are there with what would be made.
 func (e *exam) streams(ctx context.Context, js jetstream.JetStream, replicas int) {
-	before, missing := len(e.findings), 0
+	before, missing, need := len(e.findings), 0, int64(0)
 	wanted := broker.StreamConfigs(jetstream.FileStorage, replicas)
 	for _, want := range wanted {
 		s, err := js.Stream(ctx, want.Name)
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			missing++
+			need += want.MaxBytes
 		case err != nil:
 			e.fail("streams", "Most servers of a cluster must run.", "%s does not answer: %s", want.Name, broker.Plainly(err))
 		default:
 			e.stream(s.CachedInfo().Config, want)
 		}
 	}
+	e.room(need)
 	switch {
 	case len(e.findings) > before:
 	case missing == len(wanted):
@@ -96,6 +98,24 @@ func (e *exam) streams(ctx context.Context, js jetstream.JetStream, replicas int
 		e.warn("streams", "Start a coordinator: it makes what is missing.", "%d of %d are missing", missing, len(wanted))
 	default:
 		e.ok("streams", "%d, with %s", len(wanted), count(replicas, "replica", "replicas"))
+	}
+}
+
+// room looks whether servers have it for what is stored, and for streams that are yet to be
+// made. What other accounts store there counts as well.
+func (e *exam) room(need int64) {
+	const mend = "Raise max_file_store in the configuration of the server (nats-server --signal reload), or remove what others keep there."
+	for _, s := range e.servers {
+		if s.JetStream == nil {
+			continue
+		}
+		most, used, taken := s.JetStream.MaxStore, s.Stored.Used, max(s.Stored.Used, s.Stored.Reserved)
+		switch {
+		case used > most:
+			e.fail("room", mend, "%s keeps all that it may, %s: nothing more is stored there", s.Name, size(most))
+		case need > 0 && taken+need > most:
+			e.fail("room", mend, "%s may keep %s, of which %s are taken or reserved, and the streams that are missing may take %s", s.Name, size(most), size(taken), size(need))
+		}
 	}
 }
 

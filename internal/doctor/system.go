@@ -26,17 +26,26 @@ type server struct {
 	Name, Version string
 	Ahead         time.Duration // of our clock
 	JetStream     *jetStreamConfig
+	Stored        stored
 }
 
 type jetStreamConfig struct {
 	SyncAlways   bool          `json:"sync_always"`
 	SyncInterval time.Duration `json:"sync_interval"`
+	MaxStore     int64         `json:"max_storage"`
+}
+
+// stored is what is in a server's files, for whomever, and what its streams may take.
+type stored struct {
+	Used     int64 `json:"storage"`
+	Reserved int64 `json:"reserved_storage"`
 }
 
 // system checks what is learned over the system account.
 func (e *exam) system(ctx context.Context) {
 	nc := e.conns[setup.System.Name]
 	servers := e.ping(nc)
+	e.servers = servers
 	if len(servers) == 0 {
 		e.fail("system account", "sys.creds must be of the account that system_account names in the server's configuration.",
 			"no server answers to sys.creds: it is not of the system account")
@@ -88,13 +97,14 @@ func (e *exam) read(m *nats.Msg, asked time.Time) (server, bool) {
 			Now       time.Time `json:"now"`
 			JetStream struct {
 				Config *jetStreamConfig `json:"config"`
+				Stats  stored           `json:"stats"`
 			} `json:"jetstream"`
 		} `json:"data"`
 	}
 	if json.Unmarshal(m.Data, &v) != nil || v.Data == nil {
 		return server{}, false
 	}
-	s := server{Name: v.Server.Name, Version: v.Data.Version, JetStream: v.Data.JetStream.Config}
+	s := server{Name: v.Server.Name, Version: v.Data.Version, JetStream: v.Data.JetStream.Config, Stored: v.Data.JetStream.Stats}
 	s.Ahead = presence.Ahead(asked, v.Data.Now, e.Now())
 	return s, true
 }

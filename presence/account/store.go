@@ -14,15 +14,17 @@ import (
 	"natter/chat"
 )
 
-// raceAgain is the pause after a race for an account was lost.
-const raceAgain = 10 * time.Millisecond
+const (
+	raceAgain = 10 * time.Millisecond  // the pause after a race for an account was lost
+	readIn    = 500 * time.Millisecond // when nothing can be stored: perhaps nobody leads the stream
+)
 
 // Store keeps accounts in their stream. An account is changed on the condition that
 // its own record has not changed meanwhile, because its rules read nothing else.
 type Store struct {
 	js jetstream.JetStream
 
-	storing context.Context
+	keeper broker.Keeper
 }
 
 // OpenStore opens the stream. nc needs chat.StoringGrant.
@@ -34,17 +36,22 @@ func OpenStore(ctx context.Context, nc *nats.Conn) (*Store, error) {
 	if _, err := js.Stream(ctx, broker.AccountsStream); err != nil {
 		return nil, fmt.Errorf("open %s: %w", broker.AccountsStream, err)
 	}
-	return &Store{js: js, storing: context.Background()}, nil
+	return &Store{js: js, keeper: broker.Until{Context: context.Background()}}, nil
 }
 
-// Until has what would be stored refused at once when storing is done: see broker.Log.
-func (s *Store) Until(storing context.Context) { s.storing = storing }
+// While has what would be stored refused at once while nothing can be.
+func (s *Store) While(k broker.Keeper) { s.keeper = k }
 
 // Get reads an account; a name without one has the zero Record and revision 0.
 func (s *Store) Get(ctx context.Context, u chat.User) (Record, uint64, error) {
 	var r Record
 	var data []byte
 	var revision uint64
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	storing := s.keeper.Storing()
+	defer s.keeper.Doubt()()
+	defer context.AfterFunc(storing, func() { time.AfterFunc(readIn, cancel) })()
 	err := broker.Patiently(ctx, func(ctx context.Context) (err error) {
 		data, revision, err = broker.Last(ctx, s.js.Conn(), broker.AccountsStream, subject(u))
 		return err
@@ -53,7 +60,7 @@ func (s *Store) Get(ctx context.Context, u chat.User) (Record, uint64, error) {
 		return r, 0, nil
 	}
 	if err != nil {
-		return r, 0, fmt.Errorf("read account %s: %w", u, err)
+		return r, 0, fmt.Errorf("read account %s: %w", u, broker.Told(storing, err))
 	}
 	if err := json.Unmarshal(data, &r); err != nil {
 		return r, 0, fmt.Errorf("account %s cannot be read: %w", u, err)
@@ -100,13 +107,15 @@ func (s *Store) Update(ctx context.Context, u chat.User, rule func(Record) (Reco
 func (s *Store) publish(ctx context.Context, u chat.User, data []byte, revision uint64) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(s.storing, cancel)()
+	storing := s.keeper.Storing()
+	defer s.keeper.Doubt()()
+	defer context.AfterFunc(storing, cancel)()
 	err := broker.Patiently(ctx, func(ctx context.Context) error { // what was stored unheard is refused the next time
 		_, err := s.js.Publish(ctx, subject(u), data, jetstream.WithExpectLastSequencePerSubject(revision))
 		return err
 	})
 	if err != nil {
-		return broker.Told(s.storing, err)
+		return broker.Told(storing, err)
 	}
 	return nil
 }
