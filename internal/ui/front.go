@@ -18,6 +18,7 @@ type Options struct {
 	In       io.Reader
 	Out      io.Writer
 	Terminal bool // In and Out are a terminal: prompts without LF, the bell, /cancel
+	CutsAt   int  // In is a terminal that drops what a line has beyond so many bytes; 0: nothing is dropped
 
 	Name      string           // tried first, instead of asking
 	Presence  chat.Presence    // Undecided: ask
@@ -153,7 +154,7 @@ func Run(ctx context.Context, c *client.Client, o Options) int {
 	f.c = c
 	lines := make(chan input)
 	if !o.Listen {
-		go read(ctx, o.In, lines)
+		go read(ctx, o.In, o.CutsAt, lines)
 	}
 	f.start()
 	f.loop(ctx, lines)

@@ -289,6 +289,11 @@ func notDelivered(e client.NotDelivered) string {
 	return fmt.Sprintf("! Not delivered: \"%s\"", line)
 }
 
+// lineCut tells that a line is as long as those are whose end the terminal has dropped.
+func lineCut(at int) string {
+	return fmt.Sprintf("! Your terminal cuts lines after %d bytes, so nothing of this one was sent. Send it in parts, or start chatcli with a file as its input.", at)
+}
+
 // transcriptFailed tells that what is said is not kept.
 func transcriptFailed(err error) string {
 	return fmt.Sprintf("! The transcript cannot be written (%v); the chat goes on without it.", err)
