@@ -99,8 +99,8 @@ type front struct {
 
 	directs    []Command // to be sent, the first one is under way
 	lastDirect chat.Name
-	more       struct{ who, text string } // what was too long to be shown
-	hinted     bool                       // how to write Quit was explained
+	more       []excerpted // what /more shows, the next one first
+	hinted     bool        // how to write Quit was explained
 
 	locked  locked
 	refused error  // why the last name was not to be had
@@ -128,6 +128,14 @@ type await struct {
 
 // waiting is a /wait under way.
 type waiting struct{ want want }
+
+// excerpted is what is left of a text that was too long to be shown. What others said is
+// there until they say something else that long; what the user wrote and did not arrive
+// is nowhere else, so it stays until it is shown.
+type excerpted struct {
+	who, text string
+	unsent    bool
+}
 
 // timers are the times at which something is due; a nil channel never is.
 type timers struct {

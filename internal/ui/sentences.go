@@ -276,13 +276,19 @@ func signedOut(reason string) string {
 	return "! Signed out by the operator: " + reason + "."
 }
 
+// beginning is as much of a text as a sentence quotes, and whether that is all of it.
+func beginning(text string) (quoted string, whole bool) {
+	const most = 200
+	line := oneLine(text)
+	if r := []rune(line); len(r) > most {
+		return string(r[:most]) + "...", false
+	}
+	return line, true
+}
+
 // notDelivered quotes the beginning of what did not arrive, or has not yet.
 func notDelivered(e client.NotDelivered) string {
-	const most = 200
-	line := oneLine(e.Text)
-	if r := []rune(line); len(r) > most {
-		line = string(r[:most]) + "..."
-	}
+	line, _ := beginning(e.Text)
 	if e.Kept {
 		return fmt.Sprintf("! Not delivered: \"%s\". It is kept and tried again until the chat ends.", line)
 	}
