@@ -98,6 +98,15 @@ func (c *Client) Bye() error {
 	return err
 }
 
+// Waiting counts the messages that somebody has yet to get.
+func (c *Client) Waiting() int {
+	t, err := c.talking()
+	if err != nil {
+		return 0
+	}
+	return t.Waiting()
+}
+
 // Flush waits until every message said so far has arrived at everybody who is
 // connected.
 func (c *Client) Flush(ctx context.Context) error {
