@@ -94,6 +94,10 @@ func (f *front) handleConnection(e client.Event) {
 		if e.Chat != nil && e.Chat.State == chat.Closed {
 			f.endedBefore = e.Chat.ID
 		}
+	case client.MessageWaits:
+		f.out.notice(messageWaits(e))
+	case client.MessageKept:
+		f.out.notice(messageKept(e))
 	case session.Slowed:
 		f.out.notice(slowed(e.Rate))
 	case session.TooFast:

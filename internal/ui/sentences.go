@@ -295,6 +295,23 @@ func notDelivered(e client.NotDelivered) string {
 	return fmt.Sprintf("! Not delivered: \"%s\"", line)
 }
 
+// messageWaits tells that what the user said has not arrived so far, and why.
+func messageWaits(e client.MessageWaits) string {
+	if e.Offline {
+		return "* Your message waits for the connection."
+	}
+	return fmt.Sprintf("* Waiting for %s to get your message.", chat.Names(e.For))
+}
+
+// messageKept tells that what the user said arrives even if they leave the group meanwhile.
+func messageKept(e client.MessageKept) string {
+	is := "is"
+	if len(e.For) > 1 {
+		is = "are"
+	}
+	return fmt.Sprintf("* Kept on the server until %s %s back.", chat.Names(e.For), is)
+}
+
 // lineCut tells that a line is as long as those are whose end the terminal has dropped.
 func lineCut(at int) string {
 	return fmt.Sprintf("! Your terminal cuts lines after %d bytes, so nothing of this one was sent. Send it in parts, or start chatcli with a file as its input.", at)
