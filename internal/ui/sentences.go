@@ -85,6 +85,11 @@ func welcome(w client.Welcome, home string) string {
 	return fmt.Sprintf("* Welcome, %s. The name is yours on this computer (key: %s).", w.Name, file)
 }
 
+// missed tells that a chat has ended while the user was away.
+func missed(s chat.Session, me chat.User) string {
+	return fmt.Sprintf("* Your chat with %s has ended: you were away for too long.", chat.Names(s.Others(me)))
+}
+
 // ago says how long ago something was, in the largest unit that fits.
 func ago(d time.Duration) string {
 	for _, unit := range []struct {
