@@ -39,6 +39,7 @@ type Table[R any] struct {
 type TableConfig[R any] struct {
 	Gone    func(R) bool     // the record is a tombstone: kept for those who ask for its key, then purged
 	Index   func(R) []string // the words under which By finds the record
+	Graves  func(R) []string // and those under which it finds a tombstone, as long as there is one; nil: none
 	Changed func(Change[R])  // called in the order of revisions on the log's goroutine: must neither block nor Step
 }
 
@@ -88,7 +89,8 @@ func (t *Table[R]) Len(v View) int {
 	return t.rows[v].alive
 }
 
-// By finds the records under an index word, ordered by key, without tombstones.
+// By finds the records under an index word, ordered by key. Tombstones have words of their
+// own.
 func (t *Table[R]) By(v View, word string) []Row[R] {
 	if v == Committed {
 		t.log.mu.RLock()
@@ -225,10 +227,9 @@ func (t *Table[R]) put(v View, row Row[R]) {
 	t.drop(v, row.Key)
 	r := &t.rows[v]
 	r.byKey[row.Key] = row
-	if t.gone(row.Record) {
-		return
+	if !t.gone(row.Record) {
+		r.alive++
 	}
-	r.alive++
 	for _, word := range t.words(row.Record) {
 		if r.byIndex[word] == nil {
 			r.byIndex[word] = map[string]bool{}
@@ -244,10 +245,9 @@ func (t *Table[R]) drop(v View, key string) {
 		return
 	}
 	delete(r.byKey, key)
-	if t.gone(old.Record) {
-		return
+	if !t.gone(old.Record) {
+		r.alive--
 	}
-	r.alive--
 	for _, word := range t.words(old.Record) {
 		delete(r.byIndex[word], key)
 		if len(r.byIndex[word]) == 0 {
@@ -257,8 +257,12 @@ func (t *Table[R]) drop(v View, key string) {
 }
 
 func (t *Table[R]) words(r R) []string {
-	if t.cfg.Index == nil {
+	index := t.cfg.Index
+	if t.gone(r) {
+		index = t.cfg.Graves
+	}
+	if index == nil {
 		return nil
 	}
-	return t.cfg.Index(r)
+	return index(r)
 }

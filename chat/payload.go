@@ -73,7 +73,7 @@ type HelloReply struct {
 	Back      bool      `json:"back"`      // the user was present already: a connection came back
 	Presence  Presence  `json:"presence"`
 	Blocks    []Block   `json:"blocks,omitempty"` // whom the user blocks, by name
-	Sessions  []Session `json:"sessions"`         // open and proposed, and of those asked for the ones that ended in the last minute
+	Sessions  []Session `json:"sessions"`         // open and proposed; of those that ended in the last minute the ones that were asked for, and those that the user did not come back to
 	Revision  uint64    `json:"revision"`         // that Sessions and Presence are true at
 	Came      uint64    `json:"came"`             // that the asker has this place at: another terminal that comes later has a greater one
 	Now       time.Time `json:"now"`              // by the coordinator's clock, which tickets go by: the asker's own may be wrong

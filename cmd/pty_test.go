@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -369,5 +370,32 @@ func TestSecondSignal(t *testing.T) {
 	}
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %s", took)
+	}
+}
+
+// TestLineThatTheTerminalCuts: the kernel keeps 4,095 bytes of a line and drops the rest
+// without a word. What may have been cut is not sent, and what to do is said.
+func TestLineThatTheTerminalCuts(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("other terminals keep less")
+	}
+	h := open(t)
+	c := h.sit("alice", "--presence", "visible", "alice")
+	c.expect(choice)
+	bob := h.guest("bob", "--accept", "all")
+	c.press("/chat bob\r")
+	c.expect("* This chat is shown on the server console.\r\n")
+	whole := strings.Repeat("é", 2047) // 4,094 bytes, the most that is surely whole
+	c.press(whole + "\r")
+	h.sees(bob, "* This chat is shown on the server console.", "alice: "+whole)
+	for _, long := range []string{whole + "x", whole + "xy", strings.Repeat(whole, 3)} {
+		c.press(long + "\r")
+		c.expect("! Your terminal cuts lines after 4095 bytes, so nothing of this one was sent. Send it in parts, or start chatcli with a file as its input.\r\n")
+	}
+	c.press("short\r")
+	h.sees(bob, "alice: short")
+	if lines := bob.lines(); lines[len(lines)-2] != "alice: "+whole {
+		t.Errorf("bob got something between:\n%s", bob)
 	}
 }

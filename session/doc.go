@@ -45,7 +45,9 @@
 // when a connection was lost; receivers drop what they have. What somebody does not get now,
 // because they are lost or silent or the sender leaves, is handed to the coordinator
 // (keep.go), which stores it (parked.go): then it outlives its sender. So a message is
-// sending, perhaps stored, delivered; or it is told as not delivered.
+// sending, perhaps stored, delivered; or it is told as not delivered. That something has been
+// sending for a second, and that something is stored, is told once (waits.go), for as long as
+// it is so: every message is not an event.
 //
 // A number is never used twice, and that depends on nobody but the coordinator: a program
 // that is started anew within the grace time gets a run of its own, whose numbers lie

@@ -38,6 +38,7 @@ type kept struct {
 	up    time.Time // when the connection came up
 	again time.Time // nothing is stored before
 	look  time.Time // nor is looked for what is late
+	waits bool      // that something waits was told, and not everything has arrived since
 }
 
 // joined notes that the connection to a channel is up. Of who has left, or had spoken to
@@ -85,6 +86,9 @@ func (t *Talk) keepTime() time.Duration {
 	sooner := func(at time.Time) { wait = min(wait, time.Until(at)) }
 	if len(t.out) > 0 {
 		sooner(latest(latest(t.out[0].at, t.kept.up).Add(lateAfter), t.kept.look))
+	}
+	if at, ok := t.waitsTime(); ok {
+		sooner(at)
 	}
 	if t.kept.busy {
 		return wait
@@ -142,6 +146,9 @@ func (t *Talk) settled(n uint64) bool {
 	}
 	return true
 }
+
+// allSettled tells that of every message, if there are any.
+func (t *Talk) allSettled() bool { return len(t.out) == 0 || t.settled(t.out[len(t.out)-1].n) }
 
 func latest(a, b time.Time) time.Time {
 	if a.After(b) {
@@ -363,6 +370,7 @@ func (t *Talk) stored(q chat.ParkRequest, reply chat.ParkReply) {
 			p.parked, p.record = last, at
 		}
 	}
+	t.tellKept(last, reply.Kept)
 	if !t.Sent {
 		return
 	}

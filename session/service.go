@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -33,7 +34,8 @@ type Config struct {
 // Sessions is the table of invitations and sessions.
 type Sessions = broker.Table[chat.Session]
 
-// NewSessions adds the table to a log. Its index finds the sessions of a user.
+// NewSessions adds the table to a log. Its index finds the sessions of a user, and for a while
+// those that ended because the user did not come back.
 func NewSessions(l *broker.Log, changed func(broker.Change[chat.Session])) *Sessions {
 	return broker.NewTable(l, "session", broker.TableConfig[chat.Session]{
 		Gone: func(s chat.Session) bool { return s.State == chat.Closed },
@@ -44,9 +46,23 @@ func NewSessions(l *broker.Log, changed func(broker.Change[chat.Session])) *Sess
 			}
 			return users
 		},
+		Graves: func(s chat.Session) []string {
+			if s.Reason != chat.ByLoss {
+				return nil
+			}
+			var missed []string
+			for _, u := range s.By {
+				missed = append(missed, missedBy(u))
+			}
+			return missed
+		},
 		Changed: changed,
 	})
 }
+
+// missedBy is the word for sessions that ended because a user did not come back; no user has
+// such a name.
+func missedBy(u chat.User) string { return "missed by " + string(u) }
 
 // Service is the coordinator's half of sessions.
 type Service struct {
@@ -94,12 +110,18 @@ func (s *Service) Partners(u chat.User) []chat.User {
 	return found
 }
 
-// Of is every invitation and session of a user, as its members see them, and of those
-// known the ones that have ended but are not forgotten.
+// Of is every invitation and session of a user, as its members see them, and of those that
+// have ended but are not forgotten the ones that are known, and the ones that ended because the
+// user did not come back: a program that was started anew does not know them.
 func (s *Service) Of(u chat.User, known []string) []chat.Session {
 	var found []chat.Session
 	for _, row := range s.Sessions.By(broker.Committed, string(u)) {
 		found = append(found, s.view(row.Record))
+	}
+	for _, row := range s.Sessions.By(broker.Committed, missedBy(u)) {
+		if !slices.Contains(known, row.Key) {
+			found = append(found, s.view(row.Record))
+		}
 	}
 	for _, id := range known[:min(len(known), chat.MaxKnown)] {
 		row, ok := s.Sessions.Get(broker.Committed, id)

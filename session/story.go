@@ -81,6 +81,21 @@ type NotDelivered struct {
 	Kept    bool // it may arrive yet: it is tried again
 }
 
+// MessageWaits is told when somebody who is here has had nothing of what the listener said
+// for a moment, nor the server: once, until everything has arrived.
+type MessageWaits struct {
+	Session string
+	For     []chat.Name // who has not got it
+	Offline bool        // because the listener's connection is down
+}
+
+// MessageKept is told when the server keeps what the listener said for who does not get it
+// now: once, until they have it.
+type MessageKept struct {
+	Session string
+	For     []chat.Name
+}
+
 // Slowed is the user writing faster than the coordinator wants; it is told once.
 type Slowed struct {
 	Session string
@@ -113,6 +128,8 @@ const (
 	Failed    SentState = "failed"    // the session has ended first
 )
 
+func (MessageWaits) isEvent()    {}
+func (MessageKept) isEvent()     {}
 func (Slowed) isEvent()          {}
 func (TooFast) isEvent()         {}
 func (Text) isEvent()            {}

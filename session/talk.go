@@ -93,6 +93,7 @@ type Talk struct {
 	bye     bool
 	told    bool // AllBye has been called for these byes
 	closed  bool
+	idle    bool          // run looks for nothing: what waits is stored
 	moved   chan struct{} // closed when there may be room: out shrinks, or the line is there
 
 	parking sync.Mutex // one request at a time has messages stored; taken before mu
@@ -134,6 +135,8 @@ type peer struct {
 	lost   bool
 	synced bool // has said where it stands since we joined
 	bye    bool
+
+	toldKept bool // that something is stored for them, which they have yet to get
 
 	missed uint64    // the last of theirs that was asked for
 	asked  time.Time // and when
@@ -192,6 +195,7 @@ func (t *Talk) Update(s chat.Session) {
 		}
 		if m.Lost && !p.lost {
 			t.fetchIn(fetchLost)
+			p.toldKept = false
 		}
 		p.lost = m.Lost
 	}
@@ -264,23 +268,25 @@ func (t *Talk) trySay(text string) (<-chan struct{}, error) {
 	t.mu.Unlock()
 	if up {
 		t.publish(l, o)
-		if look > 0 {
-			t.late.Reset(look)
-		}
+	}
+	if look > 0 {
+		t.late.Reset(look)
 	}
 	return nil, nil
 }
 
 // firstLook is when run must look after the first message that waits; 0 if it is not the
-// first.
+// first, and run looks anyway.
 func (t *Talk) firstLook() time.Duration {
+	idle := t.idle
+	t.idle = false
 	switch {
-	case len(t.out) > 1:
+	case len(t.out) > 1 && !idle:
 		return 0
 	case t.least(connected) == t.next: // only members wait who are lost
 		return parkLost
 	}
-	return resendAfter
+	return waitsAfter
 }
 
 // full tells whether enough is on its way. Members share what can wait at each of
@@ -430,6 +436,7 @@ func (t *Talk) trim() {
 		k++
 	}
 	t.out = slices.Delete(t.out, 0, k) // in place: what is new takes the room of what was old
+	t.kept.waits = t.kept.waits && len(t.out) > 0
 	t.move()
 }
 

@@ -39,6 +39,7 @@ type hall struct {
 	rnd  *rand.Rand
 	wild bool // the relay does its worst
 	full bool // nothing more can be stored
+	down bool // nobody can join
 	runs map[chat.User]int
 	cut  map[chat.User]bool
 	late []*nats.Msg
@@ -108,6 +109,12 @@ func (h *hall) bring(m *nats.Msg) {
 
 func (h *hall) channel(u chat.User) string { return h.s.ID + "-" + string(u) }
 
+func (h *hall) is(what *bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return *what
+}
+
 // set changes how the relay behaves.
 func (h *hall) set(change func()) {
 	h.mu.Lock()
@@ -120,6 +127,9 @@ func (h *hall) join(u chat.User) func(context.Context, string, bool, ...nats.Opt
 	return func(_ context.Context, _ string, again bool, opts ...nats.Option) (*nats.Conn, chat.JoinReply, error) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
+		if h.down {
+			return nil, chat.JoinReply{}, chat.Errorf(chat.NotConnected, "Not connected to the server.")
+		}
 		if again {
 			h.runs[u]++
 		}
@@ -132,7 +142,7 @@ func (h *hall) join(u chat.User) func(context.Context, string, bool, ...nats.Opt
 func (h *hall) park(from chat.User) func(context.Context, chat.ParkRequest) (chat.ParkReply, error) {
 	return func(ctx context.Context, q chat.ParkRequest) (chat.ParkReply, error) {
 		reply := chat.ParkReply{Kept: map[chat.User]uint64{}}
-		if h.full {
+		if h.is(&h.full) {
 			return reply, chat.Errorf(chat.Full, "The server can keep no more.")
 		}
 		for u, upTo := range q.Received {
@@ -187,6 +197,7 @@ type speaker struct {
 	heard map[chat.Name][]string
 	done  map[string]session.SentState // of what was said
 	late  []string                     // not delivered so far
+	waits []session.Event              // what was told of messages that wait or are kept
 	moved chan struct{}
 }
 
@@ -213,6 +224,8 @@ func (p *speaker) tell(e session.Event) {
 		if e.Kept {
 			p.late = append(p.late, e.Text)
 		}
+	case session.MessageWaits, session.MessageKept:
+		p.waits = append(p.waits, e)
 	}
 	p.mu.Unlock()
 	select {

@@ -41,6 +41,7 @@ func (t *Talk) work(ctx context.Context) {
 	if do.join {
 		if err := t.join(ctx); err != nil {
 			t.Log.Debug("join", "session", t.id, "err", err)
+			t.tellWaits()
 			select {
 			case <-ctx.Done():
 			case <-time.After(200 * time.Millisecond):
@@ -57,6 +58,7 @@ func (t *Talk) work(ctx context.Context) {
 		t.signal(chat.MemberSignal{Bye: new(t.saidBye())})
 	}
 	t.resend(do.resend)
+	t.tellWaits()
 	t.tellLate()
 	t.beginKeeping(ctx)
 	if over {
@@ -74,6 +76,7 @@ func (t *Talk) saidBye() bool {
 func (t *Talk) nextTime() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.idle = t.allSettled()
 	wait := t.keepTime()
 	for _, p := range t.peers {
 		if p.owed {
@@ -282,6 +285,7 @@ func (t *Talk) signalled(from chat.User, sig chat.MemberSignal) {
 func (t *Talk) acked(p *peer, n uint64) {
 	if n = min(n, t.next-1); n > p.acked && !t.holding {
 		p.acked, p.since, p.moved = n, time.Now(), time.Now()
+		p.toldKept = p.toldKept && n < p.parked
 		t.trim()
 	}
 }
@@ -361,7 +365,7 @@ func (t *Talk) resend(now bool) {
 	missing := t.missing()
 	due := missing && (now || time.Since(t.sent) >= resendAfter)
 	if missing {
-		t.late.Reset(resendAfter)
+		t.late.Reset(t.resendIn(due))
 		t.move() // who waits for room may find that somebody is behind by now
 	}
 	ready := t.line != nil && !t.todo.join && !t.holding && t.line.nc.IsConnected()
@@ -382,6 +386,14 @@ func (t *Talk) resend(now bool) {
 	for _, o := range again {
 		t.publish(l, o)
 	}
+}
+
+// resendIn is when to look again whether something must be sent once more.
+func (t *Talk) resendIn(due bool) time.Duration {
+	if due {
+		return resendAfter
+	}
+	return max(time.Until(t.sent.Add(resendAfter)), time.Millisecond)
 }
 
 // signal publishes; what gets lost is said again at the next sync.

@@ -5,6 +5,15 @@ import (
 	"os"
 )
 
+// cutsAt is after how many bytes the terminal that in is drops the rest of a line, without
+// a word; 0 if in is none, or does not wait for whole lines.
+func cutsAt(in io.Reader) int {
+	if !isTerminal(in) {
+		return 0
+	}
+	return longestLine(in.(*os.File).Fd())
+}
+
 // hider stops the terminal that in is from showing what is typed, and has it begin
 // again; nil if in is none.
 func hider(in io.Reader) func(hidden bool) {

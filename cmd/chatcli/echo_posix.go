@@ -15,3 +15,11 @@ func hideTyping(fd uintptr) func() {
 	_ = unix.IoctlSetTermios(int(fd), setTermios, &hidden) // else it is shown
 	return func() { _ = unix.IoctlSetTermios(int(fd), setTermios, before) }
 }
+
+// longestLine is how much the terminal keeps of a line; 0 if it hands on every byte.
+func longestLine(fd uintptr) int {
+	if now, err := unix.IoctlGetTermios(int(fd), getTermios); err != nil || now.Lflag&unix.ICANON == 0 {
+		return 0
+	}
+	return maxCanon
+}

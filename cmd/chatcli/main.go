@@ -219,7 +219,7 @@ func (p *program) unreachable(err error) int {
 func (p *program) options(log *slog.Logger) ui.Options {
 	home, _ := os.UserHomeDir()
 	return ui.Options{
-		In: p.in, Out: p.out, Terminal: isTerminal(p.in) && isTerminal(p.out),
+		In: p.in, Out: p.out, Terminal: isTerminal(p.in) && isTerminal(p.out), CutsAt: cutsAt(p.in),
 		Name: p.name, Presence: presenceOf(p.presence.Value), Accept: p.accept.policy,
 		ByeExits: p.onBye.Value == "exit", Echo: p.echo, Time: p.time, Bell: p.bell,
 		Linger: time.Duration(p.linger), Strict: p.strict, KeepGoing: p.keepGoing, Home: home, Log: log, Secret: hider(p.in),

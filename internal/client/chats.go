@@ -98,6 +98,15 @@ func (c *Client) Bye() error {
 	return err
 }
 
+// Waiting counts the messages that somebody has yet to get.
+func (c *Client) Waiting() int {
+	t, err := c.talking()
+	if err != nil {
+		return 0
+	}
+	return t.Waiting()
+}
+
 // Flush waits until every message said so far has arrived at everybody who is
 // connected.
 func (c *Client) Flush(ctx context.Context) error {
@@ -121,28 +130,33 @@ func (c *Client) end(ctx context.Context, reason chat.Reason) error {
 		return err
 	}
 	s, _ := c.Session()
+	if !c.Online() { // nothing would arrive, and nobody can tell when there is a connection again
+		c.endHere(s, reason)
+		return nil
+	}
 	flush(ctx, t)
 	if reason == chat.ByLeave && len(s.Present()) > 2 {
 		part(ctx, t)
 	}
 	err = c.tellEnd(ctx, s.ID, reason)
-	if !unheard(err) {
-		return err
+	if unheard(err) {
+		c.endHere(s, reason)
+		return nil
 	}
-	c.sayLater(s.ID, reason)
-	s.State, s.Reason, s.By = chat.Closed, reason, []chat.User{c.me.User()}
-	c.heard(s, c.knows())
-	return nil
+	return err
 }
 
-// sayLater ends a session for the others when there is a connection: with the next hello,
-// or now, if it came back a moment ago.
-func (c *Client) sayLater(id string, reason chat.Reason) {
+// endHere ends a session on this side, and for the others when the coordinator can be told:
+// with the next hello, or with one now if the connection is up. Until it has been told, the
+// user is busy for everybody and begins no other chat.
+func (c *Client) endHere(s chat.Session, reason chat.Reason) {
 	c.mu.Lock()
-	c.unsaid[id] = reason
+	c.unsaid[s.ID] = reason
 	c.mu.Unlock()
+	s.State, s.Reason, s.By = chat.Closed, reason, []chat.User{c.me.User()}
+	c.heard(s, c.knows())
 	if c.Online() {
-		c.later(c.sayUnsaid)
+		c.later(c.again)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"natter/chat"
 	"natter/internal/chattest"
+	"natter/internal/client"
 	"natter/session"
 )
 
@@ -13,11 +14,29 @@ import (
 func TestEndAsTheConnectionComesBack(t *testing.T) {
 	in := chattest.Run(t)
 	alice, bob := in.User("alice"), in.User("bob")
-	s := chattest.Chat(alice, bob)
-	alice.EndLater(s.ID)
+	chattest.Chat(alice, bob)
+	alice.EndLater()
 	if e := chattest.Wait[session.Ended](bob); e.Session.Reason != chat.ByQuit {
 		t.Fatalf("bob is told %+v", e)
 	}
+}
+
+// TestEndWithoutACoordinator: a chat that was ended while no coordinator answered, for longer
+// than a request waits, ends for the others when one does.
+func TestEndWithoutACoordinator(t *testing.T) {
+	t.Parallel()
+	in := chattest.Run(t)
+	alice, bob := in.User("alice"), in.User("bob")
+	chattest.Chat(alice, bob)
+	in.StopCoordinator()
+	alice.EndLater()
+	chattest.Wait[session.Ended](alice)
+	chattest.Wait[client.CoordinatorAway](alice)
+	in.Start()
+	if e := chattest.Wait[session.Ended](bob); e.Session.Reason != chat.ByQuit {
+		t.Fatalf("bob is told %+v", e)
+	}
+	chattest.Chat(alice, bob)
 }
 
 // TestNobodyIsInTwoChats: whoever hears late that a chat has begun, or of the end of theirs

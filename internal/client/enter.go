@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,6 +25,7 @@ type Welcome struct {
 	Unkept    error     // why it is, if it should not be
 	Presence  chat.Presence
 	Rules     chat.Rules
+	Missed    []chat.Session // that have ended because the user did not come back in time
 }
 
 // Enter asks for a name and takes it. Its error is a *chat.Error, after which
@@ -44,8 +46,19 @@ func (c *Client) Enter(ctx context.Context, name string) (Welcome, error) {
 	}
 	return Welcome{
 		Name: n, Returning: hello.Returning, LastSeen: hello.LastSeen, Now: hello.Now,
-		KeyFile: c.key.file, Unkept: c.key.unkept, Presence: hello.Presence, Rules: hello.Rules,
+		KeyFile: c.key.file, Unkept: c.key.unkept, Presence: hello.Presence, Rules: hello.Rules, Missed: c.missed(hello),
 	}, nil
+}
+
+// missed are the chats that an earlier run of the program did not see the end of, as far as
+// the coordinator remembers them. Who is still here on another terminal has been told there.
+func (c *Client) missed(hello chat.HelloReply) []chat.Session {
+	if hello.Back {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(hello.Sessions), func(s chat.Session) bool {
+		return s.State != chat.Closed || s.Reason != chat.ByLoss || !slices.Contains(s.By, c.me.User())
+	})
 }
 
 // enterByLobby asks for a name's ticket and takes the name with it.

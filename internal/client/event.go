@@ -17,6 +17,8 @@ type (
 	Bye          = session.Bye
 	NotDelivered = session.NotDelivered
 	Sent         = session.Sent
+	MessageWaits = session.MessageWaits
+	MessageKept  = session.MessageKept
 )
 
 // DirectText is a direct message.

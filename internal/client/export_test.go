@@ -12,7 +12,10 @@ import (
 func (c *Client) Renew() error { return c.renew() }
 
 // EndLater is the end of a chat that could not be told when it was asked for.
-func (c *Client) EndLater(id string) { c.sayLater(id, chat.ByQuit) }
+func (c *Client) EndLater() {
+	s, _ := c.Session()
+	c.endHere(s, chat.ByQuit)
+}
 
 // AtOnce tells whether Dial did without the lobby.
 func (c *Client) AtOnce() bool { return c.lobby == nil && c.early != nil }

@@ -119,11 +119,14 @@ func (f *front) who() {
 }
 
 func (f *front) showMore() {
-	if f.more.text == "" {
+	if len(f.more) == 0 {
 		f.fail("! There is nothing more to show.")
 		return
 	}
-	f.more.text = f.out.say(f.more.who, f.more.text)
+	next := &f.more[0]
+	if next.text = f.out.say(next.who, next.text); next.text == "" {
+		f.more = f.more[1:]
+	}
 }
 
 // help prints the page, or a topic of it.

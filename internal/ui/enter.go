@@ -40,6 +40,9 @@ func (f *front) tryName(s string, enter func(context.Context, string) (client.We
 			f.name, f.me, f.grace = w.Name, w.Name.User(), w.Rules.Grace
 			remembered := f.remembers(w)
 			f.out.notice(welcome(w, f.o.Home) + remembered)
+			for _, s := range w.Missed {
+				f.out.notice(missed(s, f.me))
+			}
 			f.presence(remembered != "", w.Presence)
 		}
 	})

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"slices"
+	"strings"
 
 	"natter/chat"
 	"natter/internal/client"
@@ -93,6 +94,10 @@ func (f *front) handleConnection(e client.Event) {
 		if e.Chat != nil && e.Chat.State == chat.Closed {
 			f.endedBefore = e.Chat.ID
 		}
+	case client.MessageWaits:
+		f.out.notice(messageWaits(e))
+	case client.MessageKept:
+		f.out.notice(messageKept(e))
 	case session.Slowed:
 		f.out.notice(slowed(e.Rate))
 	case session.TooFast:
@@ -112,17 +117,31 @@ func (f *front) handleConnection(e client.Event) {
 
 // onNotDelivered tells what did not arrive; what may yet is no failure so far.
 func (f *front) onNotDelivered(e client.NotDelivered) {
+	sentence := notDelivered(e)
+	if _, whole := beginning(e.Text); !whole {
+		f.keepUnsent(e.Text)
+		sentence = strings.TrimSuffix(sentence, ".") + ". /more shows all of it."
+	}
 	if e.Kept {
-		f.out.notice(notDelivered(e))
+		f.out.notice(sentence)
 		return
 	}
-	f.fail(notDelivered(e))
+	f.fail(sentence)
+}
+
+// keepUnsent keeps what the user wrote for /more, once: it may be told again.
+func (f *front) keepUnsent(text string) {
+	f.more = slices.DeleteFunc(f.more, func(x excerpted) bool { return !x.unsent })
+	if x := (excerpted{string(f.name), text, true}); !slices.Contains(f.more, x) {
+		f.more = append(f.more, x)
+	}
 }
 
 // show prints what somebody said and keeps what was too long for /more.
 func (f *front) show(who, text string) {
 	if rest := f.out.say(who, text); rest != "" {
-		f.more.who, f.more.text = who, rest
+		f.more = slices.DeleteFunc(f.more, func(x excerpted) bool { return !x.unsent })
+		f.more = slices.Insert(f.more, 0, excerpted{who: who, text: rest})
 	}
 }
 

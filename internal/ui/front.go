@@ -18,6 +18,7 @@ type Options struct {
 	In       io.Reader
 	Out      io.Writer
 	Terminal bool // In and Out are a terminal: prompts without LF, the bell, /cancel
+	CutsAt   int  // In is a terminal that drops what a line has beyond so many bytes; 0: nothing is dropped
 
 	Name      string           // tried first, instead of asking
 	Presence  chat.Presence    // Undecided: ask
@@ -98,8 +99,8 @@ type front struct {
 
 	directs    []Command // to be sent, the first one is under way
 	lastDirect chat.Name
-	more       struct{ who, text string } // what was too long to be shown
-	hinted     bool                       // how to write Quit was explained
+	more       []excerpted // what /more shows, the next one first
+	hinted     bool        // how to write Quit was explained
 
 	locked  locked
 	refused error  // why the last name was not to be had
@@ -128,6 +129,14 @@ type await struct {
 // waiting is a /wait under way.
 type waiting struct{ want want }
 
+// excerpted is what is left of a text that was too long to be shown. What others said is
+// there until they say something else that long; what the user wrote and did not arrive
+// is nowhere else, so it stays until it is shown.
+type excerpted struct {
+	who, text string
+	unsent    bool
+}
+
 // timers are the times at which something is due; a nil channel never is.
 type timers struct {
 	patience <-chan time.Time // the question takes long: say so
@@ -153,7 +162,7 @@ func Run(ctx context.Context, c *client.Client, o Options) int {
 	f.c = c
 	lines := make(chan input)
 	if !o.Listen {
-		go read(ctx, o.In, lines)
+		go read(ctx, o.In, o.CutsAt, lines)
 	}
 	f.start()
 	f.loop(ctx, lines)

@@ -268,3 +268,26 @@ func TestExitCodesOfRefusedNames(t *testing.T) {
 		}
 	}
 }
+
+// TestMoreOfWhatDidNotArrive: a long text is quoted by its beginning, and none of it is
+// lost to who wrote it, whatever else comes.
+func TestMoreOfWhatDidNotArrive(t *testing.T) {
+	f, b := at(t, Options{})
+	first, second, heard := strings.Repeat("q", 4001), strings.Repeat("w", 201), strings.Repeat("e", 4001)
+	f.event(client.NotDelivered{Text: first, Kept: true})
+	f.event(client.NotDelivered{Text: "short"})
+	f.event(client.NotDelivered{Text: first})
+	f.event(client.NotDelivered{Text: second})
+	expect(t, b, `! Not delivered: "`+first[:200]+`...". It is kept and tried again until the chat ends. /more shows all of it.`,
+		`! Not delivered: "short"`,
+		`! Not delivered: "`+first[:200]+`...". /more shows all of it.`,
+		`! Not delivered: "`+second[:200]+`...". /more shows all of it.`)
+	f.line("/more")
+	expect(t, b, "alice: "+first[:4000], "* ... 1 more characters, /more")
+	f.event(client.DirectText{From: "bob", Text: heard})
+	expect(t, b, "bob (direct): "+heard[:4000], "* ... 1 more characters, /more")
+	for _, want := range []string{"bob (direct): e", "alice: q", "alice: " + second, "! There is nothing more to show."} {
+		f.line("/more")
+		expect(t, b, want)
+	}
+}

@@ -32,7 +32,11 @@ func (f *front) leaveNow() {
 	if !f.leaving || f.done || f.asking != "" || len(f.directs) > 0 {
 		return
 	}
-	f.ask("your last messages to arrive", func(ctx context.Context) func() {
+	what := "the server"
+	if f.c.Waiting() > 0 {
+		what = "your last messages to arrive"
+	}
+	f.ask(what, func(ctx context.Context) func() {
 		last, cancel := graced(ctx)
 		defer cancel()
 		flushing, done := context.WithTimeout(ctx, parting)

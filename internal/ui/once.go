@@ -42,12 +42,15 @@ func SendOnce(ctx context.Context, c *client.Client, o Options, to, text string)
 			return
 		}
 		in := bufio.NewReaderSize(o.In, MaxLine+2)
-		for l := readLine(in); !l.end && ctx.Err() == nil; l = readLine(in) {
-			if l.tooLong {
+		for l := readLine(in, o.CutsAt); !l.end && ctx.Err() == nil; l = readLine(in, o.CutsAt) {
+			switch {
+			case l.tooLong:
 				v.fail("! Line too long.", ExitFailure)
-				continue
+			case l.cut:
+				v.fail(lineCut(o.CutsAt), ExitFailure)
+			default:
+				v.send(ctx, to, l.text)
 			}
-			v.send(ctx, to, l.text)
 		}
 	})
 }

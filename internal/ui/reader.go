@@ -15,15 +15,16 @@ const MaxLine = 65536
 type input struct {
 	text    string
 	tooLong bool // over MaxLine: the text is dropped
+	cut     bool // the terminal may have dropped its end: so is the rest
 	notUTF8 bool // bytes that are not UTF-8 stand in it as U+FFFD
 	end     bool
 }
 
-// read sends the lines of r until it ends or ctx does.
-func read(ctx context.Context, r io.Reader, lines chan<- input) {
+// read sends the lines of r, a terminal that cuts them or not, until it ends or ctx does.
+func read(ctx context.Context, r io.Reader, cutsAt int, lines chan<- input) {
 	b := bufio.NewReaderSize(r, MaxLine+2)
 	for first := true; ; first = false {
-		l := readLine(b)
+		l := readLine(b, cutsAt)
 		if first {
 			l.text = strings.TrimPrefix(l.text, "\ufeff") // some editors begin a file with it
 		}
@@ -39,8 +40,9 @@ func read(ctx context.Context, r io.Reader, lines chan<- input) {
 }
 
 // readLine takes one line. A last line without LF is a line; whatever ends the input
-// is its end.
-func readLine(b *bufio.Reader) input {
+// is its end. Of a terminal that cuts lines, one that is as long as they can be may have
+// been longer: nothing tells.
+func readLine(b *bufio.Reader, cutsAt int) input {
 	line, err := b.ReadSlice('\n')
 	text := string(line)
 	tooLong := false
@@ -54,6 +56,9 @@ func readLine(b *bufio.Reader) input {
 	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 	if tooLong || len(text) > MaxLine {
 		return input{tooLong: true}
+	}
+	if cutsAt > 0 && len(text) >= cutsAt {
+		return input{cut: true}
 	}
 	l := input{text: text}
 	if !utf8.ValidString(text) {

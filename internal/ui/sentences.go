@@ -85,6 +85,11 @@ func welcome(w client.Welcome, home string) string {
 	return fmt.Sprintf("* Welcome, %s. The name is yours on this computer (key: %s).", w.Name, file)
 }
 
+// missed tells that a chat has ended while the user was away.
+func missed(s chat.Session, me chat.User) string {
+	return fmt.Sprintf("* Your chat with %s has ended: you were away for too long.", chat.Names(s.Others(me)))
+}
+
 // ago says how long ago something was, in the largest unit that fits.
 func ago(d time.Duration) string {
 	for _, unit := range []struct {
@@ -276,17 +281,45 @@ func signedOut(reason string) string {
 	return "! Signed out by the operator: " + reason + "."
 }
 
+// beginning is as much of a text as a sentence quotes, and whether that is all of it.
+func beginning(text string) (quoted string, whole bool) {
+	const most = 200
+	line := oneLine(text)
+	if r := []rune(line); len(r) > most {
+		return string(r[:most]) + "...", false
+	}
+	return line, true
+}
+
 // notDelivered quotes the beginning of what did not arrive, or has not yet.
 func notDelivered(e client.NotDelivered) string {
-	const most = 200
-	line := oneLine(e.Text)
-	if r := []rune(line); len(r) > most {
-		line = string(r[:most]) + "..."
-	}
+	line, _ := beginning(e.Text)
 	if e.Kept {
 		return fmt.Sprintf("! Not delivered: \"%s\". It is kept and tried again until the chat ends.", line)
 	}
 	return fmt.Sprintf("! Not delivered: \"%s\"", line)
+}
+
+// messageWaits tells that what the user said has not arrived so far, and why.
+func messageWaits(e client.MessageWaits) string {
+	if e.Offline {
+		return "* Your message waits for the connection."
+	}
+	return fmt.Sprintf("* Waiting for %s to get your message.", chat.Names(e.For))
+}
+
+// messageKept tells that what the user said arrives even if they leave the group meanwhile.
+func messageKept(e client.MessageKept) string {
+	is := "is"
+	if len(e.For) > 1 {
+		is = "are"
+	}
+	return fmt.Sprintf("* Kept on the server until %s %s back.", chat.Names(e.For), is)
+}
+
+// lineCut tells that a line is as long as those are whose end the terminal has dropped.
+func lineCut(at int) string {
+	return fmt.Sprintf("! Your terminal cuts lines after %d bytes, so nothing of this one was sent. Send it in parts, or start chatcli with a file as its input.", at)
 }
 
 // transcriptFailed tells that what is said is not kept.

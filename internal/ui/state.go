@@ -81,6 +81,10 @@ func (f *front) input(l input) {
 		f.out.entered()
 		f.fail("! Line too long.")
 		return
+	case l.cut:
+		f.out.entered()
+		f.fail(lineCut(f.o.CutsAt))
+		return
 	}
 	if !hidden { // else not even its end was shown
 		f.out.entered()

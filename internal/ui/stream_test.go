@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-func lines(t *testing.T, in string) []input {
+func lines(t *testing.T, in string, cutsAt int) []input {
 	t.Helper()
 	ch := make(chan input)
-	go read(context.Background(), iotest.OneByteReader(strings.NewReader(in)), ch)
+	go read(context.Background(), iotest.OneByteReader(strings.NewReader(in)), cutsAt, ch)
 	var got []input
 	for l := range ch {
 		got = append(got, l)
@@ -24,11 +24,20 @@ func lines(t *testing.T, in string) []input {
 
 func TestRead(t *testing.T) {
 	long := strings.Repeat("x", MaxLine)
-	got := lines(t, "\ufeffalice\r\n\ncaf\xe9\n"+long+"\n"+long+"x\n"+long+long+long+"\nend without LF")
-	want := []input{
+	got := lines(t, "\ufeffalice\r\n\ncaf\xe9\n"+long+"\n"+long+"x\n"+long+long+long+"\nend without LF", 0)
+	compare(t, got, []input{
 		{text: "alice"}, {text: ""}, {text: "caf\ufffd", notUTF8: true}, {text: long},
 		{tooLong: true}, {tooLong: true}, {text: "end without LF"}, {end: true},
-	}
+	})
+}
+
+// TestReadWhatIsCut: what is as long as the terminal lets through may have been longer.
+func TestReadWhatIsCut(t *testing.T) {
+	compare(t, lines(t, "123\n1234\n12345\n123\xff\n12\n", 4), []input{{text: "123"}, {cut: true}, {cut: true}, {cut: true}, {text: "12"}, {end: true}})
+}
+
+func compare(t *testing.T, got, want []input) {
+	t.Helper()
 	if len(got) != len(want) {
 		t.Fatalf("%d lines, want %d", len(got), len(want))
 	}
@@ -40,7 +49,7 @@ func TestRead(t *testing.T) {
 }
 
 func TestReadOfNothing(t *testing.T) {
-	if got := lines(t, ""); len(got) != 1 || !got[0].end {
+	if got := lines(t, "", 0); len(got) != 1 || !got[0].end {
 		t.Errorf("got %v", got)
 	}
 }
