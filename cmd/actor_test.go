@@ -168,9 +168,9 @@ func (a *actor) await(look func(lines []string) bool) bool {
 // see waits for lines, one directly after the other, among those that were not seen.
 func (a *actor) see(want ...string) bool {
 	return a.await(func(lines []string) bool {
-		for i := a.seen; i+len(want) <= len(lines); i++ {
-			if begin(lines[i:], want) {
-				a.seen = i + len(want)
+		for i := a.seen; i < len(lines); i++ {
+			if n := begin(lines[i:], want); n > 0 {
+				a.seen = i + n
 				return true
 			}
 		}
@@ -180,30 +180,39 @@ func (a *actor) see(want ...string) bool {
 
 // next waits for the lines that come next.
 func (a *actor) next(want ...string) bool {
-	ok := false
+	n := 0
 	a.await(func(lines []string) bool {
-		ok = begin(lines[a.seen:], want)
-		return ok || len(lines)-a.seen >= len(want)
+		n = begin(lines[a.seen:], want)
+		return n != 0
 	})
-	if ok {
-		a.seen += len(want)
+	if n > 0 {
+		a.seen += n
 	}
-	return ok
+	return n > 0
 }
 
-// begin tells whether lines begin with those wanted. A * at the end of one stands for
-// anything.
-func begin(lines, want []string) bool {
-	if len(lines) < len(want) {
-		return false
-	}
-	for i, w := range want {
+// slow is what people are told on a machine that has much to do.
+var slow = regexp.MustCompile(`^\* Waiting for .+ to get your message\.$`)
+
+// begin returns how many lines are those wanted: 0 if there are too few so far, -1 if there
+// are others. A * at the end of one stands for anything.
+func begin(lines, want []string) int {
+	n := 0
+	for _, w := range want {
 		head, open := strings.CutSuffix(w, "*")
-		if lines[i] != w && !(open && strings.HasPrefix(lines[i], head)) {
-			return false
+		same := func(line string) bool { return line == w || open && strings.HasPrefix(line, head) }
+		for n < len(lines) && slow.MatchString(lines[n]) && !same(lines[n]) {
+			n++
 		}
+		switch {
+		case n == len(lines):
+			return 0
+		case !same(lines[n]):
+			return -1
+		}
+		n++
 	}
-	return true
+	return n
 }
 
 // find waits for a line that matches, and returns the match.
