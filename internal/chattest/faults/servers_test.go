@@ -243,7 +243,11 @@ func (l layout) plan(t testing.TB) *servers {
 }
 
 func (l layout) broker(t testing.TB, dir string, i int) *program {
-	path, args := natsServer, []string{"-c", filepath.Join(dir, fmt.Sprintf("node-%d.conf", i+1)), "-m", "-1"}
+	conf := fmt.Sprintf("node-%d.conf", i+1)
+	if len(l.addresses) == 1 {
+		conf = "nats.conf"
+	}
+	path, args := natsServer, []string{"-c", filepath.Join(dir, conf), "-m", "-1"}
 	if l.in != nil {
 		path, args = l.in(i, path, args)
 	}
