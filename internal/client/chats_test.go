@@ -67,3 +67,22 @@ func TestExitOfWhoWasLost(t *testing.T) {
 		t.Errorf("bob sees %v, %v", users, err)
 	}
 }
+
+// TestExitTwice: whose first try was carried out and not answered is out, and stays so.
+func TestExitTwice(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob := in.User("alice"), in.User("bob")
+	if err := alice.SayExit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := alice.SayExit(t.Context()); err != nil {
+		t.Error(err)
+	}
+	alice.Settle()
+	if users, err := bob.List(t.Context()); err != nil || len(users) > 0 {
+		t.Errorf("bob sees %v, %v", users, err)
+	}
+	if err := alice.Exit(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

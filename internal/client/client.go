@@ -265,7 +265,7 @@ func (c *Client) Exit(ctx context.Context) error {
 			c.log.Debug("withdraw at exit", "err", err)
 		}
 	}
-	_, err := call(ctx, c, chat.Exit, chat.ExitRequest{Revision: c.knows()})
+	err := c.sayExit(ctx)
 	if !errors.Is(err, &chat.Error{Code: chat.Timeout}) || ctx.Err() != nil {
 		return err
 	}
@@ -273,7 +273,16 @@ func (c *Client) Exit(ctx context.Context) error {
 	if _, err := c.hello(ctx, chat.HelloRequest{}); err != nil {
 		return err
 	}
-	_, err = call(ctx, c, chat.Exit, chat.ExitRequest{Revision: c.knows()})
+	return c.sayExit(ctx)
+}
+
+// sayExit asks to be out. Who is unknown is: an earlier try may have been carried out by a
+// coordinator that could not answer any more.
+func (c *Client) sayExit(ctx context.Context) error {
+	_, err := call(ctx, c, chat.Exit, chat.ExitRequest{Revision: c.knows()})
+	if errors.Is(err, &chat.Error{Code: chat.NotRegistered}) {
+		return nil
+	}
 	return err
 }
 
@@ -318,10 +327,20 @@ func call[Q, R any](ctx context.Context, c *Client, r chat.Request[Q, R], q Q) (
 	case changed:
 		c.events.push(CoordinatorBack{})
 	}
-	if _, hello := any(q).(chat.HelloRequest); !hello && errors.Is(err, &chat.Error{Code: chat.NotRegistered}) {
+	if errors.Is(err, &chat.Error{Code: chat.NotRegistered}) && staying(q) {
 		c.forgotten()
 	}
 	return reply, err
+}
+
+// staying tells whether who asks for something wants to be known afterwards, and has yet to
+// say hello.
+func staying(q any) bool {
+	switch q.(type) {
+	case chat.HelloRequest, chat.ExitRequest:
+		return false
+	}
+	return true
 }
 
 const (

@@ -73,6 +73,12 @@ func (c *Client) HearLate(s chat.Session, revision uint64) {
 	})
 }
 
+// SayExit asks to be out, of which nothing more is heard.
+func (c *Client) SayExit(ctx context.Context) error { return c.sayExit(ctx) }
+
+// Settle returns when all that was left to do later is done.
+func (c *Client) Settle() { c.inOrder(func() {}) }
+
 // KnowLess has the client forget what it has heard of its own record.
 func (c *Client) KnowLess() {
 	c.mu.Lock()
