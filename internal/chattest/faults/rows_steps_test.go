@@ -25,6 +25,10 @@ import (
 // waits for nothing longer than a terminal that is signed out has to go by itself.
 const done = 500 * time.Millisecond
 
+// forgottenIn is how soon after everybody has gone nothing is left where coordinators did not
+// live long enough to bury anything: the last one begins anew to wait the minute for that.
+const forgottenIn = idleIn + time.Minute
+
 // F05: kill -9 of the coordinator between every two steps of every operation. What a step is
 // can be seen from outside: a record, a notice, an answer, each is a message to NATS. For each
 // number of them that may pass, the operation is played with new people, nothing passes
@@ -35,7 +39,7 @@ func TestF05KilledBetweenSteps(t *testing.T) {
 	for _, op := range operations {
 		t.Run(op.name, func(t *testing.T) {
 			t.Parallel()
-			g := newStage(t, op.flags...)
+			g := newStage(t, op)
 			g.everyStep(t, op)
 		})
 	}
@@ -52,13 +56,13 @@ type stage struct {
 	within   int // plays in which the coordinator had more to say
 }
 
-func newStage(t *testing.T, flags ...string) *stage {
+func newStage(t *testing.T, op operation) *stage {
 	t.Helper()
-	s := layout{addresses: []string{"127.0.0.1"}, replicas: 1}.plan(t)
+	s := layout{addresses: []string{"127.0.0.1"}, replicas: 1, grace: op.grace}.plan(t)
 	g := &stage{s: s, line: newSluice(t, s.addresses[0])}
 	coordinator := s.replicas[0]
 	coordinator.args[slices.Index(coordinator.args, s.urls())] = g.line.url()
-	coordinator.args = append(coordinator.args, append([]string{"--rate", "0", "--rate-invites", "0", "--rate-lists", "0"}, flags...)...)
+	coordinator.args = append(coordinator.args, append([]string{"--rate", "0", "--rate-invites", "0", "--rate-lists", "0"}, op.flags...)...)
 	begin(t, s)
 	keys, err := setup.Open(s.keys)
 	must(t, err)
@@ -89,7 +93,7 @@ func (g *stage) everyStep(t *testing.T, op operation) {
 	}
 	t.Logf("%d steps, %d kills, %d of them before the last", len(steps), g.plays, g.within)
 	must(t, g.watcher.Exit(t.Context()))
-	idle(t, g.s, g.fresh, leeway)
+	idleWithin(t, g.s, g.fresh, leeway, forgottenIn)
 }
 
 // play is an operation with people of its own, in which the coordinator dies once.
@@ -333,6 +337,7 @@ func (p *play) left() {
 type operation struct {
 	name   string
 	people int
+	grace  string            // "" is as for others
 	flags  []string          // of the coordinator
 	before func(*play)       // what was so before
 	do     func(*play) error // with how many steps the coordinator does this
@@ -461,7 +466,7 @@ var operations = []operation{
 			p.talk(p.all...)
 		},
 	},
-	{name: "loss", people: 2, flags: []string{"--grace", "1s"},
+	{name: "loss", people: 2, grace: "1s",
 		before: chatting,
 		do: func(p *play) error {
 			p.all[1].dies()
