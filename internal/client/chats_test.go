@@ -5,6 +5,7 @@ import (
 
 	"natter/chat"
 	"natter/internal/chattest"
+	"natter/internal/client"
 	"natter/session"
 )
 
@@ -85,4 +86,20 @@ func TestExitTwice(t *testing.T) {
 	if err := alice.Exit(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestLateHello: a try of a hello that is carried out when the user has left brings nobody back.
+func TestLateHello(t *testing.T) {
+	in := chattest.Run(t)
+	cfg := client.Config{URL: in.Server.URL(), KeyDir: t.TempDir()}
+	alice, bob := chattest.Dial(t, cfg, "alice"), in.User("bob")
+	if err := alice.SayExit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Code(t, alice.SayHello(t.Context()), chat.Timeout)
+	if users, err := bob.List(t.Context()); err != nil || len(users) > 0 {
+		t.Errorf("bob sees %v, %v", users, err)
+	}
+	alice.Close()
+	chattest.Dial(t, cfg, "alice") // who comes anew is welcome
 }

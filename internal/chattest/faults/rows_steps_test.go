@@ -343,17 +343,17 @@ func (p *play) left() {
 	if of := p.sessions(); len(of) > 0 {
 		p.Errorf("everybody has left, but not %v", of)
 	}
-	here, err := broker.Call(p.Context(), p.operator, chat.AdminUsers, chat.Address{}, chat.AdminRequest{})
-	must(p.T, err)
-	if len(here.Users) != 1 {
-		p.Errorf("everybody has left, but there are %v", here.Users)
-	}
 	first := p.all[0]
-	_, err = enters(p.Context(), p.s.urls(), "", first.name, askFor)
+	_, err := enters(p.Context(), p.s.urls(), "", first.name, askFor)
 	if !errors.Is(err, &chat.Error{Code: chat.ForeignKey}) {
 		p.Errorf("another key asks for %s: %v", first.name, err)
 	}
 	if known, err := enters(p.Context(), p.s.urls(), first.keys, first.name, askFor); err != nil || !known {
 		p.Errorf("%s was welcome, and is known: %t, %v", first.name, known, err)
+	}
+	here, err := broker.Call(p.Context(), p.operator, chat.AdminUsers, chat.Address{}, chat.AdminRequest{})
+	must(p.T, err)
+	if len(here.Users) != 1 {
+		p.Errorf("everybody has left, but there are %v", here.Users)
 	}
 }
