@@ -44,7 +44,7 @@ type HelloRequest struct {
 	Sessions []string `json:"sessions,omitempty"`
 	// Terminal is a random text, at most MaxTerminal bytes, that the asker's program has
 	// drawn when it started: the same one comes back after a lost connection, another one
-	// is another terminal of the same user.
+	// is another terminal of the same user. Who has left with one comes again with another.
 	Terminal string `json:"terminal,omitempty"`
 	// Takeover has another terminal of the user signed out. One that was signed out so
 	// cannot do it any more: its request may have come late. It draws another text.

@@ -77,6 +77,8 @@ func Arrive(before Record, a Arrival, online, most int, now time.Time) (Record, 
 		return again(before, a, now)
 	case before.Present():
 		return before, chat.Errorf(chat.Taken, "The username %s is already taken.", a.Name)
+	case hasExited(before, a):
+		return before, errNotHere
 	}
 	if err := Room(online, most); err != nil {
 		return before, err
@@ -85,6 +87,12 @@ func Arrive(before Record, a Arrival, online, most int, now time.Time) (Record, 
 		Name: a.Name, Key: a.Key, State: Here, Presence: cmp.Or(a.Presence, a.Remembered), Connection: a.Connection,
 		Since: now, Terminal: a.Terminal, Blocks: a.Blocks,
 	}, nil
+}
+
+// hasExited tells whether a hello is of a program whose user has left with it. It asks no more:
+// this is a try of its hello that waited, while the answer to another one came.
+func hasExited(before Record, a Arrival) bool {
+	return before.State == Gone && before.Reason == chat.ByLeave && before.Key == a.Key && a.Terminal != "" && before.Terminal == a.Terminal
 }
 
 // again is the hello of a user who is here.

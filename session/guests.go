@@ -83,6 +83,15 @@ func crossing(w World, host chat.User, typed []chat.Name) (chat.Session, bool) {
 	return chat.Session{}, false
 }
 
+// crossed tells whether a chat of two is with the only guest, who had invited first.
+func crossed(s chat.Session, guests []string) bool {
+	if s.Group() || len(guests) != 1 {
+		return false
+	}
+	guest, err := chat.ParseName(guests[0])
+	return err == nil && guest.User() == s.Host
+}
+
 // waiting finds the host's own invitation that has no outcome yet.
 func waiting(w World, host chat.User) (chat.Session, bool) {
 	for _, s := range w.Of(host) {

@@ -102,8 +102,8 @@ func TestRefusals(t *testing.T) {
 		{"end with a made-up loss", func() (chat.Session, error) { return session.End(open, "alice", chat.ByLoss) }, chat.Arguments, ""},
 		{"end with an invitation's reason", func() (chat.Session, error) { return session.End(open, "alice", chat.ByDeny) }, chat.Arguments, ""},
 		{"leave by quitting", func() (chat.Session, error) { return session.Leave(group, "alice", chat.ByQuit) }, chat.Arguments, ""},
-		{"leave twice", func() (chat.Session, error) {
-			return session.Leave(edit(group, 1, func(m *chat.Member) { m.Left = chat.ByLeave }), "bob", chat.ByLeave)
+		{"leave after a loss", func() (chat.Session, error) {
+			return session.Leave(edit(group, 1, func(m *chat.Member) { m.Left = chat.ByLoss }), "bob", chat.ByLeave)
 		}, chat.NotInChat, ""},
 		{"leave what has ended", func() (chat.Session, error) {
 			return session.Leave(shut(open, chat.ByQuit, "bob"), "alice", chat.ByLeave)

@@ -289,10 +289,31 @@ func (s *Service) end(ctx context.Context, c broker.Caller, q chat.EndRequest) (
 
 func (s *Service) leave(ctx context.Context, c broker.Caller, q chat.SessionRequest) (chat.SessionReply, error) {
 	s.request(c.User, q.Session, "leaves session %s", short(q.Session))
+	in := false
 	row, err := s.step(ctx, q.Session, func(_ World, before chat.Session) (chat.Session, error) {
+		_, in = before.Member(c.User)
 		return Leave(before, c.User, chat.ByLeave)
 	})
-	return s.reply(row, err, fmt.Sprintf("leave by %s of %s", s.name(c.User), short(q.Session)))
+	reply, err := s.reply(row, err, fmt.Sprintf("leave by %s of %s", s.name(c.User), short(q.Session)))
+	if !in {
+		reply.Session = parted(reply.Session, c.User)
+	}
+	return reply, err
+}
+
+// parted is a session as it is shown to who has left it before and asks again: what has become
+// of the others since is not theirs to know.
+func parted(record chat.Session, u chat.User) chat.Session {
+	if record.State == chat.Closed {
+		record.State, record.Reason, record.By = chat.Open, "", nil
+	}
+	record.Members = slices.Clone(record.Members)
+	for i, m := range record.Members {
+		if m.User() != u {
+			record.Members[i].Left, record.Members[i].Lost = "", false
+		}
+	}
+	return record
 }
 
 // join hands a member the ticket to the session's present channel.

@@ -35,8 +35,12 @@ var (
 // Propose invites the guests, named in any case, to a session with the host. If
 // the only guest has invited the host alone, that invitation is accepted instead,
 // and the session returned has its id, not this one. Asking the same guests again
-// returns the proposal that waits for them, with ErrUnchanged.
+// returns the proposal that waits for them, or the chat that asking has begun, with
+// ErrUnchanged.
 func Propose(w World, host chat.User, id string, guests []string, class chat.Class, rules chat.Rules, now time.Time) (chat.Session, error) {
+	if s, ok := Busy(w, host); ok && crossed(s, guests) {
+		return s, ErrUnchanged
+	}
 	if err := canChat(w, host); err != nil {
 		return chat.Session{}, err
 	}
@@ -134,6 +138,9 @@ func Leave(s chat.Session, by chat.User, reason chat.Reason) (chat.Session, erro
 	if !leaves(reason) {
 		return chat.Session{}, chat.Errorf(chat.Arguments, "A chat is left by leaving or by losing the connection.")
 	}
+	if hasParted(s, by, reason) {
+		return s, ErrUnchanged
+	}
 	if err := inChat(s, by); err != nil {
 		return unchanged(s, err)
 	}
@@ -223,6 +230,11 @@ func inChat(s chat.Session, by chat.User) error {
 		return ErrUnchanged
 	}
 	return errNotInChat
+}
+
+// hasParted tells whether a member is out of a session already, for a reason.
+func hasParted(s chat.Session, u chat.User, reason chat.Reason) bool {
+	return slices.ContainsFunc(s.Members, func(m chat.Member) bool { return m.User() == u && m.Left == reason })
 }
 
 // unchanged is a rule's answer when it makes no step.

@@ -245,6 +245,14 @@ func TestLeaverHearsNoMore(t *testing.T) {
 			t.Errorf("mallory hears %s", m.Data)
 		}
 	}
+	if err := bob.Quit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[session.Ended](alice)
+	again := must(ask(mallory, chat.Leave, chat.SessionRequest{Session: s.ID}))(t) // as the first time
+	if r := again.Session; r.State != chat.Open || r.Reason != "" || len(r.By) > 0 || len(r.Present()) != 2 {
+		t.Errorf("mallory is told what has become of the others: %+v", r)
+	}
 }
 
 // group is a chat of two honest users and an intruder, who listens to it by hand.

@@ -155,6 +155,8 @@ func (w world) invite(a act, r told) (bool, world) {
 		return w.busy(a.user), w
 	case r.code == chat.Busy:
 		return w.busy(a.with) || slices.ContainsFunc(w, mine), w
+	case r.code == "" && r.state == chat.Open && here && p.open: // asked again: it has accepted theirs
+		return p.host == a.with && p.guest == a.user, w
 	case r.code != "" || w.busy(a.user):
 		return false, w
 	case r.state == chat.Open:

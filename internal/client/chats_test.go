@@ -90,3 +90,38 @@ func TestWhoWasLost(t *testing.T) {
 		t.Errorf("bob sees %v, %v, of whom one hides and one has left", users, err)
 	}
 }
+
+// TestExitTwice: whose first try was carried out and not answered is out, and stays so.
+func TestExitTwice(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob := in.User("alice"), in.User("bob")
+	if err := alice.SayExit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := alice.SayExit(t.Context()); err != nil {
+		t.Error(err)
+	}
+	alice.Settle()
+	if users, err := bob.List(t.Context()); err != nil || len(users) > 0 {
+		t.Errorf("bob sees %v, %v", users, err)
+	}
+	if err := alice.Exit(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLateHello: a try of a hello that is carried out when the user has left brings nobody back.
+func TestLateHello(t *testing.T) {
+	in := chattest.Run(t)
+	cfg := client.Config{URL: in.Server.URL(), KeyDir: t.TempDir()}
+	alice, bob := chattest.Dial(t, cfg, "alice"), in.User("bob")
+	if err := alice.SayExit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Code(t, alice.SayHello(t.Context()), chat.NotRegistered)
+	if users, err := bob.List(t.Context()); err != nil || len(users) > 0 {
+		t.Errorf("bob sees %v, %v", users, err)
+	}
+	alice.Close()
+	chattest.Dial(t, cfg, "alice") // who comes anew is welcome
+}

@@ -265,10 +265,20 @@ func (c *Client) Exit(ctx context.Context) error {
 			c.log.Debug("withdraw at exit", "err", err)
 		}
 	}
-	return c.current(ctx, func(revision uint64) error {
+	return c.sayExit(ctx)
+}
+
+// sayExit asks to be out. Who is unknown is: an earlier try may have been carried out by a
+// coordinator that could not answer any more.
+func (c *Client) sayExit(ctx context.Context) error {
+	err := c.current(ctx, func(revision uint64) error {
 		_, err := call(ctx, c, chat.Exit, chat.ExitRequest{Revision: revision})
 		return err
 	})
+	if errors.Is(err, &chat.Error{Code: chat.NotRegistered}) {
+		return nil
+	}
+	return err
 }
 
 // current asks for what is refused when it was asked for before the last change of the user's
@@ -328,10 +338,20 @@ func call[Q, R any](ctx context.Context, c *Client, r chat.Request[Q, R], q Q) (
 	case changed:
 		c.events.push(CoordinatorBack{})
 	}
-	if _, hello := any(q).(chat.HelloRequest); !hello && errors.Is(err, &chat.Error{Code: chat.NotRegistered}) {
+	if errors.Is(err, &chat.Error{Code: chat.NotRegistered}) && staying(q) {
 		c.forgotten()
 	}
 	return reply, err
+}
+
+// staying tells whether who asks for something wants to be known afterwards, and has yet to
+// say hello.
+func staying(q any) bool {
+	switch q.(type) {
+	case chat.HelloRequest, chat.ExitRequest:
+		return false
+	}
+	return true
 }
 
 const (

@@ -76,6 +76,18 @@ func (c *Client) HearLate(s chat.Session, revision uint64) {
 	})
 }
 
+// SayExit asks to be out, of which nothing more is heard.
+func (c *Client) SayExit(ctx context.Context) error { return c.sayExit(ctx) }
+
+// SayHello is a try of the first hello that is carried out late.
+func (c *Client) SayHello(ctx context.Context) error {
+	_, err := c.hello(ctx, chat.HelloRequest{})
+	return err
+}
+
+// Settle returns when all that was left to do later is done.
+func (c *Client) Settle() { c.inOrder(func() {}) }
+
 // KnowLess has the client forget what it has heard of its own record.
 func (c *Client) KnowLess() {
 	c.mu.Lock()

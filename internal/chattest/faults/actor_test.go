@@ -30,6 +30,7 @@ type actor struct {
 	keys  string
 	urls  []string
 	relay *faults.Relay // of the server that is tried first
+	over  bool          // its program takes over from another one of the same user
 
 	*client.Client
 	mu    sync.Mutex
@@ -57,12 +58,21 @@ func newActorAt(t *testing.T, s *servers, home int, name string) *actor {
 	return a
 }
 
-// live starts the actor's program, which has forgotten everything but its key.
+// live starts the actor's program, which has forgotten everything but its key, and is seen by all.
 func (a *actor) live() error {
 	ctx, cancel := context.WithTimeout(context.Background(), askFor)
 	defer cancel()
+	err := a.enter(ctx)
+	if err == nil {
+		err = a.SetPresence(ctx, true)
+	}
+	return err
+}
+
+// enter starts the program and takes the name.
+func (a *actor) enter(ctx context.Context) error {
 	c, err := client.Dial(ctx, client.Config{
-		URL: strings.Join(a.urls, ","), KeyDir: a.keys, Name: a.name, Wait: askFor, Sent: true,
+		URL: strings.Join(a.urls, ","), KeyDir: a.keys, Name: a.name, Wait: askFor, Sent: true, Takeover: a.over,
 		Options: []nats.Option{nats.IgnoreDiscoveredServers(), nats.DontRandomize()},
 	})
 	if err != nil {
@@ -72,9 +82,7 @@ func (a *actor) live() error {
 	a.Client, a.told, a.ended = c, nil, make(chan struct{})
 	a.mu.Unlock()
 	go a.read(c, a.ended)
-	if _, err = c.Enter(ctx, a.name); err == nil {
-		err = c.SetPresence(ctx, true)
-	}
+	_, err = c.Enter(ctx, a.name)
 	a.t.Cleanup(c.Close)
 	return err
 }

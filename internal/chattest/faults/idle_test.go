@@ -74,7 +74,12 @@ func (u use) left(fresh use, leeway map[string]float64) []string {
 // idle fails unless an installation that everybody has left uses what a fresh one does.
 func idle(t *testing.T, s *servers, fresh use, leeway map[string]float64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), idleIn)
+	idleWithin(t, s, fresh, leeway, idleIn)
+}
+
+func idleWithin(t *testing.T, s *servers, fresh use, leeway map[string]float64, within time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	began := time.Now()
 	for {
@@ -89,7 +94,7 @@ func idle(t *testing.T, s *servers, fresh use, leeway map[string]float64) {
 		select {
 		case <-time.After(500 * time.Millisecond):
 		case <-ctx.Done():
-			t.Errorf("%s after everybody has left: %s (%v): %v; fresh: %v", idleIn, strings.Join(left, "; "), err, now, fresh)
+			t.Errorf("%s after everybody has left: %s (%v): %v; fresh: %v", within, strings.Join(left, "; "), err, now, fresh)
 			return
 		}
 	}
