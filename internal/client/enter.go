@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -48,17 +47,6 @@ func (c *Client) Enter(ctx context.Context, name string) (Welcome, error) {
 		Name: n, Returning: hello.Returning, LastSeen: hello.LastSeen, Now: hello.Now,
 		KeyFile: c.key.file, Unkept: c.key.unkept, Presence: hello.Presence, Rules: hello.Rules, Missed: c.missed(hello),
 	}, nil
-}
-
-// missed are the chats that an earlier run of the program did not see the end of, as far as
-// the coordinator remembers them. Who is still here on another terminal has been told there.
-func (c *Client) missed(hello chat.HelloReply) []chat.Session {
-	if hello.Back {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(hello.Sessions), func(s chat.Session) bool {
-		return s.State != chat.Closed || s.Reason != chat.ByLoss || !slices.Contains(s.By, c.me.User())
-	})
 }
 
 // enterByLobby asks for a name's ticket and takes the name with it.

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -51,6 +52,17 @@ func (c *Client) welcomed(reply chat.HelloReply) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.came = reply.Came
+}
+
+// missed are the chats that an earlier run of the program did not see the end of, as far as
+// the coordinator remembers them. Who is still here on another terminal has been told there.
+func (c *Client) missed(hello chat.HelloReply) []chat.Session {
+	if hello.Back {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(hello.Sessions), func(s chat.Session) bool {
+		return s.State != chat.Closed || s.Reason != chat.ByLoss || !slices.Contains(s.By, c.me.User())
+	})
 }
 
 // place is where a connection is; nil while it is down.
