@@ -252,7 +252,23 @@ func TestTheBlockedMeetNobody(t *testing.T) {
 		}
 		return regexp.MustCompile(`"revision":\d+`).ReplaceAllString(all.String(), "")
 	}
+	// The same timer is waited for, however soon it is known that it will be a refusal.
+	late := func(about string) {
+		t.Helper()
+		mu.Lock()
+		defer mu.Unlock()
+		for _, d := range delays {
+			if d < chat.RefusalDelay {
+				t.Errorf("about who %s: refused after %s", about, d)
+			}
+		}
+		if len(delays) != 2 {
+			t.Errorf("about who %s: %d refusals", about, len(delays))
+		}
+		delays = nil
+	}
 	absent := answers()
+	late("is absent")
 	bob := in.User("bob")
 	if answers() == absent {
 		t.Fatal("whether bob is here makes no difference")
@@ -267,16 +283,7 @@ func TestTheBlockedMeetNobody(t *testing.T) {
 	if blocked := answers(); blocked != absent {
 		t.Errorf("about who is absent:\n%s\nabout who blocks:\n%s", absent, blocked)
 	}
-	mu.Lock()
-	for _, d := range delays {
-		if d < chat.RefusalDelay {
-			t.Errorf("refused after %s", d)
-		}
-	}
-	if len(delays) != 2 {
-		t.Errorf("%d refusals", len(delays))
-	}
-	mu.Unlock()
+	late("blocks")
 
 	// A direct message is not answered, and is not heard.
 	ears := listenTo(t, in)
