@@ -114,12 +114,10 @@ func run() error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := b.measure(ctx); err != nil {
+	err = b.measure(ctx)
+	fmt.Print(b.table, b.attacks.under("under attack", "alone"), b.holding.under("later", "first")) // what there is
+	if err != nil || *record == "" {
 		return err
-	}
-	fmt.Print(b.table, b.attacks.under("under attack", "alone"), b.holding.under("later", "first"))
-	if *record == "" {
-		return nil
 	}
 	if len(b.attacks) > 0 {
 		if err := put(*record, beginAttacks, finishAttacks, b.attacks.under("under attack", "alone")); err != nil {
