@@ -14,7 +14,7 @@ import (
 // whom it has no room for, in words, and goes on serving and storing for those who are in.
 func TestLittleRoom(t *testing.T) {
 	t.Run("files", func(t *testing.T) { littleRoom(t, "ulimit -n 64") })
-	t.Run("memory", func(t *testing.T) { littleRoom(t, "export GOMEMLIMIT=25MiB") })
+	t.Run("memory", func(t *testing.T) { littleRoom(t, "export GOMEMLIMIT=41MiB") })
 }
 
 // littleRoom starts a coordinator that has room for eight users once the shell has limited it.
@@ -32,7 +32,7 @@ func littleRoom(t *testing.T, limit string) {
 	if c.find(regexp.MustCompile(`ready: embedded broker on`)) == nil {
 		t.Fatal(c)
 	}
-	const room = 8 // users with two connections each; 48 of 64 files are the server's, or 24 MiB of 25
+	const room = 8 // users with two connections each; 48 of 64 files are the server's, or 40 MiB of 41
 	var in []*actor
 	for i := range 2 * room {
 		a, err := launch("chatcli", []string{"--plain", "--presence", "visible", fmt.Sprintf("user%d", i)}, h.environ(fmt.Sprintf("user%d", i)), nil)

@@ -80,7 +80,7 @@ const (
 	keptFiles   = 48  // of those that may be open: for the state, and for who asks how we are
 	within      = 16  // connections at most that are in this process and need no file
 
-	keptMemory = 24 << 20 // of what may be used: for all that does not grow with the users
+	keptMemory = 40 << 20 // of what may be used: for the state, of which the server keeps up to 8 MB a stream at hand
 	perConn    = 64 << 10 // memory of a connection in a chat, with what the collector leaves; measured
 )
 

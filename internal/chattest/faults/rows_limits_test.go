@@ -143,7 +143,7 @@ func TestF27LittleMemory(t *testing.T) {
 		return begin(t, g.within())
 	}, func(t *testing.T, s *servers) {
 		all := crowded(t, s)
-		if len(all) < 200 {
+		if len(all) < 100 {
 			t.Errorf("only %d users", len(all))
 		}
 		var stop []func() int
