@@ -49,7 +49,7 @@ type Log struct {
 	buried chan purge
 	again  chan struct{} // the connection was away: read the stream anew
 	stop   context.Context
-	keeper Keeper // see While
+	watch  StoreWatch // see While
 
 	purgeAfter time.Duration
 	observe    func(took time.Duration)
@@ -77,14 +77,14 @@ func NewLog(nc *nats.Conn, stream string, log *slog.Logger) (*Log, error) {
 		js: js, stream: stream, log: log, tables: map[string]anyTable{},
 		steps: make(chan *step, together), feed: make(chan jetstream.Msg, 1024),
 		purges: make(chan purge, 16), buried: make(chan purge), again: make(chan struct{}, 1),
-		moved: make(chan struct{}), name: rand.Text()[:12], purgeAfter: purgeAfter, keeper: Until{context.Background()},
+		moved: make(chan struct{}), name: rand.Text()[:12], purgeAfter: purgeAfter, watch: Until{context.Background()},
 	}
 	nc.SetReconnectHandler(func(*nats.Conn) { l.reload() })
 	return l, nil
 }
 
 // While has steps refused at once while nothing can be stored. To be called before Open.
-func (l *Log) While(k Keeper) { l.keeper = k }
+func (l *Log) While(k StoreWatch) { l.watch = k }
 
 // Revision is the last change that this replica knows.
 func (l *Log) Revision() uint64 {

@@ -35,16 +35,16 @@ func later(text string) *chat.Error {
 	return e
 }
 
-// Keeper knows whether what is written to streams can be stored.
-type Keeper interface {
+// StoreWatch knows whether what is written to streams can be stored.
+type StoreWatch interface {
 	// Storing is done when nothing can be stored, its cause an Outage. Something may be again
 	// later; then it is another one.
 	Storing() context.Context
-	// Doubt has the keeper look why something takes long, unless stop is called soon.
+	// Doubt has the watch look why something takes long, unless stop is called soon.
 	Doubt() (stop func() bool)
 }
 
-// Until is the Keeper of a store that is watched by others, who end the context.
+// Until is the StoreWatch of a store that is watched by others, who end the context.
 type Until struct{ context.Context }
 
 // Storing is the context.

@@ -64,13 +64,13 @@ func Step[R any](ctx context.Context, t *Table[R], rule func(View) (key string, 
 
 // hand gives a step to the log and waits for what becomes of it.
 func (l *Log) hand(s *step) outcome {
-	storing := l.keeper.Storing()
+	storing := l.watch.Storing()
 	if storing.Err() != nil {
 		return outcome{err: Told(storing, errBusy)}
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel() // who was refused does not see it done later
-	defer l.keeper.Doubt()()
+	defer l.watch.Doubt()()
 	s.ctx = ctx
 	select {
 	case l.steps <- s:

@@ -7,8 +7,8 @@ import (
 )
 
 // TellAgain does what a change means for others, in case the replica that made it died
-// before it could: the members are told, and what was kept is let go of. Whoever has heard it already hears nothing new: a notice carries the
-// whole record.
+// before it could: the members are told, and what was kept is let go of. Whoever has heard it
+// already hears nothing new: a notice carries the whole record.
 func (s *Service) TellAgain(kind, key string, revision uint64) {
 	if kind == presence.Kind {
 		s.tellUserAgain(key, revision)

@@ -114,6 +114,7 @@ func (s *Service) Partners(u chat.User) []chat.User {
 // have ended but are not forgotten the ones that are known, and the ones that ended because the
 // user did not come back: a program that was started anew does not know them.
 func (s *Service) Of(u chat.User, known []string) []chat.Session {
+	known = known[:min(len(known), chat.MaxKnown)]
 	var found []chat.Session
 	for _, row := range s.Sessions.By(broker.Committed, string(u)) {
 		found = append(found, s.view(row.Record))
@@ -123,7 +124,7 @@ func (s *Service) Of(u chat.User, known []string) []chat.Session {
 			found = append(found, s.view(row.Record))
 		}
 	}
-	for _, id := range known[:min(len(known), chat.MaxKnown)] {
+	for _, id := range known {
 		row, ok := s.Sessions.Get(broker.Committed, id)
 		if _, in := row.Record.Member(u); ok && in && row.Record.State == chat.Closed {
 			found = append(found, s.view(row.Record))
@@ -295,7 +296,7 @@ func (s *Service) leave(ctx context.Context, c broker.Caller, q chat.SessionRequ
 		return Leave(before, c.User, chat.ByLeave)
 	})
 	reply, err := s.reply(row, err, fmt.Sprintf("leave by %s of %s", s.name(c.User), short(q.Session)))
-	if !in {
+	if err == nil && !in { // after an error the rule may still be running
 		reply.Session = parted(reply.Session, c.User)
 	}
 	return reply, err

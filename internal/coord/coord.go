@@ -77,7 +77,7 @@ type Coordinator struct {
 	cfg      Config
 	links    Links
 	trail    *broker.Trail
-	room     *broker.Room
+	space    *broker.Space
 	log      *broker.Log
 	service  *broker.Service
 	users    *presence.Users
@@ -99,7 +99,7 @@ type Coordinator struct {
 func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 	c := &Coordinator{cfg: cfg, links: links, started: time.Now(), failed: make(chan error, 1)}
 	c.trail = broker.NewTrail(links.Store, cfg.Log)
-	c.room = broker.NewRoom(links.System, c.noRoom)
+	c.space = broker.NewSpace(links.System, c.noSpace)
 	if err := c.openStreams(ctx); err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 // whether the servers have room, and tells what one that has died could not.
 func (c *Coordinator) share(life context.Context) {
 	c.run.Go(func() { c.presence.KeepSurveying(life) })
-	c.run.Go(func() { c.room.Watch(life) })
+	c.run.Go(func() { c.space.Watch(life) })
 	c.run.Go(func() {
 		if err := c.log.Share("notices", c.session.TellAgain); err != nil && life.Err() == nil {
 			c.fail(err)
@@ -145,16 +145,16 @@ func (c *Coordinator) share(life context.Context) {
 	})
 }
 
-// keeper is of our own disk, or of the servers of others.
-func (c *Coordinator) keeper() broker.Keeper {
+// storing is of our own disk, or of the servers of others.
+func (c *Coordinator) storing() broker.StoreWatch {
 	if c.links.Storing != nil {
 		return broker.Until{Context: c.links.Storing}
 	}
-	return c.room
+	return c.space
 }
 
-// noRoom says that servers of others take nothing more, or, with nil, that they do again.
-func (c *Coordinator) noRoom(out *broker.Outage) {
+// noSpace says that servers of others take nothing more, or, with nil, that they do again.
+func (c *Coordinator) noSpace(out *broker.Outage) {
 	if out == nil {
 		c.Say("server.room", "the NATS servers take data again")
 		return
@@ -192,8 +192,8 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log.While(c.keeper())
-	accounts.While(c.keeper())
+	log.While(c.storing())
+	accounts.While(c.storing())
 	parked, err := broker.OpenParked(ctx, c.links.Store)
 	if err != nil {
 		return err

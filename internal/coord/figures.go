@@ -27,8 +27,8 @@ func (c *Coordinator) Health() error {
 			return chat.Errorf(chat.NotConnected, "The broker is away: the connection %q is down.", link.name)
 		}
 	}
-	c.room.Look() // for the next time: whoever asks keeps asking
-	if s := c.keeper().Storing(); s.Err() != nil {
+	c.space.Look() // for the next time: whoever asks keeps asking
+	if s := c.storing().Storing(); s.Err() != nil {
 		return chat.Errorf(chat.Full, "%v", context.Cause(s))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), probeFor)

@@ -24,7 +24,7 @@ const (
 type Store struct {
 	js jetstream.JetStream
 
-	keeper broker.Keeper
+	watch broker.StoreWatch
 }
 
 // OpenStore opens the stream. nc needs chat.StoringGrant.
@@ -36,11 +36,11 @@ func OpenStore(ctx context.Context, nc *nats.Conn) (*Store, error) {
 	if _, err := js.Stream(ctx, broker.AccountsStream); err != nil {
 		return nil, fmt.Errorf("open %s: %w", broker.AccountsStream, err)
 	}
-	return &Store{js: js, keeper: broker.Until{Context: context.Background()}}, nil
+	return &Store{js: js, watch: broker.Until{Context: context.Background()}}, nil
 }
 
 // While has what would be stored refused at once while nothing can be.
-func (s *Store) While(k broker.Keeper) { s.keeper = k }
+func (s *Store) While(k broker.StoreWatch) { s.watch = k }
 
 // Get reads an account; a name without one has the zero Record and revision 0.
 func (s *Store) Get(ctx context.Context, u chat.User) (Record, uint64, error) {
@@ -49,8 +49,8 @@ func (s *Store) Get(ctx context.Context, u chat.User) (Record, uint64, error) {
 	var revision uint64
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	storing := s.keeper.Storing()
-	defer s.keeper.Doubt()()
+	storing := s.watch.Storing()
+	defer s.watch.Doubt()()
 	defer context.AfterFunc(storing, func() { time.AfterFunc(readIn, cancel) })()
 	err := broker.Patiently(ctx, func(ctx context.Context) (err error) {
 		data, revision, err = broker.Last(ctx, s.js.Conn(), broker.AccountsStream, subject(u))
@@ -107,8 +107,8 @@ func (s *Store) Update(ctx context.Context, u chat.User, rule func(Record) (Reco
 func (s *Store) publish(ctx context.Context, u chat.User, data []byte, revision uint64) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	storing := s.keeper.Storing()
-	defer s.keeper.Doubt()()
+	storing := s.watch.Storing()
+	defer s.watch.Doubt()()
 	defer context.AfterFunc(storing, cancel)()
 	err := broker.Patiently(ctx, func(ctx context.Context) error { // what was stored unheard is refused the next time
 		_, err := s.js.Publish(ctx, subject(u), data, jetstream.WithExpectLastSequencePerSubject(revision))

@@ -5,7 +5,6 @@ package faults_test
 import (
 	"os"
 	"os/exec"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -22,15 +21,8 @@ const endIn = 15 * time.Second
 // F24: the disk of the server that leads LIVE fails. The others go on, and it is one of them
 // again when its disk is mended and it is started anew.
 func TestF24OneDiskFails(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can mount a file system")
-	}
-	build(t)
-	t.Parallel()
 	for name, fail := range map[string]func(*disk){"gone": (*disk).shutDown, "read-only": (*disk).abort} {
-		for n := range *rows {
-			t.Run(name+" "+strconv.Itoa(n), func(t *testing.T) { oneDiskFails(t, fail) })
-		}
+		t.Run(name, func(t *testing.T) { plays(t, func(t *testing.T, _ int) { oneDiskFails(t, fail) }) })
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,6 +28,9 @@ type disk struct {
 
 func newDisk(t *testing.T, image, dir string) *disk {
 	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount a file system")
+	}
 	d := &disk{t: t, image: image, dir: dir}
 	system(t, "truncate", "-s", "192M", image)
 	system(t, "mkfs.ext4", "-q", image)
@@ -170,36 +172,22 @@ func (f *farewell) arrives(sure []string) {
 // F10: the power of all three servers is cut at once, under load, every other time with that of
 // the coordinators. What was acknowledged is there, and the chats go on.
 func TestF10PowerCut(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can mount a file system")
-	}
-	build(t)
-	t.Parallel()
-	for n := range *rows {
-		t.Run(strconv.Itoa(n), func(t *testing.T) {
-			s, disks := onDisks(t)
-			powerCut(t, s, disks, n%2 == 1)
-		})
-	}
+	plays(t, func(t *testing.T, n int) {
+		s, disks := onDisks(t)
+		powerCut(t, s, disks, n%2 == 1)
+	})
 }
 
 // F08: the same of one server, with the coordinator in it.
 func TestF08PowerCut(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can mount a file system")
-	}
-	build(t)
-	t.Parallel()
-	for n := range *rows {
-		t.Run(strconv.Itoa(n), func(t *testing.T) {
-			dir := t.TempDir()
-			d := newDisk(t, filepath.Join(dir, "image"), filepath.Join(dir, "store"))
-			s := embeddedPlan(t, chatcoord, filepath.Join(d.dir, "data"))
-			args := s.brokers[0].args
-			args[slices.Index(args, "--grace")+1] = "120s"
-			powerCut(t, begin(t, s), []*disk{d}, false)
-		})
-	}
+	plays(t, func(t *testing.T, _ int) {
+		dir := t.TempDir()
+		d := newDisk(t, filepath.Join(dir, "image"), filepath.Join(dir, "store"))
+		s := embeddedPlan(t, chatcoord, filepath.Join(d.dir, "data"))
+		args := s.brokers[0].args
+		args[slices.Index(args, "--grace")+1] = "120s"
+		powerCut(t, begin(t, s), []*disk{d}, false)
+	})
 }
 
 func powerCut(t *testing.T, s *servers, disks []*disk, all bool) {
@@ -237,27 +225,20 @@ func (d *disk) fill() (free func()) {
 // F23: the disk of the server that leads LIVE is full. The others go on, and it is one of them
 // again when it has room and is started anew.
 func TestF23OneDiskFull(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can mount a file system")
-	}
-	build(t)
-	t.Parallel()
-	for n := range *rows {
-		t.Run(strconv.Itoa(n), func(t *testing.T) {
-			s, disks := onDisks(t)
-			lead := s.leader(t, broker.LiveStream)
-			guests, chat := coming(t, s, "guest"), talking(t, s, "alice", "bob", lead, lead+1)
-			guests.enough(5)
-			free := disks[lead].fill()
-			at := time.Now()
-			promised(t, "stored again", guests.served(at.Add(atOnce)).Sub(at), overIn)
-			for _, a := range chat.two {
-				promised(t, a.name+" hears nothing for", silence(a, at), atOnce)
-			}
-			free()
-			s.brokers[lead].end(syscall.SIGTERM)
-			s.brokers[lead].start()
-			mended(t, s, guests, chat)
-		})
-	}
+	plays(t, func(t *testing.T, _ int) {
+		s, disks := onDisks(t)
+		lead := s.leader(t, broker.LiveStream)
+		guests, chat := coming(t, s, "guest"), talking(t, s, "alice", "bob", lead, lead+1)
+		guests.enough(5)
+		free := disks[lead].fill()
+		at := time.Now()
+		promised(t, "stored again", guests.served(at.Add(atOnce)).Sub(at), overIn)
+		for _, a := range chat.two {
+			promised(t, a.name+" hears nothing for", silence(a, at), atOnce)
+		}
+		free()
+		s.brokers[lead].end(syscall.SIGTERM)
+		s.brokers[lead].start()
+		mended(t, s, guests, chat)
+	})
 }

@@ -150,13 +150,15 @@ func flushed(t *testing.T, a *actor) {
 
 // row plays a scenario as often as was asked for, beside the others, each on servers of its own.
 func row(t *testing.T, install func(*testing.T) *servers, play func(*testing.T, *servers)) {
+	plays(t, func(t *testing.T, _ int) { play(t, install(t)) })
+}
+
+// plays is row for what makes its servers by itself.
+func plays(t *testing.T, play func(t *testing.T, n int)) {
 	build(t)
 	t.Parallel()
 	for n := range *rows {
-		t.Run(strconv.Itoa(n), func(t *testing.T) {
-			s := install(t)
-			play(t, s)
-		})
+		t.Run(strconv.Itoa(n), func(t *testing.T) { play(t, n) })
 	}
 }
 

@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	doubtAfter  = 500 * time.Millisecond // what is stored is answered sooner
-	lookForRoom = time.Second            // at most so often
-	answerIn    = 250 * time.Millisecond
-	mostKept    = 3 // servers that keep a stream: with more servers, nobody knows which
+	doubtAfter = 500 * time.Millisecond // what is stored is answered sooner
+	lookAgain  = time.Second            // at most so often
+	answerIn   = 250 * time.Millisecond
+	mostKept   = 3 // servers that keep a stream: with more servers, nobody knows which
 )
 
-// Room tells whether NATS servers that are not ours have room left. One that has reached its
+// Space tells whether NATS servers that are not ours have space left. One that has reached its
 // max_file_store, whoever has filled it, takes nothing more and leads no stream. If it is most
 // of them, the streams have no leader that could say why it does not answer.
-type Room struct {
+type Space struct {
 	system *nats.Conn
 	say    func(*Outage)
 	most   int // servers that have answered at once; owned by Watch
@@ -33,48 +33,48 @@ type Room struct {
 	end     context.CancelCauseFunc
 }
 
-// NewRoom asks on system, which needs chat.SystemGrant. It says when there is no room, and,
+// NewSpace asks on system, which needs chat.SystemGrant. It says when there is no room, and,
 // with nil, when there is again.
-func NewRoom(system *nats.Conn, say func(*Outage)) *Room {
-	r := &Room{system: system, say: say, doubts: make(chan struct{}, 1)}
-	r.storing, r.end = context.WithCancelCause(context.Background())
-	return r
+func NewSpace(system *nats.Conn, say func(*Outage)) *Space {
+	s := &Space{system: system, say: say, doubts: make(chan struct{}, 1)}
+	s.storing, s.end = context.WithCancelCause(context.Background())
+	return s
 }
 
 // Storing is done when nothing can be stored, its cause an Outage. When something can be
 // again, it is another one.
-func (r *Room) Storing() context.Context {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.storing
+func (s *Space) Storing() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.storing
 }
 
 // Doubt has Watch look when something takes long, unless stop is called before.
-func (r *Room) Doubt() (stop func() bool) { return time.AfterFunc(doubtAfter, r.Look).Stop }
+func (s *Space) Doubt() (stop func() bool) { return time.AfterFunc(doubtAfter, s.Look).Stop }
 
 // Look has Watch look.
-func (r *Room) Look() {
+func (s *Space) Look() {
 	select {
-	case r.doubts <- struct{}{}:
+	case s.doubts <- struct{}{}:
 	default: // it is about to
 	}
 }
 
 // Watch looks whenever there is a doubt, and once a second while there is no room, until ctx
 // is done.
-func (r *Room) Watch(ctx context.Context) {
+func (s *Space) Watch(ctx context.Context) {
 	for {
-		r.judge(r.ask(ctx))
+		s.judge(s.ask(ctx))
 		select {
-		case <-time.After(lookForRoom):
+		case <-time.After(lookAgain):
 		case <-ctx.Done():
 			return
 		}
-		if r.Storing().Err() != nil {
+		if s.Storing().Err() != nil {
 			continue
 		}
 		select {
-		case <-r.doubts:
+		case <-s.doubts:
 		case <-ctx.Done():
 			return
 		}
@@ -82,35 +82,35 @@ func (r *Room) Watch(ctx context.Context) {
 }
 
 // judge decides by those who have answered. Silence says nothing.
-func (r *Room) judge(free, full []string) {
-	r.most = max(r.most, len(free)+len(full))
-	out := r.Storing().Err() != nil
+func (s *Space) judge(free, full []string) {
+	s.most = max(s.most, len(free)+len(full))
+	out := s.Storing().Err() != nil
 	switch {
-	case !out && r.most <= mostKept && len(full)*2 >= r.most && len(full) > 0:
+	case !out && s.most <= mostKept && len(full)*2 >= s.most && len(full) > 0:
 		slices.Sort(full)
 		o := &Outage{Told: ErrNoRoom, Why: fmt.Sprintf("max_file_store of %s is reached: make room, or raise it.", strings.Join(full, ", "))}
-		r.end(o)
-		r.say(o)
-	case out && len(free)*2 > r.most:
-		r.mu.Lock()
-		r.storing, r.end = context.WithCancelCause(context.Background())
-		r.mu.Unlock()
-		r.say(nil)
+		s.end(o)
+		s.say(o)
+	case out && len(free)*2 > s.most:
+		s.mu.Lock()
+		s.storing, s.end = context.WithCancelCause(context.Background())
+		s.mu.Unlock()
+		s.say(nil)
 	}
 }
 
 // ask returns the names of the servers that have room, and of those that have none.
-func (r *Room) ask(ctx context.Context) (free, full []string) {
-	inbox := r.system.NewRespInbox()
-	sub, err := r.system.SubscribeSync(inbox)
+func (s *Space) ask(ctx context.Context) (free, full []string) {
+	inbox := s.system.NewRespInbox()
+	sub, err := s.system.SubscribeSync(inbox)
 	if err != nil {
 		return nil, nil
 	}
 	defer func() { _ = sub.Unsubscribe() }() // fails only on a closed connection
-	if r.system.PublishRequest("$SYS.REQ.SERVER.PING.STATSZ", inbox, nil) != nil {
+	if s.system.PublishRequest("$SYS.REQ.SERVER.PING.STATSZ", inbox, nil) != nil {
 		return nil, nil
 	}
-	for r.most == 0 || len(free)+len(full) < r.most {
+	for s.most == 0 || len(free)+len(full) < s.most {
 		wait, cancel := context.WithTimeout(ctx, answerIn)
 		m, err := sub.NextMsgWithContext(wait)
 		cancel()
