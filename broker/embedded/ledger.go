@@ -76,7 +76,7 @@ func beginLedger(dir string) error {
 // readLedger reads the ledger of a data directory.
 func readLedger(dir string) (*ledger, error) {
 	l := &ledger{path: filepath.Join(dir, ledgerFile), pages: map[string]page{}}
-	text, err := private.Read("ledger", l.path)
+	text, err := private.Read("ledger", l.path, private.Large)
 	if errors.Is(err, fs.ErrNotExist) {
 		l.blank = true
 		return l, nil

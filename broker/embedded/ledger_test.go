@@ -315,6 +315,22 @@ func TestDamagedLedger(t *testing.T) {
 	}
 }
 
+// TestLargeLedger: of thousands of users it has megabytes, and says as much as a small one.
+func TestLargeLedger(t *testing.T) {
+	dir := filled(t, (*embedded.Server).Shutdown)
+	path := filepath.Join(dir, "ledger")
+	text := read(t, path)
+	title, lines, _ := strings.Cut(text, "\n")
+	write(t, path, title+"\n"+strings.Repeat(lines, 4<<20/len(lines)))
+	damaged := copied(t, dir)
+	remove(t, streamDir(t, damaged, broker.AccountsStream))
+	refused(t, embedded.Config{Listen: "127.0.0.1:0", DataDir: damaged}, embedded.ErrDataDir, broker.AccountsStream)
+	srv := start(t, dir)
+	if got := len(contents(t, srv)); got != accounts+1 {
+		t.Errorf("%d records, not %d", got, accounts+1)
+	}
+}
+
 // TestLostLedger: with the ledger gone, what else is missing is still noticed, unless it is
 // accepted; a state that seems whole is served, and the log says that nobody knows.
 func TestLostLedger(t *testing.T) {

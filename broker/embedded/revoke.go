@@ -58,7 +58,7 @@ func (s *Server) Revoke(_ context.Context, void map[string]time.Time, over []str
 // no more goes when the coordinator says so.
 func revokeAgain(accounts server.AccountResolver, ids *ticket.Installation, dir string) error {
 	path := filepath.Join(dir, revokedFile)
-	earlier, err := private.Read("file", path)
+	earlier, err := private.Read("file", path, private.Large)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

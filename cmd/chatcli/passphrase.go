@@ -25,7 +25,7 @@ func (p *program) passphrase() (string, error) {
 }
 
 func firstLine(path string) (string, error) {
-	text, err := private.Read("passphrase file", path)
+	text, err := private.Read("passphrase file", path, private.Small)
 	if err != nil {
 		return "", chat.Errorf(chat.Denied, "%s", err)
 	}

@@ -226,7 +226,7 @@ func (f *secretFlags) readers(p *program) ([]age.Recipient, error) {
 // keys are what decrypts a backup.
 func (f *secretFlags) keys(p *program) ([]age.Identity, error) {
 	if f.identities != "" {
-		text, err := private.Read("identity", f.identities)
+		text, err := private.Read("identity", f.identities, private.Small)
 		if err != nil {
 			return nil, err
 		}
@@ -247,7 +247,7 @@ func (f *secretFlags) keys(p *program) ([]age.Identity, error) {
 // passphrase reads it from its file, or asks for it: a new one twice.
 func (f *secretFlags) passphrase(p *program, newOne bool) (string, error) {
 	if f.passphraseFile != "" {
-		text, err := private.Read("passphrase", f.passphraseFile)
+		text, err := private.Read("passphrase", f.passphraseFile, private.Small)
 		if text = bytes.TrimRight(text, "\r\n"); err == nil && len(text) == 0 {
 			err = private.Errorf(private.ErrFile, "The file %s holds no passphrase.", f.passphraseFile)
 		}

@@ -60,7 +60,7 @@ func (c *Client) keptTicket(n chat.Name, k *key) (ticket chat.Ticket, left time.
 	if k.fresh || k.file == "" {
 		return ticket, 0
 	}
-	data, err := private.Read("ticket", k.ticketFile())
+	data, err := private.Read("ticket", k.ticketFile(), private.Small)
 	if err != nil {
 		return ticket, 0
 	}

@@ -72,7 +72,7 @@ func Load(path string) (text []byte, sealed bool, err error) {
 			return nil, false, leftAlone(path, errors.New("is a link to a file that is not there"))
 		}
 	}
-	text, err = private.Read("key file", path)
+	text, err = private.Read("key file", path, private.Small)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, false, err

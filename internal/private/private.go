@@ -65,12 +65,16 @@ func CheckDir(dir string) error {
 	return nil
 }
 
-// most is the greatest size of a file that Read takes.
-const most = 1 << 20
+// Sizes of files that Read takes at most: of what a user has chosen, and of what grows with
+// the number of users and is found in a directory of ours.
+const (
+	Small = 1 << 20
+	Large = 1 << 30
+)
 
 // Read reads a file that is ours alone; errors.Is finds fs.ErrNotExist. kind says what
-// it is, for the sentence.
-func Read(kind, path string) ([]byte, error) {
+// it is, for the sentence, most how many bytes it may have.
+func Read(kind, path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		return nil, Errorf(ErrFile, "The %s %s is a directory or the like, not a file.", kind, path)

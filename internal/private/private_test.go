@@ -86,7 +86,7 @@ func TestCreateReplacesNothing(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if text, err := private.Read("file", path); err != nil || string(text) != fmt.Sprint(won.Load()) {
+	if text, err := private.Read("file", path, private.Small); err != nil || string(text) != fmt.Sprint(won.Load()) {
 		t.Fatalf("%s, %v, and %d has won", text, err, won.Load())
 	}
 	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {

@@ -64,7 +64,7 @@ func readPair(cert, key string) (tls.Certificate, error) {
 	if cert == "" || key == "" {
 		return tls.Certificate{}, chat.Errorf(chat.Arguments, "--tls-cert and --tls-key belong together.")
 	}
-	secret, err := private.Read("key", key)
+	secret, err := private.Read("key", key, private.Small)
 	if err != nil {
 		return tls.Certificate{}, err
 	}

@@ -141,7 +141,7 @@ func readKey(path string, prefix nkeys.PrefixByte, must bool) (nkeys.KeyPair, er
 }
 
 func readFile(kind, path string, must bool) ([]byte, error) {
-	text, err := private.Read(kind, path)
+	text, err := private.Read(kind, path, private.Small)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && must:
 		return nil, private.Errorf(private.ErrFile, "The file %s is missing. Copy it from where chatcoord init has written it.", path)
