@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -12,9 +13,13 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Options are what every connection of natter has in common: a silent server is
-// noticed within seconds, and the connection is tried again for ever.
-func Options(name string) []nats.Option {
+// Connect makes a connection that is tried again for ever and on which a silent server is
+// noticed within seconds, as every one of natter's. Further options win over these.
+func Connect(urls, name string, opts ...nats.Option) (*nats.Conn, error) {
+	return nats.Connect(urls, slices.Concat(options(name), opts, []nats.Option{tidily})...)
+}
+
+func options(name string) []nats.Option {
 	return []nats.Option{
 		nats.Name(name),
 		nats.Timeout(2 * time.Second),
@@ -26,6 +31,36 @@ func Options(name string) []nats.Option {
 		nats.NoCallbacksAfterClientClose(),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // the library's own writes to the terminal what others may cause
 	}
+}
+
+// tidily has the sockets of failed handshakes closed.
+func tidily(o *nats.Options) error {
+	if o.CustomDialer == nil {
+		o.CustomDialer = &net.Dialer{Timeout: dialFor}
+	}
+	o.CustomDialer = &tidy{CustomDialer: o.CustomDialer}
+	return nil
+}
+
+// dialFor is how long a server may take to accept a connection.
+const dialFor = 2 * time.Second
+
+// tidy makes the sockets of one connection, one after the other. Of a handshake that fails the
+// library leaves the socket to the garbage collector: a server that is behind with thousands
+// of clients would hold each of them several times.
+type tidy struct {
+	nats.CustomDialer
+	before net.Conn
+}
+
+// Dial implements nats.CustomDialer. The library calls it from one goroutine at a time.
+func (t *tidy) Dial(network, address string) (net.Conn, error) {
+	if t.before != nil {
+		_ = t.before.Close() // it is closed already, but for such a handshake
+	}
+	conn, err := t.CustomDialer.Dial(network, address)
+	t.before = conn
+	return conn, err
 }
 
 // ReconnectAfter is how long the next try waits, at first only a moment. Thousands who wait

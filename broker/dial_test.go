@@ -1,13 +1,16 @@
 package broker_test
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -34,5 +37,61 @@ func TestPlainly(t *testing.T) {
 		if got := broker.Plainly(c.err); got != c.want {
 			t.Errorf("%v: %q, not %q", c.err, got, c.want)
 		}
+	}
+}
+
+// TestFailedHandshakesAreTidiedUp: whoever comes back to a server that does not answer keeps one
+// socket open, and not one for each try.
+func TestFailedHandshakesAreTidiedUp(t *testing.T) {
+	front, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer front.Close()
+	accepted := make(chan net.Conn)
+	go func() {
+		defer close(accepted)
+		for {
+			conn, err := front.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- conn
+		}
+	}()
+	greeted := make(chan struct{})
+	go func() { // is a server once
+		defer close(greeted)
+		conn := <-accepted
+		fmt.Fprint(conn, "INFO {\"max_payload\":1024}\r\n")
+		for lines := bufio.NewScanner(conn); lines.Scan(); {
+			if lines.Text() == "PING" {
+				fmt.Fprint(conn, "PONG\r\n")
+				break
+			}
+		}
+		conn.Close()
+	}()
+	nc, err := broker.Connect("nats://"+front.Addr().String(), t.Name(), nats.Timeout(50*time.Millisecond),
+		nats.CustomReconnectDelay(func(int) time.Duration { return time.Millisecond }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-greeted
+	before := <-accepted
+	for range 5 {
+		next := <-accepted
+		_ = before.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if _, err := before.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("the socket of a try that is over: %v", err)
+		}
+		before.Close()
+		before = next
+	}
+	before.Close()
+	go nc.Close()
+	front.Close()
+	for conn := range accepted {
+		conn.Close()
 	}
 }

@@ -29,6 +29,7 @@ type Origin struct {
 	Host       string `json:"host"` // IP
 	Connection uint64 `json:"id"`   // the server's number for the connection
 	Server     string `json:"svr"`  // the server's name
+	Account    string `json:"acc"`  // public key
 }
 
 // handleFor is how long a request may be worked on.

@@ -411,7 +411,7 @@ type AdminUser struct {
 	Status     string    `json:"status"` // available, busy
 	Presence   Presence  `json:"presence"`
 	With       []Name    `json:"with,omitempty"`
-	Address    string    `json:"address"`    // IP and port
+	Address    string    `json:"address"`    // IP; of who has just come, with the port
 	Connection uint64    `json:"connection"` // the broker's number for it
 	Server     string    `json:"server"`     // the NATS server's id
 	Since      time.Time `json:"since"`

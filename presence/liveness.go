@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -251,7 +252,7 @@ func (l *Liveness) Find(ctx context.Context, key string) (Connection, bool) {
 		}
 		l.mu.Unlock()
 		if newest.server != "" {
-			return Connection{Server: newest.server, ID: newest.id, Address: l.address(ctx, "$SYS.REQ.SERVER."+newest.server+".CONNZ", connz{ID: newest.id})}, true
+			return l.connection(key, newest), true
 		}
 		select {
 		case <-moved:
@@ -262,15 +263,30 @@ func (l *Liveness) Find(ctx context.Context, key string) (Connection, bool) {
 	}
 }
 
+// connection is what is known of one, without asking anybody.
+func (l *Liveness) connection(key string, id connID) Connection {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Connection{Server: id.server, ID: id.id, Address: l.conns[key][id].address}
+}
+
 // AddressOf finds the IP and port that a request came from; "" if its server does not
 // know the connection any more.
 func (l *Liveness) AddressOf(ctx context.Context, o broker.Origin) string {
-	return l.address(ctx, "$SYS.REQ.SERVER.PING.CONNZ", connz{ID: o.Connection, ServerName: o.Server, Exact: true})
+	return l.address(ctx, "$SYS.REQ.SERVER.PING.CONNZ", connz{ID: o.Connection, Account: o.Account, ServerName: o.Server, Exact: true})
+}
+
+// withPort is a connection with its port, if the server says it. To find one connection a server
+// goes through all, so it is asked only about newcomers, and not when thousands come back.
+func (l *Liveness) withPort(ctx context.Context, c Connection) Connection {
+	c.Address = cmp.Or(l.address(ctx, "$SYS.REQ.SERVER."+c.Server+".CONNZ", connz{ID: c.ID}), c.Address)
+	return c
 }
 
 // connz asks for one connection.
 type connz struct {
 	ID         uint64 `json:"cid"`
+	Account    string `json:"acc,omitempty"`
 	ServerName string `json:"server_name,omitempty"`
 	Exact      bool   `json:"exact_match,omitempty"`
 }

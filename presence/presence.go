@@ -41,7 +41,7 @@ type Record struct {
 type Connection struct {
 	Server  string `json:"server"`  // the NATS server's id
 	ID      uint64 `json:"id"`      // the server's number for the connection
-	Address string `json:"address"` // IP and port
+	Address string `json:"address"` // IP; of who has just come, with the port
 }
 
 // User returns the record's user.
@@ -106,7 +106,7 @@ func again(before Record, a Arrival, now time.Time) (Record, error) {
 	}
 	after := before
 	after.State, after.LostAt, after.Grace = Here, time.Time{}, 0
-	if !same || before.Connection.Address == "" { // its server does not always answer in time
+	if !same {
 		after.Connection = a.Connection
 	}
 	after.Presence = cmp.Or(a.Presence, before.Presence)

@@ -27,6 +27,10 @@ func (s *Service) arrival(ctx context.Context, q chat.HelloRequest, key string) 
 	if !ok {
 		return Arrival{}, chat.Errorf(chat.Timeout, "The coordinator has not heard of your connection yet; try again.")
 	}
+	row, _ := s.Users.Get(broker.Committed, string(q.Name.User()))
+	if r := row.Record; !r.Present() || r.Key != key || r.Terminal != q.Terminal {
+		conn = s.live.withPort(ctx, conn)
+	}
 	return Arrival{
 		Name: q.Name, Key: key, Presence: q.Presence, Connection: conn, Terminal: q.Terminal, Takeover: q.Takeover,
 		Elsewhere: s.live.Elsewhere(key, conn.Server, conn.ID),
@@ -65,26 +69,30 @@ func (s *Service) cutOthers(u chat.User) error {
 	return s.live.Cut(s.live.Links(func(c Link) bool { return c.Key == row.Record.Key && !keep[connID{c.Server, c.ID}] }))
 }
 
+// newsFor is how long the news of a connection may take before its server is asked whether
+// there is one: that costs it a look at all that it has.
+const newsFor = 500 * time.Millisecond
+
 // at is a connection of a key's owner. If its server has it, the news of it is waited for as
-// in Find; for one that is made up nobody waits.
+// in Find; for one that is made up nobody waits so long.
 func (l *Liveness) at(ctx context.Context, key string, id connID) (Connection, bool) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	asked := false
+	soon, asked := time.After(newsFor), false
 	for news := l.news(key, id); news != nil; news = l.news(key, id) {
-		if !asked && !l.has(ctx, key, id) {
-			l.giveUp(key)
-			return Connection{}, false
-		}
-		asked = true
 		select {
 		case <-news:
+			continue
+		case <-soon:
+			asked = l.has(ctx, key, id)
 		case <-ctx.Done():
+		}
+		if !asked || ctx.Err() != nil {
 			l.giveUp(key)
 			return Connection{}, false
 		}
 	}
-	return Connection{Server: id.server, ID: id.id, Address: l.address(ctx, "$SYS.REQ.SERVER."+id.server+".CONNZ", connz{ID: id.id})}, true
+	return l.connection(key, id), true
 }
 
 // news is nil if a connection of a key's owner is known, or else closed when they connect.

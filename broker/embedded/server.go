@@ -74,11 +74,11 @@ const (
 	writeLimit  = 5 * time.Second
 	pingEvery   = 10 * time.Second
 	pingsMissed = 2
-	authLimit   = 2.0 // seconds
-	tlsLimit    = 5.0 // the same
-	maxClosed   = 100 // connections that are remembered after their end, for monitoring
-	keptFiles   = 48  // of those that may be open: for the state, and for who asks how we are
-	within      = 16  // connections at most that are in this process and need no file
+	authLimit   = 10.0 // seconds; see client.handshakeFor
+	tlsLimit    = 5.0  // the same
+	maxClosed   = 100  // connections that are remembered after their end, for monitoring
+	keptFiles   = 48   // of those that may be open: for the state, and for who asks how we are
+	within      = 16   // connections at most that are in this process and need no file
 
 	keptMemory = 40 << 20 // of what may be used: for the state, of which the server keeps up to 8 MB a stream at hand
 	perConn    = 64 << 10 // memory of a connection in a chat, with what the collector leaves; measured
@@ -292,6 +292,7 @@ func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 		WriteDeadline:          writeLimit,
 		NoFastProducerStall:    true, // a slow reader is cut off and slows nobody
 		PingInterval:           pingEvery,
+		DisableShortFirstPing:  true, // one that overtakes the end of a slow handshake makes the client give it up
 		MaxPingsOut:            pingsMissed,
 		AuthTimeout:            authLimit,
 		LameDuckDuration:       lameDuck,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -101,8 +102,8 @@ func (p *program) dial(who string, options ...nats.Option) (*nats.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	options = append(append(append(broker.Options("chatcoord verb"), secured...), nats.UserCredentials(creds)), options...)
-	nc, err := nats.Connect(p.server, options...)
+	options = slices.Concat(secured, []nats.Option{nats.UserCredentials(creds)}, options)
+	nc, err := broker.Connect(p.server, "chatcoord verb", options...)
 	if unsafe := secure.Explain(broker.Redact(p.server), "", err); unsafe != nil {
 		return nil, unsafe
 	}

@@ -161,11 +161,11 @@ func (p *program) lobby(sentinel string) (*nats.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	options = append(append(broker.Options("chatcoord verb"), options...), nats.CustomInboxPrefix(chat.LobbyInbox), nats.MaxReconnects(0))
+	options = append(options, nats.CustomInboxPrefix(chat.LobbyInbox), nats.MaxReconnects(0))
 	if sentinel != "" {
 		options = append(options, nats.UserJWT(func() (string, error) { return sentinel, nil }, func([]byte) ([]byte, error) { return nil, nil }))
 	}
-	return nats.Connect(p.server, options...)
+	return broker.Connect(p.server, "chatcoord verb", options...)
 }
 
 // trustIn says how guests recognize a server by its certificates: by its own CA, by what

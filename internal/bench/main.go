@@ -54,10 +54,11 @@ type size struct {
 	steady  int // pairs who write for so many
 	seconds int
 	stall   int // seconds that a member of a group stands still
+	settle  int // seconds until a crowd has its second tickets: the first are for a minute
 }
 
 var (
-	full  = size{lone: 3000, pairs: 100, each: 20_000, rounds: 4, logins: 320, invites: 200, crowd: 5000, lists: 50, cut: 1000, starts: 3, turns: 5, steady: 1000, seconds: 20, stall: 30}
+	full  = size{lone: 3000, pairs: 100, each: 20_000, rounds: 4, logins: 320, invites: 200, crowd: 5000, lists: 50, cut: 1000, starts: 3, turns: 5, steady: 1000, seconds: 20, stall: 30, settle: 60}
 	short = size{lone: 300, pairs: 4, each: 500, rounds: 1, logins: 32, invites: 5, crowd: 40, lists: 5, cut: 4, starts: 1, turns: 1, steady: 4, seconds: 1, stall: 1}
 )
 

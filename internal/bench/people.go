@@ -173,9 +173,8 @@ func (s *server) ticket(g chat.Grant) (t ticket, err error) {
 
 // dial connects plainly.
 func (s *server) dial(t ticket, inbox string, opts ...nats.Option) (*nats.Conn, error) {
-	all := append(broker.Options("bench"), nats.CustomInboxPrefix(inbox),
-		nats.UserJWT(func() (string, error) { return t.JWT, nil }, t.key.Sign))
-	return nats.Connect(s.url(), append(all, opts...)...)
+	all := []nats.Option{nats.CustomInboxPrefix(inbox), nats.UserJWT(func() (string, error) { return t.JWT, nil }, t.key.Sign)}
+	return broker.Connect(s.url(), "bench", append(all, opts...)...)
 }
 
 // plainMember connects with a member's rights.

@@ -24,6 +24,11 @@ func (b *bench) storm() error {
 	if err != nil {
 		return err
 	}
+	select {
+	case <-time.After(time.Duration(b.size.settle) * time.Second):
+	case <-b.ctx.Done():
+		return b.ctx.Err()
+	}
 	var took []float64
 	for range b.runs {
 		s.kill()

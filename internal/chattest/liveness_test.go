@@ -3,6 +3,8 @@ package chattest_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -42,10 +44,9 @@ func TestNobodyStandsInForAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := append(broker.Options("mallory"), nats.UserInfo(publicKey(t, filepath.Join(keys, "alice.key")), "x"),
+	nc, err := broker.Connect(in.Server.URL(), "mallory", nats.UserInfo(publicKey(t, filepath.Join(keys, "alice.key")), "x"),
 		nats.CustomInboxPrefix(chat.Inbox("mallory")),
 		nats.UserJWT(func() (string, error) { return ticket.JWT, nil }, pair.Sign))
-	nc, err := nats.Connect(in.Server.URL(), options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,4 +155,62 @@ func TestFalsePlaces(t *testing.T) {
 	}
 	hello.Place = &chat.Place{Server: mallory.ConnectedServerId(), Connection: id}
 	must(ask(mallory, chat.Hello, hello))(t)
+}
+
+// TestComingBackIsCheap: to find one connection a server goes through all that it has, which is
+// too much when thousands come back. It is asked about nobody who does; where they are the
+// operator sees all the same, though not from which port.
+func TestComingBackIsCheap(t *testing.T) {
+	in := chattest.Run(t)
+	const questions = "$SYS.REQ.SERVER.*.CONNZ"
+	system, err := in.Server.DialSystem("test", chat.Grant{Publish: []string{"$SYS.REQ.SERVER.*.KICK"}, Subscribe: []string{questions, chat.StoreInbox + ".>"}}, chat.StoreInbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(system.Close)
+	asked, err := system.SubscribeSync(questions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	searches := func() (n int) {
+		if err := system.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			switch m, err := asked.NextMsg(0); {
+			case err != nil:
+				return n
+			case bytes.Contains(m.Data, []byte(`"cid"`)):
+				n++
+			}
+		}
+	}
+	alice := in.User("alice")
+	if searches() == 0 {
+		t.Error("where a newcomer is was not asked")
+	}
+	first := here(t, in)
+	if _, err := netip.ParseAddrPort(first.Address); err != nil {
+		t.Error(err)
+	}
+	if _, err := system.Request("$SYS.REQ.SERVER."+first.Server+".KICK", fmt.Appendf(nil, `{"cid":%d}`, first.Connection), patience); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[client.Connected](alice)
+	if n := searches(); n > 0 {
+		t.Errorf("the server had to search %d times", n)
+	}
+	if u := here(t, in); u.Connection == first.Connection || u.Address != "127.0.0.1" {
+		t.Errorf("%+v is where %+v was", u, first)
+	}
+}
+
+// here is the only user, as the operator sees them.
+func here(t *testing.T, in *chattest.Installation) chat.AdminUser {
+	t.Helper()
+	all := must(operate(t, in, chat.AdminUsers, chat.AdminRequest{}))(t)
+	if len(all.Users) != 1 {
+		t.Fatalf("%+v", all)
+	}
+	return all.Users[0]
 }

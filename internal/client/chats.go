@@ -429,11 +429,13 @@ func (c *Client) join(ctx context.Context, id string, again bool, opts ...nats.O
 	if err != nil {
 		return nil, chat.JoinReply{}, err
 	}
-	options := append(broker.Options("chatcli "+string(c.me)+" in "+chat.Session{ID: id}.Short()),
+	options := []nats.Option{
+		nats.Timeout(handshakeFor),
 		nats.CustomInboxPrefix(chat.MemberInbox(c.me.User(), reply.Channel)),
-		nats.UserJWT(func() (string, error) { return reply.Ticket.JWT, nil }, pair.Sign))
-	options = append(options, c.cfg.Options...)
-	nc, err := nats.Connect(c.cfg.URL, append(options, opts...)...)
+		nats.UserJWT(func() (string, error) { return reply.Ticket.JWT, nil }, pair.Sign),
+	}
+	name := "chatcli " + string(c.me) + " in " + chat.Session{ID: id}.Short()
+	nc, err := broker.Connect(c.cfg.URL, name, slices.Concat(options, c.cfg.Options, opts)...)
 	return nc, reply, err
 }
 

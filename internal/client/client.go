@@ -155,8 +155,13 @@ func (c *Client) takeConn(field **nats.Conn) *nats.Conn {
 	return nc
 }
 
+// handshakeFor is how long a server may take to let a user in. When thousands come back at
+// once all of them are served at the same time, and none for long: who gives up early makes
+// the server do the work again, and more of it each time.
+const handshakeFor = 10 * time.Second
+
 func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
-	options := append(broker.Options("chatcli"), nats.CustomInboxPrefix(chat.LobbyInbox))
+	options := []nats.Option{nats.Timeout(handshakeFor), nats.CustomInboxPrefix(chat.LobbyInbox)}
 	if c.cfg.Creds != "" {
 		present, err := bearer(c.cfg.Creds)
 		if err != nil {
@@ -169,7 +174,7 @@ func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
 	options = append(options, c.cfg.Options...)
 	until := time.Now().Add(c.cfg.Wait)
 	for {
-		nc, err := nats.Connect(c.cfg.URL, options...)
+		nc, err := broker.Connect(c.cfg.URL, "chatcli", options...)
 		if err == nil {
 			return nc, nil
 		}

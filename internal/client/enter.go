@@ -182,7 +182,8 @@ func life(t chat.Ticket) time.Duration {
 
 // dialUser connects with the present ticket and subscribes to what the user hears.
 func (c *Client) dialUser() (*nats.Conn, error) {
-	options := append(broker.Options("chatcli "+string(c.me)),
+	options := []nats.Option{
+		nats.Timeout(handshakeFor),
 		nats.CustomInboxPrefix(chat.Inbox(c.me.User())),
 		nats.UserJWT(c.presentTicket, c.sign),
 		nats.IgnoreAuthErrorAbort(),
@@ -190,8 +191,8 @@ func (c *Client) dialUser() (*nats.Conn, error) {
 		nats.CustomReconnectDelay(c.unreconnected),
 		nats.ReconnectHandler(c.reconnected),
 		nats.ErrorHandler(c.faulty),
-	)
-	nc, err := nats.Connect(c.cfg.URL, append(options, c.cfg.Options...)...)
+	}
+	nc, err := broker.Connect(c.cfg.URL, "chatcli "+string(c.me), append(options, c.cfg.Options...)...)
 	if err != nil {
 		return nil, err
 	}

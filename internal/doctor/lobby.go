@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -33,8 +34,7 @@ func (e *exam) tickets() {
 		e.fail("tickets", mend, "cannot be made: %v", err)
 		return
 	}
-	nc, err := nats.Connect(e.URLs, append(e.options(),
-		nats.UserJWT(func() (string, error) { return ticket.JWT, nil }, key.Sign), nats.CustomInboxPrefix(chat.Inbox(nobody)))...)
+	nc, err := e.dial(nats.UserJWT(func() (string, error) { return ticket.JWT, nil }, key.Sign), nats.CustomInboxPrefix(chat.Inbox(nobody)))
 	if err != nil {
 		e.fail("tickets", mend, "a user's ticket is refused: %s", broker.Plainly(err))
 		return
@@ -82,12 +82,11 @@ func (e *exam) lobby(ctx context.Context) {
 }
 
 func (e *exam) dialLobby(opts ...nats.Option) (*nats.Conn, error) {
-	all := append(e.options(), nats.CustomInboxPrefix(chat.LobbyInbox))
-	return nats.Connect(e.URLs, append(all, opts...)...)
+	return e.dial(append(opts, nats.CustomInboxPrefix(chat.LobbyInbox))...)
 }
 
-func (e *exam) options() []nats.Option {
-	return append(append(broker.Options("chatcoord doctor"), silent()), e.Options...)
+func (e *exam) dial(opts ...nats.Option) (*nats.Conn, error) {
+	return broker.Connect(e.URLs, "chatcoord doctor", slices.Concat([]nats.Option{silent()}, e.Options, opts)...)
 }
 
 // silent keeps what is refused on purpose off the terminal.

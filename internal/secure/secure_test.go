@@ -17,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"natter/broker"
 	"natter/broker/brokertest"
 	"natter/broker/embedded"
@@ -110,7 +108,7 @@ func reach(t *testing.T, cfg secure.Config) string {
 	if err != nil {
 		return err.Error()
 	}
-	nc, err := nats.Connect(cfg.URLs, append(broker.Options(t.Name()), options...)...)
+	nc, err := broker.Connect(cfg.URLs, t.Name(), options...)
 	if err == nil {
 		nc.Close()
 		return ""

@@ -178,19 +178,19 @@ func Derive(i *ticket.Installation, now time.Time) (*Keys, error) {
 // Creds are the credentials of a role; nil if they are not there.
 func (k *Keys) Creds(r Role) *ticket.Creds { return k.creds[r.Name] }
 
-// Dial connects as a role, with its inbox and broker.Options. Its error is an
+// Dial connects as a role, with its inbox, as broker.Connect does. Its error is an
 // *chat.Error: NotConnected or Denied.
 func (k *Keys) Dial(urls string, r Role, opts ...nats.Option) (*nats.Conn, error) {
 	creds := k.creds[r.Name]
 	if creds == nil {
 		return nil, private.Errorf(private.ErrFile, "There is no %s.", r.File())
 	}
-	all := append(broker.Options("chatcoord "+r.Name),
+	all := []nats.Option{
 		nats.UserJWT(func() (string, error) { return creds.JWT, nil }, creds.Key.Sign),
 		nats.CustomInboxPrefix(r.Inbox),
 		nats.IgnoreAuthErrorAbort(), // a server may learn of its accounts later than of its clients
-	)
-	nc, err := nats.Connect(urls, append(all, opts...)...)
+	}
+	nc, err := broker.Connect(urls, "chatcoord "+r.Name, append(all, opts...)...)
 	if errors.Is(err, nats.ErrAuthorization) {
 		return nil, chat.Errorf(chat.Denied, "%s does not accept the credentials %s. Is it the NATS server that they were made for? chatcoord doctor says more.", broker.Redact(urls), r.File())
 	}
