@@ -261,9 +261,13 @@ func (s *Service) answer(req *nats.Msg, e *endpoint, work func(context.Context) 
 func (s *Service) reply(subject string, reply any, err error) (*nats.Msg, *chat.Error) {
 	var data []byte
 	if err == nil {
-		if data, err = json.Marshal(reply); err == nil {
-			return &nats.Msg{Data: data}, nil
-		}
+		data, err = json.Marshal(reply)
+	}
+	if most := s.nc.MaxPayload(); err == nil && int64(len(data)) > most {
+		err = chat.Errorf(chat.TooLong, "The answer has %d bytes, and the server carries at most %d in one message.", len(data), most)
+	}
+	if err == nil {
+		return &nats.Msg{Data: data}, nil
 	}
 	var told *chat.Error
 	if !errors.As(err, &told) {

@@ -17,7 +17,8 @@ import (
 	"natter/chat"
 )
 
-// desk is a service that lists nobody and lets nobody in, with limits and a clock.
+// desk is a service that lists nobody, or everybody in the world to who wants to watch, and
+// lets nobody in, with limits and a clock.
 type desk struct {
 	*broker.Service
 	srv    *embedded.Server
@@ -40,7 +41,10 @@ func open(t *testing.T, l broker.Limits) *desk {
 	s.SetClock(func() time.Time { return time.Unix(0, d.clock.Load()) })
 	s.Limits, s.Limited, s.Abuse = l, func(e []broker.Excess) { d.excess <- e }, func(u chat.User) { d.abuse <- u }
 	err = errors.Join(
-		broker.Handle(s, chat.List, func(context.Context, broker.Caller, chat.ListRequest) (chat.ListReply, error) {
+		broker.Handle(s, chat.List, func(_ context.Context, _ broker.Caller, q chat.ListRequest) (chat.ListReply, error) {
+			if q.Watch {
+				return chat.ListReply{Users: make([]chat.Entry, 1_000_000)}, nil
+			}
 			return chat.ListReply{Revision: 7}, nil
 		}),
 		broker.Handle(s, chat.Exit, func(context.Context, broker.Caller, chat.ExitRequest) (chat.Done, error) {
@@ -54,6 +58,16 @@ func open(t *testing.T, l broker.Limits) *desk {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// TestTooLongAnAnswer: what the server does not carry is told, and not waited for.
+func TestTooLongAnAnswer(t *testing.T) {
+	d := open(t, broker.Limits{})
+	alice := brokertest.User(t, d.srv, "alice")
+	_, err := broker.Call(t.Context(), alice.Conn, chat.List, chat.Address{User: "alice"}, chat.ListRequest{Watch: true})
+	if !errors.Is(err, &chat.Error{Code: chat.TooLong}) {
+		t.Error(err)
+	}
 }
 
 // once asks without patience.

@@ -324,8 +324,11 @@ type Sync struct {
 	Ask   bool            `json:"ask,omitempty"`   // please answer with yours
 }
 
-// AdminRequest asks for a list.
-type AdminRequest struct{}
+// AdminRequest asks for a list, of which an answer has a part: an answer must fit into one
+// message.
+type AdminRequest struct {
+	After string `json:"after,omitempty"` // the part behind this user, or this session's id
+}
 
 // Target is whom an operator means: exactly one of the fields is set.
 type Target struct {
@@ -418,14 +421,16 @@ type AdminUser struct {
 	Lost       bool      `json:"lost,omitempty"` // the connection is lost, the grace time runs
 }
 
-// AdminUsersReply lists the present users by name.
+// AdminUsersReply lists present users by name.
 type AdminUsersReply struct {
 	Users []AdminUser `json:"users"`
+	More  bool        `json:"more,omitempty"` // behind the last one
 }
 
-// AdminSessionsReply lists open sessions and invitations, oldest first.
+// AdminSessionsReply lists open sessions and invitations by id.
 type AdminSessionsReply struct {
 	Sessions []Session `json:"sessions"`
+	More     bool      `json:"more,omitempty"` // behind the last one
 }
 
 // Audit is one line for those who watch: a request, an action, a refusal. Text is

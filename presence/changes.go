@@ -1,11 +1,12 @@
 package presence
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
-	"sort"
+	"slices"
 	"time"
 
 	"natter/broker"
@@ -215,10 +216,15 @@ func (s *Service) partners(u chat.User) []Record {
 	return found
 }
 
-// adminUsers lists everybody for the operator.
-func (s *Service) adminUsers(context.Context, broker.Caller, chat.AdminRequest) (chat.AdminUsersReply, error) {
+// mostUsers is how many users one answer lists: each may chat with a whole group.
+const mostUsers = 400
+
+// adminUsers lists everybody for the operator, a part at a time.
+func (s *Service) adminUsers(_ context.Context, _ broker.Caller, q chat.AdminRequest) (chat.AdminUsersReply, error) {
 	reply := chat.AdminUsersReply{Users: []chat.AdminUser{}}
-	for r := range s.everybody() {
+	after := slices.SortedFunc(s.everybody(), func(a, b Record) int { return cmp.Compare(a.User(), b.User()) })
+	after = slices.DeleteFunc(after, func(r Record) bool { return string(r.User()) <= q.After })
+	for _, r := range after[:min(len(after), mostUsers)] {
 		e := EntryOf(r, s.partners(r.User()))
 		reply.Users = append(reply.Users, chat.AdminUser{
 			Name: r.Name, Status: s.status(r.User()), Presence: r.Presence, With: e.With,
@@ -226,7 +232,7 @@ func (s *Service) adminUsers(context.Context, broker.Caller, chat.AdminRequest) 
 			Since: r.Since, Lost: r.State == Lost,
 		})
 	}
-	sort.Slice(reply.Users, func(i, j int) bool { return reply.Users[i].Name.User() < reply.Users[j].Name.User() })
+	reply.More = len(after) > mostUsers
 	return reply, nil
 }
 

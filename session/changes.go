@@ -264,10 +264,6 @@ func users(before, after chat.Session) []chat.User {
 	return found
 }
 
-func sortByTime(sessions []chat.Session) {
-	sort.Slice(sessions, func(i, j int) bool { return sessions[i].At.Before(sessions[j].At) })
-}
-
 // short is the part of an id that people see, of whatever was sent as one.
 func short(id string) string { return fmt.Sprintf("%.6s", strings.Map(plain, id)) }
 

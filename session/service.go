@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -377,13 +378,23 @@ func (s *Service) openTo(u chat.User, id string) (chat.Session, bool) {
 	return row.Record, in && row.Record.State == chat.Open
 }
 
-// adminSessions lists everything for the operator.
-func (s *Service) adminSessions(context.Context, broker.Caller, chat.AdminRequest) (chat.AdminSessionsReply, error) {
+// mostSessions is how many sessions one answer lists: each may be a large group.
+const mostSessions = 100
+
+// adminSessions lists everything for the operator, a part at a time.
+func (s *Service) adminSessions(_ context.Context, _ broker.Caller, q chat.AdminRequest) (chat.AdminSessionsReply, error) {
 	reply := chat.AdminSessionsReply{Sessions: []chat.Session{}}
+	var after []chat.Session
 	for _, row := range s.Sessions.Snapshot() {
-		reply.Sessions = append(reply.Sessions, s.view(row.Record))
+		if row.Record.ID > q.After {
+			after = append(after, row.Record)
+		}
 	}
-	sortByTime(reply.Sessions)
+	slices.SortFunc(after, func(a, b chat.Session) int { return cmp.Compare(a.ID, b.ID) })
+	for _, record := range after[:min(len(after), mostSessions)] {
+		reply.Sessions = append(reply.Sessions, s.view(record))
+	}
+	reply.More = len(after) > mostSessions
 	return reply, nil
 }
 

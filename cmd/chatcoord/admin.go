@@ -23,7 +23,7 @@ const askFor = 5 * time.Second
 
 // users prints who is here.
 func (p *program) users(ctx context.Context) error {
-	reply, err := ask(ctx, p, chat.AdminUsers)
+	reply, err := order(ctx, p, chat.AdminUsers, chat.AdminRequest{}, whole(joinUsers))
 	if err != nil {
 		return err
 	}
@@ -44,10 +44,11 @@ func (p *program) users(ctx context.Context) error {
 
 // sessions prints invitations and sessions.
 func (p *program) sessions(ctx context.Context) error {
-	reply, err := ask(ctx, p, chat.AdminSessions)
+	reply, err := order(ctx, p, chat.AdminSessions, chat.AdminRequest{}, whole(joinSessions))
 	if err != nil {
 		return err
 	}
+	slices.SortFunc(reply.Sessions, func(a, b chat.Session) int { return a.At.Compare(b.At) })
 	if p.json {
 		return p.printJSON(reply.Sessions)
 	}
@@ -63,9 +64,36 @@ func (p *program) sessions(ctx context.Context) error {
 	return w.Flush()
 }
 
-// ask puts an operator's question to a running coordinator.
-func ask[R any](ctx context.Context, p *program, r chat.Request[chat.AdminRequest, R]) (R, error) {
-	return order(ctx, p, r, chat.AdminRequest{}, broker.Call)
+// whole is broker.Call for a list that comes in parts. join adds a part to what came before,
+// and names the last one in it if there are more.
+func whole[R any](join func(all, part R) (R, string)) func(context.Context, *nats.Conn, chat.Request[chat.AdminRequest, R], chat.Address, chat.AdminRequest) (R, error) {
+	return func(ctx context.Context, nc *nats.Conn, r chat.Request[chat.AdminRequest, R], a chat.Address, q chat.AdminRequest) (all R, err error) {
+		for {
+			part, err := broker.Call(ctx, nc, r, a, q)
+			if err != nil {
+				return all, err
+			}
+			if all, q.After = join(all, part); q.After == "" {
+				return all, nil
+			}
+		}
+	}
+}
+
+func joinUsers(all, part chat.AdminUsersReply) (chat.AdminUsersReply, string) {
+	part.Users = append(all.Users, part.Users...)
+	if !part.More {
+		return part, ""
+	}
+	return part, string(part.Users[len(part.Users)-1].Name.User())
+}
+
+func joinSessions(all, part chat.AdminSessionsReply) (chat.AdminSessionsReply, string) {
+	part.Sessions = append(all.Sessions, part.Sessions...)
+	if !part.More {
+		return part, ""
+	}
+	return part, part.Sessions[len(part.Sessions)-1].ID
 }
 
 // order has a running coordinator do something.

@@ -105,7 +105,7 @@ func (p *program) deleteVerb() *cobra.Command {
 
 // bans prints the bans.
 func (p *program) bans(ctx context.Context) error {
-	reply, err := ask(ctx, p, chat.AdminBans)
+	reply, err := order(ctx, p, chat.AdminBans, chat.AdminRequest{}, broker.Call)
 	if err != nil {
 		return err
 	}
