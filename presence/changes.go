@@ -88,7 +88,7 @@ func (s *Service) reconcile() {
 		case r.State == Here && !s.live.Connected(r.Key):
 			s.chores.Do(losing, func(ctx context.Context) error { return s.lose(ctx, r) })
 		case r.State == Lost:
-			if err := s.live.Cut(s.live.Links(func(c Link) bool { return c.Key == r.Key && c.Server == r.Connection.Server && c.ID == r.Connection.ID })); err != nil {
+			if err := s.live.Cut(s.live.LinksOf(r.Key, func(c Link) bool { return c.Server == r.Connection.Server && c.ID == r.Connection.ID })); err != nil {
 				s.Log.Warn("cut a forgotten connection", "user", r.Name, "err", err)
 			}
 		}

@@ -180,11 +180,24 @@ func (l *Liveness) Links(pick func(Link) bool) []Link {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var found []Link
-	for key, set := range l.conns {
-		for id, c := range set {
-			if one := link(key, id, c); c.holder != "" && pick(one) {
-				found = append(found, one)
-			}
+	for key := range l.conns {
+		found = l.pick(found, key, pick)
+	}
+	return found
+}
+
+// LinksOf is Links of one key's owner.
+func (l *Liveness) LinksOf(key string, pick func(Link) bool) []Link {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pick(nil, key, pick)
+}
+
+// pick adds those of a key. l.mu is held.
+func (l *Liveness) pick(found []Link, key string, pick func(Link) bool) []Link {
+	for id, c := range l.conns[key] {
+		if one := link(key, id, c); c.holder != "" && pick(one) {
+			found = append(found, one)
 		}
 	}
 	return found
@@ -279,6 +292,8 @@ func (l *Liveness) AddressOf(ctx context.Context, o broker.Origin) string {
 // withPort is a connection with its port, if the server says it. To find one connection a server
 // goes through all, so it is asked only about newcomers, and not when thousands come back.
 func (l *Liveness) withPort(ctx context.Context, c Connection) Connection {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
 	c.Address = cmp.Or(l.address(ctx, "$SYS.REQ.SERVER."+c.Server+".CONNZ", connz{ID: c.ID}), c.Address)
 	return c
 }

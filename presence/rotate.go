@@ -135,7 +135,7 @@ func (s *Service) retire(ctx context.Context, u chat.User, key string) error {
 		if err := s.pushRevoked(ctx, row.Revision); err != nil {
 			return err
 		}
-		return s.live.Cut(s.live.Links(func(c Link) bool { return c.Key == key }))
+		return s.live.Cut(s.live.LinksOf(key, func(Link) bool { return true }))
 	})
 	return nil
 }
@@ -156,7 +156,7 @@ func (s *Service) armParting(c broker.Change[Record]) {
 		if err := s.pushRevoked(ctx, s.log.Revision()); err != nil {
 			return err
 		}
-		if err := s.live.Cut(s.live.Links(func(l Link) bool { return l.Key == former })); err != nil {
+		if err := s.live.Cut(s.live.LinksOf(former, func(Link) bool { return true })); err != nil {
 			return err
 		}
 		_, err := s.step(ctx, c.Record.User(), func(_ broker.View, r Record) (Record, error) { return Part(r, former) })

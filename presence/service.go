@@ -146,15 +146,16 @@ func (s *Service) Survey(ctx context.Context) error {
 // KeepSurveying does that again and again until ctx is done: a server that dies says
 // nothing of its clients.
 func (s *Service) KeepSurveying(ctx context.Context) {
-	tick := time.NewTicker(surveyEvery)
-	defer tick.Stop()
-	for {
+	for wait := surveyEvery; ; {
 		select {
-		case <-tick.C:
+		case <-time.After(wait):
 		case <-ctx.Done():
 			return
 		}
-		if err := s.live.Survey(ctx); err != nil {
+		begin := time.Now()
+		err := s.live.Survey(ctx)
+		wait = max(surveyEvery, surveyPart*time.Since(begin))
+		if err != nil {
 			s.Log.Warn("survey the servers", "err", err)
 			continue
 		}

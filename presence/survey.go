@@ -10,17 +10,18 @@ import (
 )
 
 const (
-	surveyEvery = 5 * time.Second
-	surveyFor   = 2 * time.Second        // all servers have answered by then
-	quietFor    = 250 * time.Millisecond // or none has for so long
-	surveyPage  = 256                    // connections in one answer
+	surveyEvery  = 5 * time.Second
+	surveyPart   = 10                     // one in so many seconds is spent on it at most
+	answerFor    = 2 * time.Second        // a server has answered by then
+	quietFor     = 250 * time.Millisecond // or none has for so long
+	numbersPage  = 16_384                 // connections in one answer, of about 400 bytes each
+	strangerPage = 4096                   // the same with their tickets, which the server reads anew each time
+	overlap      = 1024                   // of those before, in the next answer as well: so many may have ended meanwhile
 )
 
 // Survey asks all servers who is connected, and corrects what events have told: a server
 // that dies says nothing of its clients, and a replica that starts has heard of none.
 func (l *Liveness) Survey(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, surveyFor)
-	defer cancel()
 	servers, err := l.servers(ctx)
 	if err != nil {
 		return fmt.Errorf("ask the servers who they are: %w", err)
@@ -32,8 +33,6 @@ func (l *Liveness) Survey(ctx context.Context) error {
 // SurveyOwn asks only the server that this connection is to: who came before anybody
 // listened to events.
 func (l *Liveness) SurveyOwn(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, surveyFor)
-	defer cancel()
 	l.survey(ctx, []string{l.nc.ConnectedServerId()})
 }
 
@@ -41,7 +40,11 @@ func (l *Liveness) survey(ctx context.Context, servers []string) {
 	begin := time.Now()
 	found, silent := map[connID]Link{}, map[string]bool{}
 	for _, server := range servers {
-		if err := l.connections(ctx, server, found); err != nil {
+		err := l.connections(ctx, server, false, found)
+		if err == nil && l.strangers(found) {
+			err = l.connections(ctx, server, true, found)
+		}
+		if err != nil {
 			silent[server] = true // it is there; what it knows is not contested
 		}
 	}
@@ -56,6 +59,9 @@ func (l *Liveness) correct(begin time.Time, found map[connID]Link, silent map[st
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id, c := range found {
+		if c.Key == "" {
+			continue // it is known, or has come and gone
+		}
 		l.add(c.Key, id, conn{time.Now(), c.Holder, c.Member, c.Address})
 	}
 	var gone []string
@@ -73,8 +79,28 @@ func (l *Liveness) correct(begin time.Time, found map[connID]Link, silent map[st
 	return gone
 }
 
+// strangers tells whether there are connections of which no event has told.
+func (l *Liveness) strangers(found map[connID]Link) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := map[connID]bool{}
+	for _, set := range l.conns {
+		for id := range set {
+			known[id] = true
+		}
+	}
+	for id, c := range found {
+		if c.Key == "" && !known[id] {
+			return true
+		}
+	}
+	return false
+}
+
 // servers lists the servers that answer.
 func (l *Liveness) servers(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerFor)
+	defer cancel()
 	inbox := l.nc.NewRespInbox()
 	sub, err := l.nc.SubscribeSync(inbox)
 	if err != nil {
@@ -104,12 +130,17 @@ func (l *Liveness) servers(ctx context.Context) ([]string, error) {
 	}
 }
 
-// connections adds the connections that one server has in our account.
-func (l *Liveness) connections(ctx context.Context, server string, found map[connID]Link) error {
-	for offset := 0; ; offset += surveyPage {
+// connections adds the connections that one server has in our account, with their owners
+// if that is asked for.
+func (l *Liveness) connections(ctx context.Context, server string, owners bool, found map[connID]Link) error {
+	most := numbersPage
+	if owners {
+		most = strangerPage
+	}
+	for offset := 0; ; offset += most - overlap {
 		asked := time.Now()
-		q := fmt.Appendf(nil, `{"acc":%q,"auth":true,"limit":%d,"offset":%d}`, l.account, surveyPage, offset)
-		m, err := l.nc.RequestWithContext(ctx, "$SYS.REQ.SERVER."+server+".CONNZ", q)
+		q := fmt.Appendf(nil, `{"acc":%q,"auth":%t,"limit":%d,"offset":%d}`, l.account, owners, most, offset)
+		m, err := l.ask(ctx, server, q)
 		if err != nil {
 			return err
 		}
@@ -120,10 +151,16 @@ func (l *Liveness) connections(ctx context.Context, server string, found map[con
 		if !now.IsZero() {
 			l.compare(server, Ahead(asked, now, time.Now()))
 		}
-		if page < surveyPage {
+		if page < most {
 			return nil
 		}
 	}
+}
+
+func (l *Liveness) ask(ctx context.Context, server string, q []byte) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerFor)
+	defer cancel()
+	return l.nc.RequestWithContext(ctx, "$SYS.REQ.SERVER."+server+".CONNZ", q)
 }
 
 // Apart is what clocks may differ.
@@ -169,9 +206,8 @@ func readPage(m *nats.Msg, server string, found map[connID]Link) (int, time.Time
 		return 0, time.Time{}, err
 	}
 	for _, c := range reply.Data.Connections {
-		if o := ownerOf(c.JWT); o.Key != "" {
-			found[connID{server, c.ID}] = Link{server, c.ID, o.Key, o.Holder, o.member(), c.IP}
-		}
+		o := ownerOf(c.JWT) // nobody, if that was not asked for
+		found[connID{server, c.ID}] = Link{server, c.ID, o.Key, o.Holder, o.member(), c.IP}
 	}
 	return len(reply.Data.Connections), reply.Data.Now, nil
 }

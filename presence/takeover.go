@@ -66,7 +66,7 @@ func (s *Service) cutOthers(u chat.User) error {
 	for _, other := range s.Users.By(broker.Committed, row.Record.Key) {
 		keep[connID{other.Record.Connection.Server, other.Record.Connection.ID}] = true
 	}
-	return s.live.Cut(s.live.Links(func(c Link) bool { return c.Key == row.Record.Key && !keep[connID{c.Server, c.ID}] }))
+	return s.live.Cut(s.live.LinksOf(row.Record.Key, func(c Link) bool { return !keep[connID{c.Server, c.ID}] }))
 }
 
 // newsFor is how long the news of a connection may take before its server is asked whether
@@ -87,7 +87,7 @@ func (l *Liveness) at(ctx context.Context, key string, id connID) (Connection, b
 			asked = l.has(ctx, key, id)
 		case <-ctx.Done():
 		}
-		if !asked || ctx.Err() != nil {
+		if (!asked || ctx.Err() != nil) && l.news(key, id) != nil {
 			l.giveUp(key)
 			return Connection{}, false
 		}
@@ -111,7 +111,7 @@ func (l *Liveness) has(ctx context.Context, key string, id connID) bool {
 		return false
 	}
 	q := fmt.Appendf(nil, `{"cid":%d,"auth":true}`, id.id)
-	m, err := l.nc.RequestWithContext(ctx, "$SYS.REQ.SERVER."+id.server+".CONNZ", q)
+	m, err := l.ask(ctx, id.server, q)
 	if err != nil {
 		return false
 	}

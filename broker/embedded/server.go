@@ -75,7 +75,7 @@ const (
 	pingEvery   = 10 * time.Second
 	pingsMissed = 2
 	authLimit   = 10.0 // seconds; see client.handshakeFor
-	tlsLimit    = 5.0  // the same
+	tlsLimit    = 10.0 // the same
 	maxClosed   = 100  // connections that are remembered after their end, for monitoring
 	keptFiles   = 48   // of those that may be open: for the state, and for who asks how we are
 	within      = 16   // connections at most that are in this process and need no file
