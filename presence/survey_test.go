@@ -1,0 +1,58 @@
+package presence_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"natter/broker/brokertest"
+	"natter/chat"
+	"natter/presence"
+)
+
+// TestSurveyIsWhole: all who are connected are found by a replica that starts later, and stay
+// when others leave.
+func TestSurveyIsWhole(t *testing.T) {
+	srv := brokertest.Run(t)
+	var early, late []*brokertest.Conn
+	for i := range 400 {
+		early = append(early, brokertest.User(t, srv, chat.User(fmt.Sprintf("early%d", i))))
+	}
+	for i := range 400 {
+		late = append(late, brokertest.User(t, srv, chat.User(fmt.Sprintf("late%d", i))))
+	}
+	system, err := srv.DialSystem("test", chat.SystemGrant(srv.ChatAccount()), chat.StoreInbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(system.Close)
+	var mu sync.Mutex
+	gone := map[string]bool{}
+	l, err := presence.NewLiveness(system, srv.ChatAccount(), func(key string) {
+		mu.Lock()
+		defer mu.Unlock()
+		gone[key] = true
+	}, func(presence.Link) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Survey(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range append(early, late...) {
+		if !l.Connected(c.Key) {
+			t.Fatal("a user who came before is not found")
+		}
+	}
+	for _, c := range early {
+		c.Close()
+	}
+	l.SurveyOwn(t.Context())
+	mu.Lock()
+	defer mu.Unlock()
+	for _, c := range late {
+		if gone[c.Key] || !l.Connected(c.Key) {
+			t.Fatal("a user who is here is taken for gone")
+		}
+	}
+}
