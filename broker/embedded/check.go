@@ -22,8 +22,7 @@ import (
 const (
 	ledgerEvery = time.Second
 	ledgerFor   = 10 * time.Second // one round may take so long
-	checkFor    = time.Minute
-	lastRound   = time.Second // at the end, when next to nothing is left to note
+	lastRound   = time.Second      // at the end, when next to nothing is left to note
 	asideDir    = "unchecked"
 )
 
@@ -118,10 +117,10 @@ func copyFile(from, to string) error {
 }
 
 // check finds out whether the state holds what the ledger vouches for, and brings the
-// ledger up to date. What is less is an error, unless the loss is accepted.
+// ledger up to date. What is less is an error, unless the loss is accepted. Each answer has
+// its own limit, and all of them together have none: a large state takes long.
 func (s *Server) check(dir string, l *ledger, acceptLoss bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), checkFor)
-	defer cancel()
+	ctx := context.Background()
 	switch {
 	case l.blank:
 		s.log.Warn("the ledger is missing: whether the state is whole cannot be checked", "file", l.path)
@@ -132,8 +131,11 @@ func (s *Server) check(dir string, l *ledger, acceptLoss bool) error {
 	if s.book, err = s.Dial("ledger", chat.StoringGrant(), chat.StoreInbox); err != nil {
 		return err
 	}
-	missing, risen := l.compare(ctx, s.book)
+	missing, risen, err := l.compare(ctx, s.book)
 	switch {
+	case err != nil: // also where a loss is accepted: nobody knows of one
+		s.book.Close()
+		return private.Errorf(ErrDataDir, "The state in %s cannot be checked: %v. Nothing was changed. Start again; if this stays, bring back a backup with chatcoord restore FILE in an empty directory.", dir, err)
 	case missing != "" && !acceptLoss:
 		s.book.Close()
 		return damaged(dir, missing)
