@@ -87,6 +87,25 @@ func (a aside) lacks() (names []string) {
 	return names
 }
 
+// size is how many bytes put would write.
+func (a aside) size() (sum int64, err error) {
+	for _, stream := range broker.RecordStreams() {
+		err = errors.Join(err, filepath.WalkDir(filepath.Join(a.streams, stream), func(_ string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				var info fs.FileInfo
+				if info, err = d.Info(); err == nil {
+					sum += info.Size()
+				}
+			}
+			if errors.Is(err, fs.ErrNotExist) { // the server has removed it meanwhile
+				return nil
+			}
+			return err
+		}))
+	}
+	return sum, err
+}
+
 func (a aside) forget() error { return os.RemoveAll(a.dir) }
 
 func copyDir(from, to string) error {
