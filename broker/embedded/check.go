@@ -22,8 +22,7 @@ import (
 const (
 	ledgerEvery = time.Second
 	ledgerFor   = 10 * time.Second // one round may take so long
-	checkFor    = time.Minute
-	lastRound   = time.Second // at the end, when next to nothing is left to note
+	lastRound   = time.Second      // at the end, when next to nothing is left to note
 	asideDir    = "unchecked"
 )
 
@@ -88,6 +87,25 @@ func (a aside) lacks() (names []string) {
 	return names
 }
 
+// size is how many bytes put would write.
+func (a aside) size() (sum int64, err error) {
+	for _, stream := range broker.RecordStreams() {
+		err = errors.Join(err, filepath.WalkDir(filepath.Join(a.streams, stream), func(_ string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				var info fs.FileInfo
+				if info, err = d.Info(); err == nil {
+					sum += info.Size()
+				}
+			}
+			if errors.Is(err, fs.ErrNotExist) { // the server has removed it meanwhile
+				return nil
+			}
+			return err
+		}))
+	}
+	return sum, err
+}
+
 func (a aside) forget() error { return os.RemoveAll(a.dir) }
 
 func copyDir(from, to string) error {
@@ -118,10 +136,10 @@ func copyFile(from, to string) error {
 }
 
 // check finds out whether the state holds what the ledger vouches for, and brings the
-// ledger up to date. What is less is an error, unless the loss is accepted.
+// ledger up to date. What is less is an error, unless the loss is accepted. Each answer has
+// its own limit, and all of them together have none: a large state takes long.
 func (s *Server) check(dir string, l *ledger, acceptLoss bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), checkFor)
-	defer cancel()
+	ctx := context.Background()
 	switch {
 	case l.blank:
 		s.log.Warn("the ledger is missing: whether the state is whole cannot be checked", "file", l.path)
@@ -132,8 +150,11 @@ func (s *Server) check(dir string, l *ledger, acceptLoss bool) error {
 	if s.book, err = s.Dial("ledger", chat.StoringGrant(), chat.StoreInbox); err != nil {
 		return err
 	}
-	missing, risen := l.compare(ctx, s.book)
+	missing, risen, err := l.compare(ctx, s.book)
 	switch {
+	case err != nil: // also where a loss is accepted: nobody knows of one
+		s.book.Close()
+		return private.Errorf(ErrDataDir, "The state in %s cannot be checked: %v. Nothing was changed. Start again; if this stays, bring back a backup with chatcoord restore FILE in an empty directory.", dir, err)
 	case missing != "" && !acceptLoss:
 		s.book.Close()
 		return damaged(dir, missing)

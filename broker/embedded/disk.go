@@ -18,15 +18,16 @@ const (
 	lookEvery  = 500 * time.Millisecond
 	probeEvery = 4 // looks; the others do not write
 	leastFree  = 8 << 20
-	enoughFree = 2 * leastFree
+	enoughFree = 2 * leastFree   // beside what a start copies
 	mendAfter  = 3 * time.Second // without trouble
 )
 
 // disk watches the volume that the state is on. Streams that could not be written once
 // take nothing more, and their publishers hear nothing, until the server is started again.
 type disk struct {
-	dir string
-	log *slog.Logger
+	dir   string
+	state aside
+	log   *slog.Logger
 
 	storing context.Context // done when nothing can be stored
 	end     context.CancelCauseFunc
@@ -34,8 +35,8 @@ type disk struct {
 	stuck   atomic.Pointer[string] // what the server says that it could not write
 }
 
-func newDisk(dir string, log *slog.Logger) *disk {
-	d := &disk{dir: dir, log: log, mended: make(chan struct{})}
+func newDisk(dir string, state aside, log *slog.Logger) *disk {
+	d := &disk{dir: dir, state: state, log: log, mended: make(chan struct{})}
 	d.storing, d.end = context.WithCancelCause(context.Background())
 	return d
 }
@@ -71,11 +72,7 @@ func (d *disk) watch(quit <-chan struct{}) {
 		case <-quit:
 			return
 		}
-		least := int64(leastFree)
-		if d.storing.Err() != nil {
-			least = enoughFree
-		}
-		err := d.look(least, n%probeEvery == 0)
+		err := d.look(n%probeEvery == 0)
 		switch {
 		case err != nil:
 			well = time.Time{}
@@ -92,21 +89,37 @@ func (d *disk) watch(quit <-chan struct{}) {
 	}
 }
 
-// look is why nothing can be stored, as far as one sees without the server.
-func (d *disk) look(least int64, probe bool) error {
+// look is why nothing can be stored, as far as one sees without the server. Once that was
+// so, there must be room for the next start.
+func (d *disk) look(probe bool) error {
 	free, readOnly, err := volume(d.dir)
 	switch {
 	case err != nil:
 		return d.outage(err)
 	case readOnly:
 		return d.outage(errReadOnly)
-	case free < least:
-		return &broker.Outage{Told: broker.ErrNoRoom, Why: fmt.Sprintf("The disk of %s is full: %.1f MB are free, and %d are needed.", d.dir, float64(free)/(1<<20), enoughFree>>20)}
-	case !probe:
+	case free < leastFree || d.storing.Err() != nil:
+		if err := d.short(free); err != nil {
+			return err
+		}
+	}
+	if !probe {
 		return nil
 	}
 	if err := d.probe(); err != nil {
 		return d.outage(err)
+	}
+	return nil
+}
+
+// short is an outage if that much is not enough for a start, which sets the state aside.
+func (d *disk) short(free int64) error {
+	size, err := d.state.size()
+	if err != nil {
+		return d.outage(err)
+	}
+	if enough := size + enoughFree; free < enough {
+		return &broker.Outage{Told: broker.ErrNoRoom, Why: fmt.Sprintf("The disk of %s is full: %.1f MB are free, and %.1f are needed.", d.dir, float64(free)/(1<<20), float64(enough)/(1<<20))}
 	}
 	return nil
 }

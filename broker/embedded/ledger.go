@@ -260,25 +260,24 @@ func (l *ledger) close() {
 
 // compare compares what the ledger vouches for with what the server has found, and takes
 // that instead. It says what is less, "" if nothing is, and which sequences hold records
-// that were gone.
-func (l *ledger) compare(ctx context.Context, nc *nats.Conn) (missing string, risen map[string][]uint64) {
+// that were gone. What could not be read to its end is an error: what comes behind may be
+// there all the same.
+func (l *ledger) compare(ctx context.Context, nc *nats.Conn) (missing string, risen map[string][]uint64, err error) {
 	var parts, names []string
 	risen = map[string][]uint64{}
 	for _, stream := range broker.RecordStreams() {
-		have := map[string]entry{}
-		err := broker.Records(ctx, nc, stream, 1, func(r broker.Stored) { have[r.Subject] = entryOf(r) })
+		have, err := readEntries(ctx, nc, stream)
+		if err != nil {
+			return "", nil, fmt.Errorf("%s cannot be read (%w)", stream, err)
+		}
 		p, before := l.pages[stream], len(names)
 		for subject, e := range p.records {
 			if h := have[subject]; h.seq < e.seq || h.seq == e.seq && h != e {
 				names = append(names, subject[strings.LastIndexByte(subject, '.')+1:])
 			}
 		}
-		lost := len(names) - before
-		switch {
-		case lost > 0:
+		if lost := len(names) - before; lost > 0 {
 			parts = append(parts, fmt.Sprintf("%s holds %d of %d %s", stream, len(p.records)-lost, len(p.records), recordsOf(stream)))
-		case err != nil && p.last > 0:
-			parts = append(parts, fmt.Sprintf("%s cannot be read (%v)", stream, err))
 		}
 		delete(l.pages, stream)
 		for subject, e := range have {
@@ -289,7 +288,23 @@ func (l *ledger) compare(ctx context.Context, nc *nats.Conn) (missing string, ri
 			l.set(stream, subject, e)
 		}
 	}
-	return strings.Join(parts, ", ") + examples(names), risen
+	return strings.Join(parts, ", ") + examples(names), risen, nil
+}
+
+// readEntries reads a stream whole. One that is not there holds nothing.
+func readEntries(ctx context.Context, nc *nats.Conn, stream string) (map[string]entry, error) {
+	have := map[string]entry{}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = js.Stream(ctx, stream); errors.Is(err, jetstream.ErrStreamNotFound) {
+		return have, nil
+	}
+	if err == nil {
+		err = broker.Records(ctx, nc, stream, 1, func(r broker.Stored) { have[r.Subject] = entryOf(r) })
+	}
+	return have, err
 }
 
 // gone tells whether a record was gone, or it would be on the page.

@@ -254,6 +254,37 @@ func TestOlderStateIsNoticed(t *testing.T) {
 	start(t, dir) // accepted is accepted
 }
 
+// What cannot be read is not lost: nobody is to accept a loss that there is none of.
+func TestUnreadIsNotLost(t *testing.T) {
+	dir := filled(t, (*embedded.Server).Shutdown)
+	srv := start(t, dir)
+	js, ctx := state(t, srv)
+	s, err := js.Stream(ctx, broker.AccountsStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := s.CachedInfo().Config
+	cfg.AllowDirect = false // which is how the ledger reads
+	if _, err := js.UpdateStream(ctx, cfg); err != nil {
+		t.Fatal(err)
+	}
+	srv.Shutdown()
+	before := files(t, streamDir(t, dir, broker.AccountsStream))
+	for _, accept := range []bool{false, true} {
+		srv, err := embedded.Start(embedded.Config{Listen: anyPort, DataDir: dir, AcceptLoss: accept})
+		if err == nil {
+			srv.Stop()
+			t.Fatal("it starts")
+		}
+		if !errors.Is(err, embedded.ErrDataDir) || !strings.Contains(err.Error(), "ACCOUNTS cannot be read (") || strings.Contains(err.Error(), "--accept-loss") {
+			t.Error(err)
+		}
+	}
+	if !maps.Equal(before, files(t, streamDir(t, dir, broker.AccountsStream))) {
+		t.Error("the state was changed")
+	}
+}
+
 // An end without a word is no damage, nor is a start that did not come to its end.
 func TestNoFalseAlarm(t *testing.T) {
 	dir := filled(t, (*embedded.Server).Stop)

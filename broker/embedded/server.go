@@ -226,7 +226,7 @@ func (s *Server) runKept(cfg Config, opts *server.Options) (err error) {
 			return errors.Join(err, before.back())
 		}
 	}
-	s.disk = newDisk(dir, s.log)
+	s.disk = newDisk(dir, before, s.log)
 	logger := newLogger(s.log, s.disk.failed)
 	s.fatal = logger.fatal
 	if s.ns, err = run(opts, logger); err != nil {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -24,9 +26,29 @@ const ahead = 1 << 32
 // mostReplicas is how many servers keep each stream, where they are a cluster.
 const mostReplicas = 3
 
+const (
+	onTheWay  = 256              // records that are not acknowledged yet: each waits for the disk
+	answerFor = time.Minute      // a cluster may take to have leaders
+	standFor  = 30 * time.Second // nothing may be acknowledged
+)
+
+var errStands = errors.New("the server acknowledges nothing")
+
 // Into stores a backup through nc, which needs chat.StoringGrant, in a NATS server that
-// holds nothing of ours yet. An *chat.Error says if it does.
+// holds nothing of ours yet. An *chat.Error says if it does, and what is there after half.
 func (c *Contents) Into(ctx context.Context, nc *nats.Conn) error {
+	if err := c.prepare(ctx, nc); err != nil {
+		return err
+	}
+	if n, err := c.store(ctx, nc, standFor); err != nil {
+		return chat.Errorf(chat.Internal, "The NATS server has stored %d of %d records, and then: %v. Start no coordinator on it: remove the streams %s (nats stream rm) and restore again.",
+			n, len(c.records), err, strings.Join(broker.RecordStreams(), " and "))
+	}
+	return nil
+}
+
+// prepare makes the streams, with revisions that nobody has seen.
+func (c *Contents) prepare(ctx context.Context, nc *nats.Conn) error {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return err
@@ -37,7 +59,7 @@ func (c *Contents) Into(ctx context.Context, nc *nats.Conn) error {
 	if err := broker.EnsureStreams(ctx, js, jetstream.FileStorage, mostReplicas); err != nil {
 		return err
 	}
-	err = broker.Patiently(ctx, func(ctx context.Context) error {
+	err = patiently(ctx, func(ctx context.Context) error {
 		live, err := js.Stream(ctx, broker.LiveStream)
 		if err != nil {
 			return err
@@ -47,12 +69,54 @@ func (c *Contents) Into(ctx context.Context, nc *nats.Conn) error {
 	if err != nil {
 		return fmt.Errorf("set the revision: %w", err)
 	}
-	for _, r := range c.records {
-		if _, err := js.Publish(ctx, r.Subject, r.Data, jetstream.WithExpectStream(r.Stream), jetstream.WithExpectLastSequencePerSubject(0)); err != nil {
-			return fmt.Errorf("store %s: %w", r.Subject, err)
-		}
-	}
 	return nil
+}
+
+// store stores the records in their order, each where nothing is, and counts those that are
+// acknowledged. It gives up when none is for so long, however long they all take.
+func (c *Contents) store(ctx context.Context, nc *nats.Conn, stand time.Duration) (stored int, err error) {
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(onTheWay))
+	if err != nil {
+		return 0, err
+	}
+	var sent []jetstream.PubAckFuture
+	for next := 0; stored < len(c.records); stored++ {
+		for ; next < len(c.records) && len(sent) < onTheWay; next++ {
+			r := c.records[next]
+			ack, err := js.PublishAsync(r.Subject, r.Data, jetstream.WithExpectStream(r.Stream), jetstream.WithExpectLastSequencePerSubject(0))
+			if err != nil {
+				return stored, fmt.Errorf("store %s: %w", r.Subject, err)
+			}
+			sent = append(sent, ack)
+		}
+		if err := acknowledged(ctx, sent[0], stand); err != nil {
+			return stored, fmt.Errorf("store %s: %w", c.records[stored].Subject, err)
+		}
+		sent = sent[1:]
+	}
+	return stored, nil
+}
+
+func acknowledged(ctx context.Context, ack jetstream.PubAckFuture, within time.Duration) error {
+	late := time.NewTimer(within)
+	defer late.Stop()
+	select {
+	case <-ack.Ok():
+		return nil
+	case err := <-ack.Err():
+		return err
+	case <-late.C:
+		return errStands
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// patiently is broker.Patiently, but not for ever.
+func patiently(ctx context.Context, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, answerFor)
+	defer cancel()
+	return broker.Patiently(ctx, try)
 }
 
 // Empty is an *chat.Error if a NATS server holds state of ours.
@@ -63,7 +127,7 @@ func Empty(ctx context.Context, nc *nats.Conn) error {
 	}
 	for _, stream := range broker.RecordStreams() {
 		var s jetstream.Stream
-		err := broker.Patiently(ctx, func(ctx context.Context) (err error) { // the servers may have started just now
+		err := patiently(ctx, func(ctx context.Context) (err error) { // the servers may have started just now
 			s, err = js.Stream(ctx, stream)
 			return err
 		})
@@ -158,5 +222,11 @@ func (c *Contents) fill(ctx context.Context, dir string) error {
 		return err
 	}
 	defer nc.Close()
-	return c.Into(ctx, nc)
+	if err := c.prepare(ctx, nc); err != nil {
+		return err
+	}
+	if n, err := c.store(ctx, nc, standFor); err != nil {
+		return private.Errorf(private.ErrFile, "Stored are %d of %d records, and then: %v. Nothing of it is kept. Look at the disk of %s, and restore again.", n, len(c.records), err, dir)
+	}
+	return nil
 }
