@@ -15,10 +15,10 @@ import (
 func TestSurveyIsWhole(t *testing.T) {
 	srv := brokertest.Run(t)
 	var early, late []*brokertest.Conn
-	for i := range 400 {
+	for i := range 150 {
 		early = append(early, brokertest.User(t, srv, chat.User(fmt.Sprintf("early%d", i))))
 	}
-	for i := range 400 {
+	for i := range 150 {
 		late = append(late, brokertest.User(t, srv, chat.User(fmt.Sprintf("late%d", i))))
 	}
 	system, err := srv.DialSystem("test", chat.SystemGrant(srv.ChatAccount()), chat.StoreInbox)
