@@ -16,6 +16,7 @@ import (
 	"natter/broker"
 	"natter/chat"
 	"natter/internal/secure"
+	"natter/presence/account"
 )
 
 // askFor is how long a running coordinator may take to answer.
@@ -94,6 +95,14 @@ func joinSessions(all, part chat.AdminSessionsReply) (chat.AdminSessionsReply, s
 		return part, ""
 	}
 	return part, part.Sessions[len(part.Sessions)-1].ID
+}
+
+func joinBans(all, part chat.BansReply) (chat.BansReply, string) {
+	part.Bans = slices.Insert(part.Bans, 0, all.Bans...) // none is not nil
+	if !part.More {
+		return part, ""
+	}
+	return part, account.Word(part.Bans[len(part.Bans)-1].Target)
 }
 
 // order has a running coordinator do something.
