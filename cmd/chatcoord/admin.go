@@ -82,7 +82,7 @@ func whole[R any](join func(all, part R) (R, string)) func(context.Context, *nat
 }
 
 func joinUsers(all, part chat.AdminUsersReply) (chat.AdminUsersReply, string) {
-	part.Users = append(all.Users, part.Users...)
+	part.Users = slices.Insert(part.Users, 0, all.Users...) // none is not nil
 	if !part.More {
 		return part, ""
 	}
@@ -90,7 +90,7 @@ func joinUsers(all, part chat.AdminUsersReply) (chat.AdminUsersReply, string) {
 }
 
 func joinSessions(all, part chat.AdminSessionsReply) (chat.AdminSessionsReply, string) {
-	part.Sessions = append(all.Sessions, part.Sessions...)
+	part.Sessions = slices.Insert(part.Sessions, 0, all.Sessions...) // none is not nil
 	if !part.More {
 		return part, ""
 	}
