@@ -327,7 +327,7 @@ type Sync struct {
 // AdminRequest asks for a list, of which an answer has a part: an answer must fit into one
 // message.
 type AdminRequest struct {
-	After string `json:"after,omitempty"` // the part behind this user, or this session's id
+	After string `json:"after,omitempty"` // the part behind this user, this session's id, or this target of a ban
 }
 
 // Target is whom an operator means: exactly one of the fields is set.
@@ -371,10 +371,10 @@ type Ban struct {
 	Until  time.Time `json:"until,omitzero"` // zero: until it is taken back
 }
 
-// BansReply lists bans, oldest first.
+// BansReply lists bans by target: name, key or network, as it is written.
 type BansReply struct {
 	Bans []Ban `json:"bans"`
-	More int   `json:"more,omitempty"` // older ones, for which there is no room
+	More bool  `json:"more,omitempty"` // behind the last one
 }
 
 // FreeRequest takes a name from its owner, so that anybody can have it.

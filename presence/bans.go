@@ -1,9 +1,12 @@
 package presence
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"natter/broker"
@@ -41,8 +44,8 @@ func banWords(b account.Ban) []string {
 
 const throwingOut = "throw out the banned"
 
-// BanChanged lets the time of a ban run. A replica that did not make it sees to it that it
-// holds, in case the other one died. It runs on the log's goroutine.
+// BanChanged lets the time of a ban run, and sees to it that it holds, in case the replica
+// that made it died, or the request for it was over too soon. It runs on the log's goroutine.
 func (s *Service) BanChanged(c broker.Change[account.Ban]) {
 	end, hold := "ban "+c.Key, "hold "+c.Key
 	s.chores.Cancel(end)
@@ -53,12 +56,10 @@ func (s *Service) BanChanged(c broker.Change[account.Ban]) {
 	if !c.Record.Until.IsZero() {
 		s.endBan(c.Key, c.Record.Until)
 	}
-	if !c.Own {
-		s.chores.After(hold, others, throwingOut, func(ctx context.Context) error { return s.hold(ctx, c.Record) })
-	}
+	s.chores.After(hold, others, throwingOut, func(ctx context.Context) error { return s.hold(ctx, c.Record) })
 }
 
-// others is how long a replica leaves it to another one to finish what that has begun.
+// others is how long it is left to another replica, or to a request, to finish what they have begun.
 const others = 2 * time.Second
 
 // endBan ends a ban when its time is over, by the clock that people read.
@@ -161,9 +162,10 @@ func (s *Service) throwOutBanned(ctx context.Context) error {
 	return nil
 }
 
-// hold signs out whoever is here in spite of a ban.
+// hold signs out whoever is here in spite of a ban, unless that was taken back meanwhile.
 func (s *Service) hold(ctx context.Context, b account.Ban) error {
-	if !b.Standing(time.Now()) {
+	row, _ := s.Bans.Get(broker.Committed, account.BanKey(b.Target))
+	if b = row.Record; !b.Standing(time.Now()) {
 		return nil
 	}
 	if users := s.meant(b); len(users) > 0 {
@@ -195,7 +197,7 @@ type signedOut struct {
 
 // signOut tells users that they are not wanted, takes their names and sessions from them,
 // makes their tickets void, also those of more keys, and cuts what is left of their
-// connections.
+// connections. What fails for one, or takes too long, keeps nothing from the others.
 func (s *Service) signOut(ctx context.Context, users map[chat.User]bool, keys map[string][]string, reason string) (signedOut, error) {
 	var done signedOut
 	s.tellSignedOut(users, reason)
@@ -203,21 +205,18 @@ func (s *Service) signOut(ctx context.Context, users map[chat.User]bool, keys ma
 	for record, more := range keys {
 		void[record] = append(void[record], more...)
 	}
+	var here []Record
 	for u := range users {
 		row, _ := s.Users.Get(broker.Committed, string(u))
 		name := chat.Name(u)
 		if row.Record.Present() {
 			name = row.Record.Name
 			void[string(u)] = append(void[string(u)], row.Record.Key)
-		}
-		if err := s.remove(ctx, u, func(Record) bool { return true }); err != nil {
-			return done, err
-		}
-		if row.Record.Present() {
-			s.noteSeen(ctx, row.Record, lastHere(row.Record))
+			here = append(here, row.Record)
 		}
 		done.names = append(done.names, name)
 	}
+	failed := s.removeAll(ctx, users)
 	links := s.live.Links(func(c Link) bool { return users[c.Holder] }) // see connectionCame for later ones
 	slices.SortStableFunc(links, ownFirst)
 	for _, c := range links {
@@ -227,9 +226,58 @@ func (s *Service) signOut(ctx context.Context, users map[chat.User]bool, keys ma
 		done.until = time.Now().Add(lastTicket).UTC().Truncate(time.Second)
 	}
 	if err := s.live.Cut(links); err != nil {
-		return done, fmt.Errorf("cut connections: %w", err)
+		failed = cmp.Or(failed, fmt.Errorf("cut connections: %w", err))
 	}
-	return done, s.removeAgain(ctx, links)
+	failed = cmp.Or(failed, s.removeAgain(ctx, links))
+	s.noteRemoved(ctx, here)
+	return done, failed
+}
+
+// removeAll takes their names from users, in half of the time that there is: what keeps
+// them away comes after it.
+func (s *Service) removeAll(ctx context.Context, users map[chat.User]bool) error {
+	if end, limited := ctx.Deadline(); limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+	}
+	return each(slices.Collect(maps.Keys(users)), func(u chat.User) error {
+		return s.remove(ctx, u, func(Record) bool { return true })
+	})
+}
+
+// noteRemoved stores until when those were here who are not any more. It comes last, because
+// it is for people only.
+func (s *Service) noteRemoved(ctx context.Context, here []Record) {
+	_ = each(here, func(r Record) error {
+		if s.removed(r.User()) && ctx.Err() == nil {
+			s.noteSeen(ctx, r, lastHere(r))
+		}
+		return nil
+	})
+}
+
+// atOnce is how many steps are under way at once: the log stores so many together.
+const atOnce = 64
+
+// each does something for each of many, several at a time, and for all of them even if it
+// fails for one. It returns the first error.
+func each[T any](all []T, do func(T) error) error {
+	var wg sync.WaitGroup
+	errs, next := make([]error, len(all)), make(chan int)
+	for range min(atOnce, len(all)) {
+		wg.Go(func() {
+			for i := range next {
+				errs[i] = do(all[i])
+			}
+		})
+	}
+	for i := range all {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return cmp.Or(errs...)
 }
 
 // ownFirst orders the connections of users before those of members: see mostVoid.
@@ -265,13 +313,9 @@ func (s *Service) tellSignedOut(users map[chat.User]bool, reason string) {
 
 // removeAgain removes those who said hello once more on a connection that is now cut.
 func (s *Service) removeAgain(ctx context.Context, links []Link) error {
-	for _, c := range links {
-		err := s.remove(ctx, c.Holder, func(r Record) bool { return r.Connection.Server == c.Server && r.Connection.ID == c.ID })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return each(links, func(c Link) error {
+		return s.remove(ctx, c.Holder, func(r Record) bool { return r.Connection.Server == c.Server && r.Connection.ID == c.ID })
+	})
 }
 
 // remove takes the name from a user whom the operator does not want here.

@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,23 +135,24 @@ func (s *Service) unban(ctx context.Context, _ broker.Caller, q chat.UnbanReques
 	return chat.BansReply{Bans: []chat.Ban{row.Record.Ban}}, nil
 }
 
-func (s *Service) bans(context.Context, broker.Caller, chat.AdminRequest) (chat.BansReply, error) {
-	s.operator(nil, "", "lists the bans")
-	reply, now := chat.BansReply{Bans: []chat.Ban{}}, time.Now()
+// mostBans is how many bans one answer lists: each may have the longest reason that there
+// is, of characters that JSON escapes.
+const mostBans = 500
+
+// bans lists the bans, a part at a time.
+func (s *Service) bans(_ context.Context, _ broker.Caller, q chat.AdminRequest) (chat.BansReply, error) {
+	if q.After == "" {
+		s.operator(nil, "", "lists the bans")
+	}
+	after, now := []chat.Ban{}, time.Now()
 	for _, row := range s.Bans.Snapshot() {
-		if row.Record.Standing(now) {
-			reply.Bans = append(reply.Bans, row.Record.Ban)
+		if row.Record.Standing(now) && account.Word(row.Record.Target) > q.After {
+			after = append(after, row.Record.Ban)
 		}
 	}
-	slices.SortFunc(reply.Bans, func(a, b chat.Ban) int { return a.At.Compare(b.At) })
-	reply.More = max(len(reply.Bans)-mostBans, 0)
-	reply.Bans = reply.Bans[reply.More:]
-	return reply, nil
+	slices.SortFunc(after, func(a, b chat.Ban) int { return cmp.Compare(account.Word(a.Target), account.Word(b.Target)) })
+	return chat.BansReply{Bans: after[:min(len(after), mostBans)], More: len(after) > mostBans}, nil
 }
-
-// mostBans is how many bans are listed: an answer must fit into one message, and each may
-// have the longest reason that there is.
-const mostBans = 800
 
 func (s *Service) free(ctx context.Context, _ broker.Caller, q chat.FreeRequest) (chat.FreeReply, error) {
 	at, err := s.take(ctx, "frees", q.Name, q.Reason, account.Free)

@@ -3,6 +3,9 @@ package presence
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"natter/broker"
@@ -82,15 +85,7 @@ func (s *Service) stepRevoked(ctx context.Context, key string, rule func(Revoked
 // revoke makes void what was made for keys, which are grouped by the record that they
 // belong to. It is false if the servers do not know yet, or cannot be told at all.
 func (s *Service) revoke(ctx context.Context, keys map[string][]string) bool {
-	var revision uint64
-	for record, some := range keys {
-		row, err := s.stepRevoked(ctx, record, func(r Revoked) (Revoked, error) { return Revoke(r, some, time.Now()) })
-		if err != nil {
-			s.Log.Error("revoke tickets", "of", record, "err", err)
-			return false
-		}
-		revision = max(revision, row.Revision)
-	}
+	revision, all := s.storeRevoked(ctx, keys)
 	if s.Revoker == nil {
 		return false
 	}
@@ -102,7 +97,27 @@ func (s *Service) revoke(ctx context.Context, keys map[string][]string) bool {
 		s.Log.Error("revoke tickets", "err", err)
 		s.chores.Do(revoking, func(ctx context.Context) error { return s.pushRevoked(ctx, revision) })
 	}
-	return err == nil
+	return err == nil && all
+}
+
+// storeRevoked stores what is void, and tells at which revision, and whether it is all.
+func (s *Service) storeRevoked(ctx context.Context, keys map[string][]string) (uint64, bool) {
+	var mu sync.Mutex
+	var revision uint64
+	err := each(slices.Collect(maps.Keys(keys)), func(record string) error {
+		row, err := s.stepRevoked(ctx, record, func(r Revoked) (Revoked, error) { return Revoke(r, keys[record], time.Now()) })
+		if err != nil {
+			return fmt.Errorf("of %s: %w", record, err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		revision = max(revision, row.Revision)
+		return nil
+	})
+	if err != nil {
+		s.Log.Error("revoke tickets", "err", err)
+	}
+	return revision, err == nil
 }
 
 // pushRevoked tells the servers what is void, unless they know all of a revision.

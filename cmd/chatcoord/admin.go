@@ -16,6 +16,7 @@ import (
 	"natter/broker"
 	"natter/chat"
 	"natter/internal/secure"
+	"natter/presence/account"
 )
 
 // askFor is how long a running coordinator may take to answer.
@@ -81,7 +82,7 @@ func whole[R any](join func(all, part R) (R, string)) func(context.Context, *nat
 }
 
 func joinUsers(all, part chat.AdminUsersReply) (chat.AdminUsersReply, string) {
-	part.Users = append(all.Users, part.Users...)
+	part.Users = slices.Insert(part.Users, 0, all.Users...) // none is not nil
 	if !part.More {
 		return part, ""
 	}
@@ -89,11 +90,19 @@ func joinUsers(all, part chat.AdminUsersReply) (chat.AdminUsersReply, string) {
 }
 
 func joinSessions(all, part chat.AdminSessionsReply) (chat.AdminSessionsReply, string) {
-	part.Sessions = append(all.Sessions, part.Sessions...)
+	part.Sessions = slices.Insert(part.Sessions, 0, all.Sessions...) // none is not nil
 	if !part.More {
 		return part, ""
 	}
 	return part, part.Sessions[len(part.Sessions)-1].ID
+}
+
+func joinBans(all, part chat.BansReply) (chat.BansReply, string) {
+	part.Bans = slices.Insert(part.Bans, 0, all.Bans...) // none is not nil
+	if !part.More {
+		return part, ""
+	}
+	return part, account.Word(part.Bans[len(part.Bans)-1].Target)
 }
 
 // order has a running coordinator do something.

@@ -16,11 +16,13 @@ import (
 	"natter/internal/chattest"
 	"natter/internal/coord"
 	"natter/presence"
+	"natter/presence/account"
 )
 
 // TestThousandsAreListed: what does not fit into one message comes in parts.
 func TestThousandsAreListed(t *testing.T) {
 	const users = 1000 // of whom all are in chats
+	const bans = 1200
 	in := chattest.Run(t, func(c *coord.Config) { c.Log = slog.New(slog.DiscardHandler) })
 	in.StopCoordinator()
 	store := brokertest.Dial(t, in.Server, chat.StoringGrant(), chat.StoreInbox)
@@ -51,6 +53,10 @@ func TestThousandsAreListed(t *testing.T) {
 		}}
 		put("session."+s.ID, s)
 	}
+	for i := range bans {
+		b := account.Ban{Ban: chat.Ban{Target: chat.Target{Network: fmt.Sprintf("2001:db8:1111:2222:3333:4444:5555:%04x", i)}, Reason: strings.Repeat("<", account.MaxReason), At: time.Now(), Until: time.Now().Add(time.Hour)}}
+		put("ban."+account.BanKey(b.Target), b)
+	}
 	<-js.PublishAsyncComplete()
 	in.Start()
 	operator := brokertest.Operator(t, in.Server)
@@ -73,5 +79,16 @@ func TestThousandsAreListed(t *testing.T) {
 	}
 	if len(ids) != users/2 || len(sessions.Sessions) != len(ids) {
 		t.Errorf("%d sessions are listed, %d of them different", len(sessions.Sessions), len(ids))
+	}
+	banned, err := whole(joinBans)(t.Context(), operator.Conn, chat.AdminBans, chat.Address{}, chat.AdminRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets := map[chat.Target]bool{}
+	for _, b := range banned.Bans {
+		targets[b.Target] = true
+	}
+	if len(targets) != bans || len(banned.Bans) != len(targets) {
+		t.Errorf("%d bans are listed, %d of them different", len(banned.Bans), len(targets))
 	}
 }

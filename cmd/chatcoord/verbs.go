@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -105,10 +106,11 @@ func (p *program) deleteVerb() *cobra.Command {
 
 // bans prints the bans.
 func (p *program) bans(ctx context.Context) error {
-	reply, err := order(ctx, p, chat.AdminBans, chat.AdminRequest{}, broker.Call)
+	reply, err := order(ctx, p, chat.AdminBans, chat.AdminRequest{}, whole(joinBans))
 	if err != nil {
 		return err
 	}
+	slices.SortStableFunc(reply.Bans, func(a, b chat.Ban) int { return a.At.Compare(b.At) })
 	if p.json {
 		return p.printJSON(reply.Bans)
 	}
@@ -120,9 +122,6 @@ func (p *program) bans(ctx context.Context) error {
 			until = when(b.Until)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", account.Word(b.Target), when(b.At), until, orDash(b.Reason))
-	}
-	if reply.More > 0 {
-		fmt.Fprintf(w, "and %d older ones\t\t\t\n", reply.More)
 	}
 	return w.Flush()
 }

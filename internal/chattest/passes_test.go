@@ -1,6 +1,8 @@
 package chattest_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,12 +10,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"natter/broker"
 	"natter/broker/brokertest"
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/client"
 	"natter/internal/coord"
+	"natter/presence/account"
 )
 
 func invitedOnly(c *coord.Config) { c.Invited = true }
@@ -155,5 +160,36 @@ func TestPassesAreNotInTheStore(t *testing.T) {
 	x := examine(t, in)
 	if state := x.stream(broker.LiveStream); !strings.Contains(state, "natter.state.pass.") || strings.Contains(state, link) {
 		t.Errorf("the pass %s is in the store, or nothing is: %s", link, state)
+	}
+}
+
+// A pass for as many as there may be lets all of them in, whatever they are called.
+func TestTheLastUseOfALargePass(t *testing.T) {
+	in := chattest.Run(t, quiet, invitedOnly)
+	in.StopCoordinator()
+	p, err := account.NewPass(chat.MaxUses, time.Hour, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := func(i int) string { return fmt.Sprintf("guest-of-%0*d", chat.MaxName-len("guest-of-"), i) }
+	for i := range chat.MaxUses - 1 {
+		key, u := fmt.Sprintf("U%055d", i), chat.User(name(i))
+		if p, err = p.Use(key, u, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if p, err = p.Take(key, u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := base64.RawURLEncoding.EncodeToString(make([]byte, 16))
+	js := must(jetstream.New(brokertest.Dial(t, in.Server, chat.StoringGrant(), chat.StoreInbox).Conn))(t)
+	must(js.Publish(t.Context(), chat.StateRoot+".pass."+chat.PassID(link), must(json.Marshal(p))(t)))(t)
+	in.Start()
+
+	if _, err := guest(t, in, "", link).Enter(t.Context(), name(chat.MaxUses)); err != nil {
+		t.Errorf("the last one: %v", err)
+	}
+	if got := fails(t, guest(t, in, "", link), "late"); got != "denied: "+account.ErrPassUsed.Text {
+		t.Error(got)
 	}
 }

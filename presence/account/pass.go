@@ -12,11 +12,12 @@ import (
 // chat.PassID, so that who reads the store has no pass.
 //
 // A key spends one of its uses, once: whoever is told that a name is taken may try
-// others, until one is theirs. A pass that is used up or over stays a while, so that people are told which.
+// others, until one is theirs. Each is kept once, or the record of chat.MaxUses of them
+// would not fit into its stream. A pass that is used up or over stays a while, so that people are told which.
 type Pass struct {
 	Uses  int                  `json:"uses"`           // new users that it lets in
-	Keys  []string             `json:"keys,omitempty"` // public login keys that have used it
-	Took  map[string]chat.User `json:"took,omitempty"` // the names that they have taken with it
+	Keys  []string             `json:"keys,omitempty"` // public login keys that have used it, and taken no name yet
+	Took  map[string]chat.User `json:"took,omitempty"` // the names that the others have taken with it
 	Made  time.Time            `json:"made"`
 	Until time.Time            `json:"until"`
 	Gone  bool                 `json:"gone,omitempty"` // a tombstone
@@ -57,6 +58,7 @@ func NewPass(uses int, ttl time.Duration, now time.Time) (Pass, error) {
 // Use spends a use of a pass on a key. chat.ErrUnchanged if the key has done so before;
 // code Denied if the pass lets nobody in any more, or never did.
 func (p Pass) Use(key string, u chat.User, now time.Time) (Pass, error) {
+	keys := p.trying()
 	switch {
 	case p.Gone || p.Uses == 0:
 		return p, ErrNoPass
@@ -64,13 +66,18 @@ func (p Pass) Use(key string, u chat.User, now time.Time) (Pass, error) {
 		return p, ErrPassOver
 	case p.Took[key] != "" && p.Took[key] != u:
 		return p, ErrPassUsed
-	case slices.Contains(p.Keys, key):
+	case p.Took[key] == u, slices.Contains(keys, key):
 		return p, chat.ErrUnchanged
-	case len(p.Keys) >= p.Uses:
+	case len(keys)+len(p.Took) >= p.Uses:
 		return p, ErrPassUsed
 	}
-	p.Keys = append(slices.Clone(p.Keys), key)
+	p.Keys = append(keys, key)
 	return p, nil
+}
+
+// trying are the keys that have taken no name yet. A release before kept the others, too.
+func (p Pass) trying() []string {
+	return slices.DeleteFunc(slices.Clone(p.Keys), func(key string) bool { return p.Took[key] != "" })
 }
 
 // Take notes which name a key has taken with the pass: it is good for no other one.
@@ -88,6 +95,7 @@ func (p Pass) Take(key string, u chat.User) (Pass, error) {
 		p.Took = map[string]chat.User{}
 	}
 	p.Took[key] = u
+	p.Keys = p.trying()
 	return p, nil
 }
 
