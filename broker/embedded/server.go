@@ -357,13 +357,29 @@ func (s *Server) DialSystem(name string, g chat.Grant, inbox string, opts ...nat
 	return s.dial(s.sys, name, g, inbox, opts)
 }
 
+// door is the way in from within this process. A server that ends leaves who comes then without
+// an answer for as long as a handshake may take.
+type door struct{ s *Server }
+
+var errEnding = errors.New("the server ends")
+
+// InProcessConn implements nats.InProcessConnProvider.
+func (d door) InProcessConn() (net.Conn, error) {
+	select {
+	case <-d.s.quit:
+		return nil, errEnding
+	default:
+		return d.s.ns.InProcessConn()
+	}
+}
+
 func (s *Server) dial(m *ticket.Minter, name string, g chat.Grant, inbox string, opts []nats.Option) (*nats.Conn, error) {
 	text, key, err := m.Creds(g, 0, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	all := []nats.Option{
-		nats.InProcessServer(s.ns),
+		nats.InProcessServer(door{s}),
 		nats.Name(name),
 		nats.UserJWT(func() (string, error) { return text, nil }, key.Sign),
 		nats.MaxReconnects(-1), // the server cuts off who reads too slowly, also us
