@@ -76,6 +76,9 @@ const newsFor = 500 * time.Millisecond
 // at is a connection of a key's owner. If its server has it, the news of it is waited for as
 // in Find; for one that is made up nobody waits so long.
 func (l *Liveness) at(ctx context.Context, key string, id connID) (Connection, bool) {
+	if !nkeys.IsValidPublicServerKey(id.server) { // it becomes part of a subject
+		return Connection{}, false
+	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	soon, asked := time.After(newsFor), false
@@ -107,9 +110,6 @@ func (l *Liveness) news(key string, id connID) <-chan struct{} {
 
 // has asks a server whether it has a connection of a key's owner.
 func (l *Liveness) has(ctx context.Context, key string, id connID) bool {
-	if !nkeys.IsValidPublicServerKey(id.server) { // it becomes part of a subject
-		return false
-	}
 	q := fmt.Appendf(nil, `{"cid":%d,"auth":true}`, id.id)
 	m, err := l.ask(ctx, id.server, q)
 	if err != nil {
