@@ -155,7 +155,9 @@ func (l *Log) Run() error {
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(l.bury)
+	for range buriedAtOnce {
+		wg.Go(l.bury)
+	}
 	defer unfollow()
 	for {
 		select {
