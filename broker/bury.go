@@ -44,7 +44,7 @@ func (l *Log) buryLater(p purge, after time.Duration) {
 
 // buriedAtOnce is how many tombstones are purged at a time: one after the other, each waiting for
 // the disk, they would be fewer than what thousands of users can leave.
-const buriedAtOnce = 16
+const buriedAtOnce = 4
 
 // bury purges tombstones when their time has come, and has the log forget them. One
 // that cannot be purged now is tried again.
