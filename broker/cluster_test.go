@@ -57,7 +57,7 @@ func cluster(t *testing.T) []string {
 
 func dialAt(t *testing.T, url string) *nats.Conn {
 	t.Helper()
-	nc, err := broker.Connect(url, "test", nats.CustomInboxPrefix(chat.StoreInbox))
+	nc, err := broker.Connect(t.Context(), url, "test", nats.CustomInboxPrefix(chat.StoreInbox))
 	if err != nil {
 		t.Fatal(err)
 	}

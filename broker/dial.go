@@ -1,12 +1,14 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"net"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -14,9 +16,19 @@ import (
 )
 
 // Connect makes a connection that is tried again for ever and on which a silent server is
-// noticed within seconds, as every one of natter's. Further options win over these.
-func Connect(urls, name string, opts ...nats.Option) (*nats.Conn, error) {
-	return nats.Connect(urls, slices.Concat(options(name), opts, []nats.Option{tidily})...)
+// noticed within seconds, as every one of natter's over a network. Further options win over
+// these. It ends with ctx; what it has made does not.
+func Connect(ctx context.Context, urls, name string, opts ...nats.Option) (*nats.Conn, error) {
+	t := &tidy{}
+	stop := context.AfterFunc(ctx, t.giveUp)
+	nc, err := nats.Connect(urls, slices.Concat(options(name), opts, []nats.Option{t.option})...)
+	if stop() {
+		return nc, err
+	}
+	if nc != nil {
+		nc.Close()
+	}
+	return nil, ctx.Err()
 }
 
 func options(name string) []nats.Option {
@@ -33,15 +45,6 @@ func options(name string) []nats.Option {
 	}
 }
 
-// tidily has the sockets of failed handshakes closed.
-func tidily(o *nats.Options) error {
-	if o.CustomDialer == nil {
-		o.CustomDialer = &net.Dialer{Timeout: dialFor}
-	}
-	o.CustomDialer = &tidy{CustomDialer: o.CustomDialer}
-	return nil
-}
-
 // dialFor is how long a server may take to accept a connection.
 const dialFor = 2 * time.Second
 
@@ -49,18 +52,56 @@ const dialFor = 2 * time.Second
 // library leaves the socket to the garbage collector: a server that is behind with thousands
 // of clients would hold each of them several times.
 type tidy struct {
-	nats.CustomDialer
-	before net.Conn
+	dialer nats.CustomDialer
+
+	mu   sync.Mutex
+	last net.Conn
+	over bool
+}
+
+func (t *tidy) option(o *nats.Options) error {
+	t.dialer = o.CustomDialer
+	if t.dialer == nil {
+		t.dialer = &net.Dialer{Timeout: dialFor}
+	}
+	o.CustomDialer = t
+	return nil
 }
 
 // Dial implements nats.CustomDialer. The library calls it from one goroutine at a time.
 func (t *tidy) Dial(network, address string) (net.Conn, error) {
-	if t.before != nil {
-		_ = t.before.Close() // it is closed already, but for such a handshake
+	t.take(nil)
+	conn, err := t.dialer.Dial(network, address)
+	if err != nil {
+		return nil, err
 	}
-	conn, err := t.CustomDialer.Dial(network, address)
-	t.before = conn
-	return conn, err
+	if !t.take(conn) {
+		_ = conn.Close()
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+
+// take puts a socket in the place of the last one. It is false when there is to be none.
+func (t *tidy) take(conn net.Conn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return false
+	}
+	if t.last != nil {
+		_ = t.last.Close() // it is closed already, but for a failed handshake
+	}
+	t.last = conn
+	return true
+}
+
+// giveUp ends what is under way.
+func (t *tidy) giveUp() {
+	t.take(nil)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over = true
 }
 
 // ReconnectAfter is how long the next try waits, at first only a moment. Thousands who wait

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -72,7 +73,7 @@ func TestFailedHandshakesAreTidiedUp(t *testing.T) {
 		}
 		conn.Close()
 	}()
-	nc, err := broker.Connect("nats://"+front.Addr().String(), t.Name(), nats.Timeout(50*time.Millisecond),
+	nc, err := broker.Connect(t.Context(), "nats://"+front.Addr().String(), t.Name(), nats.Timeout(50*time.Millisecond),
 		nats.CustomReconnectDelay(func(int) time.Duration { return time.Millisecond }))
 	if err != nil {
 		t.Fatal(err)
@@ -93,5 +94,28 @@ func TestFailedHandshakesAreTidiedUp(t *testing.T) {
 	front.Close()
 	for conn := range accepted {
 		conn.Close()
+	}
+}
+
+// TestConnectEndsWithItsContext: nobody waits for a server that accepts and says nothing once
+// what they wait for is not wanted any more.
+func TestConnectEndsWithItsContext(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		conn, err := silent.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		cancel()
+		_, _ = conn.Read(make([]byte, 1)) // until the other side ends it
+	}()
+	if _, err := broker.Connect(ctx, "nats://"+silent.Addr().String(), t.Name(), nats.Timeout(time.Hour)); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }

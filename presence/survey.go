@@ -11,6 +11,7 @@ import (
 
 const (
 	surveyEvery  = 5 * time.Second
+	surveyLate   = 15 * time.Second
 	surveyPart   = 10                     // one in so many seconds is spent on it at most
 	answerFor    = 2 * time.Second        // a server has answered by then
 	quietFor     = 250 * time.Millisecond // or none has for so long

@@ -147,6 +147,9 @@ func (p *program) restore(ctx context.Context, file string, f secretFlags) error
 	if err != nil {
 		return err
 	}
+	if p.keys == "" && p.given("server") {
+		return flags.Usagef("--server needs --keys: restoring into an existing NATS takes its keys; what is embedded is restored into --data-dir, while nothing runs there")
+	}
 	into := "the data directory " + p.dataDir
 	if p.keys != "" {
 		into = "the NATS server " + p.server

@@ -269,7 +269,7 @@ func (b *bench) floodOfLobby(s *server) (*flood, error) {
 	if err != nil {
 		return nil, err
 	}
-	nc, err := broker.Connect(s.url(), "bench", nats.CustomInboxPrefix(chat.LobbyInbox), from(2))
+	nc, err := broker.Connect(b.ctx, s.url(), "bench", nats.CustomInboxPrefix(chat.LobbyInbox), from(2))
 	if err != nil {
 		return nil, err
 	}

@@ -174,7 +174,7 @@ func (s *server) ticket(g chat.Grant) (t ticket, err error) {
 // dial connects plainly.
 func (s *server) dial(t ticket, inbox string, opts ...nats.Option) (*nats.Conn, error) {
 	all := []nats.Option{nats.CustomInboxPrefix(inbox), nats.UserJWT(func() (string, error) { return t.JWT, nil }, t.key.Sign)}
-	return broker.Connect(s.url(), "bench", append(all, opts...)...)
+	return broker.Connect(context.Background(), s.url(), "bench", append(all, opts...)...)
 }
 
 // plainMember connects with a member's rights.

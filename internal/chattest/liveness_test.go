@@ -44,7 +44,7 @@ func TestNobodyStandsInForAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc, err := broker.Connect(in.Server.URL(), "mallory", nats.UserInfo(publicKey(t, filepath.Join(keys, "alice.key")), "x"),
+	nc, err := broker.Connect(t.Context(), in.Server.URL(), "mallory", nats.UserInfo(publicKey(t, filepath.Join(keys, "alice.key")), "x"),
 		nats.CustomInboxPrefix(chat.Inbox("mallory")),
 		nats.UserJWT(func() (string, error) { return ticket.JWT, nil }, pair.Sign))
 	if err != nil {

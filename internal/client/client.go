@@ -113,7 +113,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 		voided: make(chan struct{}, 1), terminal: rand.Text(), over: cfg.Takeover,
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	if c.early = c.dialKept(); c.early != nil {
+	if c.early = c.dialKept(ctx); c.early != nil {
 		return c, nil
 	}
 	lobby, err := c.dialLobby(ctx)
@@ -155,13 +155,13 @@ func (c *Client) takeConn(field **nats.Conn) *nats.Conn {
 	return nc
 }
 
-// handshakeFor is how long a server may take to let a user in. When thousands come back at
+// handshakeFor is how long a server may take to let a user in that it knows. When thousands come back at
 // once all of them are served at the same time, and none for long: who gives up early makes
 // the server do the work again, and more of it each time.
 const handshakeFor = 10 * time.Second
 
 func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
-	options := []nats.Option{nats.Timeout(handshakeFor), nats.CustomInboxPrefix(chat.LobbyInbox)}
+	options := []nats.Option{nats.CustomInboxPrefix(chat.LobbyInbox)}
 	if c.cfg.Creds != "" {
 		present, err := bearer(c.cfg.Creds)
 		if err != nil {
@@ -174,7 +174,7 @@ func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
 	options = append(options, c.cfg.Options...)
 	until := time.Now().Add(c.cfg.Wait)
 	for {
-		nc, err := broker.Connect(c.cfg.URL, "chatcli", options...)
+		nc, err := broker.Connect(ctx, c.cfg.URL, "chatcli", options...)
 		if err == nil {
 			return nc, nil
 		}

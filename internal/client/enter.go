@@ -93,7 +93,7 @@ func (c *Client) dialFresh(ctx context.Context, lobby *nats.Conn) (nc *nats.Conn
 		if err := c.key.save(ctx, c.me); err != nil {
 			return nil, err
 		}
-		if nc, err = c.dialUser(); err == nil {
+		if nc, err = c.dialUser(ctx); err == nil {
 			return nc, nil
 		}
 		if !errors.Is(err, nats.ErrAuthorization) {
@@ -181,7 +181,7 @@ func life(t chat.Ticket) time.Duration {
 }
 
 // dialUser connects with the present ticket and subscribes to what the user hears.
-func (c *Client) dialUser() (*nats.Conn, error) {
+func (c *Client) dialUser(ctx context.Context) (*nats.Conn, error) {
 	options := []nats.Option{
 		nats.Timeout(handshakeFor),
 		nats.CustomInboxPrefix(chat.Inbox(c.me.User())),
@@ -192,7 +192,7 @@ func (c *Client) dialUser() (*nats.Conn, error) {
 		nats.ReconnectHandler(c.reconnected),
 		nats.ErrorHandler(c.faulty),
 	}
-	nc, err := broker.Connect(c.cfg.URL, "chatcli "+string(c.me), append(options, c.cfg.Options...)...)
+	nc, err := broker.Connect(ctx, c.cfg.URL, "chatcli "+string(c.me), append(options, c.cfg.Options...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -454,7 +454,7 @@ func (c *Client) renew() error {
 	before, until := c.ticket, c.goodUntil
 	c.mu.Unlock()
 	c.setTicket(ticket, life(ticket))
-	nc, err := c.dialUser()
+	nc, err := c.dialUser(c.ctx)
 	if err != nil {
 		c.setTicket(before, time.Until(until)) // it is still good, and the other one may not be
 		return err

@@ -72,7 +72,7 @@ func (c *Client) asOwner(ctx context.Context, n chat.Name) (nc *nats.Conn, err e
 	if err := c.enterEither(ctx, lobby); err != nil {
 		return nil, err
 	}
-	nc, err = c.dialUser()
+	nc, err = c.dialUser(ctx)
 	if err != nil {
 		return nil, chat.Errorf(chat.NotConnected, "The server does not accept the connection: %s.", broker.Plainly(err))
 	}

@@ -80,7 +80,7 @@ func (c *Client) forgetTicket() {
 // dialKept connects with the ticket of an earlier run, if the name is known and it has
 // one; nil if not, or if the server cannot be reached or refuses it: then the lobby tells
 // why.
-func (c *Client) dialKept() *nats.Conn {
+func (c *Client) dialKept(ctx context.Context) *nats.Conn {
 	n, err := chat.ParseName(c.cfg.Name)
 	if err != nil {
 		return nil
@@ -95,7 +95,7 @@ func (c *Client) dialKept() *nats.Conn {
 	}
 	c.me, c.key = n, k
 	c.setTicket(t, left)
-	nc, err := c.dialUser()
+	nc, err := c.dialUser(ctx)
 	if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) {
 		c.forgetTicket()
 	}

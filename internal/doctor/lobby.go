@@ -86,7 +86,7 @@ func (e *exam) dialLobby(opts ...nats.Option) (*nats.Conn, error) {
 }
 
 func (e *exam) dial(opts ...nats.Option) (*nats.Conn, error) {
-	return broker.Connect(e.URLs, "chatcoord doctor", slices.Concat([]nats.Option{silent()}, e.Options, opts)...)
+	return broker.Connect(context.Background(), e.URLs, "chatcoord doctor", slices.Concat([]nats.Option{silent()}, e.Options, opts)...)
 }
 
 // silent keeps what is refused on purpose off the terminal.

@@ -108,7 +108,7 @@ func reach(t *testing.T, cfg secure.Config) string {
 	if err != nil {
 		return err.Error()
 	}
-	nc, err := broker.Connect(cfg.URLs, t.Name(), options...)
+	nc, err := broker.Connect(t.Context(), cfg.URLs, t.Name(), options...)
 	if err == nil {
 		nc.Close()
 		return ""
