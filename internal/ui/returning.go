@@ -60,8 +60,8 @@ func (f *front) recall(p chat.Presence) {
 func (f *front) scripted(c Command) bool {
 	first := f.known
 	f.known = false
-	if !first || c.Verb != Reply || !isYes(c.Text) && !isNo(c.Text) {
-		return false
+	if !first || len(f.invitations) > 0 || c.Verb != Reply || !isYes(c.Text) && !isNo(c.Text) {
+		return false // or it answers who invites
 	}
 	if visible := isYes(c.Text); visible != (f.o.Presence == chat.Visible) {
 		f.choosePresence(visible)
