@@ -81,7 +81,7 @@ func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.Hell
 }
 
 // asks is how often a ticket is asked for that the server then does not want.
-const asks = 5
+const asks = 10
 
 // dialFresh connects with a ticket of the lobby. One of several coordinators may have a clock
 // by which its tickets have expired when it makes them; then perhaps another one answers.
