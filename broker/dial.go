@@ -45,8 +45,8 @@ func options(name string) []nats.Option {
 	}
 }
 
-// dialFor is how long a server may take to accept a connection.
-const dialFor = 2 * time.Second
+// DialFor is how long a server may take to accept a connection.
+const DialFor = 2 * time.Second
 
 // tidy makes the sockets of one connection, one after the other. Of a handshake that fails the
 // library leaves the socket to the garbage collector: a server that is behind with thousands
@@ -62,7 +62,7 @@ type tidy struct {
 func (t *tidy) option(o *nats.Options) error {
 	t.dialer = o.CustomDialer
 	if t.dialer == nil {
-		t.dialer = &net.Dialer{Timeout: dialFor}
+		t.dialer = &net.Dialer{Timeout: DialFor}
 	}
 	o.CustomDialer = t
 	return nil
@@ -70,38 +70,36 @@ func (t *tidy) option(o *nats.Options) error {
 
 // Dial implements nats.CustomDialer. The library calls it from one goroutine at a time.
 func (t *tidy) Dial(network, address string) (net.Conn, error) {
-	t.take(nil)
+	t.mu.Lock()
+	t.closeLast()
+	t.mu.Unlock()
 	conn, err := t.dialer.Dial(network, address)
 	if err != nil {
 		return nil, err
 	}
-	if !t.take(conn) {
-		_ = conn.Close()
-		return nil, net.ErrClosed
-	}
-	return conn, nil
-}
-
-// take puts a socket in the place of the last one. It is false when there is to be none.
-func (t *tidy) take(conn net.Conn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over {
-		return false
-	}
-	if t.last != nil {
-		_ = t.last.Close() // it is closed already, but for a failed handshake
+		_ = conn.Close()
+		return nil, net.ErrClosed
 	}
 	t.last = conn
-	return true
+	return conn, nil
 }
 
-// giveUp ends what is under way.
+// giveUp ends what is under way, and lets nothing begin.
 func (t *tidy) giveUp() {
-	t.take(nil)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.over = true
+	t.closeLast()
+}
+
+// closeLast ends a handshake that has failed, or is under way. t.mu is held.
+func (t *tidy) closeLast() {
+	if t.last != nil {
+		_ = t.last.Close() // it is closed already otherwise
+	}
 }
 
 // ReconnectAfter is how long the next try waits, at first only a moment. Thousands who wait

@@ -84,7 +84,7 @@ func NewLog(nc *nats.Conn, stream string, log *slog.Logger) (*Log, error) {
 }
 
 // While has steps refused at once while nothing can be stored. To be called before Open.
-func (l *Log) While(k StoreWatch) { l.watch = k }
+func (l *Log) While(w StoreWatch) { l.watch = w }
 
 // Revision is the last change that this replica knows.
 func (l *Log) Revision() uint64 {

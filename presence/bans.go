@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"natter/broker"
 	"natter/chat"
@@ -263,21 +264,12 @@ const atOnce = 64
 // each does something for each of many, several at a time, and for all of them even if it
 // fails for one. It returns the first error.
 func each[T any](all []T, do func(T) error) error {
-	var wg sync.WaitGroup
-	errs, next := make([]error, len(all)), make(chan int)
-	for range min(atOnce, len(all)) {
-		wg.Go(func() {
-			for i := range next {
-				errs[i] = do(all[i])
-			}
-		})
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for _, one := range all {
+		g.Go(func() error { return do(one) })
 	}
-	for i := range all {
-		next <- i
-	}
-	close(next)
-	wg.Wait()
-	return cmp.Or(errs...)
+	return g.Wait()
 }
 
 // ownFirst orders the connections of users before those of members: see mostVoid.

@@ -1,12 +1,10 @@
 package presence
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"time"
 
 	"natter/broker"
@@ -221,10 +219,9 @@ const mostUsers = 400
 
 // adminUsers lists everybody for the operator, a part at a time.
 func (s *Service) adminUsers(_ context.Context, _ broker.Caller, q chat.AdminRequest) (chat.AdminUsersReply, error) {
-	reply := chat.AdminUsersReply{Users: []chat.AdminUser{}}
-	after := slices.SortedFunc(s.everybody(), func(a, b Record) int { return cmp.Compare(a.User(), b.User()) })
-	after = slices.DeleteFunc(after, func(r Record) bool { return string(r.User()) <= q.After })
-	for _, r := range after[:min(len(after), mostUsers)] {
+	part, more := broker.Part(s.everybody(), func(r Record) string { return string(r.User()) }, q.After, mostUsers)
+	reply := chat.AdminUsersReply{Users: []chat.AdminUser{}, More: more}
+	for _, r := range part {
 		e := EntryOf(r, s.partners(r.User()))
 		reply.Users = append(reply.Users, chat.AdminUser{
 			Name: r.Name, Status: s.status(r.User()), Presence: r.Presence, With: e.With,
@@ -232,7 +229,6 @@ func (s *Service) adminUsers(_ context.Context, _ broker.Caller, q chat.AdminReq
 			Since: r.Since, Lost: r.State == Lost,
 		})
 	}
-	reply.More = len(after) > mostUsers
 	return reply, nil
 }
 

@@ -1,7 +1,6 @@
 package presence
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -144,14 +143,14 @@ func (s *Service) bans(_ context.Context, _ broker.Caller, q chat.AdminRequest) 
 	if q.After == "" {
 		s.operator(nil, "", "lists the bans")
 	}
-	after, now := []chat.Ban{}, time.Now()
+	standing, now := []chat.Ban{}, time.Now()
 	for _, row := range s.Bans.Snapshot() {
-		if row.Record.Standing(now) && account.Word(row.Record.Target) > q.After {
-			after = append(after, row.Record.Ban)
+		if row.Record.Standing(now) {
+			standing = append(standing, row.Record.Ban)
 		}
 	}
-	slices.SortFunc(after, func(a, b chat.Ban) int { return cmp.Compare(account.Word(a.Target), account.Word(b.Target)) })
-	return chat.BansReply{Bans: after[:min(len(after), mostBans)], More: len(after) > mostBans}, nil
+	part, more := broker.Part(slices.Values(standing), func(b chat.Ban) string { return account.Word(b.Target) }, q.After, mostBans)
+	return chat.BansReply{Bans: append([]chat.Ban{}, part...), More: more}, nil
 }
 
 func (s *Service) free(ctx context.Context, _ broker.Caller, q chat.FreeRequest) (chat.FreeReply, error) {

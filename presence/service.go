@@ -154,7 +154,7 @@ func (s *Service) KeepSurveying(ctx context.Context) {
 		}
 		begin := time.Now()
 		err := s.live.Survey(ctx)
-		wait = min(max(surveyEvery, surveyPart*time.Since(begin)), surveyLate)
+		wait = min(max(surveyEvery, surveyPause*time.Since(begin)), surveyLate)
 		if err != nil {
 			s.Log.Warn("survey the servers", "err", err)
 			continue

@@ -11,8 +11,8 @@ import (
 
 const (
 	surveyEvery  = 5 * time.Second
-	surveyLate   = 15 * time.Second
-	surveyPart   = 10                     // one in so many seconds is spent on it at most
+	surveyPause  = 10                     // times as long as the last survey took, if that is longer
+	surveyLate   = 15 * time.Second       // and never longer than this
 	answerFor    = 2 * time.Second        // a server has answered by then
 	quietFor     = 250 * time.Millisecond // or none has for so long
 	numbersPage  = 16_384                 // connections in one answer, of about 400 bytes each

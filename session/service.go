@@ -1,7 +1,6 @@
 package session
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -383,18 +382,11 @@ const mostSessions = 100
 
 // adminSessions lists everything for the operator, a part at a time.
 func (s *Service) adminSessions(_ context.Context, _ broker.Caller, q chat.AdminRequest) (chat.AdminSessionsReply, error) {
-	reply := chat.AdminSessionsReply{Sessions: []chat.Session{}}
-	var after []chat.Session
-	for _, row := range s.Sessions.Snapshot() {
-		if row.Record.ID > q.After {
-			after = append(after, row.Record)
-		}
+	part, more := broker.Part(slices.Values(s.Sessions.Snapshot()), func(r broker.Row[chat.Session]) string { return r.Record.ID }, q.After, mostSessions)
+	reply := chat.AdminSessionsReply{Sessions: []chat.Session{}, More: more}
+	for _, row := range part {
+		reply.Sessions = append(reply.Sessions, s.view(row.Record))
 	}
-	slices.SortFunc(after, func(a, b chat.Session) int { return cmp.Compare(a.ID, b.ID) })
-	for _, record := range after[:min(len(after), mostSessions)] {
-		reply.Sessions = append(reply.Sessions, s.view(record))
-	}
-	reply.More = len(after) > mostSessions
 	return reply, nil
 }
 

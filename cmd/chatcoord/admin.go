@@ -82,27 +82,26 @@ func whole[R any](join func(all, part R) (R, string)) func(context.Context, *nat
 }
 
 func joinUsers(all, part chat.AdminUsersReply) (chat.AdminUsersReply, string) {
-	part.Users = slices.Insert(part.Users, 0, all.Users...) // none is not nil
-	if !part.More {
-		return part, ""
-	}
-	return part, string(part.Users[len(part.Users)-1].Name.User())
+	users, last := joined(all.Users, part.Users, part.More, func(u chat.AdminUser) string { return string(u.Name.User()) })
+	return chat.AdminUsersReply{Users: users}, last
 }
 
 func joinSessions(all, part chat.AdminSessionsReply) (chat.AdminSessionsReply, string) {
-	part.Sessions = slices.Insert(part.Sessions, 0, all.Sessions...) // none is not nil
-	if !part.More {
-		return part, ""
-	}
-	return part, part.Sessions[len(part.Sessions)-1].ID
+	sessions, last := joined(all.Sessions, part.Sessions, part.More, func(s chat.Session) string { return s.ID })
+	return chat.AdminSessionsReply{Sessions: sessions}, last
 }
 
 func joinBans(all, part chat.BansReply) (chat.BansReply, string) {
-	part.Bans = slices.Insert(part.Bans, 0, all.Bans...) // none is not nil
-	if !part.More {
-		return part, ""
+	bans, last := joined(all.Bans, part.Bans, part.More, func(b chat.Ban) string { return account.Word(b.Target) })
+	return chat.BansReply{Bans: bans}, last
+}
+
+func joined[T any](all, part []T, more bool, key func(T) string) (both []T, last string) {
+	both = slices.Insert(part, 0, all...) // none is not nil
+	if more && len(both) > 0 {
+		last = key(both[len(both)-1])
 	}
-	return part, account.Word(part.Bans[len(part.Bans)-1].Target)
+	return both, last
 }
 
 // order has a running coordinator do something.

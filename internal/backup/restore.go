@@ -75,7 +75,7 @@ func (c *Contents) prepare(ctx context.Context, nc *nats.Conn) error {
 // store stores the records in their order, each where nothing is, and counts those that are
 // acknowledged. It gives up when none is for so long, however long they all take.
 func (c *Contents) store(ctx context.Context, nc *nats.Conn, stand time.Duration) (stored int, err error) {
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(onTheWay))
+	js, err := jetstream.New(nc)
 	if err != nil {
 		return 0, err
 	}

@@ -155,9 +155,9 @@ func (c *Client) takeConn(field **nats.Conn) *nats.Conn {
 	return nc
 }
 
-// handshakeFor is how long a server may take to let a user in that it knows. When thousands come back at
-// once all of them are served at the same time, and none for long: who gives up early makes
-// the server do the work again, and more of it each time.
+// handshakeFor is how long a server may take to let a user in that it knows. When thousands
+// come back at once all of them are served at the same time, and none for long: who gives up
+// early makes the server do the work again, and more of it each time.
 const handshakeFor = 10 * time.Second
 
 func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {

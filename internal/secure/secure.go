@@ -29,10 +29,10 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"natter/broker"
 	"natter/chat"
 	"natter/internal/private"
 )
@@ -134,11 +134,9 @@ func pinned(fingerprint string) func(tls.ConnectionState) error {
 // discreet dials, and says nothing in plain text to other machines.
 type discreet struct{}
 
-const dialFor = 2 * time.Second
-
 // Dial implements nats.CustomDialer.
 func (discreet) Dial(network, address string) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: dialFor}).Dial(network, address)
+	conn, err := (&net.Dialer{Timeout: broker.DialFor}).Dial(network, address)
 	if err != nil {
 		return nil, err
 	}

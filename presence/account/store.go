@@ -40,7 +40,7 @@ func OpenStore(ctx context.Context, nc *nats.Conn) (*Store, error) {
 }
 
 // While has what would be stored refused at once while nothing can be.
-func (s *Store) While(k broker.StoreWatch) { s.watch = k }
+func (s *Store) While(w broker.StoreWatch) { s.watch = w }
 
 // Get reads an account; a name without one has the zero Record and revision 0.
 func (s *Store) Get(ctx context.Context, u chat.User) (Record, uint64, error) {
