@@ -183,8 +183,8 @@ func (l *Log) Run() error {
 func (l *Log) follow(ctx context.Context) (stop func(), err error) {
 	var cons jetstream.Consumer
 	err = Patiently(ctx, func(once context.Context) (err error) {
-		cons, err = l.js.OrderedConsumer(once, l.stream, jetstream.OrderedConsumerConfig{
-			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: l.revision + 1, InactiveThreshold: unreadFor,
+		cons, err = l.consumer(once, jetstream.OrderedConsumerConfig{
+			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: l.revision + 1,
 		})
 		return err
 	})
@@ -204,14 +204,25 @@ func (l *Log) follow(ctx context.Context) (stop func(), err error) {
 	}
 	return func() {
 		follower.Stop()
-		l.dismiss(cons)
+		l.dismiss(cons.CachedInfo().Name)
 	}, nil
+}
+
+// consumer makes a reader of the stream. One that is given up before the server has answered
+// may have been made all the same.
+func (l *Log) consumer(ctx context.Context, cfg jetstream.OrderedConsumerConfig) (jetstream.Consumer, error) {
+	cfg.NamePrefix, cfg.InactiveThreshold = rand.Text(), unreadFor
+	cons, err := l.js.OrderedConsumer(ctx, l.stream, cfg)
+	if err != nil {
+		l.dismiss(cfg.NamePrefix + "_1")
+	}
+	return cons, err
 }
 
 // dismiss has the server forget a consumer that is not read from any more: the library does
 // not. The answer is not waited for; if the server hears nothing, unreadFor is over some day.
-func (l *Log) dismiss(cons jetstream.Consumer) {
-	_ = l.js.Conn().Publish("$JS.API.CONSUMER.DELETE."+l.stream+"."+cons.CachedInfo().Name, nil)
+func (l *Log) dismiss(name string) {
+	_ = l.js.Conn().Publish("$JS.API.CONSUMER.DELETE."+l.stream+"."+name, nil)
 }
 
 // drain takes what the follower has brought, so that a busy replica does not fall

@@ -48,8 +48,14 @@ func (s *Service) park(ctx context.Context, c broker.Caller, q chat.ParkRequest)
 			return chat.ParkReply{}, err
 		}
 	}
-	if _, open := s.openTo(c.User, q.Session); !open { // it has ended while this was stored
+	// Much may have happened while this was stored. A session that is over needs nothing any
+	// more. Who has left one that goes on is told so, and what others wait for stays: an
+	// earlier try of the same request may have promised that it will arrive.
+	switch record, in := s.openTo(c.User, q.Session); {
+	case record.State != chat.Open:
 		return chat.ParkReply{}, errors.Join(errNotInChat, s.Parked.DropAll(ctx, q.Session, "*"))
+	case !in:
+		return chat.ParkReply{}, errNotInChat
 	}
 	return reply, nil
 }

@@ -2,9 +2,12 @@ package chattest_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"natter/broker"
 	"natter/chat"
@@ -120,6 +123,42 @@ func TestParkedNumbers(t *testing.T) {
 		t.Errorf("alice hears %q", got)
 	}
 	converse(t, alice, bob, "after")
+}
+
+// TestStoredAfterLeaving: a request to keep messages that is carried out when its sender has
+// left, for the stream had no leader meanwhile, costs nobody what is kept for them.
+func TestStoredAfterLeaving(t *testing.T) {
+	a := installed(t, 1)
+	alice, bob := a.comes(), a.sender("bob")
+	mallory := intrude(t, a.in, "mallory")
+	s, _, _ := group(t, alice, bob, mallory)
+	alice.Close()
+	chattest.Wait[session.MemberLost](bob)
+	says(t, bob, "kept")
+	x := examine(t, a.in)
+	eventually(t, "it is kept for alice", func() bool {
+		return must(x.js.Stream(t.Context(), broker.ParkedStream))(t).CachedInfo().State.Msgs > 0
+	})
+	cfg := must(x.js.Stream(t.Context(), broker.ParkedStream))(t).CachedInfo().Config
+	subjects := cfg.Subjects
+	cfg.Subjects = []string{"chat.state.nobody"}
+	must(x.js.UpdateStream(t.Context(), cfg))(t)
+	parks := listenTo(t, a.in)
+	late := make(chan error, 1)
+	go func() {
+		_, err := ask(mallory, chat.Park, chat.ParkRequest{Session: s.ID, For: []chat.User{"alice"}, Messages: words(1, "late")})
+		late <- err
+	}()
+	eventually(t, "the coordinator tries to store it", func() bool {
+		return slices.ContainsFunc(parks.heard(t), func(m *nats.Msg) bool { return strings.HasSuffix(m.Subject, ".alice.mallory") })
+	})
+	must(ask(mallory, chat.Leave, chat.SessionRequest{Session: s.ID}))(t)
+	cfg.Subjects = subjects
+	must(x.js.UpdateStream(t.Context(), cfg))(t)
+	code(t, "who has left", <-late, chat.NotInChat)
+	if heard := hears(a.comes(), 2); heard["bob"][0] != "kept" || heard["mallory"][0] != "late" {
+		t.Errorf("alice hears %q", heard)
+	}
 }
 
 // TestParkingHasAnEnd: one member cannot fill the server, and reads why.
