@@ -332,6 +332,39 @@ func churn(ctx context.Context, cast []*user, rng *rand.Rand) {
 	wg.Wait()
 }
 
+// departures is how often somebody leaves a group between two churns.
+const departures = 3
+
+// depart has somebody leave a group that goes on, one from which somebody is away if there is one: what is
+// kept for them must outlive its sender.
+func depart(ctx context.Context, cast []*user, rng *rand.Rand) {
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	away := map[string]bool{}
+	for _, u := range cast {
+		if c := u.client(); c == nil || !c.Online() {
+			away[u.in().ID] = true
+		}
+	}
+	var leaver *client.Client
+	for _, i := range rng.Perm(len(cast)) {
+		c := cast[i].client()
+		if c == nil {
+			continue
+		}
+		s, open := c.Session()
+		if !open || len(s.Present()) < 3 {
+			continue
+		}
+		if leaver = c; away[s.ID] {
+			break
+		}
+	}
+	if leaver != nil {
+		_ = leaver.Leave(ctx)
+	}
+}
+
 // settle waits until everybody is connected and agrees with the coordinator, and what was
 // said has arrived. It returns what is still wrong.
 func settle(ctx context.Context, cast []*user) error {

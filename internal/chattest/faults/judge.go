@@ -13,7 +13,6 @@ import (
 //     a new life may be shown again what the last one could not acknowledge any more;
 //   - what a user said and was not told to have failed, everybody was shown who was in the
 //     chat to its end, unless the sender's program died in between (lost);
-//   - what somebody was told to have failed was not shown to everybody (told);
 //   - nothing is shown before the chat begins or after its end, and only what a member
 //     said (stray);
 //   - nobody is in two chats at once (two);

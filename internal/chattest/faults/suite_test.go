@@ -128,9 +128,12 @@ func perform(t *testing.T, s *servers, plan faults.Plan) {
 		for ctx.Err() == nil {
 			churn(ctx, cast, rng)
 			cast[rng.IntN(len(cast))].steal(ctx)
-			select {
-			case <-time.After(10 * time.Second):
-			case <-ctx.Done():
+			for range departures {
+				select {
+				case <-time.After(10 * time.Second / departures):
+				case <-ctx.Done():
+				}
+				depart(ctx, cast, rng)
 			}
 		}
 	})
