@@ -134,6 +134,23 @@ func (p *Parked) DropAll(ctx context.Context, session string, to chat.User) erro
 	return p.purge(ctx, parkedSubject(session, to, "*"))
 }
 
+// DropFrom lets go of everything from some members of a session.
+func (p *Parked) DropFrom(ctx context.Context, session string, from map[chat.User]bool) error {
+	subjects, err := p.subjects(ctx, parkedSubject(session, "*", "*"))
+	if err != nil {
+		return err
+	}
+	for subject := range subjects {
+		if !from[chat.User(subject[strings.LastIndexByte(subject, '.')+1:])] {
+			continue
+		}
+		if err := p.purge(ctx, subject); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p *Parked) purge(ctx context.Context, subject string, opts ...jetstream.StreamPurgeOpt) error {
 	err := Patiently(ctx, func(ctx context.Context) error {
 		return p.stream.Purge(ctx, append(opts, jetstream.WithPurgeSubject(subject))...)

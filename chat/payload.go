@@ -198,7 +198,8 @@ type Parked struct {
 	Messages []Message `json:"messages"`
 }
 
-// UnparkRequest asks for what is kept for the asker. What it has by now is let go.
+// UnparkRequest asks for what is kept for the asker. What it has by now is let go. When a
+// session has just ended, that is what those said who had left it before.
 type UnparkRequest struct {
 	Session string `json:"session"`
 	Inbox   string `json:"inbox"`          // a subject in the asker's inbox

@@ -42,6 +42,13 @@ func (s *Service) Changed(c broker.Change[chat.Session]) {
 			s.letGo(c.Before, after)
 		}
 	}
+	if after.State == chat.Closed && c.Before.State == chat.Open {
+		wait := others
+		if c.Own {
+			wait = 0
+		}
+		s.letGoLater(after.ID, wait)
+	}
 	if after.State == chat.Open && c.Before.State != chat.Open {
 		for _, m := range after.Members {
 			s.repairAll(m.User(), c.Own)

@@ -61,6 +61,10 @@
 // hears the rest. It waits for that two seconds at most before it asks for what is stored:
 // whoever is silent for so long may have something repeated that the former run had shown.
 //
+// The end of a session lets go of what is stored, and its members tell their users what has
+// not arrived. Who had left before cannot be told any more: what they said stays for those
+// who are about to hear of the end, who take it first (Collect).
+//
 // # What is promised
 //
 //   - Nobody is in two open sessions.

@@ -22,6 +22,8 @@ const (
 	// fetchLost is how long somebody may be lost before we ask what is kept of them: most
 	// come back at once.
 	fetchLost = time.Second
+	// collectFor is how long the end may be kept back for what somebody has said who left.
+	collectFor = 2 * time.Second
 	// lateAfter is how long a message may be neither taken nor stored before that is told.
 	lateAfter = 15 * time.Second
 )
@@ -39,6 +41,7 @@ type kept struct {
 	again time.Time // nothing is stored before
 	look  time.Time // nor is looked for what is late
 	waits bool      // that something waits was told, and not everything has arrived since
+	told  uint64    // the last message that was told to be stored
 }
 
 // joined notes that the connection to a channel is up. Of who has left, or had spoken to
@@ -268,6 +271,23 @@ func (t *Talk) unparkedFrom(from chat.User, messages []chat.Message) {
 	t.poke()
 }
 
+// Collect takes what is kept when the session is over, as s says: of who had left it before,
+// whom nobody can tell any more that something has not arrived.
+func (t *Talk) Collect(ctx context.Context, s chat.Session) {
+	t.mu.Lock()
+	t.part(s)
+	some := len(t.gone) > 0
+	t.mu.Unlock()
+	if !some {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, collectFor)
+	defer cancel()
+	if err := t.Unpark(ctx, t.id, t.unparkedFrom); err != nil {
+		t.Log.Debug("collect", "session", t.id, "err", err)
+	}
+}
+
 // Part has everything stored that somebody does not have yet, for a member who leaves
 // while the session goes on.
 func (t *Talk) Part(ctx context.Context) error {
@@ -371,14 +391,21 @@ func (t *Talk) stored(q chat.ParkRequest, reply chat.ParkReply) {
 		}
 	}
 	t.tellKept(last, reply.Kept)
-	if !t.Sent {
+	t.tellStored()
+}
+
+// tellStored tells of which messages everybody has them or will get them from the server.
+func (t *Talk) tellStored() {
+	if !t.Sent || len(t.out) == 0 {
 		return
 	}
-	for i := range t.out {
-		if o := &t.out[i]; !o.stored && t.settled(o.n) {
-			o.stored = true
-			t.tellSent(*o, Stored)
-		}
+	upTo := t.next - 1
+	for _, p := range t.peers {
+		upTo = min(upTo, max(p.acked, p.parked))
+	}
+	for next := max(t.kept.told+1, t.out[0].n); next <= upTo; next++ {
+		t.tellSent(t.out[next-t.out[0].n], Stored)
+		t.kept.told = next
 	}
 }
 

@@ -48,13 +48,12 @@ func (s *Service) park(ctx context.Context, c broker.Caller, q chat.ParkRequest)
 			return chat.ParkReply{}, err
 		}
 	}
-	// Much may have happened while this was stored. A session that is over needs nothing any
-	// more. Who has left one that goes on is told so, and what others wait for stays: an
-	// earlier try of the same request may have promised that it will arrive.
-	switch record, in := s.openTo(c.User, q.Session); {
-	case record.State != chat.Open:
-		return chat.ParkReply{}, errors.Join(errNotInChat, s.Parked.DropAll(ctx, q.Session, "*"))
-	case !in:
+	// Much may have happened while this was stored. Who has left is told so; what others wait
+	// for stays, because an earlier try of the same request may have promised that it arrives.
+	if record, open := s.openTo(c.User, q.Session); !open {
+		if record.State != chat.Open {
+			s.letGoLater(q.Session, 0)
+		}
 		return chat.ParkReply{}, errNotInChat
 	}
 	return reply, nil
@@ -86,13 +85,21 @@ func checkPark(record chat.Session, from chat.User, q chat.ParkRequest, maxText 
 	return nil
 }
 
-// unpark has what is kept for a member sent into their inbox.
+// unpark has what is kept for a member sent into their inbox. When the session has ended a
+// moment ago, that is what those said who had left it before: see Talk.Collect. Who stayed is
+// told that theirs has failed.
 func (s *Service) unpark(ctx context.Context, c broker.Caller, q chat.UnparkRequest) (chat.UnparkReply, error) {
 	if !inboxOf(c.User, q.Inbox) {
 		return chat.UnparkReply{}, chat.Errorf(chat.Denied, "The field %q must be a subject in your own inbox.", "inbox")
 	}
-	if _, err := s.insider(ctx, c.User, q.Session); err != nil {
+	record, err := s.toTheEnd(ctx, c.User, q.Session)
+	if err != nil {
 		return chat.UnparkReply{}, err
+	}
+	if record.State == chat.Closed {
+		if err := s.Parked.DropFrom(ctx, q.Session, stayed(record)); err != nil {
+			return chat.UnparkReply{}, err
+		}
 	}
 	if q.Have > 0 {
 		if err := s.Parked.Drop(ctx, q.Session, c.User, "*", q.Have); err != nil {
@@ -131,16 +138,38 @@ func (s *Service) insider(ctx context.Context, u chat.User, id string) (chat.Ses
 	return record, nil
 }
 
-// letGo drops what nobody can ask for any more: everything at the end, and what waits
-// for who has left. At the end it does so once more, for what is stored late.
-func (s *Service) letGo(before, after chat.Session) {
-	dropping := func(u chat.User) broker.Chore {
-		return func(ctx context.Context) error { return s.Parked.DropAll(ctx, after.ID, u) }
+// toTheEnd finds a session that u is in, or was when it ended.
+func (s *Service) toTheEnd(ctx context.Context, u chat.User, id string) (chat.Session, error) {
+	if row, _ := s.Sessions.Get(broker.Committed, id); row.Record.State == chat.Closed {
+		if _, in := row.Record.Member(u); in {
+			return row.Record, nil
+		}
 	}
-	drop := func(u chat.User) { s.chores.Do(lettingGo, dropping(u)) }
+	return s.insider(ctx, u, id)
+}
+
+// stayed are the members who were there at the end of a session, or made it.
+func stayed(s chat.Session) map[chat.User]bool {
+	all := map[chat.User]bool{}
+	for _, m := range s.Present() {
+		all[m.User()] = true
+	}
+	for _, u := range s.By {
+		all[u] = true
+	}
+	return all
+}
+
+// letGo drops what nobody can ask for any more: what waits for who has left, and at the end
+// everything, unless somebody had left before it.
+func (s *Service) letGo(before, after chat.Session) {
+	drop := func(u chat.User) {
+		s.chores.Do(lettingGo, func(ctx context.Context) error { return s.Parked.DropAll(ctx, after.ID, u) })
+	}
 	if after.State == chat.Closed {
-		drop("*")
-		s.chores.After(after.ID+" kept", storedLate, lettingGo, dropping("*"))
+		if len(stayed(after)) == len(after.Members) {
+			drop("*")
+		}
 		return
 	}
 	for _, m := range before.Present() {
@@ -148,6 +177,12 @@ func (s *Service) letGo(before, after chat.Session) {
 			drop(m.User())
 		}
 	}
+}
+
+// letGoLater drops everything of a session that is over, when those who hear of that have had
+// their time, and what was on its way has been stored.
+func (s *Service) letGoLater(id string, wait time.Duration) {
+	s.chores.After(id+" kept", storedLate+wait, lettingGo, func(ctx context.Context) error { return s.Parked.DropAll(ctx, id, "*") })
 }
 
 // letGoOfOld drops what sessions have left behind that ended while nobody was there.
@@ -160,7 +195,11 @@ func (s *Service) letGoOfOld(ctx context.Context) error {
 		return err
 	}
 	for id := range kept {
-		if row, ok := s.Sessions.Get(broker.Committed, id); ok && row.Record.State == chat.Open {
+		switch row, ok := s.Sessions.Get(broker.Committed, id); {
+		case ok && row.Record.State == chat.Open:
+			continue
+		case ok:
+			s.letGoLater(id, 0)
 			continue
 		}
 		if err := s.Parked.DropAll(ctx, id, "*"); err != nil {

@@ -114,11 +114,10 @@ type line struct {
 }
 
 type outgoing struct {
-	n      uint64
-	at     time.Time
-	text   string
-	stored bool // and that was told
-	late   bool // and that was told
+	n    uint64
+	at   time.Time
+	text string
+	late bool // and that was told
 }
 
 // peer is what is known of another member.
@@ -187,12 +186,9 @@ func (t *Talk) Update(s chat.Session) {
 	defer t.send.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.part(s)
 	for u, p := range t.peers {
-		m, in := s.Member(u)
-		if !in {
-			delete(t.peers, u)
-			t.gone[u] = p
-		}
+		m, _ := s.Member(u)
 		if m.Lost && !p.lost {
 			t.fetchIn(fetchLost)
 			p.toldKept = false
@@ -206,6 +202,16 @@ func (t *Talk) Update(s chat.Session) {
 	t.trim()
 	t.pokeIfAllBye()
 	t.poke()
+}
+
+// part notes who has left.
+func (t *Talk) part(s chat.Session) {
+	for u, p := range t.peers {
+		if _, in := s.Member(u); !in {
+			delete(t.peers, u)
+			t.gone[u] = p
+		}
+	}
 }
 
 // Say sends a message to all other members. It waits while too many are on their
@@ -437,6 +443,7 @@ func (t *Talk) trim() {
 	}
 	t.out = slices.Delete(t.out, 0, k) // in place: what is new takes the room of what was old
 	t.kept.waits = t.kept.waits && len(t.out) > 0
+	t.tellStored()
 	t.move()
 }
 

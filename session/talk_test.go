@@ -280,6 +280,29 @@ func inOrder(heard []string) error {
 	return nil
 }
 
+// TestStoredByAReceipt: that a message is safe is told as well when the last thing that was
+// missing is not that it is stored for somebody, but the receipt of another one.
+func TestStoredByAReceipt(t *testing.T) {
+	t.Parallel()
+	h := newHall(t, 1, "ann", "ben", "cid")
+	h.s.Members[2].Lost = true
+	ann := h.enter("ann", false)
+	ann.says(t, "hello")
+	for n := uint64(0); n == 0; {
+		var err error
+		if n, err = h.parked.Left(t.Context(), h.s.ID, "cid"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.relay.Publish("chat.session."+h.channel("ann")+".sig.ben", []byte(`{"ack":{"ann":1}}`)); err != nil {
+		t.Fatal(err)
+	}
+	ann.until(t, "stored", func() bool { return ann.done["hello"] == session.Stored })
+	if n, err := h.parked.Left(t.Context(), h.s.ID, "ben"); n != 0 || err != nil {
+		t.Errorf("%d are kept for ben, %v", n, err)
+	}
+}
+
 // TestWildRelay has three talk through a relay that loses, repeats and delays, and cuts
 // them off; one is killed and comes back, twice. Each hears what every other has said
 // once and in order; who was killed hears everything that the earlier run had not

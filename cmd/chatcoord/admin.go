@@ -19,8 +19,9 @@ import (
 	"natter/presence/account"
 )
 
-// askFor is how long a running coordinator may take to answer.
-const askFor = 5 * time.Second
+// askFor is how long a running coordinator may take to answer: as long as it works on a request
+// at most, and the way.
+const askFor = 12 * time.Second
 
 // users prints who is here.
 func (p *program) users(ctx context.Context) error {

@@ -33,7 +33,7 @@ func (b *bench) kill() error {
 	if err != nil {
 		return err
 	}
-	bares, err := b.bareServer()
+	bares, err := b.bareServer(2 * b.size.cut) // the users in chats have two connections each
 	if err != nil {
 		return err
 	}
@@ -170,15 +170,18 @@ type bares struct {
 	up    chan struct{}
 }
 
-// bareServer has as many connections as the users in chats have: two each.
-func (b *bench) bareServer() (*bares, error) {
+// handshakeFor is how long they wait for the server, as users' clients do.
+const handshakeFor = 10 * time.Second
+
+// bareServer has n of them.
+func (b *bench) bareServer(n int) (*bares, error) {
 	s, err := b.server("")
 	if err != nil {
 		return nil, err
 	}
-	r := &bares{s: s, conns: make([]*nats.Conn, 2*b.size.cut), up: make(chan struct{}, 2*b.size.cut)}
+	r := &bares{s: s, conns: make([]*nats.Conn, n), up: make(chan struct{}, n)}
 	return r, inParallel(len(r.conns), func(i int) (err error) {
-		r.conns[i], err = s.bareUser(i, nats.ReconnectHandler(func(*nats.Conn) { r.up <- struct{}{} }))
+		r.conns[i], err = s.bareUser(i, nats.Timeout(handshakeFor), nats.ReconnectHandler(func(*nats.Conn) { r.up <- struct{}{} }))
 		return err
 	})
 }

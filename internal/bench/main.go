@@ -116,7 +116,7 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	err = b.measure(ctx)
-	fmt.Print(b.table, b.attacks.under("under attack", "alone"), b.holding.under("later", "first")) // what there is
+	fmt.Print(b.table, b.attacks.under("under attack", "alone"), b.holding.under("measured", "next to")) // what there is
 	if err != nil || *record == "" {
 		return err
 	}
@@ -126,7 +126,7 @@ func run() error {
 		}
 	}
 	if len(b.holding) > 0 {
-		if err := put(*record, beginHolding, finishHolding, b.holding.under("later", "first")); err != nil {
+		if err := put(*record, beginHolding, finishHolding, b.holding.under("measured", "next to")); err != nil {
 			return err
 		}
 	}

@@ -3,11 +3,15 @@ package chattest_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/nats-io/nats.go"
 
 	"natter/broker"
 	"natter/chat"
 	"natter/internal/chattest"
+	"natter/internal/chattest/faults"
 	"natter/internal/client"
 	"natter/internal/coord"
 	"natter/session"
@@ -134,6 +138,85 @@ func TestBackToWhatWasSaid(t *testing.T) {
 			nothingIsParked(t, a.in)
 		})
 	}
+}
+
+// TestKeptBeforeTheEnd: who comes back to a group that ends before they have taken what is kept
+// for them is shown what somebody said who has left it. What those said who stayed has failed,
+// as they are told.
+func TestKeptBeforeTheEnd(t *testing.T) {
+	a := installed(t, 1)
+	alice, bob := a.comes(), a.sender("bob")
+	mallory := intrude(t, a.in, "mallory")
+	s, _, _ := group(t, alice, bob, mallory)
+	alice.Close()
+	chattest.Wait[session.MemberLost](bob)
+	kept := saysAll(bob, 3, "kept")
+	must(ask(mallory, chat.Park, chat.ParkRequest{Session: s.ID, For: []chat.User{"alice"}, Messages: words(1, "failed")}))(t)
+	if err := bob.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	alice = a.comes() // and waits for mallory to say where they stand
+	chattest.Wait[session.Opened](alice)
+	must(ask(mallory, chat.End, chat.EndRequest{Session: s.ID, Reason: chat.ByQuit}))(t)
+	var heard []string
+	for e := range alice.Events() {
+		if text, ok := e.(client.Text); ok {
+			heard = append(heard, text.Text)
+		}
+		if _, ok := e.(session.Ended); ok {
+			break
+		}
+	}
+	if !slices.Equal(heard, kept) {
+		t.Errorf("before the end, alice is shown %q, want %q", heard, kept)
+	}
+	nothingIsParked(t, a.in)
+}
+
+// TestBegunAndEndedMeanwhile: whose line is down from their accepting an invitation to the end
+// of the chat hears all of it afterwards, what somebody said who has left it included.
+func TestBegunAndEndedMeanwhile(t *testing.T) {
+	a := installed(t, 1)
+	line, err := faults.NewRelay(strings.TrimPrefix(a.in.Server.URL(), "nats://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(line.Close)
+	a.alice.URL, a.alice.Options = line.URL(), []nats.Option{nats.IgnoreDiscoveredServers()}
+	alice, bob := a.comes(), a.sender("bob")
+	mallory := intrude(t, a.in, "mallory")
+	s, err := bob.Invite(t.Context(), "alice", "mallory")
+	if err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[session.Invited](alice)
+	if err := alice.Answer(t.Context(), s.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	line.Set(faults.Flaw{Cut: true})
+	chattest.Wait[client.Lost](alice)
+	mallory.accepts(s.ID)
+	chattest.Wait[session.Opened](bob)
+	kept := saysAll(bob, 3, "kept")
+	if err := bob.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	must(ask(mallory, chat.End, chat.EndRequest{Session: s.ID, Reason: chat.ByQuit}))(t)
+	line.Set(faults.Flaw{})
+	chattest.Wait[session.Opened](alice)
+	var heard []string
+	for e := range alice.Events() {
+		if text, ok := e.(client.Text); ok {
+			heard = append(heard, text.Text)
+		}
+		if _, ok := e.(session.Ended); ok {
+			break
+		}
+	}
+	if !slices.Equal(heard, kept) {
+		t.Errorf("between the beginning and the end, alice is shown %q, want %q", heard, kept)
+	}
+	nothingIsParked(t, a.in)
 }
 
 // TestSenderBeginsAnew: what was stored before the sender's program was killed arrives

@@ -356,12 +356,27 @@ func (c *Client) take(s chat.Session, revision uint64) {
 		// has been in the session in an earlier run.
 		defer c.begin(s, before.session.State == "").Start()
 	case mine && (s.State == chat.Closed || !in):
+		if s.State == chat.Closed {
+			c.collect(talk, s)
+		}
 		c.finish(talk, s.ID, s.State == chat.Open)
 	case mine && talk != nil:
 		talk.Update(s)
 	}
 	for _, e := range story {
+		if _, over := e.(session.Ended); over && !mine && in { // it has begun and ended meanwhile
+			t := c.newTalk(s, false)
+			c.collect(t, s)
+			t.Close(false)
+		}
 		c.events.push(e)
+	}
+}
+
+// collect takes what is kept of a session that is over.
+func (c *Client) collect(t *session.Talk, s chat.Session) {
+	if t != nil && c.Online() {
+		t.Collect(c.ctx, s)
 	}
 }
 
@@ -385,17 +400,21 @@ func (c *Client) forgetOld() {
 
 // begin takes part in a session.
 func (c *Client) begin(s chat.Session, rejoin bool) *session.Talk {
-	t := session.NewTalk(session.TalkConfig{
+	t := c.newTalk(s, rejoin)
+	c.mu.Lock()
+	c.talk, c.open = t, s.ID
+	c.mu.Unlock()
+	return t
+}
+
+func (c *Client) newTalk(s chat.Session, rejoin bool) *session.Talk {
+	return session.NewTalk(session.TalkConfig{
 		Me: c.me.User(), Rejoin: rejoin, Rules: c.rules, Log: c.log, Sent: c.cfg.Sent,
 		Join: c.join, Park: c.park, Unpark: c.unpark, Tell: func(e session.Event) { c.events.push(e) }, AllBye: c.allBye,
 		Said: func(at time.Time, text string) {
 			c.cfg.Transcript.Take(transcript.Own{Session: s.ID, At: at, Text: text})
 		},
 	}, s)
-	c.mu.Lock()
-	c.talk, c.open = t, s.ID
-	c.mu.Unlock()
-	return t
 }
 
 // finish stops listening and tells what has not arrived; if the session goes on without
