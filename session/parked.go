@@ -179,10 +179,14 @@ func (s *Service) letGo(before, after chat.Session) {
 	}
 }
 
-// letGoLater drops everything of a session that is over, when those who hear of that have had
-// their time, and what was on its way has been stored.
+// remembered is how long it is known of a session that it has ended: see broker.Log.
+const remembered = time.Minute
+
+// letGoLater drops everything of a session that is over, when nobody comes back any more who
+// would hear of that, and what was on its way has been stored.
 func (s *Service) letGoLater(id string, wait time.Duration) {
-	s.chores.After(id+" kept", storedLate+wait, lettingGo, func(ctx context.Context) error { return s.Parked.DropAll(ctx, id, "*") })
+	wait += max(storedLate, min(s.Rules.Grace, remembered))
+	s.chores.After(id+" kept", wait, lettingGo, func(ctx context.Context) error { return s.Parked.DropAll(ctx, id, "*") })
 }
 
 // letGoOfOld drops what sessions have left behind that ended while nobody was there.

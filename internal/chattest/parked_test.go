@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -74,8 +75,15 @@ func installed(t *testing.T, replicas int) away {
 	for range replicas - 1 {
 		in.Start()
 	}
-	return away{in, client.Config{URL: in.Server.URL(), KeyDir: t.TempDir(), Log: in.Config.Log}}
+	return of(in)
 }
+
+func of(in *chattest.Installation) away {
+	return away{in, client.Config{URL: in.Server.URL(), KeyDir: in.T.TempDir(), Log: in.Config.Log}}
+}
+
+// soonForgotten has what is kept go soon after the end.
+func soonForgotten(c *coord.Config) { c.Rules.Grace = 15 * time.Second }
 
 // sender is a user who is told what becomes of each message.
 func (a away) sender(name string) *chattest.User {
@@ -144,7 +152,7 @@ func TestBackToWhatWasSaid(t *testing.T) {
 // for them is shown what somebody said who has left it. What those said who stayed has failed,
 // as they are told.
 func TestKeptBeforeTheEnd(t *testing.T) {
-	a := installed(t, 1)
+	a := of(chattest.Run(t, soonForgotten))
 	alice, bob := a.comes(), a.sender("bob")
 	mallory := intrude(t, a.in, "mallory")
 	s, _, _ := group(t, alice, bob, mallory)
@@ -176,7 +184,7 @@ func TestKeptBeforeTheEnd(t *testing.T) {
 // TestBegunAndEndedMeanwhile: whose line is down from their accepting an invitation to the end
 // of the chat hears all of it afterwards, what somebody said who has left it included.
 func TestBegunAndEndedMeanwhile(t *testing.T) {
-	a := installed(t, 1)
+	a := of(chattest.Run(t, soonForgotten))
 	line, err := faults.NewRelay(strings.TrimPrefix(a.in.Server.URL(), "nats://"))
 	if err != nil {
 		t.Fatal(err)
