@@ -20,6 +20,7 @@ func (s *Service) TellAgain(kind, key string, revision uint64) {
 	}
 	if row.Record.State == chat.Closed { // what was kept for it, too
 		s.letGo(row.Record, row.Record)
+		s.letGoLater(key, others)
 	}
 	var members []chat.User
 	for _, m := range row.Record.Members {

@@ -23,7 +23,8 @@ const (
 	// come back at once.
 	fetchLost = time.Second
 	// collectFor is how long the end may be kept back for what somebody has said who left.
-	collectFor = 2 * time.Second
+	collectFor   = 5 * time.Second
+	collectAgain = 200 * time.Millisecond
 	// lateAfter is how long a message may be neither taken nor stored before that is told.
 	lateAfter = 15 * time.Second
 )
@@ -255,9 +256,9 @@ func (t *Talk) fetch(ctx context.Context) {
 func (t *Talk) unparkedFrom(from chat.User, messages []chat.Message) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	p := t.peers[from]
-	if p == nil {
-		p = t.gone[from]
+	p := t.gone[from]
+	if p == nil && !t.over {
+		p = t.peers[from]
 	}
 	if p == nil || t.closed {
 		return
@@ -272,10 +273,13 @@ func (t *Talk) unparkedFrom(from chat.User, messages []chat.Message) {
 }
 
 // Collect takes what is kept when the session is over, as s says: of who had left it before,
-// whom nobody can tell any more that something has not arrived.
+// whom nobody can tell any more that something has not arrived. Who stayed is told so, and is
+// not heard any more.
 func (t *Talk) Collect(ctx context.Context, s chat.Session) {
 	t.mu.Lock()
+	t.over = true
 	t.part(s)
+	t.trim()
 	some := len(t.gone) > 0
 	t.mu.Unlock()
 	if !some {
@@ -283,8 +287,17 @@ func (t *Talk) Collect(ctx context.Context, s chat.Session) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, collectFor)
 	defer cancel()
-	if err := t.Unpark(ctx, t.id, t.unparkedFrom); err != nil {
+	for {
+		err := t.Unpark(ctx, t.id, t.unparkedFrom)
+		if err == nil || refused(err) {
+			return
+		}
 		t.Log.Debug("collect", "session", t.id, "err", err)
+		select {
+		case <-time.After(collectAgain):
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

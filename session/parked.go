@@ -85,21 +85,14 @@ func checkPark(record chat.Session, from chat.User, q chat.ParkRequest, maxText 
 	return nil
 }
 
-// unpark has what is kept for a member sent into their inbox. When the session has ended a
-// moment ago, that is what those said who had left it before: see Talk.Collect. Who stayed is
-// told that theirs has failed.
+// unpark has what is kept for a member sent into their inbox, also when the session has ended
+// meanwhile: see Talk.Collect.
 func (s *Service) unpark(ctx context.Context, c broker.Caller, q chat.UnparkRequest) (chat.UnparkReply, error) {
 	if !inboxOf(c.User, q.Inbox) {
 		return chat.UnparkReply{}, chat.Errorf(chat.Denied, "The field %q must be a subject in your own inbox.", "inbox")
 	}
-	record, err := s.toTheEnd(ctx, c.User, q.Session)
-	if err != nil {
+	if err := s.toTheEnd(ctx, c.User, q.Session); err != nil {
 		return chat.UnparkReply{}, err
-	}
-	if record.State == chat.Closed {
-		if err := s.Parked.DropFrom(ctx, q.Session, stayed(record)); err != nil {
-			return chat.UnparkReply{}, err
-		}
 	}
 	if q.Have > 0 {
 		if err := s.Parked.Drop(ctx, q.Session, c.User, "*", q.Have); err != nil {
@@ -138,14 +131,21 @@ func (s *Service) insider(ctx context.Context, u chat.User, id string) (chat.Ses
 	return record, nil
 }
 
-// toTheEnd finds a session that u is in, or was when it ended.
-func (s *Service) toTheEnd(ctx context.Context, u chat.User, id string) (chat.Session, error) {
-	if row, _ := s.Sessions.Get(broker.Committed, id); row.Record.State == chat.Closed {
-		if _, in := row.Record.Member(u); in {
-			return row.Record, nil
-		}
+// toTheEnd tells whether u is in a session, or was when it ended.
+func (s *Service) toTheEnd(ctx context.Context, u chat.User, id string) error {
+	ended := func() bool {
+		row, _ := s.Sessions.Get(broker.Committed, id)
+		_, in := row.Record.Member(u)
+		return in && row.Record.State == chat.Closed
 	}
-	return s.insider(ctx, u, id)
+	if ended() {
+		return nil
+	}
+	_, err := s.insider(ctx, u, id)
+	if err != nil && ended() {
+		return nil
+	}
+	return err
 }
 
 // stayed are the members who were there at the end of a session, or made it.
@@ -160,15 +160,17 @@ func stayed(s chat.Session) map[chat.User]bool {
 	return all
 }
 
-// letGo drops what nobody can ask for any more: what waits for who has left, and at the end
-// everything, unless somebody had left before it.
+// letGo drops what nobody is to get any more: what waits for who has left, and at the end what
+// those said who stayed, who are told that it has failed.
 func (s *Service) letGo(before, after chat.Session) {
 	drop := func(u chat.User) {
 		s.chores.Do(lettingGo, func(ctx context.Context) error { return s.Parked.DropAll(ctx, after.ID, u) })
 	}
 	if after.State == chat.Closed {
-		if len(stayed(after)) == len(after.Members) {
+		if stayed := stayed(after); len(stayed) == len(after.Members) {
 			drop("*")
+		} else {
+			s.chores.Do(lettingGo, func(ctx context.Context) error { return s.Parked.DropFrom(ctx, after.ID, stayed) })
 		}
 		return
 	}
@@ -179,14 +181,24 @@ func (s *Service) letGo(before, after chat.Session) {
 	}
 }
 
-// remembered is how long it is known of a session that it has ended: see broker.Log.
-const remembered = time.Minute
+const (
+	// remembered is how long it is known of a session that it has ended: see broker.Log.
+	remembered = time.Minute
+	// noticedIn is how long a line may stand still before the broker notices, and the grace
+	// time begins.
+	noticedIn = 30 * time.Second
+)
 
 // letGoLater drops everything of a session that is over, when nobody comes back any more who
 // would hear of that, and what was on its way has been stored.
 func (s *Service) letGoLater(id string, wait time.Duration) {
-	wait += max(storedLate, min(s.Rules.Grace, remembered))
-	s.chores.After(id+" kept", wait, lettingGo, func(ctx context.Context) error { return s.Parked.DropAll(ctx, id, "*") })
+	wait += max(storedLate, min(s.Rules.Grace+noticedIn, remembered))
+	s.chores.After(id+" kept", wait, lettingGo, func(ctx context.Context) error {
+		if row, _ := s.Sessions.Get(broker.Committed, id); row.Record.State == chat.Open { // another one of the same id
+			return nil
+		}
+		return s.Parked.DropAll(ctx, id, "*")
+	})
 }
 
 // letGoOfOld drops what sessions have left behind that ended while nobody was there.

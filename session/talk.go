@@ -92,6 +92,7 @@ type Talk struct {
 	holding bool                // the run, and so the numbers, are not known yet: see Rejoin
 	bye     bool
 	told    bool // AllBye has been called for these byes
+	over    bool // the session is: see Collect
 	closed  bool
 	idle    bool          // run looks for nothing: what waits is stored
 	moved   chan struct{} // closed when there may be room: out shrinks, or the line is there
@@ -169,7 +170,6 @@ func NewTalk(cfg TalkConfig, s chat.Session) *Talk {
 		}
 	}
 	t.late = time.AfterFunc(time.Hour, t.poke)
-	t.todo.join = true
 	ctx, cancel := context.WithCancel(context.Background())
 	t.cancel = cancel
 	t.wg.Go(func() { t.run(ctx) })
@@ -177,7 +177,7 @@ func NewTalk(cfg TalkConfig, s chat.Session) *Talk {
 }
 
 // Start makes the connection, in the background.
-func (t *Talk) Start() { t.poke() }
+func (t *Talk) Start() { t.later(todo{join: true}) }
 
 // Update tells the talk what has become of the session. Under a new epoch nothing
 // more is said until the new channel is there: who has left could read the old one.

@@ -220,7 +220,7 @@ func (t *Talk) heard(from chat.User, msg chat.Message) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := t.peers[from]
-	if p == nil || t.closed {
+	if p == nil || t.closed || t.over {
 		return
 	}
 	switch {

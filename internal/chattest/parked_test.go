@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -75,15 +74,8 @@ func installed(t *testing.T, replicas int) away {
 	for range replicas - 1 {
 		in.Start()
 	}
-	return of(in)
+	return away{in, client.Config{URL: in.Server.URL(), KeyDir: t.TempDir(), Log: in.Config.Log}}
 }
-
-func of(in *chattest.Installation) away {
-	return away{in, client.Config{URL: in.Server.URL(), KeyDir: in.T.TempDir(), Log: in.Config.Log}}
-}
-
-// soonForgotten has what is kept go soon after the end.
-func soonForgotten(c *coord.Config) { c.Rules.Grace = 15 * time.Second }
 
 // sender is a user who is told what becomes of each message.
 func (a away) sender(name string) *chattest.User {
@@ -149,17 +141,15 @@ func TestBackToWhatWasSaid(t *testing.T) {
 }
 
 // TestKeptBeforeTheEnd: who comes back to a group that ends before they have taken what is kept
-// for them is shown what somebody said who has left it. What those said who stayed has failed,
-// as they are told.
+// for them is shown what somebody said who has left it.
 func TestKeptBeforeTheEnd(t *testing.T) {
-	a := of(chattest.Run(t, soonForgotten))
+	a := installed(t, 1)
 	alice, bob := a.comes(), a.sender("bob")
 	mallory := intrude(t, a.in, "mallory")
 	s, _, _ := group(t, alice, bob, mallory)
 	alice.Close()
 	chattest.Wait[session.MemberLost](bob)
 	kept := saysAll(bob, 3, "kept")
-	must(ask(mallory, chat.Park, chat.ParkRequest{Session: s.ID, For: []chat.User{"alice"}, Messages: words(1, "failed")}))(t)
 	if err := bob.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -178,13 +168,15 @@ func TestKeptBeforeTheEnd(t *testing.T) {
 	if !slices.Equal(heard, kept) {
 		t.Errorf("before the end, alice is shown %q, want %q", heard, kept)
 	}
+	must(ask(mallory, chat.Unpark, chat.UnparkRequest{Session: s.ID, Inbox: "_IN.mallory.x", Have: 1 << 62}))(t)
 	nothingIsParked(t, a.in)
 }
 
 // TestBegunAndEndedMeanwhile: whose line is down from their accepting an invitation to the end
-// of the chat hears all of it afterwards, what somebody said who has left it included.
+// of the chat hears all of it afterwards, what somebody said who has left it included. What
+// those said who stayed has failed, as they are told.
 func TestBegunAndEndedMeanwhile(t *testing.T) {
-	a := of(chattest.Run(t, soonForgotten))
+	a := installed(t, 1)
 	line, err := faults.NewRelay(strings.TrimPrefix(a.in.Server.URL(), "nats://"))
 	if err != nil {
 		t.Fatal(err)
@@ -206,6 +198,7 @@ func TestBegunAndEndedMeanwhile(t *testing.T) {
 	mallory.accepts(s.ID)
 	chattest.Wait[session.Opened](bob)
 	kept := saysAll(bob, 3, "kept")
+	must(ask(mallory, chat.Park, chat.ParkRequest{Session: s.ID, For: []chat.User{"alice"}, Messages: words(1, "failed")}))(t)
 	if err := bob.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -224,6 +217,7 @@ func TestBegunAndEndedMeanwhile(t *testing.T) {
 	if !slices.Equal(heard, kept) {
 		t.Errorf("between the beginning and the end, alice is shown %q, want %q", heard, kept)
 	}
+	must(ask(mallory, chat.Unpark, chat.UnparkRequest{Session: s.ID, Inbox: "_IN.mallory.x", Have: 1 << 62}))(t)
 	nothingIsParked(t, a.in)
 }
 

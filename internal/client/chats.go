@@ -359,7 +359,7 @@ func (c *Client) take(s chat.Session, revision uint64) {
 		if s.State == chat.Closed {
 			c.collect(talk, s)
 		}
-		c.finish(talk, s.ID, s.State == chat.Open)
+		c.finish(talk, s.ID, s.State == chat.Open || s.Reason == chat.ByLeave && len(s.Present()) > 2) // see endHere
 	case mine && talk != nil:
 		talk.Update(s)
 	}
@@ -373,9 +373,13 @@ func (c *Client) take(s chat.Session, revision uint64) {
 	}
 }
 
-// collect takes what is kept of a session that is over.
+// collect takes what is kept of a session that is over, unless the user has ended it and the
+// coordinator could not be told.
 func (c *Client) collect(t *session.Talk, s chat.Session) {
-	if t != nil && c.Online() {
+	c.mu.Lock()
+	_, unsaid := c.unsaid[s.ID]
+	c.mu.Unlock()
+	if t != nil && !unsaid {
 		t.Collect(c.ctx, s)
 	}
 }

@@ -402,7 +402,9 @@ func (c *Client) backAgain(hello chat.HelloReply) {
 	connected := Connected{Server: c.Server(), After: after}
 	if open != "" {
 		now := c.sessionIn(hello, open)
-		connected.Chat = &now
+		if now.State == chat.Open || len(now.Present()) == len(now.Members) { // else what is kept comes before the end is told
+			connected.Chat = &now
+		}
 		if talk != nil && now.State == chat.Open {
 			connected.Sent = waited
 		}

@@ -47,7 +47,7 @@ type Connected struct {
 	Server string
 	After  time.Duration
 	Sent   int           // messages that waited and are sent now
-	Chat   *chat.Session // the session that was open before, as it is now; nil if there was none
+	Chat   *chat.Session // the session that was open before, as it is now; nil if there was none, or if its end is told later
 }
 
 // CoordinatorAway and CoordinatorBack tell that requests wait while the broker answers.

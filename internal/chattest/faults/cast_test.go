@@ -338,6 +338,9 @@ const departures = 3
 // depart has somebody leave a group that goes on, one from which somebody is away if there is one: what is
 // kept for them must outlive its sender.
 func depart(ctx context.Context, cast []*user, rng *rand.Rand) {
+	if ctx.Err() != nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
 	away := map[string]bool{}
