@@ -1,10 +1,12 @@
 package chattest_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -75,6 +77,18 @@ func installed(t *testing.T, replicas int) away {
 		in.Start()
 	}
 	return away{in, client.Config{URL: in.Server.URL(), KeyDir: t.TempDir(), Log: in.Config.Log}}
+}
+
+// relayed has alice reach the server by a line that can go bad.
+func (a *away) relayed() *faults.Relay {
+	a.in.T.Helper()
+	line, err := faults.NewRelay(strings.TrimPrefix(a.in.Server.URL(), "nats://"))
+	if err != nil {
+		a.in.T.Fatal(err)
+	}
+	a.in.T.Cleanup(line.Close)
+	a.alice.URL, a.alice.Options = line.URL(), []nats.Option{nats.IgnoreDiscoveredServers()}
+	return line
 }
 
 // sender is a user who is told what becomes of each message.
@@ -177,12 +191,7 @@ func TestKeptBeforeTheEnd(t *testing.T) {
 // those said who stayed has failed, as they are told.
 func TestBegunAndEndedMeanwhile(t *testing.T) {
 	a := installed(t, 1)
-	line, err := faults.NewRelay(strings.TrimPrefix(a.in.Server.URL(), "nats://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(line.Close)
-	a.alice.URL, a.alice.Options = line.URL(), []nats.Option{nats.IgnoreDiscoveredServers()}
+	line := a.relayed()
 	alice, bob := a.comes(), a.sender("bob")
 	mallory := intrude(t, a.in, "mallory")
 	s, err := bob.Invite(t.Context(), "alice", "mallory")
@@ -219,6 +228,35 @@ func TestBegunAndEndedMeanwhile(t *testing.T) {
 	}
 	must(ask(mallory, chat.Unpark, chat.UnparkRequest{Session: s.ID, Inbox: "_IN.mallory.x", Have: 1 << 62}))(t)
 	nothingIsParked(t, a.in)
+}
+
+// TestLeavingUnheard: who leaves while another one does, and is not heard, is out all the same,
+// and is told so.
+func TestLeavingUnheard(t *testing.T) {
+	a := installed(t, 1)
+	line := a.relayed()
+	alice, bob, carol, dave := a.comes(), a.sender("bob"), a.sender("carol"), a.sender("dave")
+	chattest.Chat(alice, bob, carol, dave)
+	line.Set(faults.Flaw{HoldUp: true})
+	soon, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	left := make(chan error, 1)
+	go func() { left <- alice.Leave(soon) }()
+	if err := bob.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if e := chattest.Wait[session.MemberLeft](alice); e.Name != "bob" {
+		t.Errorf("alice is told that %s has left", e.Name)
+	}
+	if err := <-left; err != nil {
+		t.Errorf("alice leaves: %v", err)
+	}
+	chattest.Wait[session.Ended](alice)
+	line.Set(faults.Flaw{})
+	for e := chattest.Wait[session.MemberLeft](carol); e.Name != "alice"; {
+		e = chattest.Wait[session.MemberLeft](carol)
+	}
+	says(t, carol, "they have gone", dave)
 }
 
 // TestSenderBeginsAnew: what was stored before the sender's program was killed arrives

@@ -131,7 +131,7 @@ func (c *Client) end(ctx context.Context, reason chat.Reason) error {
 	}
 	s, _ := c.Session()
 	if !c.Online() { // nothing would arrive, and nobody can tell when there is a connection again
-		c.endHere(s, reason)
+		c.endHere(s.ID, reason)
 		return nil
 	}
 	flush(ctx, t)
@@ -140,7 +140,7 @@ func (c *Client) end(ctx context.Context, reason chat.Reason) error {
 	}
 	err = c.tellEnd(ctx, s.ID, reason)
 	if unheard(err) {
-		c.endHere(s, reason)
+		c.endHere(s.ID, reason)
 		return nil
 	}
 	return err
@@ -149,12 +149,17 @@ func (c *Client) end(ctx context.Context, reason chat.Reason) error {
 // endHere ends a session on this side, and for the others when the coordinator can be told:
 // with the next hello, or with one now if the connection is up. Until it has been told, the
 // user is busy for everybody and begins no other chat.
-func (c *Client) endHere(s chat.Session, reason chat.Reason) {
+func (c *Client) endHere(id string, reason chat.Reason) {
 	c.mu.Lock()
-	c.unsaid[s.ID] = reason
+	c.unsaid[id] = reason
 	c.mu.Unlock()
-	s.State, s.Reason, s.By = chat.Closed, reason, []chat.User{c.me.User()}
-	c.heard(s, c.knows())
+	c.inOrder(func() {
+		c.mu.Lock()
+		s := c.known[id].session // others may have left meanwhile
+		c.mu.Unlock()
+		s.State, s.Reason, s.By = chat.Closed, reason, []chat.User{c.me.User()}
+		c.apply(s, c.knows())
+	})
 	if c.Online() {
 		c.later(c.again)
 	}

@@ -14,7 +14,7 @@ func (c *Client) Renew() error { return c.renew() }
 // EndLater is the end of a chat that could not be told when it was asked for.
 func (c *Client) EndLater() {
 	s, _ := c.Session()
-	c.endHere(s, chat.ByQuit)
+	c.endHere(s.ID, chat.ByQuit)
 }
 
 // AtOnce tells whether Dial did without the lobby.
