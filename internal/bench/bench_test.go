@@ -29,7 +29,7 @@ func TestShort(t *testing.T) {
 	if len(b.attacks) != 6 {
 		t.Errorf("%d figures of attacks:\n%s", len(b.attacks), b.attacks)
 	}
-	if len(b.holding) != 6 {
+	if len(b.holding) != 7 {
 		t.Errorf("%d figures of what holds:\n%s", len(b.holding), b.holding)
 	}
 	if len(b.table) != 13 {
