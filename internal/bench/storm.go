@@ -22,7 +22,7 @@ func (b *bench) storm() error {
 	}
 	n := b.size.crowd
 	b.holding.absolute(fmt.Sprintf("kill -9 and restart: %d users, all have said hello again", n), took, "s", atMost(10))
-	b.holding.compare(fmt.Sprintf("the same, next to %d plain connections of nats.go", n), took, plain, seconds, atMost(2.5))
+	b.holding.compare(fmt.Sprintf("the same, next to %d plain connections of nats.go", n), took, plain, seconds, atMost(3.5))
 	return nil
 }
 
