@@ -14,6 +14,7 @@ import (
 
 	"natter/chat"
 	"natter/internal/chattest"
+	"natter/internal/chattest/faults"
 	"natter/internal/client"
 	"natter/internal/coord"
 	"natter/session"
@@ -431,5 +432,27 @@ func TestWhatTheAccountKeeps(t *testing.T) {
 	accounts := examine(t, in).stream("ACCOUNTS")
 	if last := accounts[strings.LastIndex(accounts[:len(accounts)-1], "\n"):]; !strings.Contains(last, hello.Identity) || strings.Contains(last, `"Bob"`) {
 		t.Errorf("the account is %s", last)
+	}
+}
+
+// TestExitUnanswered: who has signed out and loses the connection before the answer comes is
+// out, and hears of nothing that went wrong.
+func TestExitUnanswered(t *testing.T) {
+	a := installed(t, 1)
+	line := a.relayed()
+	alice, bob := a.comes(), a.in.User("bob")
+	line.Set(faults.Flaw{HoldDown: true})
+	out := make(chan error, 1)
+	go func() { out <- alice.Exit(t.Context()) }()
+	eventually(t, "alice is out", func() bool { return len(must(bob.List(t.Context()))(t)) == 0 })
+	line.Set(faults.Flaw{Cut: true})
+	line.Set(faults.Flaw{})
+	if err := <-out; err != nil {
+		t.Errorf("alice exits: %v", err)
+	}
+	for e := range alice.Events() {
+		if _, bad := e.(client.SignedOut); bad {
+			t.Errorf("alice is told %+v", e)
+		}
 	}
 }

@@ -93,6 +93,7 @@ type Client struct {
 	at        *chat.Place // where the last hello came from
 	came      uint64      // and the revision of that
 	signedOut bool        // nothing is to be heard any more
+	exiting   bool        // the user has asked to be out
 	spent     bool        // the pass: see PassSpent
 }
 
@@ -274,14 +275,26 @@ func (c *Client) Exit(ctx context.Context) error {
 }
 
 // sayExit asks to be out. Who is unknown is: an earlier try may have been carried out by a
-// coordinator that could not answer any more.
+// coordinator that could not answer any more, or on a connection that was lost meanwhile, which
+// is waited for then.
 func (c *Client) sayExit(ctx context.Context) error {
-	err := c.current(ctx, func(revision uint64) error {
-		_, err := call(ctx, c, chat.Exit, chat.ExitRequest{Revision: revision})
+	c.mu.Lock()
+	c.exiting = true
+	c.mu.Unlock()
+	ask := func() error {
+		err := c.current(ctx, func(revision uint64) error {
+			_, err := call(ctx, c, chat.Exit, chat.ExitRequest{Revision: revision})
+			return err
+		})
+		if errors.Is(err, &chat.Error{Code: chat.NotRegistered}) {
+			return nil
+		}
 		return err
-	})
-	if errors.Is(err, &chat.Error{Code: chat.NotRegistered}) {
-		return nil
+	}
+	online := c.Online()
+	err := ask()
+	if online && errors.Is(err, &chat.Error{Code: chat.NotConnected}) {
+		err = ask()
 	}
 	return err
 }

@@ -362,6 +362,8 @@ func (c *Client) again() {
 			c.rest(told.Wait)
 		case errors.As(err, &told) && passing[told.Code]:
 			c.pause()
+		case errors.Is(err, &chat.Error{Code: chat.NotRegistered}) && c.leaves():
+			return
 		case errors.As(err, &told):
 			c.signOut(SignedOut{Reason: told.Text})
 			return
@@ -381,6 +383,13 @@ func (c *Client) rest(wait time.Duration) {
 	case <-time.After(wait):
 	case <-c.ctx.Done():
 	}
+}
+
+// leaves tells whether the user has asked to be out.
+func (c *Client) leaves() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.exiting
 }
 
 // owes tells whether something was ended while nobody could hear it.
