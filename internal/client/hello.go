@@ -45,6 +45,64 @@ func (c *Client) hello(ctx context.Context, q chat.HelloRequest) (chat.HelloRepl
 	return reply, err
 }
 
+// again says hello after a lost connection, until the coordinator answers.
+func (c *Client) again() {
+	for c.ctx.Err() == nil {
+		hello, err := c.hello(c.ctx, chat.HelloRequest{})
+		var told *chat.Error
+		switch {
+		case err == nil && c.owes():
+			c.sayUnsaid() // and ask again what is left
+		case err == nil:
+			c.backAgain(hello)
+			return
+		case errors.Is(err, &chat.Error{Code: chat.NotConnected}) && !c.Online():
+			return // the next reconnect says it
+		case errors.Is(err, &chat.Error{Code: chat.NotConnected}): // renew has closed the connection and made another one
+		case errors.Is(err, &chat.Error{Code: chat.SignedIn}):
+			c.signOut(SignedOut{Elsewhere: true})
+			return
+		case errors.As(err, &told) && told.Wait > 0: // nothing can be stored now
+			c.rest(told.Wait)
+		case errors.As(err, &told) && passing[told.Code]:
+			c.pause()
+		case errors.Is(err, &chat.Error{Code: chat.NotRegistered}) && c.leaves():
+			return
+		case errors.As(err, &told):
+			c.signOut(SignedOut{Reason: told.Text})
+			return
+		}
+	}
+}
+
+// passing are refusals of a hello that are no last word: what the user has asked for and
+// was not answered counts as well against how much they may ask at once.
+var passing = map[chat.Code]bool{chat.Timeout: true, chat.Internal: true, chat.Rate: true}
+
+// pause lets the coordinator get on.
+func (c *Client) pause() { c.rest(200 * time.Millisecond) }
+
+func (c *Client) rest(wait time.Duration) {
+	select {
+	case <-time.After(wait):
+	case <-c.ctx.Done():
+	}
+}
+
+// leaves tells whether the user has asked to be out.
+func (c *Client) leaves() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.exiting
+}
+
+// owes tells whether something was ended while nobody could hear it.
+func (c *Client) owes() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.unsaid) > 0
+}
+
 // welcomed notes what the answer to a hello says of the user.
 func (c *Client) welcomed(reply chat.HelloReply) {
 	c.seen(reply.Revision)
