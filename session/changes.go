@@ -43,11 +43,7 @@ func (s *Service) Changed(c broker.Change[chat.Session]) {
 		}
 	}
 	if after.State == chat.Closed && c.Before.State == chat.Open {
-		wait := others
-		if c.Own {
-			wait = 0
-		}
-		s.letGoLater(after.ID, wait)
+		s.letGoLater(after.ID, delay(c.Own))
 	}
 	if after.State == chat.Open && c.Before.State != chat.Open {
 		for _, m := range after.Members {
@@ -99,10 +95,7 @@ func (s *Service) tell(who []chat.User, record chat.Session, revision uint64) {
 // repairAll looks at everything that a user is in. Every replica does, those that did
 // not cause it a little later.
 func (s *Service) repairAll(u chat.User, own bool) {
-	wait := others
-	if own {
-		wait = 0
-	}
+	wait := delay(own)
 	for _, row := range s.Sessions.By(broker.Committed, string(u)) {
 		task := func(ctx context.Context) error { return s.repair(ctx, row.Key) }
 		if _, needed := Repair(world{s, broker.Committed}, row.Record); !needed {
@@ -114,6 +107,14 @@ func (s *Service) repairAll(u chat.User, own bool) {
 			s.chores.After(row.Key+" repair", wait, repairing, task)
 		}
 	}
+}
+
+// delay is how long a replica waits with what a change has made necessary, its own or another's.
+func delay(own bool) time.Duration {
+	if own {
+		return 0
+	}
+	return others
 }
 
 // moveAll takes what a user is in to another terminal.

@@ -278,7 +278,7 @@ func (t *Talk) unparkedFrom(from chat.User, messages []chat.Message) {
 func (t *Talk) Collect(ctx context.Context, s chat.Session) {
 	t.mu.Lock()
 	t.over = true
-	t.part(s)
+	t.noteLeft(s)
 	t.trim()
 	some := len(t.gone) > 0
 	t.mu.Unlock()

@@ -167,11 +167,12 @@ func (s *Service) letGo(before, after chat.Session) {
 		s.chores.Do(lettingGo, func(ctx context.Context) error { return s.Parked.DropAll(ctx, after.ID, u) })
 	}
 	if after.State == chat.Closed {
-		if stayed := stayed(after); len(stayed) == len(after.Members) {
+		failed := stayed(after)
+		if len(failed) == len(after.Members) {
 			drop("*")
-		} else {
-			s.chores.Do(lettingGo, func(ctx context.Context) error { return s.Parked.DropFrom(ctx, after.ID, stayed) })
+			return
 		}
+		s.chores.Do(lettingGo, func(ctx context.Context) error { return s.Parked.DropFrom(ctx, after.ID, failed) })
 		return
 	}
 	for _, m := range before.Present() {

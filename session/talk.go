@@ -186,7 +186,7 @@ func (t *Talk) Update(s chat.Session) {
 	defer t.send.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.part(s)
+	t.noteLeft(s)
 	for u, p := range t.peers {
 		m, _ := s.Member(u)
 		if m.Lost && !p.lost {
@@ -204,8 +204,8 @@ func (t *Talk) Update(s chat.Session) {
 	t.poke()
 }
 
-// part notes who has left.
-func (t *Talk) part(s chat.Session) {
+// noteLeft notes who has left. t.mu is held.
+func (t *Talk) noteLeft(s chat.Session) {
 	for u, p := range t.peers {
 		if _, in := s.Member(u); !in {
 			delete(t.peers, u)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -288,16 +289,16 @@ func TestStoredByAReceipt(t *testing.T) {
 	h.s.Members[2].Lost = true
 	ann := h.enter("ann", false)
 	ann.says(t, "hello")
-	for n := uint64(0); n == 0; {
-		var err error
-		if n, err = h.parked.Left(t.Context(), h.s.ID, "cid"); err != nil {
-			t.Fatal(err)
-		}
-	}
+	ann.until(t, "kept for cid", func() bool { return slices.ContainsFunc(ann.waits, isKept) })
 	if err := h.relay.Publish("chat.session."+h.channel("ann")+".sig.ben", []byte(`{"ack":{"ann":1}}`)); err != nil {
 		t.Fatal(err)
 	}
 	ann.until(t, "stored", func() bool { return ann.done["hello"] == session.Stored })
+}
+
+func isKept(e session.Event) bool {
+	_, kept := e.(session.MessageKept)
+	return kept
 }
 
 // TestWildRelay has three talk through a relay that loses, repeats and delays, and cuts

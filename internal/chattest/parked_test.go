@@ -31,6 +31,19 @@ func hears(u *chattest.User, n int) map[chat.Name][]string {
 	return heard
 }
 
+// hearsToTheEnd reads what somebody hears until they are told that the chat is over.
+func hearsToTheEnd(u *chattest.User) (heard []string) {
+	for e := range u.Events() {
+		switch e := e.(type) {
+		case client.Text:
+			heard = append(heard, e.Text)
+		case session.Ended:
+			return heard
+		}
+	}
+	return heard
+}
+
 // saysAll says n things and returns them.
 func saysAll(u *chattest.User, n int, what string) []string {
 	u.T.Helper()
@@ -170,16 +183,7 @@ func TestKeptBeforeTheEnd(t *testing.T) {
 	alice = a.comes() // and waits for mallory to say where they stand
 	chattest.Wait[session.Opened](alice)
 	must(ask(mallory, chat.End, chat.EndRequest{Session: s.ID, Reason: chat.ByQuit}))(t)
-	var heard []string
-	for e := range alice.Events() {
-		if text, ok := e.(client.Text); ok {
-			heard = append(heard, text.Text)
-		}
-		if _, ok := e.(session.Ended); ok {
-			break
-		}
-	}
-	if !slices.Equal(heard, kept) {
+	if heard := hearsToTheEnd(alice); !slices.Equal(heard, kept) {
 		t.Errorf("before the end, alice is shown %q, want %q", heard, kept)
 	}
 	must(ask(mallory, chat.Unpark, chat.UnparkRequest{Session: s.ID, Inbox: "_IN.mallory.x", Have: 1 << 62}))(t)
@@ -214,16 +218,7 @@ func TestBegunAndEndedMeanwhile(t *testing.T) {
 	must(ask(mallory, chat.End, chat.EndRequest{Session: s.ID, Reason: chat.ByQuit}))(t)
 	line.Set(faults.Flaw{})
 	chattest.Wait[session.Opened](alice)
-	var heard []string
-	for e := range alice.Events() {
-		if text, ok := e.(client.Text); ok {
-			heard = append(heard, text.Text)
-		}
-		if _, ok := e.(session.Ended); ok {
-			break
-		}
-	}
-	if !slices.Equal(heard, kept) {
+	if heard := hearsToTheEnd(alice); !slices.Equal(heard, kept) {
 		t.Errorf("between the beginning and the end, alice is shown %q, want %q", heard, kept)
 	}
 	must(ask(mallory, chat.Unpark, chat.UnparkRequest{Session: s.ID, Inbox: "_IN.mallory.x", Have: 1 << 62}))(t)
