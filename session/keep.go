@@ -161,6 +161,13 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
 // beginKeeping starts the goroutine if there is something for it.
 func (t *Talk) beginKeeping(ctx context.Context) {
 	t.mu.Lock()

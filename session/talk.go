@@ -30,7 +30,7 @@ const (
 	// receiptAt is how many messages are acknowledged even earlier.
 	receiptAt = 1024
 	// askAgain is how long what was missed may take to come again, before it is asked for
-	// once more.
+	// once more; and what is on its way to a member who was behind, before it is sent again.
 	askAgain = 250 * time.Millisecond
 	// resendAfter is how long an acknowledgement is waited for.
 	resendAfter = 2 * time.Second
@@ -103,7 +103,7 @@ type Talk struct {
 	todo     todo
 	received int       // messages since the last receipt
 	receipt  time.Time // of the last receipt
-	sent     time.Time // of the last message
+	due      time.Time // when what is missing is sent again
 	paced    time.Duration
 }
 
@@ -132,6 +132,7 @@ type peer struct {
 	first  uint64    // what is before it will not come again; not believed until what is kept is here
 	moved  time.Time // when that last became more, or they said where they stand
 	owed   bool      // a receipt
+	probed bool      // was behind when what was missing was sent again, and has not answered
 	lost   bool
 	synced bool // has said where it stands since we joined
 	bye    bool
@@ -269,7 +270,7 @@ func (t *Talk) trySay(text string) (<-chan struct{}, error) {
 	}
 	look := t.firstLook()
 	if up {
-		t.sent = o.at
+		t.due = o.at.Add(resendAfter)
 	}
 	t.mu.Unlock()
 	if up {

@@ -301,6 +301,32 @@ func isKept(e session.Event) bool {
 	return kept
 }
 
+// TestLastWordsComeAgain: whoever misses the last of what was said, which nothing that comes
+// later can show, gets all of it, even beside somebody who has been silent for longer.
+func TestLastWordsComeAgain(t *testing.T) {
+	t.Parallel()
+	h := newHall(t, 1, "ann", "ben", "cid", "dan")
+	ann, ben, cid, dan := h.enter("ann", false), h.enter("ben", false), h.enter("cid", false), h.enter("dan", false)
+	n := 0
+	say := func(many int, to ...*speaker) {
+		for range many {
+			ann.says(t, fmt.Sprint("ann ", n))
+			n++
+		}
+		for _, p := range to {
+			p.until(t, "all so far", func() bool { return len(p.heard["ann"]) == n })
+		}
+	}
+	say(1, ben, cid, dan)
+	h.set(func() { h.cut["dan"] = true })
+	say(100, ben, cid)
+	h.set(func() { h.cut["cid"] = true })
+	say(100, ben)
+	h.set(func() { h.cut["cid"] = false })
+	cid.until(t, "the last words", func() bool { return len(cid.heard["ann"]) == n })
+	judge(t, []*speaker{cid}, []*speaker{ann})
+}
+
 // TestWildRelay has three talk through a relay that loses, repeats and delays, and cuts
 // them off; one is killed and comes back, twice. Each hears what every other has said
 // once and in order; who was killed hears everything that the earlier run had not
@@ -345,9 +371,6 @@ func wildTalk(t *testing.T, seed uint64) {
 	}
 	h.set(func() { h.wild, h.cut = false, map[chat.User]bool{} })
 	cid := cids[len(cids)-1]
-	for _, p := range []*speaker{ann, ben, cid} { // a last word, so that everybody knows what is missing
-		p.says(t, fmt.Sprint(p.name, " ", n))
-	}
 	last := func(p, of *speaker) func() bool {
 		return func() bool {
 			h := p.heard[of.name]

@@ -281,10 +281,21 @@ func (t *Talk) signalled(from chat.User, sig chat.MemberSignal) {
 	}
 }
 
-// acked notes how far a member has come. Nobody can have what was never sent.
+// acked notes how far a member has come. Nobody can have what was never sent. Whoever was
+// behind and answers goes on, but does not know what of the last messages to ask for.
 func (t *Talk) acked(p *peer, n uint64) {
-	if n = min(n, t.next-1); n > p.acked && !t.holding {
-		p.acked, p.since, p.moved = n, time.Now(), time.Now()
+	n = min(n, t.next-1)
+	if t.holding || n < p.acked {
+		return
+	}
+	now := time.Now()
+	if p.probed {
+		p.probed, p.moved = false, now
+		t.due = earliest(t.due, now.Add(askAgain))
+		t.poke()
+	}
+	if n > p.acked {
+		p.acked, p.since, p.moved = n, now, now
 		p.toldKept = p.toldKept && n < p.parked
 		t.trim()
 	}
@@ -357,13 +368,13 @@ func (t *Talk) standing(ask bool) {
 
 // resend repeats what connected members have not acknowledged: at once if one of them
 // has said where it stands, else when it takes too long. One who is behind gets only the
-// next one, and says where it stands when it can.
-func (t *Talk) resend(now bool) {
+// next one, and the others a moment after it has answered.
+func (t *Talk) resend(atOnce bool) {
 	t.send.Lock()
 	defer t.send.Unlock()
 	t.mu.Lock()
 	missing := t.missing()
-	due := missing && (now || time.Since(t.sent) >= resendAfter)
+	due := missing && (atOnce || !time.Now().Before(t.due))
 	if missing {
 		t.late.Reset(t.resendIn(due))
 		t.move() // who waits for room may find that somebody is behind by now
@@ -373,14 +384,18 @@ func (t *Talk) resend(now bool) {
 		t.mu.Unlock()
 		return
 	}
-	least, probe := t.least(t.waitedFor(time.Now())), t.least(connected)
+	now := time.Now()
+	least, probe := t.least(t.waitedFor(now)), t.least(connected)
 	var again []outgoing
 	for _, o := range t.out {
 		if o.n >= least || o.n == probe {
 			again = append(again, o)
 		}
 	}
-	t.sent = time.Now()
+	t.due = now.Add(resendAfter)
+	for _, p := range t.peers {
+		p.probed = t.behind(p, now)
+	}
 	l := t.line
 	t.mu.Unlock()
 	for _, o := range again {
@@ -393,7 +408,7 @@ func (t *Talk) resendIn(due bool) time.Duration {
 	if due {
 		return resendAfter
 	}
-	return max(time.Until(t.sent.Add(resendAfter)), time.Millisecond)
+	return max(time.Until(t.due), time.Millisecond)
 }
 
 // signal publishes; what gets lost is said again at the next sync.

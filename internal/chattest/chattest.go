@@ -4,6 +4,7 @@ package chattest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -160,7 +161,17 @@ func Chat(host *User, guests ...*User) chat.Session {
 }
 
 // Wait reads events until one of the wanted type comes.
-func Wait[E client.Event](u *User) E {
+func Wait[E client.Event](u *User) (wanted E) {
+	u.T.Helper()
+	Until(u, fmt.Sprintf("%T", wanted), func(e client.Event) (found bool) {
+		wanted, found = e.(E)
+		return found
+	})
+	return wanted
+}
+
+// Until reads events until the last of them, which is what is waited for.
+func Until(u *User, what string, last func(client.Event) bool) {
 	u.T.Helper()
 	late := time.NewTimer(patience)
 	defer late.Stop()
@@ -168,13 +179,13 @@ func Wait[E client.Event](u *User) E {
 		select {
 		case e, ok := <-u.Events():
 			if !ok {
-				u.T.Fatalf("%s is closed while waiting for %T", u.Me(), *new(E))
+				u.T.Fatalf("%s is closed while waiting for %s", u.Me(), what)
 			}
-			if wanted, ok := e.(E); ok {
-				return wanted
+			if last(e) {
+				return
 			}
 		case <-late.C:
-			u.T.Fatalf("%s waited in vain for %T", u.Me(), *new(E))
+			u.T.Fatalf("%s waited in vain for %s", u.Me(), what)
 		}
 	}
 }

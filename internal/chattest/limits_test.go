@@ -63,8 +63,8 @@ func TestFloodOfMessages(t *testing.T) {
 	}
 	speak(t, member, s.ID, "mallory", "sig", `{"bye":true}`) // comes after them
 	taken, complaints := 0, 0
-	for over := false; !over; {
-		switch e := (<-alice.Events()).(type) {
+	chattest.Until(alice, "mallory's bye", func(e client.Event) bool {
+		switch e := e.(type) {
 		case client.Text:
 			taken++
 		case session.TooFast:
@@ -73,9 +73,10 @@ func TestFloodOfMessages(t *testing.T) {
 				t.Errorf("%+v", e)
 			}
 		case client.Bye:
-			over = true
+			return true
 		}
-	}
+		return false
+	})
 	most := 1.5 * 20 * (chat.BurstFactor + time.Since(begin).Seconds() + 1)
 	if taken < 20*chat.BurstFactor || float64(taken) > most || complaints != 1 {
 		t.Errorf("%d taken, at most %.0f; told %d times", taken, most, complaints)
@@ -142,15 +143,16 @@ func TestFloodOfDirects(t *testing.T) {
 		t.Fatal(err)
 	}
 	taken, complaints := 0, 0
-	for over := false; !over; {
-		switch e := (<-alice.Events()).(type) {
+	chattest.Until(alice, "what bob says", func(e client.Event) bool {
+		switch e := e.(type) {
 		case client.DirectText:
-			over = e.From == "bob"
 			taken++
+			return e.From == "bob"
 		case client.DirectTooFast:
 			complaints++
 		}
-	}
+		return false
+	})
 	most := 1.5*2*(chat.BurstFactor+time.Since(begin).Seconds()+1) + 1
 	if taken < 2*chat.BurstFactor || float64(taken) > most || complaints != 1 {
 		t.Errorf("%d taken, at most %.0f; told %d times", taken, most, complaints)

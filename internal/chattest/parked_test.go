@@ -33,14 +33,14 @@ func hears(u *chattest.User, n int) map[chat.Name][]string {
 
 // hearsToTheEnd reads what somebody hears until they are told that the chat is over.
 func hearsToTheEnd(u *chattest.User) (heard []string) {
-	for e := range u.Events() {
-		switch e := e.(type) {
-		case client.Text:
-			heard = append(heard, e.Text)
-		case session.Ended:
-			return heard
+	u.T.Helper()
+	chattest.Until(u, "the end", func(e client.Event) bool {
+		if text, ok := e.(client.Text); ok {
+			heard = append(heard, text.Text)
 		}
-	}
+		_, over := e.(session.Ended)
+		return over
+	})
 	return heard
 }
 
@@ -136,14 +136,13 @@ func TestBackToWhatWasSaid(t *testing.T) {
 			if err := bob.Leave(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			for e := range bob.Events() {
+			chattest.Until(bob, "that bob has left", func(e client.Event) bool {
 				if lost, ok := e.(client.NotDelivered); ok {
 					t.Errorf("bob is told that %q was not delivered", lost.Text)
 				}
-				if _, ok := e.(session.MemberLeft); ok {
-					break
-				}
-			}
+				_, left := e.(session.MemberLeft)
+				return left
+			})
 			becomes(dave, "meanwhile 4 of dave", session.Stored)
 			dave.Close()
 			chattest.Wait[session.MemberLost](carol)
@@ -259,6 +258,7 @@ func TestLeavingUnheard(t *testing.T) {
 func TestSenderBeginsAnew(t *testing.T) {
 	a := installed(t, 1)
 	bobs := client.Config{URL: a.in.Server.URL(), KeyDir: t.TempDir(), Log: a.in.Config.Log, Sent: true}
+	bobs.Takeover = true // nobody is left to see when the coordinator has noticed that he is away
 	alice, bob := a.comes(), chattest.Dial(t, bobs, "bob")
 	chattest.Chat(alice, bob)
 	says(t, bob, "before", alice)

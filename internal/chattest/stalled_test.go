@@ -62,11 +62,16 @@ func TestAStandstillHoldsUpNobody(t *testing.T) {
 		}
 	}()
 	hears := func(u *chattest.User) {
-		for n := range many {
-			if got := chattest.Wait[session.Text](u).Text; got != fmt.Sprint(n) {
-				t.Fatalf("%s hears %q as number %d", u.Me(), got, n)
+		n := 0
+		chattest.Until(u, "everything", func(e client.Event) bool {
+			if e, ok := e.(session.Text); ok {
+				if e.Text != fmt.Sprint(n) {
+					t.Fatalf("%s hears %q as number %d", u.Me(), e.Text, n)
+				}
+				n++
 			}
-		}
+			return n == many
+		})
 	}
 	hears(ben)
 	going()
