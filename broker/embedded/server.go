@@ -290,7 +290,7 @@ func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 		DisableJetStreamBanner: true,
 		MaxPending:             min(maxPending, max(memory/32, minPending)),
 		WriteDeadline:          writeLimit,
-		NoFastProducerStall:    true, // a slow reader is cut off and slows nobody
+		NoFastProducerStall:    true, // what a slow reader has no room for is dropped: it slows nobody
 		PingInterval:           pingEvery,
 		DisableShortFirstPing:  true, // one that overtakes the end of a slow handshake makes the client give it up
 		MaxPingsOut:            pingsMissed,
