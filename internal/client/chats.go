@@ -143,6 +143,9 @@ func (c *Client) end(ctx context.Context, reason chat.Reason) error {
 		c.endHere(s.ID, reason)
 		return nil
 	}
+	if errors.Is(err, &chat.Error{Code: chat.NotInChat}) {
+		c.later(c.again) // that it was over has not been heard, and is told now
+	}
 	return err
 }
 

@@ -62,6 +62,27 @@ func TestNobodyIsInTwoChats(t *testing.T) {
 	}
 }
 
+// TestEndUnheard: whoever has heard nothing of the end of a chat, and asks for it when nobody
+// remembers it any more, is told of it.
+func TestEndUnheard(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob := in.User("alice"), in.User("bob")
+	s := chattest.Chat(alice, bob)
+	if err := bob.Quit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[session.Ended](alice)
+	chattest.Wait[session.Ended](bob)
+	s.ID, s.State = chat.NewSessionID(), chat.Open // one that the coordinator does not know
+	alice.HearLate(s, 1)
+	chattest.Wait[session.Opened](alice)
+	chattest.Code(t, alice.Quit(t.Context()), chat.NotInChat)
+	if e := chattest.Wait[session.Ended](alice); e.Session.ID != s.ID {
+		t.Errorf("alice is told of %+v", e)
+	}
+	chattest.Chat(alice, bob)
+}
+
 // tells fails unless what one says is the next that the other one hears.
 func tells(t *testing.T, from, to *chattest.User, text string) {
 	t.Helper()
