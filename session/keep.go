@@ -382,7 +382,7 @@ func (t *Talk) parkRequest(now time.Time, all bool) chat.ParkRequest {
 	}
 	size := 0
 	for _, o := range t.out[at:] {
-		m := chat.Message{N: o.n, At: o.at, Text: o.text}
+		m := o.message()
 		if size += len(m.AppendJSON(nil)) + 1; size > parkBytes {
 			break
 		}

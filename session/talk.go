@@ -32,6 +32,9 @@ const (
 	// askAgain is how long what was missed may take to come again, before it is asked for
 	// once more; and what is on its way to a member who was behind, before it is sent again.
 	askAgain = 250 * time.Millisecond
+	// answers is how often a member is sent at once what they lack, before they have to wait
+	// for that long each time.
+	answers = 4
 	// resendAfter is how long an acknowledgement is waited for.
 	resendAfter = 2 * time.Second
 	// behindAfter is how long a member may acknowledge nothing before the others stop waiting
@@ -116,9 +119,13 @@ type line struct {
 
 type outgoing struct {
 	n    uint64
-	at   time.Time
+	at   time.Time // with the monotonic clock, which alone says how long it waits
 	text string
 	late bool // and that was told
+}
+
+func (o outgoing) message() chat.Message {
+	return chat.Message{N: o.n, At: o.at.UTC(), Text: o.text}
 }
 
 // peer is what is known of another member.
@@ -142,6 +149,8 @@ type peer struct {
 	missed uint64    // the last of theirs that was asked for
 	asked  time.Time // and when
 
+	again *rate.Limiter // of what is sent again at once because they say where they stand
+
 	pace *rate.Limiter // of what is taken from them
 	fast time.Time     // told that they are too fast
 }
@@ -163,7 +172,7 @@ func NewTalk(cfg TalkConfig, s chat.Session) *Talk {
 		pace: limiter(float64(cfg.Rules.MessageRate)),
 	}
 	for _, m := range s.Members {
-		switch p := (&peer{name: m.Name, lost: m.Lost}); {
+		switch p := (&peer{name: m.Name, lost: m.Lost, again: rate.NewLimiter(rate.Every(askAgain), answers)}); {
 		case m.Left != "":
 			t.gone[m.User()] = p
 		case m.User() != t.Me:
@@ -258,11 +267,11 @@ func (t *Talk) trySay(text string) (<-chan struct{}, error) {
 		t.mu.Unlock()
 		return moved, nil
 	}
-	o := outgoing{n: t.next, at: time.Now().UTC(), text: text}
+	o := outgoing{n: t.next, at: time.Now(), text: text}
 	t.next++
 	t.out = append(t.out, o)
 	if t.Said != nil {
-		t.Said(o.at, text)
+		t.Said(o.at.UTC(), text)
 	}
 	t.bye = false
 	if t.Sent && !t.holding {
@@ -325,7 +334,7 @@ func connected(p *peer) bool { return !p.lost }
 
 // publish sends a message. What gets lost is sent again.
 func (t *Talk) publish(l *line, o outgoing) {
-	t.buf = chat.Message{N: o.n, At: o.at, Text: o.text}.AppendJSON(t.buf[:0])
+	t.buf = o.message().AppendJSON(t.buf[:0])
 	t.down = l.nc.Publish(l.msg, t.buf) != nil
 }
 

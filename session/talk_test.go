@@ -327,6 +327,45 @@ func TestLastWordsComeAgain(t *testing.T) {
 	judge(t, []*speaker{cid}, []*speaker{ann})
 }
 
+// TestOftenAsked: a member who says all the time where they stand does not have everybody
+// flooded with what they lack.
+func TestOftenAsked(t *testing.T) {
+	t.Parallel()
+	h := newHall(t, 1, "ann", "ben")
+	said, err := h.relay.SubscribeSync("chat.session." + h.channel("ann") + ".msg.ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers, err := h.relay.SubscribeSync("chat.session." + h.channel("ann") + ".sig.ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann := h.enter("ann", false)
+	if _, err := answers.NextMsg(patience); err != nil {
+		t.Fatal(err) // she has come
+	}
+	const many = 100
+	for n := range many {
+		ann.says(t, fmt.Sprint("ann ", n))
+	}
+	if !strings.Contains(ann.Since().String(), " m=") {
+		t.Error("how long a message waits is a matter of the wall clock, which may be set")
+	}
+	begin := time.Now()
+	for range 50 {
+		if err := h.relay.Publish("chat.session."+h.channel("ann")+".sig.ben", []byte(`{"sync":{"have":{"ann":0},"first":1,"ask":true}}`)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := answers.NextMsg(patience); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n, _, err := said.Pending()
+	if most := many * int(1+4+1+time.Since(begin)/(250*time.Millisecond)); err != nil || n < many || n > most {
+		t.Errorf("%d messages for %d, at most %d; %v", n, many, most, err)
+	}
+}
+
 // TestWildRelay has three talk through a relay that loses, repeats and delays, and cuts
 // them off; one is killed and comes back, twice. Each hears what every other has said
 // once and in order; who was killed hears everything that the earlier run had not

@@ -291,8 +291,10 @@ func (t *Talk) acked(p *peer, n uint64) {
 	now := time.Now()
 	if p.probed {
 		p.probed, p.moved = false, now
-		t.due = earliest(t.due, now.Add(askAgain))
-		t.poke()
+		if n < t.next-1 {
+			t.due = earliest(t.due, now.Add(askAgain))
+			t.poke()
+		}
 	}
 	if n > p.acked {
 		p.acked, p.since, p.moved = n, now, now
@@ -314,7 +316,11 @@ func (t *Talk) synced(p *peer, s chat.Sync) {
 		t.fetchIn(0)
 	}
 	t.fetchIfAllSynced()
-	t.todo.resend = true
+	if p.again.Allow() {
+		t.todo.resend = true
+	} else {
+		t.due = earliest(t.due, p.moved.Add(askAgain))
+	}
 	if s.Ask {
 		t.todo.sync, t.todo.bye = true, t.todo.bye || t.bye
 	}
@@ -394,7 +400,7 @@ func (t *Talk) resend(atOnce bool) {
 	}
 	t.due = now.Add(resendAfter)
 	for _, p := range t.peers {
-		p.probed = t.behind(p, now)
+		p.probed = !p.lost && t.behind(p, now)
 	}
 	l := t.line
 	t.mu.Unlock()

@@ -116,6 +116,13 @@ func TestF21UsersClockJumps(t *testing.T) {
 		if n := m.answered("renew"); n != 2 {
 			t.Errorf("%d tickets were renewed for two users", n)
 		}
+		bob.dies()
+		alice.types("kept", "/blocked")
+		alice.sees("* You block nobody.") // the line before was taken
+		alice.clock.jumps(-by)
+		alice.sees("* Kept on the server until bob is back.")
+		bob.starts()
+		bob.sees("alice: kept")
 		alice.leaves(bob)
 		bob.out()
 	})
