@@ -32,7 +32,7 @@ type Record struct {
 	Grace      time.Duration `json:"grace,omitempty"`  // Lost: how long, from when a replica sees this record
 	Reason     chat.Reason   `json:"reason,omitempty"` // Gone: ByLeave, ByLoss, ByOperator
 	Terminal   string        `json:"terminal,omitempty"`
-	Past       []string      `json:"past,omitempty"`   // terminals before, the last maxPast: they take nothing over any more
+	Past       []string      `json:"past,omitempty"`   // terminals before, the last maxPast: what they ask is late
 	Former     string        `json:"former,omitempty"` // the key before, while connections may have it
 	Blocks     []chat.Block  `json:"blocks,omitempty"` // as in the account
 }
@@ -95,13 +95,16 @@ func hasExited(before Record, a Arrival) bool {
 	return before.State == Gone && before.Reason == chat.ByLeave && before.Key == a.Key && a.Terminal != "" && before.Terminal == a.Terminal
 }
 
-// again is the hello of a user who is here.
+// again is the hello of a user who is here. One of a terminal after which another one has come
+// is a try that waited; what the coordinator knows of the other one's connection may be older.
 func again(before Record, a Arrival, now time.Time) (Record, error) {
-	takeover := a.Takeover && !slices.Contains(before.Past, a.Terminal) // or it comes late: another one has taken over since
-	other := takeover || a.Terminal != "" && before.Terminal != "" && a.Terminal != before.Terminal
+	if a.Terminal != before.Terminal && slices.Contains(before.Past, a.Terminal) {
+		return before, SignedIn(before)
+	}
+	other := a.Takeover || a.Terminal != "" && before.Terminal != "" && a.Terminal != before.Terminal
 	same := a.Connection.Server == before.Connection.Server && a.Connection.ID == before.Connection.ID
 	elsewhere := a.Elsewhere || same // which is the other one's
-	if other && !takeover && before.State == Here && elsewhere {
+	if other && !a.Takeover && before.State == Here && elsewhere {
 		return before, SignedIn(before)
 	}
 	after := before
@@ -110,7 +113,7 @@ func again(before Record, a Arrival, now time.Time) (Record, error) {
 		after.Connection = a.Connection
 	}
 	after.Presence = cmp.Or(a.Presence, before.Presence)
-	if a.Terminal != "" || takeover {
+	if a.Terminal != "" || a.Takeover {
 		after.Terminal = a.Terminal
 	}
 	if other && after.Terminal != before.Terminal {
