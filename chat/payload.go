@@ -69,11 +69,11 @@ type Place struct {
 // HelloReply is everything that the user should know.
 type HelloReply struct {
 	Returning bool      `json:"returning"` // the name belonged to this key before
-	LastSeen  time.Time `json:"last_seen"` // of a returning user: the login before this one
+	LastSeen  time.Time `json:"last_seen"` // when a returning user was here last: the login before this one, or now if their name was not free meanwhile
 	Back      bool      `json:"back"`      // the user was present already: a connection came back
 	Presence  Presence  `json:"presence"`
 	Blocks    []Block   `json:"blocks,omitempty"` // whom the user blocks, by name
-	Sessions  []Session `json:"sessions"`         // open and proposed; of those that ended in the last minute the ones that were asked for, and those that the user did not come back to
+	Sessions  []Session `json:"sessions"`         // open and proposed; of those that ended in the last minute the ones that were asked for, those that the user did not come back to, and those during whose end a user was lost who is back
 	Revision  uint64    `json:"revision"`         // that Sessions and Presence are true at
 	Came      uint64    `json:"came"`             // that the asker has this place at: another terminal that comes later has a greater one
 	Now       time.Time `json:"now"`              // by the coordinator's clock, which tickets go by: the asker's own may be wrong

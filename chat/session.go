@@ -3,6 +3,7 @@ package chat
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,6 +58,11 @@ type Session struct {
 	At      time.Time     `json:"at"`                // when it was proposed, then when it was opened: for people only
 	Reason  Reason        `json:"reason,omitempty"`  // Closed: why
 	By      []User        `json:"by,omitempty"`      // Closed: whose doing it was; expired: who did not answer
+}
+
+// AwayTooLong tells whether a session has ended because a user did not come back in time.
+func (s Session) AwayTooLong(u User) bool {
+	return s.State == Closed && s.Reason == ByLoss && slices.Contains(s.By, u)
 }
 
 // Member is a user in a session, or one who is asked to be.

@@ -141,7 +141,7 @@ func (s *Service) registered(r Record, returning bool) {
 
 // goesOn names the session that a user has come back to.
 func (s *Service) goesOn(u chat.User) string {
-	for _, session := range s.Sessions(u, nil) {
+	for _, session := range s.Sessions(u, nil, 0) {
 		if session.State == chat.Open {
 			return ", session " + session.Short() + " goes on"
 		}

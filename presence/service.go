@@ -44,8 +44,10 @@ type Config struct {
 	MaxUsers int           // 0: no limit
 	NameTTL  time.Duration // 0: for ever
 
-	Partners func(chat.User) []chat.User                      // the members of the open session of a user, without the user
-	Sessions func(u chat.User, known []string) []chat.Session // what concerns a user, and what has become of those known
+	Partners func(chat.User) []chat.User // the members of the open session of a user, without the user
+	// Sessions is what concerns a user, what has become of those known, and what has ended since
+	// the revision at which the user was lost (0: they were not).
+	Sessions func(u chat.User, known []string, lost uint64) []chat.Session
 }
 
 // Users is the table of present users.
@@ -229,8 +231,13 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 		s.refusedName(string(name), "", err)
 		return reply, err
 	}
+	lost := uint64(0)
 	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
-		back = r.Present() && r.Key == acc.Key
+		back, lost = r.Present() && r.Key == acc.Key, 0
+		if back && r.State == Lost {
+			before, _ := s.Users.Get(v, string(c.User))
+			lost = before.Revision
+		}
 		return Arrive(r, a, s.Users.Len(v), s.MaxUsers, time.Now())
 	})
 	if err != nil {
@@ -247,10 +254,14 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	if !s.live.Connected(acc.Key) {
 		s.connectionGone(acc.Key) // it went while we were busy
 	}
+	seen := acc.LastLogin
+	if back {
+		seen = time.Now()
+	}
 	revision := s.log.Revision() // before Sessions is read, which may be newer but not older
 	return chat.HelloReply{
-		Returning: acc.Taken(), LastSeen: acc.LastLogin, Back: back, Presence: row.Record.Presence, Blocks: account.Holding(row.Record.Blocks, time.Now()),
-		Sessions: s.Sessions(c.User, q.Sessions), Revision: revision, Came: row.Revision, Now: time.Now().UTC(), Rules: s.Rules,
+		Returning: acc.Taken(), LastSeen: seen, Back: back, Presence: row.Record.Presence, Blocks: account.Holding(row.Record.Blocks, time.Now()),
+		Sessions: s.Sessions(c.User, q.Sessions, lost), Revision: revision, Came: row.Revision, Now: time.Now().UTC(), Rules: s.Rules,
 	}, nil
 }
 

@@ -2,9 +2,11 @@ package presence
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
 	"natter/broker"
@@ -19,16 +21,21 @@ const farewell = 300 * time.Millisecond
 // name has by now, it is not its owner who asks: the subject says whose ticket it is, and
 // not with which key it was given.
 func (s *Service) arrival(ctx context.Context, q chat.HelloRequest, key string) (Arrival, error) {
+	unheard := chat.Errorf(chat.Timeout, "The coordinator has not heard of your connection yet; try again.")
 	find := func() (Connection, bool) { return s.live.Find(ctx, key) }
 	if q.Place != nil { // and nowhere else: a hello that comes late may be of a connection that is gone
 		find = func() (Connection, bool) { return s.live.at(ctx, key, connID{q.Place.Server, q.Place.Connection}) }
 	}
 	conn, ok := find()
 	if !ok {
-		return Arrival{}, chat.Errorf(chat.Timeout, "The coordinator has not heard of your connection yet; try again.")
+		return Arrival{}, unheard
 	}
 	row, _ := s.Users.Get(broker.Committed, string(q.Name.User()))
-	if r := row.Record; !r.Present() || r.Key != key || r.Terminal != q.Terminal {
+	r := row.Record
+	if r.Present() && r.Key == key && r.Terminal != q.Terminal && s.live.closed(ctx, key, connID{conn.Server, conn.ID}) {
+		return Arrival{}, unheard // a program that has ended since, of which a try waited
+	}
+	if !r.Present() || r.Key != key || r.Terminal != q.Terminal {
 		conn = s.live.withPort(ctx, conn)
 	}
 	return Arrival{
@@ -110,12 +117,23 @@ func (l *Liveness) news(key string, id connID) <-chan struct{} {
 
 // has asks a server whether it has a connection of a key's owner.
 func (l *Liveness) has(ctx context.Context, key string, id connID) bool {
-	q := fmt.Appendf(nil, `{"cid":%d,"auth":true}`, id.id)
-	m, err := l.ask(ctx, id.server, q)
+	there, err := l.look(ctx, key, id)
+	return err == nil && there
+}
+
+// closed tells whether its server says that a connection is gone of which the news has not
+// come, as after a loss of the server; or the server is gone itself.
+func (l *Liveness) closed(ctx context.Context, key string, id connID) bool {
+	there, err := l.look(ctx, key, id)
+	return err == nil && !there || errors.Is(err, nats.ErrNoResponders)
+}
+
+func (l *Liveness) look(ctx context.Context, key string, id connID) (there bool, err error) {
+	m, err := l.ask(ctx, id.server, fmt.Appendf(nil, `{"cid":%d,"auth":true}`, id.id))
 	if err != nil {
-		return false
+		return false, err
 	}
 	found := map[connID]Link{}
 	_, _, err = readPage(m, id.server, found)
-	return err == nil && found[id].Key == key
+	return found[id].Key == key, err
 }

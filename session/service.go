@@ -35,7 +35,7 @@ type Config struct {
 type Sessions = broker.Table[chat.Session]
 
 // NewSessions adds the table to a log. Its index finds the sessions of a user, and for a while
-// those that ended because the user did not come back.
+// those that have ended.
 func NewSessions(l *broker.Log, changed func(broker.Change[chat.Session])) *Sessions {
 	return broker.NewTable(l, "session", broker.TableConfig[chat.Session]{
 		Gone: func(s chat.Session) bool { return s.State == chat.Closed },
@@ -47,22 +47,26 @@ func NewSessions(l *broker.Log, changed func(broker.Change[chat.Session])) *Sess
 			return users
 		},
 		Graves: func(s chat.Session) []string {
-			if s.Reason != chat.ByLoss {
+			if !begun(s) {
 				return nil
 			}
-			var missed []string
-			for _, u := range s.By {
-				missed = append(missed, missedBy(u))
+			var ended []string
+			for _, m := range s.Present() {
+				ended = append(ended, endedFor(m.User()))
 			}
-			return missed
+			if s.Reason == chat.ByLoss {
+				for _, u := range s.By {
+					ended = append(ended, endedFor(u))
+				}
+			}
+			return ended
 		},
 		Changed: changed,
 	})
 }
 
-// missedBy is the word for sessions that ended because a user did not come back; no user has
-// such a name.
-func missedBy(u chat.User) string { return "missed by " + string(u) }
+// endedFor is the word for sessions that a user was in to the end; no user has such a name.
+func endedFor(u chat.User) string { return "ended for " + string(u) }
 
 // Service is the coordinator's half of sessions.
 type Service struct {
@@ -111,16 +115,18 @@ func (s *Service) Partners(u chat.User) []chat.User {
 }
 
 // Of is every invitation and session of a user, as its members see them, and of those that
-// have ended but are not forgotten the ones that are known, and the ones that ended because the
-// user did not come back: a program that was started anew does not know them.
-func (s *Service) Of(u chat.User, known []string) []chat.Session {
+// have ended but are not forgotten the ones that are known, and two kinds of which a program
+// that was started anew does not know: those that ended because the user did not come back, and
+// those that did after the revision at which a user was lost who is back; 0: they were not.
+func (s *Service) Of(u chat.User, known []string, lost uint64) []chat.Session {
 	known = known[:min(len(known), chat.MaxKnown)]
 	var found []chat.Session
 	for _, row := range s.Sessions.By(broker.Committed, string(u)) {
 		found = append(found, s.view(row.Record))
 	}
-	for _, row := range s.Sessions.By(broker.Committed, missedBy(u)) {
-		if !slices.Contains(known, row.Key) {
+	for _, row := range s.Sessions.By(broker.Committed, endedFor(u)) {
+		missed := row.Record.AwayTooLong(u) || lost > 0 && row.Revision > lost
+		if missed && !slices.Contains(known, row.Key) {
 			found = append(found, s.view(row.Record))
 		}
 	}

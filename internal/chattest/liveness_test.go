@@ -157,6 +157,47 @@ func TestFalsePlaces(t *testing.T) {
 	must(ask(mallory, chat.Hello, hello))(t)
 }
 
+// TestHelloOfADeadProgram: a try of a hello that waited until its program had ended, and of
+// which the coordinator has not heard that it has, takes nothing over.
+func TestHelloOfADeadProgram(t *testing.T) {
+	in := chattest.Run(t)
+	account := "$SYS.ACCOUNT." + in.Server.ChatAccount()
+	system := must(in.Server.DialSystem("test", chat.Grant{Publish: []string{account + ".>"}, Subscribe: []string{account + ".>"}}, chat.StoreInbox))(t)
+	t.Cleanup(system.Close)
+	connects, ends := must(system.SubscribeSync(account+".CONNECT"))(t), must(system.SubscribeSync(account+".DISCONNECT"))(t)
+	if err := system.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	mallory := intrude(t, in, "mallory")
+	dead := holder(t, in, mallory.ticket, mallory.key, chat.Inbox("mallory"))
+	place := chat.Place{Server: dead.ConnectedServerId(), Connection: must(dead.GetClientID())(t)}
+	of := func(sub *nats.Subscription) *nats.Msg {
+		for {
+			e := must(sub.NextMsg(patience))(t)
+			if bytes.Contains(e.Data, fmt.Appendf(nil, `"id":%d,"acc"`, place.Connection)) {
+				return e
+			}
+		}
+	}
+	connected := of(connects)
+	says := chat.HelloRequest{Proto: chat.Proto, Name: "mallory", Terminal: "dead", Place: &place}
+	dead.Close()
+	of(ends)
+	says.Terminal, says.Place = "new", &chat.Place{Server: mallory.ConnectedServerId(), Connection: must(mallory.GetClientID())(t)}
+	must(ask(mallory, chat.Hello, says))(t)
+	if err := errors.Join(system.Publish(connected.Subject, connected.Data), system.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	late := says
+	late.Terminal, late.Place, late.Takeover = "dead", &place, true
+	_, err := ask(mallory, chat.Hello, late)
+	chattest.Code(t, err, chat.Timeout)
+	says.Takeover = true // and the new one is here still: it takes nothing over
+	if reply := must(ask(mallory, chat.Hello, says))(t); !reply.Back {
+		t.Errorf("mallory is not here any more: %+v", reply)
+	}
+}
+
 // TestComingBackIsCheap: to find one connection a server goes through all that it has, which is
 // too much when thousands come back. It is asked about nobody who does; where they are the
 // operator sees all the same, though not from which port.

@@ -24,7 +24,7 @@ type Welcome struct {
 	Unkept    error     // why it is, if it should not be
 	Presence  chat.Presence
 	Rules     chat.Rules
-	Missed    []chat.Session // that have ended because the user did not come back in time
+	Missed    []chat.Session // that have ended while the user was away
 }
 
 // Enter asks for a name and takes it. Its error is a *chat.Error, after which

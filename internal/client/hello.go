@@ -113,13 +113,10 @@ func (c *Client) welcomed(reply chat.HelloReply) {
 }
 
 // missed are the chats that an earlier run of the program did not see the end of, as far as
-// the coordinator remembers them. Who is still here on another terminal has been told there.
+// the coordinator remembers them. Who is back was not away for too long.
 func (c *Client) missed(hello chat.HelloReply) []chat.Session {
-	if hello.Back {
-		return nil
-	}
 	return slices.DeleteFunc(slices.Clone(hello.Sessions), func(s chat.Session) bool {
-		return s.State != chat.Closed || s.Reason != chat.ByLoss || !slices.Contains(s.By, c.me.User())
+		return s.State != chat.Closed || s.AwayTooLong(c.me.User()) == hello.Back
 	})
 }
 

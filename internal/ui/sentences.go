@@ -87,7 +87,10 @@ func welcome(w client.Welcome, home string) string {
 
 // missed tells that a chat has ended while the user was away.
 func missed(s chat.Session, me chat.User) string {
-	return fmt.Sprintf("* Your chat with %s has ended: you were away for too long.", chat.Names(s.Others(me)))
+	if s.AwayTooLong(me) {
+		return fmt.Sprintf("* Your chat with %s has ended: you were away for too long.", chat.Names(s.Others(me)))
+	}
+	return fmt.Sprintf("* Your chat with %s has ended while you were away.", chat.Names(s.Others(me)))
 }
 
 // ago says how long ago something was, in the largest unit that fits.

@@ -82,13 +82,14 @@ func (u *user) live(ctx context.Context) error {
 	if u.client() != nil {
 		return nil
 	}
+	told := map[string]int{}
 	for {
 		err := u.tryLive(ctx)
 		if err == nil {
 			break
 		}
-		if ctx.Err() != nil {
-			return err
+		if told[err.Error()]++; ctx.Err() != nil {
+			return fmt.Errorf("told so often: %v", told)
 		}
 		select {
 		case <-time.After(200 * time.Millisecond):

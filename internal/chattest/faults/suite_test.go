@@ -246,22 +246,29 @@ func hurt(s *servers, f faults.Fault) {
 
 // end mends everything, brings everybody back, and notes how it stands.
 func end(t *testing.T, s *servers, cast []*user, log *faults.Log) {
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
-	defer cancel()
-	for _, u := range cast {
-		u.line(faults.Flaw{})
-		if u.client() == nil {
-			if err := u.live(ctx); err != nil {
-				t.Errorf("%s does not come back: %v", u.name, err)
+	bounded := func(do func(context.Context)) {
+		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+		defer cancel()
+		do(ctx)
+	}
+	bounded(func(ctx context.Context) {
+		for _, u := range cast {
+			u.line(faults.Flaw{})
+			if u.client() == nil {
+				if err := u.live(ctx); err != nil {
+					t.Errorf("%s does not come back: %v", u.name, err)
+				}
 			}
 		}
-	}
+	})
 	began := time.Now()
-	if err := settle(ctx, cast); err != nil {
-		t.Error(err)
-	}
+	bounded(func(ctx context.Context) {
+		if err := settle(ctx, cast); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Logf("settled in %s", time.Since(began).Round(time.Millisecond))
-	closing(ctx, cast)
+	bounded(func(ctx context.Context) { closing(ctx, cast) })
 	for _, u := range cast {
 		if now := u.in(); now.ID != "" {
 			u.note(faults.Record{What: faults.Open, Session: now.ID})
