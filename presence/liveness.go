@@ -286,16 +286,20 @@ func (l *Liveness) connection(key string, id connID) Connection {
 // AddressOf finds the IP and port that a request came from; "" if its server does not
 // know the connection any more.
 func (l *Liveness) AddressOf(ctx context.Context, o broker.Origin) string {
-	return l.address(ctx, "$SYS.REQ.SERVER.PING.CONNZ", connz{ID: o.Connection, Account: o.Account, ServerName: o.Server, Exact: true})
+	address, _ := l.address(ctx, "$SYS.REQ.SERVER.PING.CONNZ", connz{ID: o.Connection, Account: o.Account, ServerName: o.Server, Exact: true})
+	return address
 }
 
 // withPort is a connection with its port, if the server says it. To find one connection a server
 // goes through all, so it is asked only about newcomers, and not when thousands come back.
-func (l *Liveness) withPort(ctx context.Context, c Connection) Connection {
+//
+// It is gone if the server says so, of which the news may not have come, or is gone itself.
+func (l *Liveness) withPort(ctx context.Context, c Connection) (with Connection, gone bool) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	c.Address = cmp.Or(l.address(ctx, "$SYS.REQ.SERVER."+c.Server+".CONNZ", connz{ID: c.ID}), c.Address)
-	return c
+	address, gone := l.address(ctx, "$SYS.REQ.SERVER."+c.Server+".CONNZ", connz{ID: c.ID})
+	c.Address = cmp.Or(address, c.Address)
+	return c, gone
 }
 
 // connz asks for one connection.
@@ -306,14 +310,14 @@ type connz struct {
 	Exact      bool   `json:"exact_match,omitempty"`
 }
 
-func (l *Liveness) address(ctx context.Context, subject string, q connz) string {
+func (l *Liveness) address(ctx context.Context, subject string, q connz) (address string, gone bool) {
 	ask, err := json.Marshal(q)
 	if err != nil {
-		return ""
+		return "", false
 	}
 	m, err := l.nc.RequestWithContext(ctx, subject, ask)
 	if err != nil {
-		return ""
+		return "", errors.Is(err, nats.ErrNoResponders)
 	}
 	var reply struct {
 		Data struct {
@@ -323,9 +327,9 @@ func (l *Liveness) address(ctx context.Context, subject string, q connz) string 
 			} `json:"connections"`
 		} `json:"data"`
 	}
-	if json.Unmarshal(m.Data, &reply) != nil || len(reply.Data.Connections) != 1 {
-		return ""
+	if err := json.Unmarshal(m.Data, &reply); err != nil || len(reply.Data.Connections) != 1 {
+		return "", err == nil && len(reply.Data.Connections) == 0
 	}
 	c := reply.Data.Connections[0]
-	return net.JoinHostPort(c.IP, strconv.Itoa(c.Port))
+	return net.JoinHostPort(c.IP, strconv.Itoa(c.Port)), false
 }

@@ -2,11 +2,9 @@ package presence
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
 	"natter/broker"
@@ -31,12 +29,12 @@ func (s *Service) arrival(ctx context.Context, q chat.HelloRequest, key string) 
 		return Arrival{}, unheard
 	}
 	row, _ := s.Users.Get(broker.Committed, string(q.Name.User()))
-	r := row.Record
-	if r.Present() && r.Key == key && r.Terminal != q.Terminal && s.live.closed(ctx, key, connID{conn.Server, conn.ID}) {
-		return Arrival{}, unheard // a program that has ended since, of which a try waited
-	}
-	if !r.Present() || r.Key != key || r.Terminal != q.Terminal {
-		conn = s.live.withPort(ctx, conn)
+	here := row.Record.Present() && row.Record.Key == key
+	if !here || row.Record.Terminal != q.Terminal {
+		gone := false
+		if conn, gone = s.live.withPort(ctx, conn); here && gone {
+			return Arrival{}, unheard // a program that has ended since, of which a try waited
+		}
 	}
 	return Arrival{
 		Name: q.Name, Key: key, Presence: q.Presence, Connection: conn, Terminal: q.Terminal, Takeover: q.Takeover,
@@ -117,23 +115,12 @@ func (l *Liveness) news(key string, id connID) <-chan struct{} {
 
 // has asks a server whether it has a connection of a key's owner.
 func (l *Liveness) has(ctx context.Context, key string, id connID) bool {
-	there, err := l.look(ctx, key, id)
-	return err == nil && there
-}
-
-// closed tells whether its server says that a connection is gone of which the news has not
-// come, as after a loss of the server; or the server is gone itself.
-func (l *Liveness) closed(ctx context.Context, key string, id connID) bool {
-	there, err := l.look(ctx, key, id)
-	return err == nil && !there || errors.Is(err, nats.ErrNoResponders)
-}
-
-func (l *Liveness) look(ctx context.Context, key string, id connID) (there bool, err error) {
-	m, err := l.ask(ctx, id.server, fmt.Appendf(nil, `{"cid":%d,"auth":true}`, id.id))
+	q := fmt.Appendf(nil, `{"cid":%d,"auth":true}`, id.id)
+	m, err := l.ask(ctx, id.server, q)
 	if err != nil {
-		return false, err
+		return false
 	}
 	found := map[connID]Link{}
 	_, _, err = readPage(m, id.server, found)
-	return found[id].Key == key, err
+	return err == nil && found[id].Key == key
 }

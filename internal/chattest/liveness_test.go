@@ -69,16 +69,20 @@ func publicKey(t *testing.T, file string) string {
 	return f.PublicLogin()
 }
 
+// systemOf is a connection that hears and tells of connections, below a subject.
+func systemOf(t *testing.T, in *chattest.Installation) (system *nats.Conn, account string) {
+	t.Helper()
+	account = "$SYS.ACCOUNT." + in.Server.ChatAccount()
+	system = must(in.Server.DialSystem("test", chat.Grant{Publish: []string{account + ".>"}, Subscribe: []string{account + ".>"}}, chat.StoreInbox))(t)
+	t.Cleanup(system.Close)
+	return system, account
+}
+
 // apart has the coordinator hear that alice's connection is gone which is up, as it seems
 // to be while the connection's server is cut off from the others. back mends that.
 func apart(t *testing.T, in *chattest.Installation, meanwhile func(alice *chattest.User)) (alice *chattest.User, back func()) {
 	t.Helper()
-	account := "$SYS.ACCOUNT." + in.Server.ChatAccount()
-	system, err := in.Server.DialSystem("test", chat.Grant{Publish: []string{account + ".>"}, Subscribe: []string{account + ".>"}}, chat.StoreInbox)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(system.Close)
+	system, account := systemOf(t, in)
 	connects, err := system.SubscribeSync(account + ".CONNECT")
 	if err != nil {
 		t.Fatal(err)
@@ -161,9 +165,7 @@ func TestFalsePlaces(t *testing.T) {
 // which the coordinator has not heard that it has, takes nothing over.
 func TestHelloOfADeadProgram(t *testing.T) {
 	in := chattest.Run(t)
-	account := "$SYS.ACCOUNT." + in.Server.ChatAccount()
-	system := must(in.Server.DialSystem("test", chat.Grant{Publish: []string{account + ".>"}, Subscribe: []string{account + ".>"}}, chat.StoreInbox))(t)
-	t.Cleanup(system.Close)
+	system, account := systemOf(t, in)
 	connects, ends := must(system.SubscribeSync(account+".CONNECT"))(t), must(system.SubscribeSync(account+".DISCONNECT"))(t)
 	if err := system.Flush(); err != nil {
 		t.Fatal(err)
