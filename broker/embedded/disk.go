@@ -7,11 +7,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"natter/broker"
 	"natter/internal/private"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 const (
@@ -31,8 +32,8 @@ type disk struct {
 
 	storing context.Context // done when nothing can be stored
 	end     context.CancelCauseFunc
-	mended  chan struct{}          // closed when a new server could store again
-	stuck   atomic.Pointer[string] // what the server says that it could not write
+	mended  chan struct{} // closed when a new server could store again
+	refused func() string // what the server stores nothing in until it is started again; "" for none
 }
 
 func newDisk(dir string, state aside, log *slog.Logger) *disk {
@@ -58,9 +59,6 @@ func (s *Server) Mended() <-chan struct{} {
 	return s.disk.mended
 }
 
-// failed notes what the server says of a write.
-func (d *disk) failed(line string) { d.stuck.CompareAndSwap(nil, &line) }
-
 // watch looks at the disk until there has been trouble and it is over, or quit is closed.
 func (d *disk) watch(quit <-chan struct{}) {
 	tick := time.NewTicker(lookEvery)
@@ -73,12 +71,13 @@ func (d *disk) watch(quit <-chan struct{}) {
 			return
 		}
 		err := d.look(n%probeEvery == 0)
+		if err == nil && d.storing.Err() == nil {
+			err = d.ask()
+		}
 		switch {
 		case err != nil:
 			well = time.Time{}
 			d.end(err) // the first one counts
-		case d.storing.Err() == nil && d.stuck.Load() != nil:
-			d.end(d.outage(errors.New(*d.stuck.Load())))
 		case d.storing.Err() == nil:
 		case well.IsZero():
 			well = time.Now()
@@ -87,6 +86,50 @@ func (d *disk) watch(quit <-chan struct{}) {
 			return
 		}
 	}
+}
+
+// ask is why the server stores nothing although the disk takes data again.
+func (d *disk) ask() error {
+	what := d.refused()
+	if what == "" {
+		return nil
+	}
+	return &broker.Outage{Told: broker.ErrNotStored, Why: fmt.Sprintf("Cannot write to %s: %s takes nothing since a write failed.", d.dir, what)}
+}
+
+// refusing is what the server stores nothing in since a write to it failed: a stream, or
+// JetStream as a whole. It is "" for nothing. What is said of a stream that is not there is
+// said of one that is being made or removed.
+func (s *Server) refusing() string {
+	if !s.ns.JetStreamEnabled() {
+		return "JetStream"
+	}
+	if s.unhealthy(nil) == "" {
+		return ""
+	}
+	there := map[string]bool{}
+	info, err := s.ns.Jsz(&server.JSzOptions{Account: s.ChatAccount(), Streams: true})
+	if err != nil {
+		return ""
+	}
+	for _, a := range info.AccountDetails {
+		for _, stream := range a.Streams {
+			there[stream.Name] = true
+		}
+	}
+	return s.unhealthy(there)
+}
+
+// unhealthy is a stream that the server says is none, of those that are there, or of all.
+func (s *Server) unhealthy(there map[string]bool) string {
+	status := s.ns.Healthz(&server.HealthzOptions{Account: s.ChatAccount(), Details: true})
+	for _, e := range status.Errors {
+		if e.Type == server.HealthzErrorStream && e.Stream != "" && (there == nil || there[e.Stream]) {
+			s.log.Debug("health of the state", "stream", e.Stream, "err", e.Error)
+			return e.Stream
+		}
+	}
+	return ""
 }
 
 // look is why nothing can be stored, as far as one sees without the server. Once that was

@@ -106,7 +106,7 @@ type Config struct {
 type Server struct {
 	ns    *server.Server
 	opts  *server.Options
-	fatal func(*server.Options) error
+	lines *logger
 	ids   *ticket.Installation
 	chat  *ticket.Minter
 	sys   *ticket.Minter
@@ -187,10 +187,9 @@ func start(cfg Config, host string, port int, dir string) (*Server, error) {
 		}
 	}
 	opts.DontListen = cfg.Shut
+	s.lines = newLogger(s.log)
 	if cfg.DataDir == "" {
-		l := newLogger(s.log, nil)
-		s.fatal = l.fatal
-		if s.ns, err = run(opts, l); err != nil {
+		if s.ns, err = run(opts, s.lines); err != nil {
 			return nil, err
 		}
 	} else if err := s.runKept(cfg, opts); err != nil {
@@ -227,11 +226,10 @@ func (s *Server) runKept(cfg Config, opts *server.Options) (err error) {
 		}
 	}
 	s.disk = newDisk(dir, before, s.log)
-	logger := newLogger(s.log, s.disk.failed)
-	s.fatal = logger.fatal
-	if s.ns, err = run(opts, logger); err != nil {
+	if s.ns, err = run(opts, s.lines); err != nil {
 		return errors.Join(err, before.back())
 	}
+	s.disk.refused = s.refusing
 	if err := s.check(dir, l, cfg.AcceptLoss); err != nil {
 		s.ns.Shutdown()
 		s.ns.WaitForShutdown()
@@ -249,7 +247,7 @@ func (s *Server) runKept(cfg Config, opts *server.Options) (err error) {
 // would otherwise keep it from starting what they want of it.
 func (s *Server) Open() error {
 	s.ns.AcceptLoop(make(chan struct{})) // returns when it listens
-	return s.fatal(s.opts)
+	return s.lines.fatal(s.opts, "")
 }
 
 // run starts a server and turns what it calls fatal into an error.
@@ -260,7 +258,7 @@ func run(opts *server.Options, l *logger) (*server.Server, error) {
 	}
 	ns.SetLoggerV2(l, false, false, false)
 	ns.Start()
-	err = l.fatal(opts)
+	err = l.fatal(opts, opts.StoreDir)
 	if err == nil && !ns.ReadyForConnections(startLimit) {
 		err = errors.New("the embedded server does not become ready")
 	}
