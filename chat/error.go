@@ -32,6 +32,7 @@ const (
 	NothingToDo   Code = "nothing_to_answer" // that invitation has ended
 	NotConnected  Code = "not_connected"     // the server or the coordinator is away
 	Timeout       Code = "timeout"           // nobody answered in time
+	Unknown       Code = "unknown"           // it may have been done or not: nobody has confirmed it
 	Outdated      Code = "outdated"          // what came after the request counts
 	Arguments     Code = "arguments"         // the request is not one
 	TooLong       Code = "too_long"          // over a limit of size

@@ -28,7 +28,8 @@ const (
 	PassTTL         = 24 * time.Hour      // a pass is good so long (--ttl)
 	MaxUses         = 500                 // new users that one pass lets in, at most (--uses)
 	MuteFor         = time.Hour           // a mute lasts so long
-	DirectTimeout   = 2 * time.Second     // a direct message is acknowledged in this time or cannot be delivered
+	DirectTimeout   = 2 * time.Second     // the receiver of a direct message answers in this time, and then acknowledges the text in this time
+	DirectRepeat    = 10 * time.Minute    // a text of which it is not known whether it arrived can be sent again so long, and is shown once
 )
 
 // Defaults of what one user may do for long, a second (--rate and the like); a short burst may be

@@ -292,10 +292,15 @@ type RotateRequest struct {
 	Signature []byte `json:"signature"`
 }
 
-// DirectMessage is a direct message (N and Text) or an acknowledgement (Ack).
+// DirectMessage is one of the four steps of a direct message: the sender asks whether the
+// receiver takes it (Ask), who answers (Here); then the text goes out (N and Text), and is
+// acknowledged (Ack). A receiver who does not answer is not sent the text. All four carry
+// the sender's Run. The same N of the same Run is the same message: it is shown once.
 type DirectMessage struct {
+	Run  string `json:"run,omitempty"`  // of the sender's program, drawn at its start, at most MaxTerminal bytes; each one has numbers of its own
+	Ask  uint64 `json:"ask,omitempty"`  // the N that the sender is about to send
+	Here uint64 `json:"here,omitempty"` // the Ask that is answered
 	N    uint64 `json:"n,omitempty"`    // the sender's number for it, growing
-	Run  string `json:"run,omitempty"`  // of the sender's program, drawn at its start; each one has numbers of its own
 	Name Name   `json:"name,omitempty"` // how the sender writes the name that the subject vouches for
 	Text string `json:"text,omitempty"`
 	Ack  uint64 `json:"ack,omitempty"` // the N that has arrived

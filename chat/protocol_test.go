@@ -133,7 +133,8 @@ func limits() string {
 		{"a name asked for in the lobby waits for its `hello`", chat.Hold},
 		{"a user's ticket is good for", chat.UserTicketTTL},
 		{"a member's ticket is good for", chat.MemberTicketTTL},
-		{"a direct message that nobody acknowledges has failed after", chat.DirectTimeout},
+		{"the receiver of a direct message answers within, and acknowledges its text within", chat.DirectTimeout},
+		{"a direct message that may have arrived is sent again as the same one for", chat.DirectRepeat},
 	} {
 		fmt.Fprintf(&b, "| %s | %v |\n", l.what, l.value)
 	}

@@ -51,7 +51,7 @@ var (
 	UserPresence = notice[PresenceNotice](userFamily, "presence", "users have come, gone or changed status; only to those who asked, at most four times a second")
 	UserServer   = notice[ServerNotice](userFamily, "server", "the server stops, or the receiver is signed out")
 
-	Direct = notice[DirectMessage](dmFamily, "", "one message to one user without a session, or its acknowledgement the other way")
+	Direct = notice[DirectMessage](dmFamily, "", "one step of a message to one user without a session")
 
 	Said   = notice[Message](talkFamily, "msg", "what a member says")
 	Signal = notice[MemberSignal](talkFamily, "sig", "receipts, where a member stands after a lost connection, bye")

@@ -347,6 +347,7 @@ func (t *Talk) parkSome(ctx context.Context, all bool) (more bool, err error) {
 	reply, err := t.Park(ctx, q)
 	if err != nil {
 		t.Log.Debug("park", "session", t.id, "err", err)
+		t.perhapsStored(q)
 		t.keepLater(parkRefused)
 		return false, err
 	}

@@ -73,12 +73,13 @@ type Bye struct {
 	Back    bool // taken back
 }
 
-// NotDelivered is a message that did not reach everybody before the session ended, or
-// that nobody has taken or stored for quite a while.
+// NotDelivered is a message that not everybody has acknowledged before the session ended,
+// or for quite a while.
 type NotDelivered struct {
 	Session string
 	Text    string
 	Kept    bool // it may arrive yet: it is tried again
+	Unknown bool // it may have arrived: only the acknowledgement is missing
 }
 
 // MessageWaits is told when somebody who is here has had nothing of what the listener said
@@ -124,8 +125,9 @@ type SentState string
 const (
 	Sending   SentState = "sending"
 	Stored    SentState = "stored"
-	Delivered SentState = "delivered" // everybody has it
-	Failed    SentState = "failed"    // the session has ended first
+	Delivered SentState = "delivered" // everybody who is still in the session has it
+	Failed    SentState = "failed"    // the session has ended first, and somebody did not get it
+	Unknown   SentState = "unknown"   // the session has ended first, and somebody may have got it or not
 )
 
 func (MessageWaits) isEvent()    {}

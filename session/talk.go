@@ -122,6 +122,7 @@ type outgoing struct {
 	at   time.Time // with the monotonic clock, which alone says how long it waits
 	text string
 	late bool // and that was told
+	left bool // somebody may have got it: it went out while they were there
 }
 
 func (o outgoing) message() chat.Message {
@@ -199,9 +200,12 @@ func (t *Talk) Update(s chat.Session) {
 	t.noteLeft(s)
 	for u, p := range t.peers {
 		m, _ := s.Member(u)
-		if m.Lost && !p.lost {
+		switch {
+		case m.Lost && !p.lost:
 			t.fetchIn(fetchLost)
 			p.toldKept = false
+		case p.lost && !m.Lost:
+			t.mayHave()
 		}
 		p.lost = m.Lost
 	}
@@ -280,10 +284,11 @@ func (t *Talk) trySay(text string) (<-chan struct{}, error) {
 	look := t.firstLook()
 	if up {
 		t.due = o.at.Add(resendAfter)
+		t.out[len(t.out)-1].left = t.anyConnected()
 	}
 	t.mu.Unlock()
-	if up {
-		t.publish(l, o)
+	if up && !t.publish(l, o) {
+		t.notSent(o.n)
 	}
 	if look > 0 {
 		t.late.Reset(look)
@@ -331,12 +336,6 @@ func (t *Talk) behind(p *peer, now time.Time) bool {
 }
 
 func connected(p *peer) bool { return !p.lost }
-
-// publish sends a message. What gets lost is sent again.
-func (t *Talk) publish(l *line, o outgoing) {
-	t.buf = o.message().AppendJSON(t.buf[:0])
-	t.down = l.nc.Publish(l.msg, t.buf) != nil
-}
 
 // least is the lowest number that one of these members has not acknowledged.
 func (t *Talk) least(these func(*peer) bool) uint64 {
@@ -389,22 +388,25 @@ func (t *Talk) missing() bool {
 }
 
 // Close ends the talk: the last receipts are sent, those of the others are waited
-// for, and nobody listens any more. It returns what somebody did not acknowledge; if
+// for, and nobody listens after that. It returns what somebody did not acknowledge; if
 // the session goes on, what is stored for them will arrive.
-func (t *Talk) Close(goesOn bool) []string {
+func (t *Talk) Close(goesOn bool) []NotDelivered {
 	t.acknowledge(true)
 	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	_ = t.Flush(ctx)
 	cancel()
 	t.mu.Lock()
 	t.closed = true
-	var lost []string
+	var lost []NotDelivered
 	for _, o := range t.out {
 		if goesOn && t.settled(o.n) {
 			continue
 		}
-		lost = append(lost, o.text)
-		if t.Sent {
+		lost = append(lost, NotDelivered{Session: t.id, Text: o.text, Unknown: o.left})
+		switch {
+		case t.Sent && o.left:
+			t.tellSent(o, Unknown)
+		case t.Sent:
 			t.tellSent(o, Failed)
 		}
 	}

@@ -268,6 +268,9 @@ func (t *Talk) signalled(from chat.User, sig chat.MemberSignal) {
 	if p == nil || t.closed {
 		return
 	}
+	if p.lost {
+		t.mayHave()
+	}
 	if n, ok := sig.Ack[t.Me]; ok {
 		t.acked(p, n)
 	}
@@ -393,8 +396,9 @@ func (t *Talk) resend(atOnce bool) {
 	now := time.Now()
 	least, probe := t.least(t.waitedFor(now)), t.least(connected)
 	var again []outgoing
-	for _, o := range t.out {
+	for i, o := range t.out {
 		if o.n >= least || o.n == probe {
+			t.out[i].left = true // missing: somebody is connected
 			again = append(again, o)
 		}
 	}

@@ -162,8 +162,9 @@ func TestDirectMessagesThatAreNone(t *testing.T) {
 		name, _ := json.Marshal(forged)
 		send(fmt.Sprintf(`{"n":%d,"name":%s,"text":"hello"}`, 2*i+1, name))
 		send(fmt.Sprintf(`{"n":%d,"name":%s,"text":"repeated"}`, 2*i+1, name))
-		send(fmt.Sprintf(`{"n":%d,"name":%s,"text":"old"}`, 2*i, name))
+		send(fmt.Sprintf(`{"n":%d,"name":%s,"text":"none"}`, 0, name))
 		send(fmt.Sprintf(`{"ack":%d}`, i))
+		send(fmt.Sprintf(`{"here":%d}`, i))
 		got := chattest.Wait[client.DirectText](alice)
 		if got.Text != "hello" || !strings.EqualFold(string(got.From), "mike") || strings.ContainsRune(string(got.From), 0x212a) {
 			t.Errorf("as %q: alice reads %q from %q", forged, got.Text, got.From)

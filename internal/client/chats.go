@@ -210,14 +210,14 @@ func unheard(err error) bool {
 func flush(ctx context.Context, t *session.Talk) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	_ = t.Flush(ctx) // what is missing then is told as not delivered
+	_ = t.Flush(ctx) // what is missing then is told
 }
 
 // part has stored what somebody who is away has yet to get from a member who leaves.
 func part(ctx context.Context, t *session.Talk) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_ = t.Part(ctx) // what is not stored is told as not delivered
+	_ = t.Part(ctx) // what is not stored is told
 }
 
 func (c *Client) talking() (*session.Talk, error) {
@@ -367,7 +367,7 @@ func (c *Client) take(s chat.Session, revision uint64) {
 		if s.State == chat.Closed {
 			c.collect(talk, s)
 		}
-		c.finish(talk, s.ID, s.State == chat.Open || s.Reason == chat.ByLeave && len(s.Present()) > 2) // see endHere
+		c.finish(talk, s.State == chat.Open || s.Reason == chat.ByLeave && len(s.Present()) > 2) // see endHere
 	case mine && talk != nil:
 		talk.Update(s)
 	}
@@ -429,17 +429,17 @@ func (c *Client) newTalk(s chat.Session, rejoin bool) *session.Talk {
 	}, s)
 }
 
-// finish stops listening and tells what has not arrived; if the session goes on without
+// finish stops listening and tells what was not acknowledged; if the session goes on without
 // the user, what is stored will.
-func (c *Client) finish(t *session.Talk, id string, goesOn bool) {
+func (c *Client) finish(t *session.Talk, goesOn bool) {
 	c.mu.Lock()
 	c.talk, c.open = nil, ""
 	c.mu.Unlock()
 	if t == nil {
 		return
 	}
-	for _, text := range t.Close(goesOn) {
-		c.events.push(NotDelivered{Session: id, Text: text})
+	for _, e := range t.Close(goesOn) {
+		c.events.push(e)
 	}
 }
 

@@ -3,9 +3,11 @@ package client
 import (
 	"context"
 	"crypto/rand"
-	"sync"
+	"errors"
+	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"golang.org/x/time/rate"
 
 	"natter/broker"
@@ -15,11 +17,12 @@ import (
 
 // directs are the direct messages under way and what has been heard.
 type directs struct {
-	line    sync.Mutex // messages go out in the order of their numbers: who gets a later one first takes the others for old
 	run     string
 	n       uint64
-	waiting map[directID]waitingDirect
-	heard   map[chat.User]heardDirect // the last of each sender
+	waiting map[directID]*waitingDirect
+	unsure  []unsureDirect            // also when they cannot be kept in a file
+	asked   *broker.Recent[directKey] // who was told that they may send, and what
+	heard   *broker.Recent[directKey] // what was shown
 	wrote   map[chat.User]bool        // whom the user wrote to: they may answer even a hidden user
 
 	pace   *rate.Limiter   // of what is sent; nil: no limit
@@ -27,31 +30,40 @@ type directs struct {
 	told   time.Time       // that somebody is too fast
 }
 
+// directKey is a direct message as its receiver knows it.
+type directKey struct {
+	from chat.User
+	run  string
+	n    uint64
+}
+
+// directID is a direct message as its sender knows it.
 type directID struct {
-	to chat.User
-	n  uint64
+	to  chat.User
+	run string
+	n   uint64
 }
 
 // waitingDirect is a direct message that nobody has acknowledged yet.
 type waitingDirect struct {
-	to      chat.Name
-	text    string
-	arrived chan struct{}
+	here, arrived chan struct{} // closed when the receiver has said so
 }
 
-// heardDirect is the number of a direct message.
-type heardDirect struct {
-	run string
-	n   uint64
-}
+// How many direct messages a receiver remembers: enough for those of several senders who
+// are as fast as they may be, for as long as one is sent again.
+const (
+	maxAsked = 1 << 10
+	maxHeard = 1 << 14
+)
 
 // newDirects draws a name for its numbers, so that a client that starts again is not taken
 // for one that repeats itself. They do not count from the time: it may have been set back.
 func newDirects() directs {
 	return directs{
 		run:     rand.Text(),
-		waiting: map[directID]waitingDirect{},
-		heard:   map[chat.User]heardDirect{},
+		waiting: map[directID]*waitingDirect{},
+		asked:   broker.NewRecent[directKey](maxAsked),
+		heard:   broker.NewRecent[directKey](maxHeard),
 		wrote:   map[chat.User]bool{},
 	}
 }
@@ -101,12 +113,14 @@ func (d *directs) tooFast(from chat.User, now time.Time) (over, tell bool) {
 	return true, tell
 }
 
-// Direct sends a direct message and waits until it has arrived. Code Unavailable.
+// Direct sends a direct message and waits until it has arrived. Code Unavailable if the
+// receiver does not answer: then the text was not sent. Code Unknown if they have answered,
+// but nobody knows whether they got the text: the same one, sent again, is shown once.
 func (c *Client) Direct(ctx context.Context, name, text string) error {
 	to, err := chat.ParseName(name)
 	switch {
 	case err != nil:
-		return chat.Errorf(chat.Unavailable, "%s cannot be reached.", chat.CleanLine(name))
+		return unreachable(chat.CleanLine(name))
 	case to.User() == c.me.User():
 		return chat.Errorf(chat.Self, "That is you.")
 	case len(text) > c.rules.MaxText:
@@ -115,83 +129,201 @@ func (c *Client) Direct(ctx context.Context, name, text string) error {
 	if err := c.paceDirect(ctx); err != nil {
 		return err
 	}
-	nc := c.conn()
-	if nc == nil || !nc.IsConnected() {
-		return chat.Errorf(chat.NotConnected, "Not connected to the server.")
+	sum := textSum(text)
+	u, again := c.findUnsure(to.User(), sum)
+	if !again {
+		u = unsureDirect{Server: c.Server(), To: to.User(), Text: sum, Run: c.directs.run, N: c.nextDirect()}
 	}
-	arrived := make(chan struct{})
-	c.directs.line.Lock()
-	c.mu.Lock()
-	c.directs.n++
-	id := directID{to.User(), c.directs.n}
-	c.directs.waiting[id] = waitingDirect{to, text, arrived}
-	c.directs.wrote[id.to] = true
-	c.mu.Unlock()
-	defer func() {
-		c.mu.Lock()
-		if w, silent := c.directs.waiting[id]; silent {
-			c.keepDirect(w, true)
-		}
-		delete(c.directs.waiting, id)
-		c.mu.Unlock()
-	}()
-	err = broker.Tell(nc, chat.Direct, chat.Address{To: id.to, User: c.me.User()}, chat.DirectMessage{N: id.n, Run: c.directs.run, Name: c.me, Text: text})
-	c.directs.line.Unlock()
-	if err != nil {
-		return chat.Errorf(chat.NotConnected, "Not connected to the server.")
+	w, done := c.awaitDirect(directID{u.To, u.Run, u.N})
+	defer done()
+	sent, err := c.deliver(ctx, to, text, u, w)
+	if err != nil && (sent || again) {
+		u.At = time.Now()
+		err = notKnown(to, c.keepUnsure(u))
+	} else if err == nil && again {
+		c.dropUnsure(u)
 	}
-	select {
-	case <-arrived:
-		return nil
-	case <-time.After(chat.DirectTimeout):
-	case <-ctx.Done():
-	}
-	return chat.Errorf(chat.Unavailable, "%s cannot be reached.", to)
+	c.keepDirect(to, text, err)
+	return err
 }
 
-// direct takes a direct message or an acknowledgement. Who hides does not answer,
-// except to those they wrote to themselves.
-func (c *Client) direct(from chat.User, d chat.DirectMessage) {
+func unreachable(name string) error {
+	return chat.Errorf(chat.Unavailable, "%s cannot be reached.", name)
+}
+
+// notKnown says that a message may have arrived, and how to be sure if that is kept.
+func notKnown(to chat.Name, kept bool) error {
+	again := ""
+	if kept {
+		again = fmt.Sprintf(" Send the same text again within %d minutes: it is shown once.", int(chat.DirectRepeat.Minutes()))
+	}
+	return chat.Errorf(chat.Unknown, "It is not known whether %s has got the message.%s", to, again)
+}
+
+func (c *Client) nextDirect() uint64 {
 	c.mu.Lock()
-	if d.Ack > 0 {
-		if w, ok := c.directs.waiting[directID{from, d.Ack}]; ok {
-			c.keepDirect(w, false)
-			close(w.arrived)
-			delete(c.directs.waiting, directID{from, d.Ack})
+	defer c.mu.Unlock()
+	c.directs.n++
+	return c.directs.n
+}
+
+// awaitDirect begins to wait for what the receiver of a message says, until done is called.
+func (c *Client) awaitDirect(id directID) (w *waitingDirect, done func()) {
+	w = &waitingDirect{make(chan struct{}), make(chan struct{})}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.directs.waiting[id] = w
+	c.directs.wrote[id.to] = true
+	return w, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.directs.waiting[id] == w {
+			delete(c.directs.waiting, id)
 		}
-		c.mu.Unlock()
+	}
+}
+
+// deliver sends a message to a receiver who says that they take it. Without an error it has
+// arrived; with one, sent says whether the text has left.
+func (c *Client) deliver(ctx context.Context, to chat.Name, text string, u unsureDirect, w *waitingDirect) (sent bool, err error) {
+	if err := c.tellDirect(u.To, chat.DirectMessage{Run: u.Run, Ask: u.N}); err != nil {
+		return false, errNotConnected
+	}
+	late := time.NewTimer(chat.DirectTimeout)
+	defer late.Stop()
+	select {
+	case <-w.arrived:
+		return true, nil // the earlier try
+	case <-w.here:
+	case <-late.C:
+		return false, unreachable(string(to))
+	case <-ctx.Done():
+		return false, chat.Errorf(chat.Timeout, "%s has not answered yet; nothing was sent.", to)
+	}
+	err = c.tellDirect(u.To, chat.DirectMessage{Run: u.Run, N: u.N, Name: c.me, Text: text})
+	if errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, errNotConnected) {
+		return false, errNotConnected
+	}
+	late.Reset(chat.DirectTimeout)
+	select {
+	case <-w.arrived:
+		return true, nil
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	return true, errSilent
+}
+
+// errSilent is a receiver who does not acknowledge a text.
+var errSilent = errors.New("no acknowledgement")
+
+// tellDirect publishes one step of a direct message.
+func (c *Client) tellDirect(to chat.User, d chat.DirectMessage) error {
+	nc := c.conn()
+	if nc == nil {
+		return errNotConnected
+	}
+	return broker.Tell(nc, chat.Direct, chat.Address{To: to, User: c.me.User()}, d)
+}
+
+// direct takes one step of a direct message.
+func (c *Client) direct(from chat.User, d chat.DirectMessage) {
+	if len(d.Run) > chat.MaxTerminal {
 		return
 	}
-	welcome := c.presence == chat.Visible || c.directs.wrote[from]
-	last := c.directs.heard[from]
-	fresh := d.Run != last.run || d.N > last.n
-	if c.blocked(from) {
-		welcome = false
+	switch {
+	case d.Here > 0:
+		c.answered(directID{from, d.Run, d.Here}, false)
+	case d.Ack > 0:
+		c.answered(directID{from, d.Run, d.Ack}, true)
+	case d.Ask > 0:
+		c.answerDirect(directKey{from, d.Run, d.Ask})
+	case d.N > 0:
+		c.takeDirect(directKey{from, d.Run, d.N}, d)
 	}
-	if d.N == 0 || len(d.Run) > chat.MaxTerminal || d.Text == "" || len(d.Text) > c.rules.MaxText || !welcome {
-		c.mu.Unlock()
+}
+
+// answered notes what the receiver of one's own message says.
+func (c *Client) answered(id directID, arrived bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w := c.directs.waiting[id]
+	switch {
+	case w == nil:
+	case arrived:
+		closeOnce(w.arrived)
+	default:
+		closeOnce(w.here)
+	}
+}
+
+// closeOnce closes a channel of which c.mu is held.
+func closeOnce(ch chan struct{}) {
+	select {
+	case <-ch:
+	default:
+		close(ch)
+	}
+}
+
+// answerDirect answers who asks whether they may send: the text may come, or has come. Who
+// hides does not answer, except to those they wrote to themselves.
+func (c *Client) answerDirect(k directKey) {
+	answer := chat.DirectMessage{Run: k.run, Here: k.n}
+	c.mu.Lock()
+	ok := c.welcome(k.from)
+	switch {
+	case ok && c.directs.heard.Has(k):
+		answer = chat.DirectMessage{Run: k.run, Ack: k.n}
+	case ok:
+		c.directs.asked.Add(k)
+	}
+	c.mu.Unlock()
+	if ok && c.inTime(k.from) {
+		c.replyDirect(k.from, answer)
+	}
+}
+
+// takeDirect shows a message that has not been shown yet, and acknowledges it.
+func (c *Client) takeDirect(k directKey, d chat.DirectMessage) {
+	c.mu.Lock()
+	ok := c.welcome(k.from) && d.Text != "" && len(d.Text) <= c.rules.MaxText
+	asked := c.directs.asked.Has(k)
+	c.mu.Unlock()
+	if !ok || !asked && !c.inTime(k.from) {
 		return
 	}
-	if over, tell := c.directs.tooFast(from, time.Now()); over {
-		c.mu.Unlock()
-		if tell {
-			c.events.push(DirectTooFast{From: chat.Name(from)})
-		}
-		return
-	}
-	if fresh {
-		c.directs.heard[from] = heardDirect{d.Run, d.N}
-	}
-	nc := c.nc
+	c.mu.Lock()
+	fresh := c.directs.heard.Add(k)
 	c.mu.Unlock()
 	if fresh {
-		name := chat.Name(from)
-		if n, err := chat.ParseName(string(d.Name)); err == nil && n.User() == from {
+		name := chat.Name(k.from)
+		if n, err := chat.ParseName(string(d.Name)); err == nil && n.User() == k.from {
 			name = n // not only folded to it: U+212A is a k in lower case
 		}
 		c.events.push(DirectText{From: name, Text: d.Text})
 	}
-	if err := broker.Tell(nc, chat.Direct, chat.Address{To: from, User: c.me.User()}, chat.DirectMessage{Ack: d.N}); err != nil {
-		c.log.Debug("acknowledge a direct message", "err", err)
+	c.replyDirect(k.from, chat.DirectMessage{Run: k.run, Ack: k.n})
+}
+
+// welcome reports whether the user takes messages of somebody. c.mu is held.
+func (c *Client) welcome(from chat.User) bool {
+	return (c.presence == chat.Visible || c.directs.wrote[from]) && !c.blocked(from) && !c.signedOut
+}
+
+// inTime reports whether somebody keeps to the rate at which messages are taken.
+func (c *Client) inTime(from chat.User) bool {
+	c.mu.Lock()
+	over, tell := c.directs.tooFast(from, time.Now())
+	c.mu.Unlock()
+	if tell {
+		c.events.push(DirectTooFast{From: chat.Name(from)})
+	}
+	return !over
+}
+
+func (c *Client) replyDirect(to chat.User, d chat.DirectMessage) {
+	if err := c.tellDirect(to, d); err != nil {
+		c.log.Debug("answer a direct message", "err", err)
 	}
 }

@@ -1,6 +1,11 @@
 package client
 
-import "natter/session/transcript"
+import (
+	"errors"
+
+	"natter/chat"
+	"natter/session/transcript"
+)
 
 // keep hands an event to the transcript, which takes what is worth keeping.
 func (cfg *Config) keep(e Event) {
@@ -10,7 +15,11 @@ func (cfg *Config) keep(e Event) {
 	cfg.Transcript.Take(e)
 }
 
-// keepDirect notes one's own direct message, once it is known what became of it.
-func (c *Client) keepDirect(w waitingDirect, failed bool) {
-	c.cfg.Transcript.Take(transcript.DirectMessage{From: c.me, To: w.to, Text: w.text, Failed: failed})
+// keepDirect notes one's own direct message, once it is known what became of it, or known
+// that it is not.
+func (c *Client) keepDirect(to chat.Name, text string, err error) {
+	c.cfg.Transcript.Take(transcript.DirectMessage{
+		From: c.me, To: to, Text: text,
+		Failed: err != nil, Unknown: errors.Is(err, &chat.Error{Code: chat.Unknown}),
+	})
 }

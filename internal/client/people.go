@@ -50,11 +50,11 @@ func (c *Client) signOut(e SignedOut) {
 		return
 	}
 	c.mu.Lock()
-	talk, open := c.talk, c.open
+	talk := c.talk
 	c.signedOut = true
 	c.mu.Unlock()
 	nc.Close()
-	c.finish(talk, open, true)
+	c.finish(talk, true)
 	c.events.push(e)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"natter/broker"
 	"natter/chat"
 )
 
@@ -24,7 +25,18 @@ type book struct {
 	talks  map[string]*talk // by session id
 	shown  int              // messages, direct ones included
 	order  []string         // the keys of talks and perhaps more, oldest first
+	direct *broker.Recent[directKey]
 }
+
+// directKey is a direct message: its sender may send it again, and it is shown once.
+type directKey struct {
+	from, to chat.User
+	run      string
+	n        uint64
+}
+
+// maxDirects is how many direct messages are recognised when they come again.
+const maxDirects = 1 << 14
 
 // talk is what the book knows about a session.
 type talk struct {
@@ -35,7 +47,10 @@ type talk struct {
 }
 
 func newBook(show string, shared bool) *book {
-	return &book{show: show, shared: shared, names: map[chat.User]chat.Name{}, talks: map[string]*talk{}}
+	return &book{
+		show: show, shared: shared, names: map[chat.User]chat.Name{}, talks: map[string]*talk{},
+		direct: broker.NewRecent[directKey](maxDirects),
+	}
 }
 
 // feed takes one message of the broker. Subjects that are not of the console's
@@ -48,7 +63,7 @@ func (b *book) feed(subject string, data []byte, now time.Time) []entry {
 	case route == chat.Said.Route:
 		return b.message(at, data, now)
 	case route == chat.Direct.Route:
-		return b.direct(at, data, now)
+		return b.directMessage(at, data, now)
 	case route.To() == chat.Observer:
 		return b.audit(at.Kind, data, now)
 	}
@@ -130,7 +145,7 @@ func (b *book) message(at chat.Address, data []byte, now time.Time) []entry {
 	})
 }
 
-func (b *book) direct(at chat.Address, data []byte, now time.Time) []entry {
+func (b *book) directMessage(at chat.Address, data []byte, now time.Time) []entry {
 	if b.show != ShowAll {
 		return nil
 	}
@@ -139,7 +154,10 @@ func (b *book) direct(at chat.Address, data []byte, now time.Time) []entry {
 	if err := json.Unmarshal(data, &m); err != nil {
 		return []entry{unreadable(fmt.Sprintf("direct message from %s to %s", from, to), data, now)}
 	}
-	if m.N == 0 { // an acknowledgement
+	if m.N == 0 { // an acknowledgement, or a question before it is sent
+		return nil
+	}
+	if len(m.Run) <= chat.MaxTerminal && !b.direct.Add(directKey{at.User, at.To, m.Run, m.N}) {
 		return nil
 	}
 	b.shown++

@@ -51,6 +51,7 @@ const (
 	ExitUnreachable = 5
 	ExitSignedOut   = 6
 	ExitRefused     = 7 // asked and refused, or waited in vain
+	ExitUnknown     = 8 // sent, and nobody has confirmed that it arrived
 )
 
 // state is where the user is: it decides what a Reply means.

@@ -278,7 +278,7 @@ func TestMoreOfWhatDidNotArrive(t *testing.T) {
 	f.event(client.NotDelivered{Text: "short"})
 	f.event(client.NotDelivered{Text: first})
 	f.event(client.NotDelivered{Text: second})
-	expect(t, b, `! Not delivered: "`+first[:200]+`...". It is kept and tried again until the chat ends. /more shows all of it.`,
+	expect(t, b, `! Not confirmed so far: "`+first[:200]+`...". It is sent again until the chat ends. /more shows all of it.`,
 		`! Not delivered: "short"`,
 		`! Not delivered: "`+first[:200]+`...". /more shows all of it.`,
 		`! Not delivered: "`+second[:200]+`...". /more shows all of it.`)

@@ -59,7 +59,12 @@ func (v *once) send(ctx context.Context, to, text string) {
 	if strings.TrimSpace(text) == "" {
 		return
 	}
-	if err := v.c.Direct(ctx, to, text); err != nil {
+	err := v.c.Direct(ctx, to, text)
+	switch {
+	case isCode(err, chat.Unknown):
+		v.fail(notReached(to, err), ExitUnknown)
+		return
+	case err != nil:
 		v.fail(notReached(to, err), ExitRefused)
 		return
 	}

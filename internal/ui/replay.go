@@ -101,6 +101,8 @@ func (r *Replay) sentence(l transcript.Line) string {
 		return "* chatcli was started again."
 	case transcript.Failed:
 		return notDelivered(client.NotDelivered{Text: l.Text})
+	case transcript.Unknown:
+		return notDelivered(client.NotDelivered{Text: l.Text, Unknown: true})
 	case transcript.Bye:
 		if own {
 			return "* You said bye."

@@ -256,8 +256,8 @@ func connected(e client.Connected, me chat.User) string {
 	return s
 }
 
-// notReached tells that a direct message did not arrive. Hidden, absent, unknown and
-// blocking users are told apart by nobody.
+// notReached says that a direct message was not sent, or that nobody knows whether it has
+// arrived. Hidden, absent, unknown and blocking users are told apart by nobody.
 func notReached(name string, err error) string {
 	for _, code := range []chat.Code{chat.Unavailable, chat.Invalid, chat.Reserved} {
 		if isCode(err, code) {
@@ -294,11 +294,14 @@ func beginning(text string) (quoted string, whole bool) {
 	return line, true
 }
 
-// notDelivered quotes the beginning of what did not arrive, or has not yet.
+// notDelivered quotes the beginning of what did not arrive, or of what was not confirmed.
 func notDelivered(e client.NotDelivered) string {
 	line, _ := beginning(e.Text)
-	if e.Kept {
-		return fmt.Sprintf("! Not delivered: \"%s\". It is kept and tried again until the chat ends.", line)
+	switch {
+	case e.Kept:
+		return fmt.Sprintf("! Not confirmed so far: \"%s\". It is sent again until the chat ends.", line)
+	case e.Unknown:
+		return fmt.Sprintf("! It is not known whether this has arrived: \"%s\"", line)
 	}
 	return fmt.Sprintf("! Not delivered: \"%s\"", line)
 }

@@ -37,6 +37,7 @@ type DirectMessage struct {
 	From, To chat.Name
 	Text     string
 	Failed   bool // one's own, that did not arrive
+	Unknown  bool // one's own, of which that is not known
 }
 
 // Keeper writes the transcripts of one user. A nil Keeper keeps nothing.
@@ -201,7 +202,7 @@ func (k *Keeper) take(at time.Time, e any) {
 		k.add(e.Session, Line{Kind: Said, At: at, From: k.me, Sent: e.At, Text: e.Text})
 	case session.NotDelivered:
 		if !e.Kept { // else it may arrive yet
-			k.add(e.Session, Line{Kind: Failed, At: at, From: k.me, Text: e.Text})
+			k.add(e.Session, Line{Kind: failed(true, e.Unknown), At: at, From: k.me, Text: e.Text})
 		}
 	case OwnBye:
 		k.add(e.Session, Line{Kind: Bye, At: at, From: k.me})
@@ -231,6 +232,17 @@ func (k *Keeper) members(at time.Time, e any) {
 		k.add(e.Session.ID, Line{Kind: Ended, At: at, Reason: e.Session.Reason, By: by(e.Session)})
 		k.end(e.Session.ID)
 	}
+}
+
+// failed is the kind of a line with one's own text.
+func failed(failed, unknown bool) Kind {
+	switch {
+	case unknown:
+		return Unknown
+	case failed:
+		return Failed
+	}
+	return Said
 }
 
 func by(s chat.Session) []chat.Name {
@@ -284,9 +296,7 @@ func (k *Keeper) direct(at time.Time, d DirectMessage) {
 	if d.From.User() == k.me.User() {
 		with = d.To
 	}
-	if d.Failed {
-		l.Kind = Failed
-	}
+	l.Kind = failed(d.Failed, d.Unknown)
 	w := k.directs[with.User()]
 	if w == nil {
 		w = &file{

@@ -26,6 +26,7 @@ const (
 	Resumed Kind = "resumed" // the client was started again, and goes on
 	Said    Kind = "said"    // From said Text; one's own when it was accepted
 	Failed  Kind = "failed"  // one's own Text did not reach everybody
+	Unknown Kind = "unknown" // it is not known whether one's own Text reached everybody
 	Bye     Kind = "bye"     // From would like to end the chat
 	NoBye   Kind = "no bye"  // From goes on chatting
 	Left    Kind = "left"    // From left, for Reason
