@@ -57,6 +57,10 @@ func CleanAll(s string) string {
 	return c.out.String()
 }
 
+// Blank reports whether nothing of a text is left to be seen once it is clean. Such a
+// text is not sent.
+func Blank(s string) bool { return strings.TrimSpace(CleanAll(s)) == "" }
+
 // Excerpt cuts a clean text after ShownLines lines or ShownCharacters characters,
 // whichever comes first. What it left out is rest, of which there may be another
 // excerpt.

@@ -193,7 +193,7 @@ func TestTakeoverTyped(t *testing.T) {
 	c.expect("* Welcome back, alice. Last here a moment ago. You are visible; /hide changes that.\r\nNo other client.\r\n1. List users\r\n")
 	c.expect(choice)
 	c.press("yes\r")
-	c.expect("! Enter 1, 2, 3 or 4.\r\n")
+	c.expect("! Enter 1, 2, 3 or 4, or /help.\r\n")
 	c.expect(choice)
 	c.press("3\r")
 	c.exits("0")
@@ -218,6 +218,12 @@ func TestInvitationAtTheMenu(t *testing.T) {
 	h.sees(bob, "alice: hi bob")
 	h.types(bob, "Quit\n")
 	c.expect("* bob ended the chat.\r\nChat session ended\r\n1. List users\r\n2. Chat\r\n3. Exit\r\n4. Group chat\r\n" + choice)
+	c.press("3\r") // which may have been meant for bob
+	c.expect("* The chat has ended, and 3 leaves chatcli. Leave it? (yes/no) [no]: ")
+	c.press("\r")
+	c.expect(choice)
+	c.press("3\r")
+	c.exits("0")
 }
 
 func TestCancel(t *testing.T) {
@@ -237,7 +243,7 @@ func TestCancel(t *testing.T) {
 	c.expect("* You withdrew the invitation to bob.\r\n1. List users\r\n2. Chat\r\n3. Exit\r\n4. Group chat\r\n" + choice)
 	h.sees(bob, append([]string{"* alice withdrew the invitation."}, menu...)...)
 	h.types(bob, "y\n")
-	h.sees(bob, "! Enter 1, 2, 3 or 4.")
+	h.sees(bob, "! Enter 1, 2, 3 or 4, or /help.")
 }
 
 // TestEndsOfATerminal: each way to end says goodbye, and the partner sees a normal end.

@@ -19,6 +19,7 @@ const (
 	Wrong      Verb = "wrong"
 	Say        Verb = "say"
 	List       Verb = "list"
+	ClientList Verb = "client list" // List, after the names in the form of the third seed
 	Chat       Verb = "chat"
 	Group      Verb = "group"
 	Cancel     Verb = "cancel"
@@ -111,7 +112,7 @@ var commands = []grammar{
 
 // oldWords are the upper-case commands of the third seed.
 var oldWords = []grammar{
-	{"GET_CLIENT_LIST", "", List, nothing, ""},
+	{"GET_CLIENT_LIST", "", ClientList, nothing, ""},
 	{"GET_CLIENT_INFO", "", Chat, one, " NAME"},
 	{"SEND_FILE", "", Send, text, " PATH"},
 	{"CLOSE_SESSION", "", Quit, nothing, ""},
@@ -119,13 +120,13 @@ var oldWords = []grammar{
 	{"#HELP", "", Help, nothing, ""},
 }
 
-// Parse understands a line. In this order: a backslash (the rest is text), a slash (a
+// Parse understands a line. In this order: a backslash (text, see literal), a slash (a
 // command), "@NAME" and a blank or a colon (a direct message), an upper-case word of
 // the seeds, and otherwise whatever the state expects (Reply).
 func Parse(line string) Command {
 	switch {
 	case strings.HasPrefix(line, `\`):
-		return Command{Verb: Say, Text: line[1:]}
+		return Command{Verb: Say, Text: literal(line)}
 	case strings.HasPrefix(line, "/"):
 		return parseSlash(line[1:])
 	case strings.HasPrefix(line, "@"):
@@ -137,6 +138,24 @@ func Parse(line string) Command {
 		return c
 	}
 	return Command{Verb: Reply, Text: line}
+}
+
+// literal is the text of a line that begins with a backslash. The backslash goes only
+// where the rest would not be sent as text without it: a command, a direct message, an
+// old word, Quit, bye, or a slash behind blanks. Every other line is what it looks like,
+// such as \\server\share.
+func literal(line string) string {
+	rest := line[1:]
+	_, old := parseOld(rest)
+	if old || strings.HasPrefix(strings.TrimLeft(rest, " \t"), "/") || strings.HasPrefix(rest, "@") || endsChat(rest) {
+		return rest
+	}
+	return line
+}
+
+// endsChat reports whether a line is one of the two words that end a chat.
+func endsChat(line string) bool {
+	return strings.EqualFold(line, "quit") || strings.EqualFold(line, "bye")
 }
 
 func parseSlash(line string) Command {
@@ -178,7 +197,7 @@ func parseAt(line string) (Command, bool) {
 	if line[i] == ':' {
 		said = strings.TrimPrefix(said, " ")
 	}
-	if strings.TrimSpace(said) == "" {
+	if chat.Blank(said) {
 		return wrong("Write @%s TEXT.", name), true
 	}
 	return Command{Verb: Direct, Args: []string{name}, Text: said}, true
@@ -224,12 +243,12 @@ func (g grammar) fill(written, rest string) Command {
 		c.Args = splitNames(rest)
 		ok = len(c.Args) > 0
 	case text:
-		ok, c.Text = len(args) > 0, rest
+		ok, c.Text = !chat.Blank(rest), rest
 	case anything:
 		c.Text = strings.TrimSpace(rest)
 	case nameText:
 		name, said, _ := strings.Cut(strings.TrimLeft(rest, " "), " ")
-		ok = strings.TrimSpace(said) != ""
+		ok = !chat.Blank(said)
 		c.Args, c.Text = []string{name}, said
 	}
 	if !ok {

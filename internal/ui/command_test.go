@@ -59,7 +59,7 @@ func TestParse(t *testing.T) {
 		{"#alice", said(Reply, "#alice")},
 
 		// the third seed
-		{"GET_CLIENT_LIST", names(List)},
+		{"GET_CLIENT_LIST", names(ClientList)},
 		{"GET_CLIENT_INFO dave", names(Chat, "dave")}, {"GET_CLIENT_INFO<dave>", names(Chat, "dave")},
 		{"GET_CLIENT_INFO <dave>", names(Chat, "dave")}, {"GET_CLIENT_INFO", wrong("Write GET_CLIENT_INFO NAME.")},
 		{"SEND_FILE report.pdf", said(Send, "report.pdf")}, {"SEND_FILE<my report.pdf>", said(Send, "my report.pdf")},
@@ -69,7 +69,16 @@ func TestParse(t *testing.T) {
 
 		// a backslash comes first, and the state last
 		{`\Quit`, said(Say, "Quit")}, {`\bye`, said(Say, "bye")}, {`\/help`, said(Say, "/help")},
-		{`\@bob`, said(Say, "@bob")}, {`\#HELP`, said(Say, "#HELP")}, {`\\`, said(Say, `\`)},
+		{`\@bob`, said(Say, "@bob")}, {`\#HELP`, said(Say, "#HELP")}, {`\qUIT`, said(Say, "qUIT")},
+		{`\SEND_FILE x`, said(Say, "SEND_FILE x")}, {`\SEND_FILE<x>`, said(Say, "SEND_FILE<x>")}, {`\CLOSE_SESSION`, said(Say, "CLOSE_SESSION")},
+		{`\@bob hi`, said(Say, "@bob hi")}, {`\@:hi`, said(Say, "@:hi")}, {`\/etc/passwd`, said(Say, "/etc/passwd")}, {`\ /help`, said(Say, " /help")},
+		// but it is only taken off where it is needed
+		{`\\server\share`, said(Say, `\\server\share`)}, {`\`, said(Say, `\`)}, {`\\`, said(Say, `\\`)}, {`\Quit now`, said(Say, `\Quit now`)},
+		{`\alpha + \beta`, said(Say, `\alpha + \beta`)}, {`\SEND_FILES`, said(Say, `\SEND_FILES`)}, {`\#help`, said(Say, `\#help`)}, {`\\Quit`, said(Say, `\\Quit`)},
+		{`\ bye`, said(Say, `\ bye`)}, {`\y`, said(Say, `\y`)}, {"/say \\Quit", said(Say, `\Quit`)},
+
+		// what nobody would see is nothing
+		{"@bob \u200b\x1b[A", wrong("Write @bob TEXT.")}, {"/msg bob \u200b", wrong("Write /msg NAME TEXT.")}, {"/say \u2060", wrong("Write /say TEXT.")},
 		{"Quit", said(Reply, "Quit")}, {"1", said(Reply, "1")}, {"", said(Reply, "")}, {" /help", said(Reply, " /help")},
 	} {
 		got := Parse(c.line)

@@ -12,9 +12,14 @@ func (f *front) command(c Command) {
 	case Reply:
 		f.reply(c.Text)
 	case Wrong:
-		f.fail("! " + c.Text)
+		f.wrong(c.Text)
 	case List:
 		f.list(f.users)
+	case ClientList:
+		f.list(func(users []chat.Entry) {
+			f.out.line(clientList(users))
+			f.users(users)
+		})
 	case Chat:
 		f.invite(c.Args)
 	case Group:
@@ -42,6 +47,14 @@ func (f *front) command(c Command) {
 	default:
 		f.talk(c)
 	}
+}
+
+// wrong says what is wrong with a command and, in a chat, how to send such a line.
+func (f *front) wrong(sentence string) {
+	if f.open != nil {
+		sentence += sendAnyway
+	}
+	f.fail("! " + sentence)
 }
 
 // talk is command for what belongs to a chat.

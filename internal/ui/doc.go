@@ -23,8 +23,9 @@
 // through the printer, and the printer through chat.CleanAll.
 //
 // A line that asks the server or a person something is answered before the next line
-// is read, so a script can be piped in. On a terminal the one exception is one's own
-// invitation, which /cancel withdraws while it waits.
+// is carried out, so a script can be piped in. The one exception is one's own invitation,
+// which /cancel withdraws while it waits. On a terminal, 3 asks before it leaves if it is
+// the first line after others have ended the chat: it may have been meant for them.
 //
 // # Goroutines
 //

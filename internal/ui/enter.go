@@ -18,7 +18,7 @@ func (f *front) nameLine(c Command, s string) {
 	case c.Verb == Exit, c.Verb == Disconnect:
 		f.leave(f.code)
 	case c.Verb != Reply && !strings.ContainsAny(s[:1], `/@\`):
-		f.fail("! Enter your username first.")
+		f.fail(nameFirst)
 	default:
 		f.tryName(s, f.c.Enter)
 	}
@@ -120,7 +120,7 @@ func (f *front) presenceReply(s string) {
 	case isNo(s):
 		f.choosePresence(false)
 	default:
-		f.fail("! Enter yes or no.")
+		f.fail(yesOrNo)
 	}
 }
 

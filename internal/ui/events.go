@@ -201,6 +201,7 @@ func (f *front) onLeft(e session.MemberLeft) {
 	case e.Reason == chat.ByOperator: // SignedOut says it
 	case e.Reason == chat.ByLoss:
 		f.out.notice("* You did not come back in time.")
+		f.cutShort = true
 	default:
 		f.out.notice("* You left the group chat.")
 	}
@@ -215,6 +216,7 @@ func (f *front) onEnded(s chat.Session) {
 		f.out.notice(why)
 	}
 	f.out.line(sessionEnded)
+	f.cutShort = f.ending != s.ID && !f.byes[f.me]
 	f.tally.add(happening{kind: "end"})
 	f.home()
 	if s.Reason == chat.ByBye && f.o.ByeExits {

@@ -17,7 +17,7 @@ import (
 type Options struct {
 	In       io.Reader
 	Out      io.Writer
-	Terminal bool // In and Out are a terminal: prompts without LF, the bell, /cancel
+	Terminal bool // In and Out are a terminal: prompts without LF, the bell
 	CutsAt   int  // In is a terminal that drops what a line has beyond so many bytes; 0: nothing is dropped
 
 	Name      string           // tried first, instead of asking
@@ -63,6 +63,7 @@ const (
 	atTakeover // the name is signed in on another terminal
 	atPresence
 	atMenu
+	atLeave // 3, which may have been meant for a chat that others have just ended
 	atUser
 	atGroup
 	inviting // one's own invitation waits, or one that was accepted waits for others
@@ -88,6 +89,7 @@ type front struct {
 	deferred []client.Event // what came while it is; see event
 	await    await
 	wait     *waiting
+	held     *input // was read while an answer is due, and comes after it; see peek
 	tally    tally
 	roster   map[chat.User]chat.Entry // what /wait user knows; nil until it is asked
 
@@ -97,6 +99,8 @@ type front struct {
 	free        []chat.Name        // what the picker shows
 	endedBefore string             // the session whose end was told already
 	byes        map[chat.User]bool // who has said bye and not taken it back, the user included
+	ending      string             // the session that the user's own Quit or /leave ends
+	cutShort    bool               // others have ended the chat, and no line has come since
 
 	directs    []Command // to be sent, the first one is under way
 	lastDirect chat.Name
@@ -189,13 +193,20 @@ func (f *front) loop(ctx context.Context, lines <-chan input) {
 	events := f.c.Events()
 	for !f.done && f.out.err == nil {
 		var in <-chan input
-		if f.ready() {
+		switch {
+		case f.ready():
 			f.prompt()
+			if f.held != nil {
+				f.release()
+				continue
+			}
+			in = lines
+		case f.peeks():
 			in = lines
 		}
 		select {
 		case l := <-in:
-			f.input(l)
+			f.take(l)
 		case e, ok := <-events:
 			if !ok {
 				events = nil
@@ -236,6 +247,28 @@ func (f *front) closed() {
 func (f *front) ready() bool {
 	blocked := f.await.session != "" && (f.await.soon || !f.o.Terminal)
 	return f.asking == "" && !blocked && f.wait == nil && !f.leaving && !f.eof
+}
+
+// peeks reports whether the next line is looked at although an answer of other people is
+// due first: a script may withdraw its invitation.
+func (f *front) peeks() bool {
+	return f.asking == "" && f.await.session != "" && !f.await.soon && f.held == nil && f.wait == nil && !f.leaving && !f.eof
+}
+
+// take handles a line, or keeps it until the answer that is due has come.
+func (f *front) take(l input) {
+	if f.ready() || Parse(l.text).Verb == Cancel {
+		f.input(l)
+		return
+	}
+	f.held = &l
+}
+
+// release handles the line that was kept.
+func (f *front) release() {
+	l := *f.held
+	f.held = nil
+	f.input(l)
 }
 
 // ask runs a question to the server beside the loop. Its result, a function that the

@@ -60,7 +60,7 @@ func TestInvitationAtTheMenu(t *testing.T) {
 	expect(t, b, append([]string{"* bob withdrew the invitation."}, menuLines...)...)
 	f.line("y")
 	f.line("/accept")
-	expect(t, b, "! Enter 1, 2, 3 or 4.", "! There is no invitation to answer.")
+	expect(t, b, "! Enter 1, 2, 3 or 4, or /help.", "! There is no invitation to answer.")
 }
 
 func TestOwnInvitationHoldsUpAScriptOnly(t *testing.T) {
@@ -214,7 +214,7 @@ func TestWrongChoices(t *testing.T) {
 		f.line(s)
 		f.asked = false
 		f.prompt()
-		expect(t, b, append([]string{"! Enter 1, 2, 3 or 4."}, menuLines...)...)
+		expect(t, b, append([]string{"! Enter 1, 2, 3 or 4, or /help."}, menuLines...)...)
 	}
 	f.line("#alice")
 	expect(t, b, "! You are alice already.")
@@ -289,5 +289,120 @@ func TestMoreOfWhatDidNotArrive(t *testing.T) {
 	for _, want := range []string{"bob (direct): e", "alice: q", "alice: " + second, "! There is nothing more to show."} {
 		f.line("/more")
 		expect(t, b, want)
+	}
+}
+
+// A 3 that was meant for a chat which others have just ended does not end the program.
+func TestLeavingAfterOthersEndedTheChat(t *testing.T) {
+	question := leaveAfter
+	for _, c := range []struct {
+		what     string
+		terminal bool
+		end      func(*front, chat.Session)
+		first    string
+		asks     bool
+	}{
+		{"others quit", true, func(f *front, s chat.Session) { f.event(session.Ended{Session: closed(s, chat.ByQuit, "dave")}) }, "3", true},
+		{"others quit, with a blank", true, func(f *front, s chat.Session) { f.event(session.Ended{Session: closed(s, chat.ByQuit, "dave")}) }, " 3", true},
+		{"the partner is lost", true, func(f *front, s chat.Session) { f.event(session.Ended{Session: closed(s, chat.ByLoss, "dave")}) }, "3", true},
+		{"one did not come back oneself", true, func(f *front, s chat.Session) {
+			f.event(session.MemberLeft{Session: closed(s, chat.ByLoss, "alice"), Name: "alice", Reason: chat.ByLoss})
+			f.event(session.Ended{Session: closed(s, chat.ByLoss, "alice")})
+		}, "3", true},
+		{"in a pipe", false, func(f *front, s chat.Session) { f.event(session.Ended{Session: closed(s, chat.ByQuit, "dave")}) }, "3", false},
+		{"one's own end", true, func(f *front, s chat.Session) {
+			f.ending = s.ID
+			f.event(session.Ended{Session: closed(s, chat.ByQuit, "alice")})
+		}, "3", false},
+		{"both said bye", true, func(f *front, s chat.Session) {
+			f.byes[f.me] = true
+			f.event(session.Ended{Session: closed(s, chat.ByBye)})
+		}, "3", false},
+	} {
+		f, b := at(t, Options{Terminal: c.terminal})
+		s := begun("alice", "dave")
+		f.event(session.Opened{Session: s})
+		c.end(f, s)
+		b.Reset()
+		f.asking = "the server" // so that nothing else is asked
+		f.line(c.first)
+		if got := f.state == atLeave; got != c.asks || f.leaving == c.asks {
+			t.Errorf("%s: asks %v, leaves %v", c.what, got, f.leaving)
+		}
+		if !c.asks {
+			continue
+		}
+		f.prompt()
+		if b.String() != question {
+			t.Errorf("%s: %q", c.what, b)
+		}
+		f.line("")
+		if f.leaving || f.state != atMenu {
+			t.Errorf("%s: no answer leaves", c.what)
+		}
+		f.line("3")
+		if !f.leaving {
+			t.Errorf("%s: the second 3 does not leave", c.what)
+		}
+	}
+}
+
+func TestLeavingIsConfirmed(t *testing.T) {
+	for line, want := range map[string]state{"yes": atLeave, "Y": atLeave, "no": atMenu, "what?": atLeave, "/help": atMenu} {
+		f, _ := at(t, Options{Terminal: true})
+		f.enter(atLeave)
+		f.asking = "the server" // so that nothing else is asked
+		f.line(line)
+		if leaves := isYes(line); f.leaving != leaves || f.state != want {
+			t.Errorf("%s: leaves %v, state %d", line, f.leaving, f.state)
+		}
+	}
+}
+
+// A line that is no command in a chat is told how to become a message.
+func TestCommandsInAPaste(t *testing.T) {
+	f, b := at(t, Options{})
+	f.line("//")
+	f.event(session.Opened{Session: begun("alice", "dave")})
+	b.Reset()
+	f.line("/* a comment */")
+	f.line("/list of things")
+	f.line("@:hi")
+	f.line(" /x")
+	expect(t, b, `! Unknown command /*. /help shows all. To send the line as text, write \ first.`,
+		`! Write /list. To send the line as text, write \ first.`,
+		`! Write @NAME TEXT. To send the line as text, write \ first.`,
+		`! Starts with a blank and a slash. Remove the blank for a command, or write \ first to send it.`)
+}
+
+// What nobody would see is not sent: the client, which would be asked, is nil.
+func TestNothingIsNotSent(t *testing.T) {
+	f, b := at(t, Options{})
+	f.event(session.Opened{Session: begun("alice", "dave")})
+	b.Reset()
+	for _, s := range []string{"", " \t ", "\u200b", "\x1b[A", "\x1b]0;title\a", "\u2060\ufeff", "\a", "\u3164"} {
+		f.line(s)
+		f.say(s)
+	}
+	expect(t, b)
+}
+
+func TestWordsThatEndAChatAtTheMenu(t *testing.T) {
+	f, b := at(t, Options{})
+	f.line("bye")
+	f.line("Quit ")
+	f.line("bye bye")
+	expect(t, b, "! bye ends a chat, and you are in none. 3 leaves chatcli, /help shows more.",
+		"! Quit ends a chat, and you are in none. 3 leaves chatcli, /help shows more.", "! Enter 1, 2, 3 or 4, or /help.")
+}
+
+func TestListInTheFormOfTheThirdSeed(t *testing.T) {
+	for want, users := range map[string][]chat.Entry{
+		"CLIENT_LIST<>":           nil,
+		"CLIENT_LIST<bob, Carol>": {{Name: "bob", Busy: true}, {Name: "Carol"}},
+	} {
+		if got := clientList(users); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }

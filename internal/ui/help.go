@@ -22,7 +22,8 @@ bye       everyone must say it.`,
 	"keys": `Enter     sends the line.
 Ctrl-C    leaves the program; a chat ends as by Quit.
 Ctrl-D    on an empty line: as choice 3.
-Text      \Quit, \bye, \/help and \@bob send the word itself, without the backslash.`,
+Text      \Quit, \bye, \/help, \@bob and \#HELP send the words without the backslash, and so do all lines that
+          would be a command without it. Every other line is sent as it is, \\server\share too.`,
 
 	"old": `#NAME                   your username, at the name prompt
 @NAME:TEXT              a direct message

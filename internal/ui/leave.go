@@ -2,6 +2,7 @@ package ui
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"natter/internal/client"
@@ -25,6 +26,33 @@ func (f *front) leave(code int) {
 	}
 	f.leaving = true
 	f.leaveNow()
+}
+
+// meantForTheChat asks before a 3 ends the program that the user may have typed while
+// others ended the chat. A script knows what it writes.
+func (f *front) meantForTheChat(s string) bool {
+	cutShort := f.cutShort
+	f.cutShort = false
+	if !cutShort || !f.o.Terminal || f.state != atMenu || strings.TrimSpace(s) != "3" {
+		return false
+	}
+	f.enter(atLeave)
+	return true
+}
+
+// leaveLine handles the answer: only yes leaves.
+func (f *front) leaveLine(c Command) {
+	switch {
+	case c.Verb == Reply && isYes(c.Text):
+		f.leave(f.code)
+	case c.Verb == Reply && (isNo(c.Text) || strings.TrimSpace(c.Text) == ""):
+		f.enter(atMenu)
+	case c.Verb == Reply:
+		f.fail(yesOrNo)
+	default:
+		f.enter(atMenu)
+		f.command(c)
+	}
 }
 
 // leaveNow begins as soon as nothing else is under way.

@@ -34,6 +34,15 @@ func partners(e chat.Entry) string {
 	return strings.Join(all, ", ")
 }
 
+// clientList is the list in the form of the third seed.
+func clientList(users []chat.Entry) string {
+	names := make([]chat.Name, len(users))
+	for i, e := range users {
+		names[i] = e.Name
+	}
+	return "CLIENT_LIST<" + chat.Names(names) + ">"
+}
+
 // available are the names of those who chat with nobody, by name.
 func available(users []chat.Entry) []chat.Name {
 	var free []chat.Name

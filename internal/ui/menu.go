@@ -37,10 +37,14 @@ func (f *front) menuLine(s string) {
 }
 
 func (f *front) wrongChoice(s string) {
-	if f.isRegistration(s) {
+	switch s = strings.TrimSpace(s); {
+	case f.isRegistration(s):
 		return
+	case endsChat(s):
+		f.fail(fmt.Sprintf(noChatToEnd, s))
+	default:
+		f.fail(wrongChoice)
 	}
-	f.fail("! Enter 1, 2, 3 or 4.")
 	f.enter(atMenu)
 }
 
@@ -256,7 +260,11 @@ func (f *front) propose(again func(), guests ...string) {
 }
 
 func (f *front) proposeFailed(err error, again func()) {
-	f.failed(err)
+	if (f.state == atUser || f.state == atGroup) && isCode(err, chat.Invalid) {
+		f.fail(problem(err) + emptyLine)
+	} else {
+		f.failed(err)
+	}
 	var e *chat.Error
 	if errors.As(err, &e) {
 		switch e.Code {

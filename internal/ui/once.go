@@ -3,7 +3,6 @@ package ui
 import (
 	"bufio"
 	"context"
-	"strings"
 	"time"
 
 	"natter/chat"
@@ -56,7 +55,7 @@ func SendOnce(ctx context.Context, c *client.Client, o Options, to, text string)
 }
 
 func (v *once) send(ctx context.Context, to, text string) {
-	if strings.TrimSpace(text) == "" {
+	if chat.Blank(text) {
 		return
 	}
 	err := v.c.Direct(ctx, to, text)

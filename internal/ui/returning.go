@@ -26,7 +26,7 @@ func (f *front) takeoverLine(c Command) {
 	case c.Verb == Reply && (isNo(c.Text) || strings.TrimSpace(c.Text) == ""):
 		f.enter(atName)
 	default:
-		f.fail("! Enter yes or no.")
+		f.fail(yesOrNo)
 	}
 }
 

@@ -25,6 +25,13 @@ const (
 	noFiles      = "! Files come with a later version; nothing was sent."
 	noTransfers  = "! Files come with a later version; there is no transfer."
 	blankSlash   = `! Starts with a blank and a slash. Remove the blank for a command, or write \ first to send it.`
+	sendAnyway   = ` To send the line as text, write \ first.`
+	wrongChoice  = "! Enter 1, 2, 3 or 4, or /help."
+	yesOrNo      = "! Enter yes or no, or /help."
+	nameFirst    = "! Enter your username first. /exit leaves, /help shows more."
+	emptyLine    = " An empty line goes back to the menu."
+	noChatToEnd  = "! %s ends a chat, and you are in none. 3 leaves chatcli, /help shows more."
+	leaveAfter   = "* The chat has ended, and 3 leaves chatcli. Leave it? (yes/no) [no]: "
 	quitHint     = `* Sent as text. Quit alone on a line ends the chat; \Quit sends the word.`
 	notKept      = "! Not connected; this line was not kept."
 	inAChat      = "! You are in a chat. Quit ends it; /exit leaves at once."

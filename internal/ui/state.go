@@ -34,6 +34,8 @@ func (f *front) prompt() {
 		f.out.prompt("Show your presence to other users? (yes/no) [yes]: ")
 	case atMenu:
 		f.menu()
+	case atLeave:
+		f.out.prompt(leaveAfter)
 	case atUser:
 		f.out.prompt("Enter username: ")
 	case atGroup:
@@ -102,7 +104,7 @@ func (f *front) input(l input) {
 // line handles the text of a line.
 func (f *front) line(s string) {
 	c := Parse(s)
-	if f.scripted(c) {
+	if f.scripted(c) || f.meantForTheChat(s) {
 		return
 	}
 	switch f.state {
@@ -114,6 +116,8 @@ func (f *front) line(s string) {
 		f.takeoverLine(c)
 	case atPresence:
 		f.presenceLine(c)
+	case atLeave:
+		f.leaveLine(c)
 	default:
 		f.command(c)
 	}

@@ -12,7 +12,7 @@ import (
 // chatLine handles a line in a chat: Quit, bye, or text.
 func (f *front) chatLine(s string) {
 	switch {
-	case strings.TrimSpace(s) == "":
+	case chat.Blank(s):
 	case strings.EqualFold(s, "quit"):
 		f.quit()
 	case strings.EqualFold(s, "bye"):
@@ -34,7 +34,7 @@ func (f *front) hintQuit(s string) {
 }
 
 func (f *front) say(s string) {
-	if strings.TrimSpace(s) == "" {
+	if chat.Blank(s) {
 		return
 	}
 	f.askFreely("room for your message", func(context.Context) func() {
@@ -86,6 +86,7 @@ func (f *front) leaveGroup() {
 
 func (f *front) end(how func(context.Context) error) {
 	id := f.open.ID
+	f.ending = id
 	f.ask("the end of the chat", func(ctx context.Context) func() {
 		err := how(ctx)
 		return func() {
