@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -39,6 +40,7 @@ type gate struct {
 	class   string // in figures
 	what    string // as in "Too many lists"
 	ofHosts bool   // not of users
+	closed  bool   // lets nothing through
 	limit   int
 	refused atomic.Uint64
 
@@ -106,6 +108,20 @@ func (g *gate) pass(key string, now time.Time) (refusal *chat.Error, tell bool) 
 	return TooFast(what, wait), a.answers.AllowN(now, 1)
 }
 
+// refuse refuses a request at a gate that lets nothing through, and reports whether to say so.
+func (g *gate) refuse(key string, now time.Time) (tell bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	a := g.askers.get(key, now)
+	if !a.over {
+		a.since, a.asked = now, 0
+	}
+	a.asked++
+	g.refused.Add(1)
+	g.note(a, key)
+	return a.answers.AllowN(now, 1)
+}
+
 // note has an asker told of in the next report.
 func (g *gate) note(a *asker, key string) {
 	switch {
@@ -130,6 +146,9 @@ func (g *gate) report(now time.Time) []Excess {
 			what = strings.TrimSuffix(what, "s")
 		}
 		e := Excess{Text: fmt.Sprintf("%d %s in %d s, limit %d; slowed down", a.asked, what, seconds, g.limit)}
+		if g.closed {
+			e.Text = fmt.Sprintf("%d %s in %d s; refused", a.asked, what, seconds)
+		}
 		if g.ofHosts {
 			e.Address = a.key
 		} else {
@@ -156,6 +175,7 @@ func TooFast(what string, wait time.Duration) *chat.Error {
 // gates are those of a service.
 type gates struct {
 	requests, lobby, invites, lists *gate
+	forged                          *gate // lobby requests whose origin is not known
 
 	mu      sync.Mutex
 	pending bool // a report
@@ -167,12 +187,14 @@ func newGates(l Limits) *gates {
 		lobby:    newGate("lobby", "requests", true, l.Lobby),
 		invites:  newGate("invitations", "invitations", false, l.Invites),
 		lists:    newGate("lists", "lists", false, l.Lists),
+		forged:   newGate("forged", "forged requests", true, cmp.Or(l.Lobby, chat.RequestRate)),
 	}
+	g.forged.closed = true
 	return g
 }
 
 func (g *gates) all() []*gate {
-	return slices.DeleteFunc([]*gate{g.requests, g.lobby, g.invites, g.lists}, func(g *gate) bool { return g == nil })
+	return slices.DeleteFunc([]*gate{g.requests, g.lobby, g.invites, g.lists, g.forged}, func(g *gate) bool { return g == nil })
 }
 
 // pass lets a request through all gates on its way. The operator knows what they do.

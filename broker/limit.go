@@ -95,6 +95,9 @@ func (k *keyed[V]) get(key string, now time.Time) *V {
 
 func (k *keyed[V]) len() int { return len(k.recent) + len(k.older) }
 
+// somewhere stands for an address that is not known.
+const somewhere = "somewhere"
+
 // network is what counts as one asker in the lobby: an address, or of IPv6 what one
 // household has.
 func network(host string) string {
@@ -102,7 +105,7 @@ func network(host string) string {
 	ip, err := netip.ParseAddr(host)
 	switch ip = ip.Unmap(); {
 	case err != nil:
-		return "somewhere"
+		return somewhere
 	case ip.Is4():
 		return ip.String()
 	}

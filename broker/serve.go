@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,10 +27,10 @@ type Caller struct {
 
 // Origin is the connection that a request came from, as its server says.
 type Origin struct {
-	Host       string `json:"host"` // IP
-	Connection uint64 `json:"id"`   // the server's number for the connection
-	Server     string `json:"svr"`  // the server's name
-	Account    string `json:"acc"`  // public key
+	Host       string `json:"host"`   // IP
+	Connection uint64 `json:"id"`     // the server's number for the connection
+	Server     string `json:"server"` // the server's name
+	Account    string `json:"acc"`    // public key
 }
 
 // handleFor is how long a request may be worked on.
@@ -63,6 +64,7 @@ type Service struct {
 	wg      sync.WaitGroup
 	slots   chan struct{}
 	ignored atomic.Uint64
+	forged  atomic.Uint64
 	self    micro.ServiceIdentity
 	started time.Time
 	now     func() time.Time
@@ -160,6 +162,22 @@ func (s *Service) work(f func()) {
 // to be sent somewhere else, or were not addressed by anybody.
 func (s *Service) Ignored() uint64 { return s.ignored.Load() }
 
+// Forged counts lobby requests that did not carry exactly one origin.
+func (s *Service) Forged() uint64 { return s.forged.Load() }
+
+var errForged = chat.Errorf(chat.Denied, "The request must not say where it comes from: the server does.")
+
+// refuseForged refuses a request whose origin is not known. Most of a flood of them is not
+// answered.
+func (s *Service) refuseForged(req *nats.Msg, e *endpoint) {
+	s.forged.Add(1)
+	tell := s.gates().forged.refuse(somewhere, s.now())
+	s.excess()
+	if tell {
+		s.answer(req, e, func(context.Context) (any, error) { return nil, errForged })
+	}
+}
+
 // Handle serves a route. An error of fn that is a *chat.Error is the answer; any
 // other is a fault: it is logged, and the asker reads "internal error".
 func Handle[Q, R any](s *Service, r chat.Request[Q, R], fn func(ctx context.Context, c Caller, q Q) (R, error)) error {
@@ -170,6 +188,10 @@ func Handle[Q, R any](s *Service, r chat.Request[Q, R], fn func(ctx context.Cont
 			s.ignored.Add(1)
 			s.log.Debug("request ignored", "subject", req.Subject, "reply", req.Reply)
 			s.suspect(c.User)
+			return
+		}
+		if r.From() == chat.Anyone && c.Origin == (Origin{}) {
+			s.refuseForged(req, e)
 			return
 		}
 		if refusal, tell := s.pass(r.Route, c); refusal != nil {
@@ -313,13 +335,37 @@ func caller(r *chat.Route, req *nats.Msg) (Caller, bool) {
 	return Caller{User: a.User, Origin: origin(r, req.Header)}, true
 }
 
-// origin reads what the server says of a request that came from another account.
+// originHeader is where a server writes who asks, for a service in another account.
+const originHeader = "Nats-Request-Info"
+
+// origin reads what the server says of a request that came from another account. It is the
+// zero Origin unless there is exactly one value: a client can send values of its own, which
+// need not come after the server's.
 func origin(r *chat.Route, h nats.Header) Origin {
+	if r.From() != chat.Anyone {
+		return Origin{}
+	}
+	values := 0
+	for name, all := range h {
+		if strings.EqualFold(strings.TrimSpace(name), originHeader) {
+			values += len(all)
+		}
+	}
+	one := h.Values(originHeader)
+	if values != 1 || len(one) != 1 {
+		return Origin{}
+	}
 	var o Origin
-	if r.From() == chat.Anyone {
-		_ = json.Unmarshal([]byte(h.Get("Nats-Request-Info")), &o) // what is not there stays empty
+	if err := json.Unmarshal([]byte(one[0]), &o); err != nil || !o.whole() {
+		return Origin{}
 	}
 	return o
+}
+
+// whole reports whether a server has written an origin.
+func (o Origin) whole() bool {
+	_, err := netip.ParseAddr(o.Host)
+	return err == nil && o.Connection > 0 && o.Server != "" && o.Account != ""
 }
 
 // decode reads a payload, which must be one JSON object. Its error says which

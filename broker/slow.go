@@ -10,12 +10,17 @@ import (
 // pass lets a request through, or returns why not, and whether to say so. Whoever asks
 // too much is told of in a while, when it is known how much it was.
 func (s *Service) pass(r *chat.Route, c Caller) (refusal *chat.Error, tell bool) {
-	g := s.gates()
-	refusal, tell = g.pass(r, c, s.now())
-	if refusal != nil && s.Limited != nil && g.due() {
-		time.AfterFunc(reportEvery, func() { s.aside(s.reportExcess) })
+	if refusal, tell = s.gates().pass(r, c, s.now()); refusal != nil {
+		s.excess()
 	}
 	return refusal, tell
+}
+
+// excess has those who were refused something reported soon.
+func (s *Service) excess() {
+	if s.Limited != nil && s.gates().due() {
+		time.AfterFunc(reportEvery, func() { s.aside(s.reportExcess) })
+	}
 }
 
 func (s *Service) reportExcess() { s.Limited(s.gates().report(s.now())) }

@@ -34,6 +34,7 @@ type Liveness struct {
 	conns map[string]map[connID]conn // by owner's key
 	waits map[string]chan struct{}   // by key, for who waits for its owner to connect; see coming
 	apart map[string]bool            // whether a server's clock is wrong, or ours
+	names map[string]string          // ids of servers, by name
 }
 
 // connID identifies a connection: a server and its number there, because the news of
@@ -44,14 +45,18 @@ type connID struct {
 }
 
 type connEvent struct {
-	Server struct {
-		ID string `json:"id"`
-	} `json:"server"`
+	Server server `json:"server"`
 	Client struct {
 		ID   uint64 `json:"id"`
 		Host string `json:"host"`
 		JWT  string `json:"jwt"`
 	} `json:"client"`
+}
+
+// server is a NATS server as it calls itself.
+type server struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
 }
 
 // conn is what is known of a connection.
@@ -109,13 +114,15 @@ func ownerOf(ticket string) owner {
 // NewLiveness listens on nc, which needs chat.SystemGrant. gone and came are called
 // on the connection's goroutine and must not block.
 func NewLiveness(nc *nats.Conn, chatAccount string, gone func(key string), came func(Link)) (*Liveness, error) {
-	l := &Liveness{nc: nc, account: chatAccount, gone: gone, came: came, conns: map[string]map[connID]conn{}, waits: map[string]chan struct{}{}, apart: map[string]bool{}}
+	l := &Liveness{nc: nc, account: chatAccount, gone: gone, came: came, conns: map[string]map[connID]conn{}, waits: map[string]chan struct{}{}, apart: map[string]bool{}, names: map[string]string{}}
+	l.named(server{nc.ConnectedServerId(), nc.ConnectedServerName()})
 	for event, handle := range map[string]func(string, connID, conn){"CONNECT": l.connected, "DISCONNECT": l.disconnected} {
 		_, err := nc.Subscribe("$SYS.ACCOUNT."+chatAccount+"."+event, func(m *nats.Msg) {
 			var e connEvent
 			if json.Unmarshal(m.Data, &e) != nil {
 				return
 			}
+			l.named(e.Server)
 			if o := ownerOf(e.Client.JWT); o.Key != "" {
 				handle(o.Key, connID{e.Server.ID, e.Client.ID}, conn{time.Now(), o.Holder, o.member(), e.Client.Host})
 			}
@@ -283,9 +290,26 @@ func (l *Liveness) connection(key string, id connID) Connection {
 	return Connection{Server: id.server, ID: id.id, Address: l.conns[key][id].address}
 }
 
+// named notes the id of a server.
+func (l *Liveness) named(s server) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s.Name != "" && s.ID != "" && l.names[s.Name] != s.ID {
+		l.names[s.Name] = s.ID
+	}
+}
+
 // AddressOf finds the IP and port that a request came from; "" if its server does not
-// know the connection any more.
+// know the connection any more. The server is asked by its id: it then answers also that it
+// does not know, and nobody waits for an answer about a connection that is gone.
 func (l *Liveness) AddressOf(ctx context.Context, o broker.Origin) string {
+	l.mu.Lock()
+	id := l.names[o.Server]
+	l.mu.Unlock()
+	if id != "" {
+		address, _ := l.address(ctx, "$SYS.REQ.SERVER."+id+".CONNZ", connz{ID: o.Connection, Account: o.Account})
+		return address
+	}
 	address, _ := l.address(ctx, "$SYS.REQ.SERVER.PING.CONNZ", connz{ID: o.Connection, Account: o.Account, ServerName: o.Server, Exact: true})
 	return address
 }

@@ -122,11 +122,10 @@ func (l *Liveness) servers(ctx context.Context) ([]string, error) {
 			}
 			return ids, nil
 		}
-		var server struct {
-			ID string `json:"id"`
-		}
-		if json.Unmarshal(m.Data, &server) == nil && server.ID != "" {
-			ids = append(ids, server.ID)
+		var who server
+		if json.Unmarshal(m.Data, &who) == nil && who.ID != "" {
+			l.named(who)
+			ids = append(ids, who.ID)
 		}
 	}
 }
