@@ -406,6 +406,11 @@ type PassRequest struct {
 	For  time.Duration `json:"for,omitempty"`  // nanoseconds; 0 is PassTTL
 }
 
+// UnpassRequest takes a pass back.
+type UnpassRequest struct {
+	ID string `json:"id"` // its PassID: the pass itself is sent once, to who made it
+}
+
 // PassReply is a new pass.
 type PassReply struct {
 	Pass    string    `json:"pass"`

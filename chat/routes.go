@@ -46,6 +46,7 @@ var (
 	AdminFree   = request[FreeRequest, FreeReply](adminFamily, "free", "takes a name from its owner, so that anybody can have it")
 	AdminDelete = request[DeleteRequest, Done](adminFamily, "delete", "deletes an account; nobody can have its name any more")
 	AdminPass   = request[PassRequest, PassReply](adminFamily, "pass", "makes a pass, with which new users may come where only who is invited may")
+	AdminUnpass = request[UnpassRequest, Done](adminFamily, "unpass", "takes a pass back: it lets nobody in any longer")
 
 	UserSession  = notice[SessionNotice](userFamily, "session", "a session or an invitation of the user has changed: the whole record")
 	UserPresence = notice[PresenceNotice](userFamily, "presence", "users have come, gone or changed status; only to those who asked, at most four times a second")

@@ -102,3 +102,15 @@ func (s *Service) adminPass(ctx context.Context, _ broker.Caller, q chat.PassReq
 		count(p.Uses, "new user"), p.Until.UTC().Format("2006-01-02 15:04:05Z"))})
 	return chat.PassReply{Pass: pass, Uses: p.Uses, Expires: p.Until}, nil
 }
+
+// adminUnpass takes back a pass that its guests have not got.
+func (s *Service) adminUnpass(ctx context.Context, _ broker.Caller, q chat.UnpassRequest) (chat.Done, error) {
+	if _, ok := s.Passes.Get(broker.Committed, q.ID); !ok { // another replica may have made it a moment ago
+		if err := s.Passes.Sync(ctx); err != nil {
+			return chat.Done{}, err
+		}
+	}
+	err := s.passStep(ctx, q.ID, func(p account.Pass) (account.Pass, error) { return p.Revoke(time.Now()) })
+	s.operator(err, "", "takes a link back")
+	return chat.Done{Revision: s.log.Revision()}, err
+}

@@ -124,6 +124,7 @@ func (s *Service) Serve(svc *broker.Service) error {
 		broker.Handle(svc, chat.AdminUsers, s.adminUsers),
 		s.serveOperator(svc),
 		broker.Handle(svc, chat.AdminPass, s.adminPass),
+		broker.Handle(svc, chat.AdminUnpass, s.adminUnpass),
 	)
 }
 

@@ -58,7 +58,7 @@ func readKeys(dir string, mayMake bool) (*ticket.Installation, error) {
 }
 
 func loadKey(path string, prefix nkeys.PrefixByte, mayMake bool) (nkeys.KeyPair, error) {
-	seed, err := private.Read("key", path, private.Small)
+	seed, err := private.ReadText("key", path, private.Small)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && mayMake:
 		return makeKey(path, prefix)

@@ -167,7 +167,7 @@ func (p *program) listKeys() error {
 
 // table is where rows with tabs go: on a terminal they become columns.
 func (p *program) table() (w io.Writer, flush func()) {
-	if !isTerminal(p.out) {
+	if !p.out.Terminal() {
 		return p.out, func() {}
 	}
 	columns := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
@@ -207,7 +207,7 @@ func (p *program) showKey(ctx context.Context, args []string) error {
 	return nil
 }
 
-// exportKey copies a key as it is, and never over another file.
+// exportKey copies a key as it is, to the standard output or a new file.
 func (p *program) exportKey(name, to string) error {
 	n, path, err := p.mine([]string{name})
 	if err != nil {
@@ -216,6 +216,10 @@ func (p *program) exportKey(name, to string) error {
 	text, sealed, err := keyfile.Load(path)
 	if err != nil {
 		return missing(string(n), path, err)
+	}
+	if to == "-" {
+		_, _ = p.out.Write(text) // p.out knows what became of it
+		return nil
 	}
 	err = private.Create(to, text)
 	if errors.Is(err, fs.ErrExist) {
@@ -234,7 +238,7 @@ func (p *program) exportKey(name, to string) error {
 
 // importKey takes a copy of a key for the name that it is of.
 func (p *program) importKey(ctx context.Context, from string, args []string) error {
-	text, sealed, err := keyfile.Load(from)
+	text, sealed, err := p.loadKey(from)
 	if err != nil {
 		return err
 	}
@@ -263,6 +267,19 @@ func (p *program) importKey(ctx context.Context, from string, args []string) err
 	return nil
 }
 
+// loadKey is keyfile.Load, of the standard input for "-".
+func (p *program) loadKey(from string) (text []byte, sealed bool, err error) {
+	if from != "-" {
+		return keyfile.Load(from)
+	}
+	if text, err = io.ReadAll(io.LimitReader(p.in, private.Small)); err != nil {
+		return nil, false, fmt.Errorf("read the key: %w", err)
+	}
+	text = private.Plain(text)
+	sealed, err = keyfile.Check("from standard input", text)
+	return text, sealed, err
+}
+
 // importedName is the name that a key is of. One that is protected is opened only if
 // nothing else tells it.
 func (p *program) importedName(ctx context.Context, from string, text []byte, sealed bool, args []string) (chat.Name, error) {
@@ -274,7 +291,7 @@ func (p *program) importedName(ctx context.Context, from string, text []byte, se
 			return "", err
 		}
 		in = k.Name
-	case len(args) == 0:
+	case len(args) == 0 && from != "-": // else whoever could be asked for the passphrase has sent the key
 		f, err := p.unlock(ctx, chat.CleanLine(from), from)
 		if err != nil {
 			return "", err

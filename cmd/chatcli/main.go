@@ -31,13 +31,15 @@ func main() { os.Exit(main1()) }
 
 // main1 is main without the end, so that scripts can test it.
 func main1() int {
+	flags.SurviveWrites()
 	return run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }
 
 // program is one run.
 type program struct {
-	in       io.Reader
-	out, err io.Writer
+	in  io.Reader
+	out *flags.Output
+	err io.Writer
 	config
 	joined contexts.Context // the server, if it was joined; otherwise empty
 	code   int
@@ -46,16 +48,24 @@ type program struct {
 
 // run does what the arguments say and returns the exit code.
 func run(args []string, in io.Reader, out, err io.Writer) int {
-	p := &program{in: in, out: out, err: err, lines: bufio.NewReader(in)}
+	p := &program{in: in, out: flags.NewOutput(out), err: err, lines: bufio.NewReader(in)}
+	return p.out.End("chatcli", p.execute(args), err)
+}
+
+// execute returns the exit code as it is if the output arrives.
+func (p *program) execute(args []string) int {
 	root := p.commands()
 	root.SetArgs(args)
 	failure := root.Execute()
-	if failure == nil {
+	switch {
+	case failure == nil:
 		return p.code
+	case p.out.Caused(failure):
+		return ui.ExitFailure
 	}
-	fmt.Fprintf(err, "chatcli: %s\n", strings.TrimSuffix(failure.Error(), "."))
+	fmt.Fprintf(p.err, "chatcli: %s\n", strings.TrimSuffix(failure.Error(), "."))
 	if errors.As(failure, &flags.UsageError{}) {
-		fmt.Fprintln(err, "Try chatcli --help.")
+		fmt.Fprintln(p.err, "Try chatcli --help.")
 		return ui.ExitUsage
 	}
 	return ui.ExitFailure
@@ -219,7 +229,7 @@ func (p *program) unreachable(err error) int {
 func (p *program) options(log *slog.Logger) ui.Options {
 	home, _ := os.UserHomeDir()
 	return ui.Options{
-		In: p.in, Out: p.out, Terminal: isTerminal(p.in) && isTerminal(p.out), CutsAt: cutsAt(p.in),
+		In: p.in, Out: p.out, Terminal: isTerminal(p.in) && p.out.Terminal(), CutsAt: cutsAt(p.in),
 		Name: p.name, Presence: presenceOf(p.presence.Value), Accept: p.accept.policy,
 		ByeExits: p.onBye.Value == "exit", Echo: p.echo, Time: p.time, Bell: p.bell,
 		Linger: time.Duration(p.linger), Strict: p.strict, KeepGoing: p.keepGoing, Home: home, Log: log, Secret: hider(p.in),

@@ -19,7 +19,7 @@ func (p *program) passphrase() (string, error) {
 	}
 	s, err := firstLine(p.passphraseFile)
 	if err == nil && s == "" {
-		err = chat.Errorf(chat.Denied, "The passphrase file %s begins with an empty line.", p.passphraseFile)
+		err = chat.Errorf(chat.Denied, "The passphrase file %s holds no passphrase.", p.passphraseFile)
 	}
 	return s, err
 }
@@ -29,8 +29,7 @@ func firstLine(path string) (string, error) {
 	if err != nil {
 		return "", chat.Errorf(chat.Denied, "%s", err)
 	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	return strings.TrimSuffix(line, "\r"), nil
+	return private.FirstLine(text), nil
 }
 
 // unlock reads a key, whose is said to a person, and asks for its passphrase if it needs

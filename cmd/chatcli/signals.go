@@ -22,9 +22,8 @@ func (t toldToStop) Error() string { return t.signal.String() }
 func (t toldToStop) code() int { return 128 + int(t.signal) }
 
 // signals returns a context that a hang-up, an interrupt or a termination ends, once: a
-// second one ends the program. A hang-up that is ignored (nohup) stays so. A reader of
-// our output that goes away is no signal, but an error where we write. What is returned
-// ends the context for another reason.
+// second one ends the program. A signal that is ignored, as a hang-up is under nohup, stays so.
+// What is returned ends the context for another reason.
 func signals(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	told := make(chan os.Signal, 1)
@@ -33,7 +32,6 @@ func signals(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 			signal.Notify(told, s)
 		}
 	}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)

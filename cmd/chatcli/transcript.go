@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"natter/chat"
 	"natter/internal/flags"
+	"natter/internal/private"
 	"natter/internal/ui"
 	"natter/session/transcript"
 )
@@ -65,7 +67,7 @@ func (p *program) export() *cobra.Command {
 	var file string
 	cmd := verb("export", cobra.ExactArgs(1), "transcript export needs an ID, a FILE or all", func(args []string) error {
 		return p.reading(func(t ui.Transcripts) error {
-			if file == "" {
+			if file == "" || file == "-" {
 				return t.Export(args[0], format.Value)
 			}
 			return intoFile(file, func(out io.Writer) error {
@@ -80,12 +82,12 @@ func (p *program) export() *cobra.Command {
 	return cmd
 }
 
-// intoFile writes a new file that is the user's alone. What could not be written whole
-// does not stay.
+// intoFile writes a new file that only its owner can read. What could not be written whole
+// is removed.
 func intoFile(name string, write func(io.Writer) error) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("cannot write the export: %w", err)
+		return fmt.Errorf("cannot write %s: %w", name, private.Cause(err))
 	}
 	err = write(f)
 	if err == nil {
@@ -96,6 +98,9 @@ func intoFile(name string, write func(io.Writer) error) error {
 	}
 	if err != nil {
 		_ = os.Remove(name)
+	}
+	if failed := (*fs.PathError)(nil); errors.As(err, &failed) && failed.Path == name {
+		err = fmt.Errorf("cannot write %s: %w; nothing of it was kept", name, failed.Err)
 	}
 	return err
 }

@@ -39,8 +39,8 @@ Other         --completion bash|zsh|fish   --print-config   -h, --help   -V, --v
 // keyUsage is what chatcli key -h prints.
 const keyUsage = `Usage: chatcli key list                   the keys on this computer
        chatcli key show [NAME]            the public parts of one
-       chatcli key export NAME FILE       a copy for another computer, protected as the key is
-       chatcli key import FILE [NAME]     takes such a copy; never in the place of another key
+       chatcli key export NAME FILE|-     a copy for another computer, protected as the key is
+       chatcli key import FILE|- [NAME]   takes such a copy; never in the place of another key
        chatcli key passphrase [NAME]      protects a key by a passphrase, or by another one, or by none
 Flags  --key FILE             this file instead of the one of the name
        --passphrase-file FILE its first line is the passphrase that the key has

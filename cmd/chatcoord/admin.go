@@ -15,6 +15,7 @@ import (
 
 	"natter/broker"
 	"natter/chat"
+	"natter/internal/private"
 	"natter/internal/secure"
 	"natter/presence/account"
 )
@@ -128,7 +129,8 @@ func order[Q, R any](ctx context.Context, p *program, r chat.Request[Q, R], q Q,
 // dial connects a verb with the credentials of the operator or of an observer.
 func (p *program) dial(who string, options ...nats.Option) (*nats.Conn, error) {
 	creds := p.credsOf(who)
-	if _, err := os.ReadFile(creds); err != nil {
+	text, err := os.ReadFile(creds)
+	if err != nil {
 		var cause *fs.PathError
 		if errors.As(err, &cause) {
 			err = cause.Err
@@ -139,7 +141,7 @@ func (p *program) dial(who string, options ...nats.Option) (*nats.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	options = slices.Concat(secured, []nats.Option{nats.UserCredentials(creds)}, options)
+	options = slices.Concat(secured, []nats.Option{nats.UserCredentialBytes(private.Plain(text))}, options)
 	nc, err := broker.Connect(context.Background(), p.server, "chatcoord verb", options...)
 	if unsafe := secure.Explain(broker.Redact(p.server), "", err); unsafe != nil {
 		return nil, unsafe

@@ -223,7 +223,7 @@ func (f *secretFlags) readers(p *program) ([]age.Recipient, error) {
 // keys are what decrypts a backup.
 func (f *secretFlags) keys(p *program) ([]age.Identity, error) {
 	if f.identities != "" {
-		text, err := private.Read("identity", f.identities, private.Small)
+		text, err := private.ReadText("identity", f.identities, private.Small)
 		if err != nil {
 			return nil, err
 		}
@@ -244,11 +244,12 @@ func (f *secretFlags) keys(p *program) ([]age.Identity, error) {
 // passphrase reads it from its file, or asks for it: a new one twice.
 func (f *secretFlags) passphrase(p *program, newOne bool) (string, error) {
 	if f.passphraseFile != "" {
-		text, err := private.Read("passphrase", f.passphraseFile, private.Small)
-		if text = bytes.TrimRight(text, "\r\n"); err == nil && len(text) == 0 {
+		text, err := private.Read("passphrase file", f.passphraseFile, private.Small)
+		line := private.FirstLine(text)
+		if err == nil && line == "" {
 			err = private.Errorf(private.ErrFile, "The file %s holds no passphrase.", f.passphraseFile)
 		}
-		return string(text), err
+		return line, err
 	}
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
 		return "", chat.Errorf(chat.Denied, "This needs a passphrase or a key, and there is no terminal to ask at. Use --passphrase-file FILE, or --identity FILE for a key.")

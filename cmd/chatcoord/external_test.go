@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"natter/internal/flags"
 	"natter/internal/setup"
 )
 
@@ -27,10 +28,10 @@ func nowhere(t *testing.T) []string {
 
 // A server that does not come is waited for, and then the end says so.
 func TestWaitServer(t *testing.T) {
-	flags := nowhere(t)
+	there := nowhere(t)
 	var out, err bytes.Buffer
 	begun := time.Now()
-	if got := run(append(flags, "--wait-server", "600ms"), &out, &err); got != exitUnreachable {
+	if got := run(append(there, "--wait-server", "600ms"), &out, &err); got != flags.ExitUnreachable {
 		t.Errorf("exit code %d\n%s", got, &err)
 	}
 	if waited := time.Since(begun); waited < 600*time.Millisecond {
@@ -43,11 +44,11 @@ func TestWaitServer(t *testing.T) {
 
 // A signal ends the wait, and is no failure.
 func TestWaitServerEndsAtASignal(t *testing.T) {
-	flags := nowhere(t)
+	there := nowhere(t)
 	p := &program{}
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	p.register(fs)
-	if err := fs.Parse(append(flags, "--wait-server", "1h")); err != nil {
+	if err := fs.Parse(append(there, "--wait-server", "1h")); err != nil {
 		t.Fatal(err)
 	}
 	told := make(chan os.Signal, 1)
@@ -59,7 +60,7 @@ func TestWaitServerEndsAtASignal(t *testing.T) {
 
 func TestWaitServerIsForAnother(t *testing.T) {
 	var out, err bytes.Buffer
-	if got := run([]string{"--wait-server", "1s", "--ephemeral", "--listen", "127.0.0.1:0"}, &out, &err); got != exitUsage || out.Len() != 0 {
+	if got := run([]string{"--wait-server", "1s", "--ephemeral", "--listen", "127.0.0.1:0"}, &out, &err); got != flags.ExitUsage || out.Len() != 0 {
 		t.Errorf("exit code %d\n%s%s", got, &out, &err)
 	}
 }

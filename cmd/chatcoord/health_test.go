@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"natter/internal/flags"
 )
 
 func TestHealth(t *testing.T) {
@@ -29,12 +31,12 @@ func TestHealth(t *testing.T) {
 		says string
 	}{
 		{pages.URL + "/readyz", 0, "The coordinator serves.\n"},
-		{pages.URL + "/", exitFailure, "not now\n"},
-		{pages.URL + "/moved", exitFailure, ""},
-		{gone.URL, exitUnreachable, ""},
-		{"readyz", exitUsage, ""},
-		{"file:///etc/passwd", exitUsage, ""},
-		{"http://me:secret@127.0.0.1/", exitUsage, ""},
+		{pages.URL + "/", flags.ExitFailure, "not now\n"},
+		{pages.URL + "/moved", flags.ExitFailure, ""},
+		{gone.URL, flags.ExitUnreachable, ""},
+		{"readyz", flags.ExitUsage, ""},
+		{"file:///etc/passwd", flags.ExitUsage, ""},
+		{"http://me:secret@127.0.0.1/", flags.ExitUsage, ""},
 	} {
 		var out, err bytes.Buffer
 		got := run([]string{"health", test.page}, &out, &err)
@@ -42,7 +44,7 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%s: exit code %d, want %d\n%s%s", test.page, got, test.want, &out, &err)
 		}
 	}
-	if got := run([]string{"health"}, io.Discard, io.Discard); got != exitUsage {
+	if got := run([]string{"health"}, io.Discard, io.Discard); got != flags.ExitUsage {
 		t.Errorf("without a page: exit code %d", got)
 	}
 }

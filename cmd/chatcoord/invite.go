@@ -76,10 +76,25 @@ func (p *program) invite(ctx context.Context, f inviteFlags) error {
 	}
 	link.Pass = reply.Pass
 	if p.json {
-		return p.printJSON(invitation{link.String(), link.URL(), link.Pass, link.CA, reply.Uses, reply.Expires})
+		_ = p.printJSON(invitation{link.String(), link.URL(), link.Pass, link.CA, reply.Uses, reply.Expires}) // p.out knows
+	} else {
+		fmt.Fprintln(p.out, link)
 	}
-	fmt.Fprintln(p.out, link)
-	p.explain(link, reply)
+	switch {
+	case p.out.Err() != nil:
+		return p.takeBack(ctx, reply)
+	case !p.json:
+		p.explain(link, reply)
+	}
+	return nil
+}
+
+// takeBack ends a pass whose link could not be written: nobody has it, or only a part.
+func (p *program) takeBack(ctx context.Context, made chat.PassReply) error {
+	if _, err := order(ctx, p, chat.AdminUnpass, chat.UnpassRequest{ID: chat.PassID(made.Pass)}, broker.Call); err != nil {
+		return fmt.Errorf("the link was made and could not be taken back; it stays good until %s: %w", when(made.Expires), err)
+	}
+	fmt.Fprintln(p.err, "* The link was taken back; it lets nobody in.")
 	return nil
 }
 

@@ -21,31 +21,30 @@ import (
 	"natter/internal/ops"
 )
 
-// The exit codes.
-const (
-	exitFailure     = 1
-	exitUsage       = 2
-	exitDataDir     = 3
-	exitDenied      = 4
-	exitUnreachable = 5
-	exitInUse       = 6
-)
-
 func main() { os.Exit(main1()) }
 
 // main1 is main without the end, so that scripts can test it.
-func main1() int { return run(os.Args[1:], os.Stdout, os.Stderr) }
+func main1() int {
+	flags.SurviveWrites()
+	return run(os.Args[1:], os.Stdout, os.Stderr)
+}
 
 // program is one run.
 type program struct {
-	out, err io.Writer
-	web      *ops.Server // of --http, or nil
+	out *flags.Output
+	err io.Writer
+	web *ops.Server // of --http, or nil
 	config
 }
 
 // run does what the arguments say and returns the exit code.
 func run(args []string, out, err io.Writer) int {
-	p := &program{out: out, err: err}
+	p := &program{out: flags.NewOutput(out), err: err}
+	return p.out.End("chatcoord", p.execute(args), err)
+}
+
+// execute returns the exit code as it is if the output arrives.
+func (p *program) execute(args []string) int {
 	root := p.commands()
 	root.SetArgs(args)
 	failure := root.Execute()
@@ -55,10 +54,12 @@ func run(args []string, out, err io.Writer) int {
 		return 0
 	case errors.As(failure, &ended):
 		return ended.code()
+	case p.out.Caused(failure):
+		return flags.ExitFailure
 	}
-	fmt.Fprintf(err, "chatcoord: %s\n", strings.TrimSuffix(chat.CleanLine(failure.Error()), "."))
-	if code(failure) == exitUsage {
-		fmt.Fprintln(err, "Try chatcoord --help.")
+	fmt.Fprintf(p.err, "chatcoord: %s\n", strings.TrimSuffix(chat.CleanLine(failure.Error()), "."))
+	if code(failure) == flags.ExitUsage {
+		fmt.Fprintln(p.err, "Try chatcoord --help.")
 	}
 	return code(failure)
 }
@@ -68,23 +69,23 @@ func code(err error) int {
 	var told *chat.Error
 	switch {
 	case errors.As(err, &flags.UsageError{}):
-		return exitUsage
+		return flags.ExitUsage
 	case errors.Is(err, embedded.ErrInUse), errors.Is(err, ops.ErrInUse):
-		return exitInUse
+		return flags.ExitInUse
 	case errors.Is(err, embedded.ErrDataDir):
-		return exitDataDir
+		return flags.ExitDataDir
 	case !errors.As(err, &told):
-		return exitFailure
+		return flags.ExitFailure
 	}
 	switch told.Code {
 	case chat.Arguments, chat.Invalid, chat.Reserved: // names that are arguments
-		return exitUsage
+		return flags.ExitUsage
 	case chat.Denied:
-		return exitDenied
+		return flags.ExitDenied
 	case chat.NotConnected, chat.Timeout:
-		return exitUnreachable
+		return flags.ExitUnreachable
 	}
-	return exitFailure
+	return flags.ExitFailure
 }
 
 // commands are chatcoord and its verbs.

@@ -10,7 +10,6 @@ import (
 	"syscall"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
-	"golang.org/x/term"
 
 	"natter/broker"
 	"natter/chat"
@@ -35,7 +34,6 @@ func (p *program) serve() error {
 	told := make(chan os.Signal, 2)
 	signal.Notify(told, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(told)
-	signal.Ignore(syscall.SIGPIPE) // a console that nobody reads ends nothing
 
 	log, closeLog, err := p.logger()
 	if err != nil {
@@ -191,6 +189,5 @@ func (p *program) colored() bool {
 	case "never":
 		return false
 	}
-	f, ok := p.out.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return p.out.Terminal() && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

@@ -20,6 +20,13 @@ import (
 func (p *program) watch(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGHUP, syscall.SIGTERM)
 	defer stop()
+	go func() { // nobody watches what cannot be written
+		select {
+		case <-p.out.Failed():
+			stop()
+		case <-ctx.Done():
+		}
+	}()
 	nc, err := p.dial("observer", p.connectionNotices(ctx)...)
 	if err != nil {
 		return err

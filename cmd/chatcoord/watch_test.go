@@ -16,6 +16,7 @@ import (
 	"natter/broker/brokertest"
 	"natter/broker/embedded"
 	"natter/chat"
+	"natter/internal/flags"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -61,13 +62,13 @@ func (p *paper) await(t *testing.T, want string) {
 
 // watching is "chatcoord watch" with the flags that are given; out and err are what it
 // writes, and end waits for its end.
-func watching(t *testing.T, flags ...string) (out, err *paper, end func() error) {
+func watching(t *testing.T, given ...string) (out, err *paper, end func() error) {
 	t.Helper()
 	out, err = newPaper(), newPaper()
-	p := &program{out: out, err: err}
+	p := &program{out: flags.NewOutput(out), err: err}
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	p.register(fs)
-	if err := fs.Parse(flags); err != nil {
+	if err := fs.Parse(given); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -137,18 +138,18 @@ func TestWatchRefused(t *testing.T) {
 	srv := brokertest.RunIn(t, dir)
 	brokertest.RunIn(t, other)
 	for name, test := range map[string]struct {
-		flags []string
+		given []string
 		want  int
 	}{
-		"no credentials":       {[]string{"--data-dir", t.TempDir()}, exitDenied},
-		"another's":            {[]string{"--data-dir", other}, exitDenied},
-		"not for watching":     {[]string{"--creds", filepath.Join(dir, "operator.creds")}, exitDenied},
-		"nobody listens there": {[]string{"--data-dir", dir, "--server", "nats://127.0.0.1:1"}, exitUnreachable},
+		"no credentials":       {[]string{"--data-dir", t.TempDir()}, flags.ExitDenied},
+		"another's":            {[]string{"--data-dir", other}, flags.ExitDenied},
+		"not for watching":     {[]string{"--creds", filepath.Join(dir, "operator.creds")}, flags.ExitDenied},
+		"nobody listens there": {[]string{"--data-dir", dir, "--server", "nats://127.0.0.1:1"}, flags.ExitUnreachable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			args := append([]string{"--server", srv.URL()}, test.flags...)
-			if len(test.flags) > 2 {
-				args = test.flags
+			args := append([]string{"--server", srv.URL()}, test.given...)
+			if len(test.given) > 2 {
+				args = test.given
 			}
 			var out, err bytes.Buffer
 			if got := run(append([]string{"watch"}, args...), &out, &err); got != test.want || strings.Count(err.String(), "\n") != 1 {
@@ -164,7 +165,7 @@ func TestHTTPFlags(t *testing.T) {
 		{"--pprof"}, {"--http", "8080"}, {"--http", "0.0.0.0:8080", "--pprof"}, {"--http", ":8080", "--pprof"}, {"--http", "example.org:8080", "--pprof"},
 	} {
 		var out, err bytes.Buffer
-		if got := run(append(args, "--ephemeral", "--listen", "127.0.0.1:0"), &out, &err); got != exitUsage || out.Len() != 0 {
+		if got := run(append(args, "--ephemeral", "--listen", "127.0.0.1:0"), &out, &err); got != flags.ExitUsage || out.Len() != 0 {
 			t.Errorf("%q: exit code %d\n%s%s", args, got, &out, &err)
 		}
 	}

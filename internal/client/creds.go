@@ -12,6 +12,7 @@ import (
 
 	"natter/broker"
 	"natter/chat"
+	"natter/internal/private"
 	"natter/internal/secure"
 )
 
@@ -25,7 +26,7 @@ func bearer(file string) (nats.Option, error) {
 		}
 		return nil, chat.Errorf(chat.Arguments, "The credentials %s cannot be read: %v.", file, err)
 	}
-	token, err := nkeys.ParseDecoratedJWT(append(text, '\n')) // which it wants behind the last line
+	token, err := nkeys.ParseDecoratedJWT(private.Plain(text))
 	if token = strings.TrimSpace(token); err != nil || strings.Count(token, ".") != 2 || strings.ContainsAny(token, " \r\n") {
 		return nil, chat.Errorf(chat.Arguments, "The file %s holds no credentials; it should be the sentinel.jwt of the server's operator.", file)
 	}

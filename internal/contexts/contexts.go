@@ -77,7 +77,7 @@ func In(dir string) *Store { return &Store{filepath.Join(dir, "contexts.json")} 
 // Load reads the file; without one, there are no contexts.
 func (s *Store) Load() (Set, error) {
 	set := Set{Version: version}
-	text, err := private.Read("list of contexts", s.path, private.Small)
+	text, err := private.ReadText("list of contexts", s.path, private.Small)
 	if errors.Is(err, fs.ErrNotExist) {
 		return set, nil
 	}

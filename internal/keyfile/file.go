@@ -64,30 +64,37 @@ func WrongPassphrase(path string) error {
 	return chat.Errorf(chat.Auth, "That is not the passphrase of %s.", path)
 }
 
-// Load reads the text of a key file, as it is, and tells whether it is encrypted. Its
-// error is that of Read, for what can be seen without a passphrase.
+// Load reads the text of a key file, without what editors leave in it, and reports whether it
+// is encrypted. Its error is that of Read, for what can be seen without a passphrase.
 func Load(path string) (text []byte, sealed bool, err error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return nil, false, leftAlone(path, errors.New("is a link to a file that is not there"))
 		}
 	}
-	text, err = private.Read("key file", path, private.Small)
+	text, err = private.ReadText("key file", path, private.Small)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, false, err
 	case err != nil:
 		return nil, false, chat.Errorf(chat.Denied, "%s", err) // it was not even looked at
 	}
+	sealed, err = Check(path, text)
+	return text, sealed, err
+}
+
+// Check reports whether the text of a key is encrypted. Its error is that of Load; path is
+// what the sentence calls the text.
+func Check(path string, text []byte) (sealed bool, err error) {
 	if sealed = isSealed(text); sealed {
 		err = checkSealed(text)
 	} else {
 		_, err = Parse(text)
 	}
 	if err != nil {
-		return nil, false, leftAlone(path, err)
+		return false, leftAlone(path, err)
 	}
-	return text, sealed, nil
+	return sealed, nil
 }
 
 // leftAlone is the sentence about a file that is not understood.

@@ -374,3 +374,30 @@ func TestBackups(t *testing.T) {
 		}
 	}
 }
+
+// TestEdited: a key that went through an editor is the same, protected or not, and is written
+// without what the editor has left.
+func TestEdited(t *testing.T) {
+	for _, passphrase := range []string{"", "correct horse"} {
+		f := kept(t, passphrase)
+		was := content(t, f.Path)
+		for _, edit := range []func(string) string{
+			func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") },
+			func(s string) string { return "\ufeff" + s },
+			func(s string) string { return "\n" + strings.ReplaceAll(s, "\n", "\n\n") },
+			func(s string) string { return strings.TrimSuffix(s, "\n") },
+			func(s string) string { return "\ufeff\r\n" + strings.ReplaceAll(s, "\n", " \r\n\r\n") },
+		} {
+			edited := edit(string(was))
+			write(t, f.Path, []byte(edited))
+			again, err := keyfile.Read(f.Path, passphrase)
+			if err != nil || !same(again.Key, f.Key) {
+				t.Errorf("%q: %v", edited, err)
+				continue
+			}
+			if text, sealed, err := keyfile.Load(f.Path); err != nil || sealed != (passphrase != "") || !bytes.Equal(text, was) {
+				t.Errorf("%q is loaded as %q, %v", edited, text, err)
+			}
+		}
+	}
+}

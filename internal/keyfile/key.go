@@ -12,7 +12,8 @@
 //	identity natter-id-...
 //	sum 0123456789abcdef      the beginning of the SHA-256 of all lines above
 //
-// The prefixes tell the kinds of keys apart, so one in the place of the other is an
+// Editors may add a byte order mark, CRs, blanks at the ends of lines and blank lines: see
+// private.Plain. The prefixes tell the kinds of keys apart, so one in the place of the other is an
 // error that says so. With a passphrase the whole text is encrypted as `age -p -a` does
 // it, and `age -d` reads it. A file that holds nothing but the seed of a login key is
 // read as well, and becomes one of these when it is written next.
@@ -35,6 +36,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"natter/chat"
+	"natter/internal/private"
 )
 
 const (
@@ -136,9 +138,10 @@ var (
 	errKind     = errors.New("holds another kind of key")
 )
 
-// Parse reads the text of a key. There is one way to write a key, and everything else is
-// an error, whose words follow the name of a file: "is damaged".
+// Parse reads the text of a key. There is one way to write a key, but for what editors leave;
+// everything else is an error, whose words follow the name of a file: "is damaged".
 func Parse(text []byte) (Key, error) {
+	text = private.Plain(text)
 	first, rest, _ := strings.Cut(string(text), "\n")
 	number, ok := strings.CutPrefix(first, heading)
 	if !ok {

@@ -93,7 +93,7 @@ func (c Config) trust(t *tls.Config) error {
 		return chat.Errorf(chat.Arguments, "The certificates %s cannot be read: %v.", ca, private.Cause(err))
 	}
 	t.RootCAs = x509.NewCertPool()
-	if !t.RootCAs.AppendCertsFromPEM(text) {
+	if !t.RootCAs.AppendCertsFromPEM(private.Unmark(text)) {
 		return chat.Errorf(chat.Arguments, "The file %s holds no certificate; it should be that of a CA, in PEM.", ca)
 	}
 	return nil

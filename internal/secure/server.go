@@ -72,6 +72,7 @@ func readPair(cert, key string) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, chat.Errorf(chat.Arguments, "The certificate %s cannot be read: %v.", cert, private.Cause(err))
 	}
+	text, secret = private.Unmark(text), private.Unmark(secret)
 	if block, _ := pem.Decode(text); block == nil || block.Type != pemBlock {
 		return tls.Certificate{}, chat.Errorf(chat.Arguments, "The file %s holds no certificate in PEM.", cert)
 	}
@@ -267,7 +268,7 @@ func PinOf(dataDir string) string {
 	if err != nil {
 		return ""
 	}
-	if block, _ := pem.Decode(text); block != nil && block.Type == pemBlock {
+	if block, _ := pem.Decode(private.Unmark(text)); block != nil && block.Type == pemBlock {
 		return Pin + chat.Fingerprint(block.Bytes)
 	}
 	return ""

@@ -107,11 +107,11 @@ func Open(dir string) (*Keys, error) {
 	if k.Deputy, err = readKey(filepath.Join(dir, deputyKey), nkeys.PrefixByteOperator, false); err != nil {
 		return nil, err
 	}
-	sentinel, err := os.ReadFile(filepath.Join(dir, sentinelJWT))
+	sentinel, err := os.ReadFile(filepath.Join(dir, sentinelJWT)) // others may read it
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, private.Errorf(private.ErrFile, "Cannot read %s: %v.", filepath.Join(dir, sentinelJWT), private.Cause(err))
 	}
-	k.Sentinel = string(bytes.TrimSpace(sentinel))
+	k.Sentinel = string(bytes.TrimSpace(private.Plain(sentinel)))
 	return k, nil
 }
 
@@ -142,7 +142,7 @@ func readKey(path string, prefix nkeys.PrefixByte, must bool) (nkeys.KeyPair, er
 }
 
 func readFile(kind, path string, must bool) ([]byte, error) {
-	text, err := private.Read(kind, path, private.Small)
+	text, err := private.ReadText(kind, path, private.Small)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && must:
 		return nil, private.Errorf(private.ErrFile, "The file %s is missing. Copy it from where chatcoord init has written it.", path)
@@ -151,7 +151,7 @@ func readFile(kind, path string, must bool) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	}
-	return append([]byte{}, text...), nil // an empty file is there
+	return text, nil // of an empty file it is not nil
 }
 
 // lent is how long credentials are good that are made for an examination.

@@ -11,6 +11,7 @@ import (
 
 	"natter/chat"
 	"natter/internal/client"
+	"natter/internal/flags"
 )
 
 // Options are the choices of one run.
@@ -41,17 +42,17 @@ type Options struct {
 // Forever is a Linger without end.
 const Forever time.Duration = -1
 
-// Exit codes.
+// The exit codes of a run, from the table of all, flags.Exits.
 const (
-	ExitOK          = 0
-	ExitFailure     = 1
-	ExitUsage       = 2
-	ExitName        = 3 // taken, invalid or foreign, and nobody to ask
-	ExitDenied      = 4
-	ExitUnreachable = 5
-	ExitSignedOut   = 6
-	ExitRefused     = 7 // asked and refused, or waited in vain
-	ExitUnknown     = 8 // sent, and nobody has confirmed that it arrived
+	ExitOK          = flags.ExitOK
+	ExitFailure     = flags.ExitFailure
+	ExitUsage       = flags.ExitUsage
+	ExitName        = flags.ExitName
+	ExitDenied      = flags.ExitDenied
+	ExitUnreachable = flags.ExitUnreachable
+	ExitSignedOut   = flags.ExitSignedOut
+	ExitRefused     = flags.ExitRefused
+	ExitUnknown     = flags.ExitUnknown
 )
 
 // state is where the user is: it decides what a Reply means.

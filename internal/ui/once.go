@@ -41,7 +41,7 @@ func SendOnce(ctx context.Context, c *client.Client, o Options, to, text string)
 			return
 		}
 		in := bufio.NewReaderSize(o.In, MaxLine+2)
-		for l := readLine(in, o.CutsAt); !l.end && ctx.Err() == nil; l = readLine(in, o.CutsAt) {
+		for l := readLine(in, o.CutsAt); !l.end && ctx.Err() == nil && v.out.err == nil; l = readLine(in, o.CutsAt) {
 			switch {
 			case l.tooLong:
 				v.fail("! Line too long.", ExitFailure)

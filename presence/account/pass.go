@@ -99,6 +99,19 @@ func (p Pass) Take(key string, u chat.User) (Pass, error) {
 	return p, nil
 }
 
+// Revoke ends a pass now: whoever took a name with it keeps the name. chat.ErrUnchanged if it
+// has ended; code NothingToDo if there is none.
+func (p Pass) Revoke(now time.Time) (Pass, error) {
+	switch {
+	case p.Gone || p.Uses == 0:
+		return p, chat.Errorf(chat.NothingToDo, "There is no such link.")
+	case !now.Before(p.Until):
+		return p, chat.ErrUnchanged
+	}
+	p.Until = now
+	return p, nil
+}
+
 // Forget ends a pass that nobody need know any more.
 func (p Pass) Forget(now time.Time) (Pass, error) {
 	if p.Gone || p.Uses == 0 || now.Before(p.Until.Add(PassKept)) {

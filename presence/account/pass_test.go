@@ -99,3 +99,31 @@ func TestAPassTakesOneName(t *testing.T) {
 		t.Errorf("the same name: %v", err)
 	}
 }
+
+func TestRevokedPass(t *testing.T) {
+	made := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	fresh, err := account.NewPass(2, time.Hour, made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used, err := fresh.Use("A", "ann", made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := made.Add(time.Minute)
+	revoked, err := used.Revoke(now)
+	if err != nil || !slices.Equal(revoked.Keys, []string{"A"}) {
+		t.Fatalf("%+v, %v", revoked, err)
+	}
+	if _, err := revoked.Use("B", "ben", now); err != account.ErrPassOver {
+		t.Errorf("it lets somebody in: %v", err)
+	}
+	if _, err := revoked.Revoke(now); err != chat.ErrUnchanged {
+		t.Errorf("twice: %v", err)
+	}
+	for _, none := range []account.Pass{{}, {Gone: true}} {
+		if _, err := none.Revoke(now); !errors.Is(err, &chat.Error{Code: chat.NothingToDo}) {
+			t.Errorf("%+v: %v", none, err)
+		}
+	}
+}
