@@ -38,6 +38,7 @@ var onlyIn = map[string][]string{
 	"github.com/prometheus/":          {"internal/ops"},
 	"github.com/spf13/":               {"cmd/chatcli", "cmd/chatcoord", "internal/flags"},
 	"github.com/KimMachineGun/":       {"cmd/chatcoord"},
+	"github.com/coreos/":              {"cmd/chatcoord"},
 	"filippo.io/age":                  {"internal/keyfile", "internal/backup", "cmd/chatcoord"},
 }
 

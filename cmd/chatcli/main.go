@@ -49,7 +49,7 @@ type program struct {
 // run does what the arguments say and returns the exit code.
 func run(args []string, in io.Reader, out, err io.Writer) int {
 	p := &program{in: in, out: flags.NewOutput(out), err: err, lines: bufio.NewReader(in)}
-	return p.out.End("chatcli", p.execute(args), err)
+	return p.out.End(p.execute(args), func(lost error) { fmt.Fprintf(err, "chatcli: %v\n", lost) })
 }
 
 // execute returns the exit code as it is if the output arrives.

@@ -39,6 +39,9 @@ func (c *config) checkExternal() error {
 // serveExternal runs a coordinator on a NATS server that is not its own. Others may
 // run beside it.
 func (p *program) serveExternal(log *slog.Logger, told <-chan os.Signal) error {
+	if _, err := p.fromFiles(); err != nil {
+		return err
+	}
 	links, err := p.reach(log, told)
 	if links == nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -45,7 +46,7 @@ func TestWaitServer(t *testing.T) {
 // A signal ends the wait, and is no failure.
 func TestWaitServerEndsAtASignal(t *testing.T) {
 	there := nowhere(t)
-	p := &program{}
+	p := newProgram(io.Discard, io.Discard)
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	p.register(fs)
 	if err := fs.Parse(append(there, "--wait-server", "1h")); err != nil {

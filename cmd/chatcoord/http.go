@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"natter/internal/console"
 	"natter/internal/coord"
@@ -42,6 +43,16 @@ func (p *program) tellHTTP(c *coord.Coordinator, links *coord.Connections, view 
 		Ready: c.Health, Users: c.Online, Sessions: c.Talking, Steps: c.Steps,
 		Ignored: c.Ignored, Refused: c.Refused, Minted: c.Minted, Told: c.Told, Dropped: view.Dropped,
 		Connected: links.Connected, Streams: c.Streams,
+		Certificate: p.certificate,
 	})
 	c.Say("server.http", "health and figures on "+p.web.URL())
+}
+
+// certificate is when the certificate that is in use expires, and a sentence about it.
+func (p *program) certificate() (expires time.Time, status string) {
+	cert := p.cert.Load()
+	if cert == nil {
+		return expires, ""
+	}
+	return cert.Expires(), cert.Status(time.Now())
 }

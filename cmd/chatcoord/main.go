@@ -11,7 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +19,7 @@ import (
 	"natter/chat"
 	"natter/internal/flags"
 	"natter/internal/ops"
+	"natter/internal/secure"
 )
 
 func main() { os.Exit(main1()) }
@@ -35,33 +36,40 @@ type program struct {
 	err io.Writer
 	web *ops.Server // of --http, or nil
 	config
+
+	logTo *flags.LogFile                     // of --log-file, or nil
+	cert  atomic.Pointer[secure.Certificate] // of the embedded server, or shown to another one
+	ready atomic.Bool                        // a coordinator serves
+	news  chan news                          // for its console
+}
+
+func newProgram(out, err io.Writer) *program {
+	return &program{out: flags.NewOutput(out), err: err, news: make(chan news, 16)}
 }
 
 // run does what the arguments say and returns the exit code.
 func run(args []string, out, err io.Writer) int {
-	p := &program{out: flags.NewOutput(out), err: err}
-	return p.out.End("chatcoord", p.execute(args), err)
+	p := newProgram(out, err)
+	cmd, code := p.execute(args)
+	return p.out.End(code, func(lost error) { p.fail(cmd, args, lost, flags.ExitFailure) })
 }
 
-// execute returns the exit code as it is if the output arrives.
-func (p *program) execute(args []string) int {
+// execute returns the verb, and the exit code as it is if the output arrives.
+func (p *program) execute(args []string) (*cobra.Command, int) {
 	root := p.commands()
 	root.SetArgs(args)
-	failure := root.Execute()
+	cmd, failure := root.ExecuteC()
 	var ended signalled
 	switch {
 	case failure == nil:
-		return 0
+		return cmd, flags.ExitOK
 	case errors.As(failure, &ended):
-		return ended.code()
+		return cmd, ended.code()
 	case p.out.Caused(failure):
-		return flags.ExitFailure
+		return cmd, flags.ExitFailure
 	}
-	fmt.Fprintf(p.err, "chatcoord: %s\n", strings.TrimSuffix(chat.CleanLine(failure.Error()), "."))
-	if code(failure) == flags.ExitUsage {
-		fmt.Fprintln(p.err, "Try chatcoord --help.")
-	}
-	return code(failure)
+	p.fail(cmd, args, failure, code(failure))
+	return cmd, code(failure)
 }
 
 // code is the exit code for an error.

@@ -5,17 +5,16 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"syscall"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/coreos/go-systemd/v22/daemon"
 
 	"natter/broker"
 	"natter/chat"
 	"natter/internal/console"
 	"natter/internal/coord"
-	"natter/internal/flags"
 	"natter/internal/secure"
 )
 
@@ -31,15 +30,15 @@ func (p *program) serve() error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	told := make(chan os.Signal, 2)
-	signal.Notify(told, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
-	defer signal.Stop(told)
+	told, reloads, endSignals := stopSignals()
+	defer endSignals()
 
 	log, closeLog, err := p.logger()
 	if err != nil {
 		return err
 	}
 	defer closeLog()
+	slog.SetDefault(log)                      // also what libraries write
 	if _, err := memlimit.Set(); err != nil { // else the collector does not know of a container's limit
 		log.Warn("how much memory there is", "err", err)
 	}
@@ -48,6 +47,7 @@ func (p *program) serve() error {
 		return err
 	}
 	defer stopHTTP()
+	defer p.keepUp(log, reloads)()
 	if p.external() {
 		return p.serveExternal(log, told)
 	}
@@ -98,6 +98,14 @@ func (p *program) coordinate(where, watch string, links *coord.Connections, open
 	if p.invited() {
 		c.Say("server.join", "new users need a link: chatcoord invite")
 	}
+	p.ready.Store(true)
+	notify(daemon.SdNotifyReady)
+	defer p.ready.Store(false)
+	return p.attend(c, links, told, mended)
+}
+
+// attend waits for what ends a coordinator, and has its console say what else happens.
+func (p *program) attend(c *coord.Coordinator, links *coord.Connections, told <-chan os.Signal, mended <-chan struct{}) error {
 	var storing <-chan struct{}
 	if links.Storing != nil {
 		storing = links.Storing.Done()
@@ -105,7 +113,11 @@ func (p *program) coordinate(where, watch string, links *coord.Connections, open
 	for {
 		select {
 		case s := <-told:
+			p.ready.Store(false)
+			notify(daemon.SdNotifyStopping)
 			return drain(c, s, told)
+		case n := <-p.news:
+			n.say(c)
 		case err := <-c.Failed():
 			c.Stop()
 			return fmt.Errorf("the coordinator cannot go on: %w", err)
@@ -137,13 +149,10 @@ func drain(c *coord.Coordinator, first os.Signal, told <-chan os.Signal) error {
 }
 
 func name(s os.Signal) string {
-	switch s {
-	case syscall.SIGTERM:
-		return "SIGTERM"
-	case syscall.SIGINT:
+	if s == syscall.SIGINT {
 		return "SIGINT"
 	}
-	return "SIGHUP"
+	return "SIGTERM"
 }
 
 // rules are the flags as the coordinator wants them.
@@ -172,14 +181,6 @@ func (p *program) keptIn() string {
 		return ""
 	}
 	return p.dataDir
-}
-
-// logger is the log file, or what goes wrong on standard error.
-func (p *program) logger() (*slog.Logger, func(), error) {
-	if p.logFile != "" {
-		return flags.Logger(p.logFile, p.logLevel.Value)
-	}
-	return slog.New(slog.NewTextHandler(p.err, &slog.HandlerOptions{Level: slog.LevelWarn})), func() {}, nil
 }
 
 func (p *program) colored() bool {

@@ -29,28 +29,42 @@ func (c *config) checkTLS() error {
 }
 
 // encrypt is how the embedded server encrypts; nil if it does not.
-func (c *config) encrypt(log *slog.Logger) (func(dir string) (*tls.Config, error), error) {
-	if c.tls.Value != "" {
-		host, _, _ := net.SplitHostPort(c.listen) // a wrong one is refused elsewhere
-		return func(dir string) (*tls.Config, error) { return auto(dir, host, log) }, nil
+func (p *program) encrypt(log *slog.Logger) (func(dir string) (*tls.Config, error), error) {
+	if p.tls.Value != "" {
+		host, _, _ := net.SplitHostPort(p.listen) // a wrong one is refused elsewhere
+		return func(dir string) (*tls.Config, error) { return p.auto(dir, host, log) }, nil
 	}
-	if c.tlsCert == "" {
+	own, err := p.fromFiles()
+	if own == nil {
+		return nil, err
+	}
+	return func(string) (*tls.Config, error) { return own.Config(), nil }, nil
+}
+
+// fromFiles is the certificate of --tls-cert, which is looked after from now on; nil if there
+// is none.
+func (p *program) fromFiles() (*secure.Certificate, error) {
+	if p.tlsCert == "" && p.tlsKey == "" {
 		return nil, nil
 	}
-	own, err := secure.Files(c.tlsCert, c.tlsKey)
-	return func(string) (*tls.Config, error) { return own, nil }, err
+	own, err := secure.Files(p.tlsCert, p.tlsKey)
+	if err == nil {
+		p.cert.Store(own)
+	}
+	return own, err
 }
 
 // auto warns of a clock by which nobody can connect, now or when it is set right.
-func auto(dir, host string, log *slog.Logger) (*tls.Config, error) {
+func (p *program) auto(dir, host string, log *slog.Logger) (*tls.Config, error) {
 	own, err := secure.Auto(dir, host)
 	if err != nil {
 		return nil, err
 	}
+	p.cert.Store(own)
 	if err := secure.CheckCA(dir); err != nil {
 		log.Warn("nobody can connect", "err", err)
 	}
-	return own, nil
+	return own.Config(), nil
 }
 
 // secured are the options of a connection to --server. Whoever takes the credentials of

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -18,7 +20,7 @@ import (
 // watch prints the console of the coordinators of a broker until a signal comes. What
 // it has to say itself goes to standard error, so that the console can be piped.
 func (p *program) watch(ctx context.Context) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGHUP, syscall.SIGTERM)
+	ctx, stop := untilSignal(ctx)
 	defer stop()
 	go func() { // nobody watches what cannot be written
 		select {
@@ -42,24 +44,30 @@ func (p *program) watch(ctx context.Context) error {
 	case err != nil:
 		return chat.Errorf(chat.NotConnected, "lost %s before it could be watched", p.server)
 	}
-	fmt.Fprintf(p.err, "* Watching %s. Ctrl+C ends it.\n", nc.ConnectedUrlRedacted())
+	p.note(slog.LevelInfo, fmt.Sprintf("Watching %s. Ctrl+C ends it.", nc.ConnectedUrlRedacted()))
 	if view.Serve(ctx) != nil {
 		return chat.Errorf(chat.Denied, "%s does not let us in again; are the credentials still good?", p.server)
 	}
 	return nil
 }
 
+// untilSignal is ctx until a signal ends the program. Signals that are ignored stay ignored.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	heeded := slices.DeleteFunc([]os.Signal{os.Interrupt, syscall.SIGHUP}, signal.Ignored)
+	return signal.NotifyContext(ctx, append(heeded, syscall.SIGTERM)...)
+}
+
 // connectionNotices say when the connection goes and comes, until ctx is done.
 func (p *program) connectionNotices(ctx context.Context) []nats.Option {
-	notice := func(text string) nats.ConnHandler {
+	notice := func(level slog.Level, text string) nats.ConnHandler {
 		return func(*nats.Conn) {
 			if ctx.Err() == nil {
-				fmt.Fprintln(p.err, text)
+				p.note(level, text)
 			}
 		}
 	}
-	lost := notice("! Connection lost. Trying again; what happens until then is not shown.")
-	back := notice("* Connection is back.")
+	lost := notice(slog.LevelWarn, "Connection lost. Trying again; what happens until then is not shown.")
+	back := notice(slog.LevelInfo, "Connection is back.")
 	return []nats.Option{
 		nats.DisconnectErrHandler(func(nc *nats.Conn, _ error) { lost(nc) }),
 		nats.ReconnectHandler(func(nc *nats.Conn) {

@@ -65,7 +65,7 @@ func (p *paper) await(t *testing.T, want string) {
 func watching(t *testing.T, given ...string) (out, err *paper, end func() error) {
 	t.Helper()
 	out, err = newPaper(), newPaper()
-	p := &program{out: flags.NewOutput(out), err: err}
+	p := newProgram(out, err)
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	p.register(fs)
 	if err := fs.Parse(given); err != nil {

@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -119,6 +120,22 @@ func appendJSON(buf []byte, e entry) []byte {
 	h := slog.NewJSONHandler(&line, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: utcMillis})
 	_ = h.Handle(context.Background(), r) // a buffer takes everything
 	return appendEscaped(buf, line.Bytes())
+}
+
+// JSONHandler writes a log with the keys, the times and the escapes of the console's lines.
+func JSONHandler(w io.Writer, level slog.Level) slog.Handler {
+	return slog.NewJSONHandler(escaping{w}, &slog.HandlerOptions{Level: level, ReplaceAttr: utcMillis})
+}
+
+// escaping escapes what is written, a line of JSON at a time.
+type escaping struct{ io.Writer }
+
+// Write implements io.Writer.
+func (e escaping) Write(line []byte) (int, error) {
+	if _, err := e.Writer.Write(appendEscaped(nil, line)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 // attrs collects attributes, without the empty ones.

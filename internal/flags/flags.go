@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -160,18 +158,4 @@ func Complete(out io.Writer, program, shell string, fs *pflag.FlagSet) error {
 		return root.GenFishCompletion(out, true)
 	}
 	return root.GenBashCompletionV2(out, true)
-}
-
-// Logger opens a log file; without one, nothing is logged.
-func Logger(file, level string) (*slog.Logger, func(), error) {
-	if file == "" {
-		return slog.New(slog.DiscardHandler), func() {}, nil
-	}
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot write the log: %w", err)
-	}
-	var l slog.Level
-	_ = l.UnmarshalText([]byte(level)) // its words are slog's
-	return slog.New(slog.NewTextHandler(f, &slog.HandlerOptions{Level: l})), func() { _ = f.Close() }, nil
 }

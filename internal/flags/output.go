@@ -71,14 +71,14 @@ func (o *Output) Terminal() bool {
 }
 
 // End returns the exit code of a program that would end with code: a program whose output
-// was lost says so on problems, and does not end with 0. Codes over 128 are the ends by a
+// was lost has tell say so, and does not end with 0. Codes over 128 are the ends by a
 // signal, which need no explanation.
-func (o *Output) End(program string, code int, problems io.Writer) int {
+func (o *Output) End(code int, tell func(lost error)) int {
 	lost := o.Err()
 	if lost == nil || code > 128 {
 		return code
 	}
-	fmt.Fprintf(problems, "%s: %v\n", program, lost)
+	tell(lost)
 	if code == ExitOK {
 		return ExitFailure
 	}

@@ -24,6 +24,10 @@ type Source struct {
 	Dropped   func() uint64            // lines of the console
 	Connected func() map[string]bool
 	Streams   func() map[string]broker.Usage
+
+	// Certificate is when the certificate expires, and a sentence about it; the zero time:
+	// there is none.
+	Certificate func() (expires time.Time, status string)
 }
 
 // The figures that the source is asked for. The page docs/operations.md lists them
@@ -43,6 +47,7 @@ var (
 	dropped     = figure("natter_console_lines_dropped_total", "Lines that the console did not show because it was behind.")
 	connected   = figure("natter_broker_connected", "Whether a connection to the broker is up: 1 or 0.", "link")
 	messages    = figure("natter_stream_messages", "Messages in a stream. Absent while the broker is away.", "stream")
+	expires     = figure("natter_certificate_expiry_timestamp_seconds", "When the certificate must have been replaced, in seconds since 1970; of --tls auto, its CA. Absent without one.")
 	bytes       = figure("natter_stream_bytes", "Bytes that a stream takes. Absent while the broker is away.", "stream")
 )
 
@@ -104,7 +109,7 @@ type sourced struct{ *Server }
 func (sourced) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		usersOnline, usersLost, open, invitations, revision, committed, repeated,
-		ignored, limited, minted, told, dropped, connected, messages, bytes,
+		ignored, limited, minted, told, dropped, connected, messages, bytes, expires,
 	} {
 		to <- d
 	}
@@ -138,6 +143,11 @@ func (s *Source) gauges(set setter) {
 		opened, waiting := s.Sessions()
 		set(open, float64(opened))
 		set(invitations, float64(waiting))
+	}
+	if s.Certificate != nil {
+		if at, _ := s.Certificate(); !at.IsZero() {
+			set(expires, float64(at.Unix()))
+		}
 	}
 	if s.Steps != nil {
 		set(revision, float64(s.Steps().Revision))

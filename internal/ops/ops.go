@@ -123,18 +123,24 @@ func (s *Server) handler(profiles bool) http.Handler {
 	return mux
 }
 
-// ready says whether requests would be answered now.
+// ready says whether requests would be answered now, and how long the certificate is good.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	source := s.source.Load()
 	if source == nil {
 		say(w, http.StatusServiceUnavailable, "The coordinator is starting.")
 		return
 	}
+	more := ""
+	if source.Certificate != nil {
+		if expires, status := source.Certificate(); !expires.IsZero() {
+			more = "\n" + status + "."
+		}
+	}
 	if err := source.Ready(); err != nil {
-		say(w, http.StatusServiceUnavailable, err.Error())
+		say(w, http.StatusServiceUnavailable, err.Error()+more)
 		return
 	}
-	say(w, http.StatusOK, "The coordinator serves.")
+	say(w, http.StatusOK, "The coordinator serves."+more)
 }
 
 func say(w http.ResponseWriter, status int, sentence string) {

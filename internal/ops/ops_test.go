@@ -73,6 +73,14 @@ func TestHealthAndReadiness(t *testing.T) {
 	expect("/healthz", 200, "The process works.")
 	why = nil
 	expect("/readyz", 200, "The coordinator serves.")
+
+	var expires time.Time
+	s.Watch(Source{Ready: func() error { return why }, Certificate: func() (time.Time, string) { return expires, "The certificate c is good until then" }})
+	expect("/readyz", 200, "The coordinator serves.")
+	expires = time.Now()
+	expect("/readyz", 200, "The coordinator serves.\nThe certificate c is good until then.")
+	why = errors.New("The broker is away.")
+	expect("/readyz", 503, "The broker is away.\nThe certificate c is good until then.")
 }
 
 func TestProfilesOnlyIfAskedFor(t *testing.T) {
@@ -112,6 +120,8 @@ func busy(t *testing.T) *Server {
 		Dropped:   func() uint64 { return 9 },
 		Connected: func() map[string]bool { return map[string]bool{"store": true, "tap": false} },
 		Streams:   func() map[string]broker.Usage { return map[string]broker.Usage{"LIVE": {Messages: 10, Bytes: 11}} },
+
+		Certificate: func() (time.Time, string) { return time.Unix(2e9, 0), "" },
 	})
 	return s
 }
@@ -124,7 +134,7 @@ func TestFigures(t *testing.T) {
 		"natter_revision 77", "natter_steps_committed_total 40", "natter_steps_repeated_total 4",
 		"natter_requests_ignored_total 6", `natter_requests_limited_total{limit="lists"} 12`, "natter_tickets_minted_total 7", "natter_notices_sent_total 8",
 		"natter_console_lines_dropped_total 9", `natter_broker_connected{link="store"} 1`, `natter_broker_connected{link="tap"} 0`,
-		`natter_stream_messages{stream="LIVE"} 10`, `natter_stream_bytes{stream="LIVE"} 11`,
+		`natter_stream_messages{stream="LIVE"} 10`, `natter_stream_bytes{stream="LIVE"} 11`, "natter_certificate_expiry_timestamp_seconds 2e+09",
 		`natter_requests_total{outcome="ok",route="hello"} 1`, `natter_requests_total{outcome="taken",route="hello"} 1`,
 		`natter_request_duration_seconds_count{route="hello"} 2`, "natter_commit_duration_seconds_count 1",
 	} {

@@ -29,6 +29,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 
@@ -52,7 +53,8 @@ type Config struct {
 // Options are those of a connection. Their error is an *chat.Error.
 func (c Config) Options() ([]nats.Option, error) {
 	t := &tls.Config{MinVersion: tls.VersionTLS13}
-	if err := c.trust(t); err != nil {
+	renewed, err := c.trust(t)
+	if err != nil {
 		return nil, err
 	}
 	if c.Cert != "" || c.Key != "" {
@@ -60,43 +62,77 @@ func (c Config) Options() ([]nats.Option, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.Certificates = []tls.Certificate{own}
+		t.GetClientCertificate = c.shown(own)
 	}
 	if c.CA != "" || c.wantsTLS() {
-		return []nats.Option{nats.Secure(t)}, nil // who does not offer it hears nothing
+		return append(renewed, nats.Secure(t)), nil // who does not offer it hears nothing
 	}
-	options := []nats.Option{func(o *nats.Options) error { o.TLSConfig = t; return nil }}
+	options := append(renewed, func(o *nats.Options) error { o.TLSConfig = t; return nil })
 	if !c.Insecure {
 		options = append(options, nats.SetCustomDialer(discreet{}))
 	}
 	return options, nil
 }
 
-// trust says whose certificates are taken.
-func (c Config) trust(t *tls.Config) error {
+// shown is the certificate that is shown to servers. Its files are read again for each
+// connection: they may have been renewed. If they cannot be used, the former ones are.
+func (c Config) shown(own tls.Certificate) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	var mu sync.Mutex
+	return func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if next, err := readPair(c.Cert, c.Key); err == nil {
+			own = next
+		}
+		last := own
+		return &last, nil
+	}
+}
+
+// trust says whose certificates are taken. Its options read a file of CAs again for each
+// connection.
+func (c Config) trust(t *tls.Config) ([]nats.Option, error) {
 	ca := cmp.Or(c.CA, c.Known)
 	if ca == "" {
-		return nil
+		return nil, nil
 	}
 	if pin, ok := strings.CutPrefix(ca, Pin); ok {
 		if !chat.IsFingerprint(pin) {
-			return chat.Errorf(chat.Arguments, "--tls-ca %s is no fingerprint; it is in the link, behind ca=.", ca)
+			return nil, chat.Errorf(chat.Arguments, "--tls-ca %s is no fingerprint; it is in the link, behind ca=.", ca)
 		}
 		// The chain is checked by pinned. The host's name is not: the CA is the one server's
 		// own and signs for nobody else, so that whatever the server is called, it is that one.
 		t.InsecureSkipVerify = true
 		t.VerifyConnection = pinned(pin)
-		return nil
+		return nil, nil
 	}
-	text, err := os.ReadFile(ca)
+	roots, err := readCAs(ca)
 	if err != nil {
-		return chat.Errorf(chat.Arguments, "The certificates %s cannot be read: %v.", ca, private.Cause(err))
+		return nil, err
 	}
-	t.RootCAs = x509.NewCertPool()
-	if !t.RootCAs.AppendCertsFromPEM(private.Unmark(text)) {
-		return chat.Errorf(chat.Arguments, "The file %s holds no certificate; it should be that of a CA, in PEM.", ca)
+	t.RootCAs = roots
+	return []nats.Option{func(o *nats.Options) error {
+		o.RootCAsCB = func() (*x509.CertPool, error) {
+			if next, err := readCAs(ca); err == nil {
+				return next, nil
+			}
+			return roots, nil
+		}
+		return nil
+	}}, nil
+}
+
+// readCAs reads a file of CAs.
+func readCAs(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, chat.Errorf(chat.Arguments, "The certificates %s cannot be read: %v.", file, private.Cause(err))
 	}
-	return nil
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(private.Unmark(text)) {
+		return nil, chat.Errorf(chat.Arguments, "The file %s holds no certificate; it should be that of a CA, in PEM.", file)
+	}
+	return roots, nil
 }
 
 func (c Config) wantsTLS() bool {

@@ -291,7 +291,13 @@ func TestAuto(t *testing.T) {
 		t.Error("a pin of nothing:", pin)
 	}
 	run := func() string {
-		return brokertest.RunConfig(t, embedded.Config{TLS: func(string) (*tls.Config, error) { return secure.Auto(data, "chat.example") }}).URL()
+		return brokertest.RunConfig(t, embedded.Config{TLS: func(string) (*tls.Config, error) {
+			own, err := secure.Auto(data, "chat.example")
+			if err != nil {
+				return nil, err
+			}
+			return own.Config(), nil
+		}}).URL()
 	}
 	url, pin := run(), secure.PinOf(data)
 	for range 2 {

@@ -16,7 +16,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"natter/chat"
@@ -37,18 +36,6 @@ const (
 	caKey    = "ca.key"
 	pemBlock = "CERTIFICATE"
 )
-
-// Files is the TLS of a server whose certificate and key are in files.
-func Files(cert, key string) (*tls.Config, error) {
-	pair, err := readPair(cert, key)
-	if err != nil {
-		return nil, err
-	}
-	if err := good(cert, pair.Leaf, time.Now()); err != nil {
-		return nil, err
-	}
-	return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}}, nil
-}
 
 // good says that a certificate is not good today, which it may be if the clock is wrong.
 func good(file string, c *x509.Certificate, now time.Time) error {
@@ -89,20 +76,38 @@ func readPair(cert, key string) (tls.Certificate, error) {
 // CAFile is where Auto keeps the certificate of its CA, which is no secret.
 func CAFile(dataDir string) string { return filepath.Join(dataDir, caDir, caFile) }
 
-// Auto is the TLS of a server with a CA of its own, which is made once and kept in the
-// data directory. Its certificate is made anew at each start, and half a year later,
+// Auto is the certificate of a server with a CA of its own, which is made once and kept in
+// the data directory. The certificate is made anew at each start, and half a year later,
 // for this machine's names and addresses and for host; the CA is sent with it, so that
-// whoever has its fingerprint can check it.
-func Auto(dataDir, host string) (*tls.Config, error) {
-	ca, err := loadCA(filepath.Join(dataDir, caDir))
+// whoever has its fingerprint can check it. The CA is never renewed: links name it.
+func Auto(dataDir, host string) (*Certificate, error) {
+	dir := filepath.Join(dataDir, caDir)
+	ca, err := loadCA(dir)
 	if err != nil {
 		return nil, err
 	}
-	a := &authority{ca: ca, host: host}
-	if _, err := a.certificate(nil); err != nil {
+	var made time.Time // by the wall clock
+	c := &Certificate{
+		what: "The CA " + CAFile(dataDir), // ends first: see Status
+		todo: "Links and guests know the server by it: stop chatcoord, remove " + dir + ", start it again, and give out new links",
+		load: func(have *tls.Certificate, now time.Time) (*tls.Certificate, error) {
+			now = now.Round(0)
+			if have != nil && current(made, now) {
+				return have, nil
+			}
+			next, err := issue(ca, host, now)
+			if err == nil {
+				made = now
+			}
+			return next, err
+		},
+		self: true,
+	}
+	if _, err := c.Renew(time.Now()); err != nil {
 		return nil, err
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: a.certificate}, nil
+	c.ends = ca.Leaf.NotAfter
+	return c, nil
 }
 
 // CheckCA says that the CA which Auto has made is not good today: then nobody's program takes
@@ -115,32 +120,7 @@ func CheckCA(dataDir string) error {
 	return good(CAFile(dataDir), ca.Leaf, time.Now())
 }
 
-// authority makes certificates of a server.
-type authority struct {
-	ca   tls.Certificate
-	host string
-
-	mu   sync.Mutex
-	now  *tls.Certificate
-	made time.Time // by the wall clock
-}
-
-func (a *authority) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	now := time.Now().Round(0)
-	if a.now != nil && current(a.made, now) {
-		return a.now, nil
-	}
-	made, err := issue(a.ca, a.host, now)
-	if err != nil {
-		return a.now, err
-	}
-	a.now, a.made = made, now
-	return made, nil
-}
-
-// current tells whether a certificate need not be made anew. If the clock was set, it may
+// current reports whether a certificate need not be made anew. If the clock was set, it may
 // have expired since, or be good only from later on.
 func current(made, now time.Time) bool {
 	age := now.Sub(made)
