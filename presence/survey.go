@@ -14,7 +14,7 @@ const (
 	surveyPause  = 10                     // times as long as the last survey took, if that is longer
 	surveyLate   = 15 * time.Second       // and never longer than this
 	answerFor    = 2 * time.Second        // a server has answered by then
-	quietFor     = 250 * time.Millisecond // or none has for so long
+	quietFor     = 250 * time.Millisecond // or, if all that are known have, no other one for so long
 	numbersPage  = 16_384                 // connections in one answer, of about 400 bytes each
 	strangerPage = 4096                   // the same with their tickets, which the server reads anew each time
 	overlap      = 1024                   // of those before, in the next answer as well: so many may have ended meanwhile
@@ -98,7 +98,8 @@ func (l *Liveness) strangers(found map[connID]Link) bool {
 	return false
 }
 
-// servers lists the servers that answer.
+// servers lists the servers that answer. Those that are known have answerFor for it: what is
+// taken for dead loses its users, and a machine with much to do is slow.
 func (l *Liveness) servers(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerFor)
 	defer cancel()
@@ -112,8 +113,13 @@ func (l *Liveness) servers(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var ids []string
+	missing := l.knownServers()
 	for {
-		wait, cancel := context.WithTimeout(ctx, quietFor)
+		quiet := quietFor
+		if len(missing) > 0 {
+			quiet = answerFor
+		}
+		wait, cancel := context.WithTimeout(ctx, quiet)
 		m, err := sub.NextMsgWithContext(wait)
 		cancel()
 		if err != nil {
@@ -126,8 +132,25 @@ func (l *Liveness) servers(ctx context.Context) ([]string, error) {
 		if json.Unmarshal(m.Data, &who) == nil && who.ID != "" {
 			l.named(who)
 			ids = append(ids, who.ID)
+			delete(missing, who.ID)
 		}
 	}
+}
+
+// knownServers are our own and those that somebody is connected to.
+func (l *Liveness) knownServers() map[string]bool {
+	known := map[string]bool{}
+	if own := l.nc.ConnectedServerId(); own != "" {
+		known[own] = true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, set := range l.conns {
+		for id := range set {
+			known[id.server] = true
+		}
+	}
+	return known
 }
 
 // connections adds the connections that one server has in our account, with their owners

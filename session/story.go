@@ -87,7 +87,7 @@ type NotDelivered struct {
 type MessageWaits struct {
 	Session string
 	For     []chat.Name // who has not got it
-	Offline bool        // because the listener's connection is down
+	Offline bool        // because the listener's connection is down: that of the talk or, from a client, the user's
 }
 
 // MessageKept is told when the server keeps what the listener said for who does not get it

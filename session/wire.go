@@ -140,7 +140,7 @@ func (t *Talk) change(l *line, epoch, run int) (before *line) {
 		return l
 	}
 	before, t.line, t.cut = t.line, l, false
-	t.todo.join = t.epoch > epoch
+	t.todo.join = t.epoch > epoch || l.nc.IsClosed() // for good, when it was nobody's line yet
 	if t.holding {
 		t.number(run)
 	}

@@ -422,11 +422,20 @@ func (c *Client) begin(s chat.Session, rejoin bool) *session.Talk {
 func (c *Client) newTalk(s chat.Session, rejoin bool) *session.Talk {
 	return session.NewTalk(session.TalkConfig{
 		Me: c.me.User(), Rejoin: rejoin, Rules: c.rules, Log: c.log, Sent: c.cfg.Sent,
-		Join: c.join, Park: c.park, Unpark: c.unpark, Tell: func(e session.Event) { c.events.push(e) }, AllBye: c.allBye,
+		Join: c.join, Park: c.park, Unpark: c.unpark, Tell: c.tellTalk, AllBye: c.allBye,
 		Said: func(at time.Time, text string) {
 			c.cfg.Transcript.Take(transcript.Own{Session: s.ID, At: at, Text: text})
 		},
 	}, s)
+}
+
+// tellTalk tells what a talk says. It knows only its own connection.
+func (c *Client) tellTalk(e session.Event) {
+	if w, ok := e.(MessageWaits); ok {
+		w.Offline = !c.Online()
+		e = w
+	}
+	c.events.push(e)
 }
 
 // finish stops listening and tells what was not acknowledged; if the session goes on without

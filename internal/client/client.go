@@ -72,19 +72,23 @@ type Client struct {
 	rules     chat.Rules
 	presence  chat.Presence
 	watching  bool
-	revision  uint64 // the newest that the user has seen
-	lostAt    time.Time
-	warned    bool // that the connection would not be safe
-	unknown   bool // the coordinator has forgotten the user, who is about to say hello again
-	waited    int  // messages said since then
-	away      bool // the coordinator does not answer
-	known     map[string]known
-	open      string        // id of the open session
-	talk      *session.Talk // of the open session
-	directs   directs
-	unsaid    map[string]chat.Reason // sessions ended without a connection
+	revision  uint64    // the newest that the user has seen
+	lostAt    time.Time // by awake
+	warned    bool      // that the connection would not be safe
+	unknown   bool      // the coordinator has forgotten the user, who is about to say hello again
 
+	wasForgotten bool // that hello has not been answered yet
+	waited       int  // messages said since then
+	away         bool // the coordinator does not answer
+	known        map[string]known
+	open         string        // id of the open session
+	talk         *session.Talk // of the open session
+	directs      directs
+	unsaid       map[string]chat.Reason // sessions ended without a connection
+
+	pulse    pulse
 	voided   chan struct{} // the server does not accept the ticket
+	dead     chan struct{} // the connection was closed for good
 	terminal string        // of this run, or of its last takeover
 	over     bool          // the next name is taken over from another terminal
 
@@ -111,7 +115,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, log: cfg.Log, events: newQueue(cfg.keep), work: make(chan func(), 256),
 		presence: cfg.Presence, known: map[string]known{}, directs: newDirects(), unsaid: map[string]chat.Reason{},
-		voided: make(chan struct{}, 1), terminal: rand.Text(), over: cfg.Takeover,
+		voided: make(chan struct{}, 1), dead: make(chan struct{}, 1), terminal: rand.Text(), over: cfg.Takeover,
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if c.early = c.dialKept(ctx); c.early != nil {
@@ -131,7 +135,7 @@ func (c *Client) reachLobby(ctx context.Context) (*nats.Conn, error) {
 	c.mu.Lock()
 	lobby := c.lobby
 	c.mu.Unlock()
-	if lobby != nil {
+	if lobby != nil && !lobby.IsClosed() { // the server may have ended one that was not used
 		return lobby, nil
 	}
 	lobby, err := c.dialLobby(ctx)

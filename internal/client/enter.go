@@ -122,6 +122,7 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 	c.mu.Unlock()
 	c.cfg.Transcript.Start(c.me, c.Server(), func(err error) { c.events.push(TranscriptFailed{err}) })
 	c.start()
+	c.wg.Go(c.beats)
 	c.inOrder(func() { c.applyAll(hello) })
 	c.wg.Go(c.renewals)
 	return hello, nil
@@ -190,6 +191,7 @@ func (c *Client) dialUser(ctx context.Context) (*nats.Conn, error) {
 		nats.DisconnectErrHandler(c.disconnected),
 		nats.CustomReconnectDelay(c.unreconnected),
 		nats.ReconnectHandler(c.reconnected),
+		nats.ClosedHandler(c.ended),
 		nats.ErrorHandler(c.faulty),
 	}
 	nc, err := broker.Connect(ctx, c.cfg.URL, "chatcli "+string(c.me), append(options, c.cfg.Options...)...)
@@ -237,7 +239,7 @@ func (c *Client) disconnected(nc *nats.Conn, err error) {
 	c.mu.Lock()
 	mine := nc == c.nc && c.ctx.Err() == nil
 	if mine {
-		c.lostAt, c.warned = time.Now(), false
+		c.lostAt, c.warned = c.pulse.lostSince(awake()), false
 	}
 	c.mu.Unlock()
 	if mine {
@@ -322,7 +324,7 @@ func (c *Client) forgotten() {
 	}
 	hello := func() {
 		c.mu.Lock()
-		c.unknown, c.lostAt = false, time.Now()
+		c.unknown, c.wasForgotten = false, true
 		c.mu.Unlock()
 		c.again()
 	}
@@ -344,13 +346,16 @@ func (c *Client) later(f func()) {
 // backAgain tells what has become of everything.
 func (c *Client) backAgain(hello chat.HelloReply) {
 	c.mu.Lock()
-	lost, after := !c.lostAt.IsZero(), time.Since(c.lostAt)
-	c.lostAt = time.Time{}
+	lost, after, forgotten := !c.lostAt.IsZero(), awake().Sub(c.lostAt), c.wasForgotten
+	c.lostAt, c.wasForgotten = time.Time{}, false
 	wanted, watching, open, talk := c.presence, c.watching, c.open, c.talk
 	waited := c.waited
 	c.waited = 0
 	c.mu.Unlock()
 	connected := Connected{Server: c.Server(), After: after}
+	if !lost {
+		connected = Connected{Server: c.Server(), Forgotten: true}
+	}
 	if open != "" {
 		now := c.sessionIn(hello, open)
 		if now.State == chat.Open || len(now.Present()) == len(now.Members) { // else what is kept comes before the end is told
@@ -360,7 +365,7 @@ func (c *Client) backAgain(hello chat.HelloReply) {
 			connected.Sent = waited
 		}
 	}
-	if lost {
+	if lost || forgotten {
 		c.events.push(connected)
 	}
 	c.applyAll(hello)
@@ -386,6 +391,9 @@ func (c *Client) renewals() {
 		case <-time.After(max(wait, time.Second)):
 		case <-c.voided:
 			c.ticketAgain()
+			continue
+		case <-c.dead:
+			c.revive()
 			continue
 		case <-c.ctx.Done():
 			return
@@ -418,12 +426,10 @@ func (c *Client) renew() error {
 		return errNotConnected
 	}
 	c.keepTicket()
-	if lost {
-		c.later(c.again) // the old one's reconnect does not count any more
-	}
+	c.adopt(nc)
 	_, err = c.hello(c.ctx, chat.HelloRequest{})
-	if errors.Is(err, &chat.Error{Code: chat.SignedIn}) {
-		c.later(func() { c.signOut(SignedOut{Elsewhere: true}) })
+	if lost || err != nil { // the old one's reconnect does not count now, and nobody else says hello
+		c.later(c.again)
 	}
 	if drained := old.Drain(); drained != nil {
 		old.Close()

@@ -45,9 +45,11 @@ type Unsafe struct{ Err error } // a *chat.Error
 // meanwhile come after it.
 type Connected struct {
 	Server string
-	After  time.Duration
-	Sent   int           // messages that waited and are sent now
-	Chat   *chat.Session // the session that was open before, as it is now; nil if there was none, or if its end is told later
+	After  time.Duration // that it was away, as far as is known
+	// Forgotten: the connection was up, and After is 0. The coordinator did not know the user.
+	Forgotten bool
+	Sent      int           // messages that waited and are sent now
+	Chat      *chat.Session // the session that was open before, as it is now; nil if there was none, or if its end is told later
 }
 
 // CoordinatorAway and CoordinatorBack tell that requests wait while the broker answers.

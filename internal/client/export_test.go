@@ -2,7 +2,10 @@ package client
 
 import (
 	"context"
+	"net"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"natter/broker"
 	"natter/chat"
@@ -93,4 +96,17 @@ func (c *Client) KnowLess() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.revision = 1
+}
+
+// Dialled has something done when the next connection of the user is dialled.
+func (c *Client) Dialled(do func()) {
+	c.cfg.Options = append(c.cfg.Options, nats.SetCustomDialer(dialer(do)))
+}
+
+type dialer func()
+
+// Dial implements nats.CustomDialer.
+func (d dialer) Dial(network, address string) (net.Conn, error) {
+	d()
+	return net.Dial(network, address)
 }

@@ -4,6 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
+	"natter/broker/brokertest"
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/client"
@@ -91,5 +94,35 @@ func TestAClockThatIsWrong(t *testing.T) {
 		if left < 59*time.Minute || left > time.Hour {
 			t.Errorf("an hour lasts %s by a clock that is %s ahead", left, ahead)
 		}
+	}
+}
+
+// TestRenewSaysHelloUntilItIsHeard: a hello that fails after a renewal is said again, when
+// there is a coordinator.
+func TestRenewSaysHelloUntilItIsHeard(t *testing.T) {
+	in := chattest.Run(t)
+	alice := in.User("alice")
+	tap := brokertest.Dial(t, in.Server, chat.ObserverGrant(), "_INBOX")
+	hellos := make(chan *nats.Msg, 1024)
+	if _, err := tap.ChanSubscribe(chat.Hello.Subject(chat.Address{User: "alice"}), hellos); err != nil {
+		t.Fatal(err)
+	}
+	if err := tap.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	renewed := make(chan error, 1)
+	alice.Dialled(in.StopCoordinator)
+	go func() { renewed <- alice.Renew() }()
+	if err := <-renewed; err == nil {
+		t.Fatal("the hello was answered")
+	}
+	in.Start()
+	for range len(hellos) { // said to nobody
+		<-hellos
+	}
+	select {
+	case <-hellos:
+	case <-time.After(20 * time.Second):
+		t.Error("alice says hello no more")
 	}
 }

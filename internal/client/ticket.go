@@ -110,7 +110,7 @@ func (c *Client) dialKept(ctx context.Context) *nats.Conn {
 // it, because somebody else has the name by now.
 func (c *Client) enterKept(ctx context.Context, n chat.Name) (chat.HelloReply, bool, error) {
 	nc := c.takeConn(&c.early)
-	if nc == nil {
+	if nc == nil || nc.IsClosed() {
 		return chat.HelloReply{}, false, nil
 	}
 	if n.User() != c.me.User() {

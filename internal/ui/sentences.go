@@ -249,6 +249,9 @@ func bye(e client.Bye) string {
 // connected tells that the connection is back, and what became of the chat.
 func connected(e client.Connected, me chat.User) string {
 	s := fmt.Sprintf("* Connected again after %s.", seconds(e.After.Round(time.Second)))
+	if e.Forgotten {
+		s = "* The server had lost track of you; you are signed in again."
+	}
 	switch {
 	case e.Chat == nil:
 	case e.Chat.State == chat.Closed:
