@@ -19,6 +19,7 @@ type front struct {
 
 	mu    sync.Mutex
 	conns []net.Conn // to the clients, in the order in which they came
+	last  time.Time  // that something was passed on to one of them
 	all   sync.WaitGroup
 }
 
@@ -49,14 +50,35 @@ func (f *front) serve() {
 		f.mu.Lock()
 		f.conns = append(f.conns, c)
 		f.mu.Unlock()
-		for _, pair := range [][2]net.Conn{{c, s}, {s, c}} {
+		for _, pair := range [][2]io.ReadWriteCloser{{toClient{f, c}, s}, {s, c}} {
 			f.all.Go(func() {
-				_, _ = io.Copy(pair[0], pair[1])
-				pair[0].Close()
-				pair[1].Close()
+				_, _ = io.Copy(struct{ io.Writer }{pair[0]}, struct{ io.Reader }{pair[1]})
+				c.Close()
+				s.Close()
 			})
 		}
 	}
+}
+
+// toClient notes when something is passed on.
+type toClient struct {
+	*front
+	net.Conn
+}
+
+// Write implements io.Writer.
+func (c toClient) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = time.Now()
+	return c.Conn.Write(p)
+}
+
+// quiet reports whether nothing has been passed on for a moment, and so nothing in part.
+func (f *front) quiet() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Since(f.last) > 100*time.Millisecond
 }
 
 // cut ends all connections.
@@ -89,7 +111,7 @@ func TestAnUnknownErrorIsNoEnd(t *testing.T) {
 	chattest.Chat(alice, bob)
 	for i := range 2 {
 		converse(t, alice, bob, "before")
-		time.Sleep(50 * time.Millisecond) // a receipt under way would be cut in two
+		eventually(t, "the receipts are there", f.quiet)
 		f.says("-ERR 'Something Else'\r\n")
 		chattest.Wait[client.Lost](alice)
 		if e := chattest.Wait[client.Connected](alice); e.Forgotten || e.Chat == nil {
