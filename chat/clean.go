@@ -10,13 +10,11 @@ import (
 // What others wrote is printed only after it went through here: messages, file
 // names, reasons, texts of the server, on a user's terminal as on the operator's
 // console and in logs. What comes out holds no control but LF, no escape sequence,
-// nothing that turns the direction of a line, and nothing that cannot be seen.
+// nothing that turns the direction of a line, and nothing that cannot be seen but for
+// the joiners and variation selectors that shape their neighbours (joiners.go).
 //
-// Of the things that cannot be seen, some have honest uses: U+200D glues emoji
-// together, variation selectors choose their colour, U+200C shapes Persian words.
-// They are dropped all the same. Terminals disagree about the width of what they
-// make, so a line could hide or shift what stands beside it, and two texts that look
-// alike must be alike. A glued emoji is then shown as its parts, which is harmless.
+// What is sent and stored is what was written; only what is shown is clean. So a tab
+// arrives as a tab.
 
 // Limits of what is shown of one text at a time.
 const (
@@ -47,12 +45,16 @@ func CleanLine(s string) string {
 // not UTF-8 become U+FFFD; CR LF becomes LF; escape sequences go whole, in their 7-bit
 // and 8-bit forms, to the end of the text if they have none; other controls go; a tab
 // becomes four blanks, U+2028 and U+2029 a line feed; what cannot be seen goes, and
-// combining marks after the eighth on one character.
+// combining marks after the eighth on one character; joiners and variation selectors
+// stay where they belong. A text that is clean is not changed.
 func CleanAll(s string) string {
 	c := cleaner{in: s}
 	c.out.Grow(len(s))
 	for c.in != "" {
 		c.step()
+	}
+	if c.joins {
+		return placed(c.out.String())
 	}
 	return c.out.String()
 }
@@ -65,15 +67,17 @@ func Blank(s string) bool { return strings.TrimSpace(CleanAll(s)) == "" }
 // whichever comes first. What it left out is rest, of which there may be another
 // excerpt.
 func Excerpt(clean string) (shown, rest string) {
-	lines, characters := 1, 0
+	lines, characters, before := 1, 0, rune(0)
 	for i, r := range clean {
+		more := continues(before, r)
+		before = r
 		switch {
 		case r == '\n':
 			lines++
 			if lines > ShownLines {
 				return clean[:i], clean[i+1:]
 			}
-		case unicode.Is(unicode.M, r):
+		case more:
 			continue
 		}
 		characters++
@@ -85,13 +89,14 @@ func Excerpt(clean string) (shown, rest string) {
 }
 
 // Characters counts what a reader would count: combining marks belong to the
-// character that they stand on.
+// character that they stand on, and emoji that are joined are one.
 func Characters(s string) int {
-	n := 0
+	n, before := 0, rune(0)
 	for _, r := range s {
-		if !unicode.Is(unicode.M, r) {
+		if !continues(before, r) {
 			n++
 		}
+		before = r
 	}
 	return n
 }
@@ -101,6 +106,7 @@ type cleaner struct {
 	in    string
 	out   strings.Builder
 	marks int // combining marks on the last character
+	joins bool
 }
 
 // step consumes one character or one escape sequence.
@@ -115,6 +121,9 @@ func (c *cleaner) step() {
 		c.keep(tabBlanks)
 	case r == '\n', r == 0x2028, r == 0x2029:
 		c.keep("\n")
+	case joins(r): // whether it belongs there is seen when its neighbours are known
+		c.joins = true
+		c.out.WriteRune(r)
 	case r < ' ', r == 0x7f, unseen(r):
 	case unicode.Is(unicode.M, r):
 		if c.marks++; c.marks <= marksShown {
@@ -201,15 +210,14 @@ func (c *cleaner) skip(from, to rune) {
 	}
 }
 
-// unseen tells whether a character shows nothing of itself: formats (directions, joiners,
-// tags, U+FEFF, soft hyphens) but for the few that are drawn around digits, variation
-// selectors, and letters that are blank by definition.
+// unseen reports whether a character shows nothing of itself: formats (directions, tags,
+// U+FEFF, soft hyphens) but for the few that are drawn around digits, and letters that are
+// blank by definition. Joiners and variation selectors are none of them: see joins.
 func unseen(r rune) bool {
 	if r < 0xad { // nothing of the kind in ASCII and Latin-1 before the soft hyphen
 		return false
 	}
 	return unicode.Is(unicode.Cf, r) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r) ||
-		unicode.Is(unicode.Variation_Selector, r) ||
 		unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) ||
 		r >= 0xe0000 && r <= 0xe0fff
 }

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"unicode"
@@ -53,7 +54,7 @@ func TestClean(t *testing.T) {
 		{"soft hyphen, joiner, filler", "a\u00ad\u034f\u3164\u115f\u2060\u061cb", "ab"},
 		{"tags", "a\U000e0001\U000e0041\U000e007fb", "ab"},
 		{"variation selectors", "a\ufe0f\ufe00\U000e0100b", "ab"},
-		{"a glued emoji is its parts", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f468\U0001f469\U0001f467"},
+		{"a joined emoji", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f468\u200d\U0001f469\u200d\U0001f467"},
 		{"Arabic number sign stays", "\u0600123", "\u0600123"},
 		{"combining marks", zalgo + "b\u0301", "a" + strings.Repeat("\u0301", 8) + "b\u0301"},
 		{"unseen ones do not reset the count", "a" + strings.Repeat("\u0301\u200b", 40), "a" + strings.Repeat("\u0301", 8)},
@@ -103,29 +104,71 @@ func TestExcerptLosesNothing(t *testing.T) {
 func FuzzClean(f *testing.F) {
 	for _, s := range []string{
 		"hello", "a\x1b[2Jb", "a\x1b]0;t\ab", "\x1b]\x1b]\x1b\\", "\u009b31m", "\x9b", "\xc0\x9b", "\x1bP", "\x1b", "\x1bO",
-		"\r\n\t", "a\u0301\u0301", "\u202e", "\U000e0001", "\u2028", "\x1b[1;2", "\x1b(0", "\x1b\x1b[m",
+		"\r\n\t", "a\u0301\u0301", "\u202e", "\U0001f469\u200d\u2764\ufe0f\u200d\U0001f469", "\u0645\u06cc\u200c\u062e", "\u0915\u094d\u200d\u0937",
+		"1\ufe0f\u20e3", "\u200d\u200d", "\u1820\u180b\u200d\u1820", "\u845b\U000e0100", "\u09b0\u200d\u09cd\u09af", "\U0001f3fb\u200d\U0001f3fb", "\U000e0001", "\u2028", "\x1b[1;2", "\x1b(0", "\x1b\x1b[m",
 	} {
 		f.Add(s)
 	}
-	f.Fuzz(func(t *testing.T, s string) {
-		all := CleanAll(s)
-		if !utf8.ValidString(all) {
-			t.Errorf("%q is not UTF-8", all)
+	f.Fuzz(checkClean)
+}
+
+// checkClean holds for whatever is made clean.
+func checkClean(t *testing.T, s string) {
+	t.Helper()
+	all := CleanAll(s)
+	if !utf8.ValidString(all) {
+		t.Errorf("%q is not UTF-8", all)
+	}
+	for _, r := range all {
+		if r != '\n' && unicode.IsControl(r) || unseen(r) && !joins(r) {
+			t.Errorf("%q of %q holds %U", all, s, r)
 		}
-		for _, r := range all {
-			if r != '\n' && unicode.IsControl(r) || unseen(r) {
-				t.Errorf("%q of %q holds %U", all, s, r)
-			}
+	}
+	if bare := strings.Map(without(joins), all); joins(first(all)) || utf8.RuneCountInString(all) > 4*utf8.RuneCountInString(bare) {
+		t.Errorf("%q of %q hides joiners", all, s)
+	}
+	if again := CleanAll(all); again != all {
+		t.Errorf("%q becomes %q the second time", all, again)
+	}
+	if line := CleanLine(s); strings.ContainsAny(line, "\n\r\t\x1b") {
+		t.Errorf("%q is not one line", line)
+	}
+	if clean := Clean(s); Characters(all) <= ShownCharacters && Clean(clean) != clean {
+		t.Errorf("%q becomes %q the second time", clean, Clean(clean))
+	}
+	shown, rest := Excerpt(all)
+	if Characters(shown) > ShownCharacters || len(shown)+len(rest) < len(all)-1 {
+		t.Errorf("excerpt of %d bytes: %d and %d", len(all), len(shown), len(rest))
+	}
+}
+
+// Joiners and what they stand between, in any order.
+func TestCleanAnyJoiners(t *testing.T) {
+	alphabet := []string{
+		"\u200d", "\u200d", "\u200c", "\ufe0f", "\ufe0e", "\ufe00", "\U000e0100", "\u180b", "\u20e3", "\u0301", "\U0001f3fb",
+		"\U0001f468", "\u2764", "1", "a", "\u0645", "\u062e", "\u064e", "\u0915", "\u093c", "\u094d", "\u1820", "\u845b", " ", "\n", "\x1b[m", "\u202e", "\u2066", "\u0600",
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 100_000 {
+		var b strings.Builder
+		for range random.IntN(14) {
+			b.WriteString(alphabet[random.IntN(len(alphabet))])
 		}
-		if again := CleanAll(all); again != all {
-			t.Errorf("%q becomes %q the second time", all, again)
+		checkClean(t, b.String())
+	}
+}
+
+// without drops what is of a kind, in strings.Map.
+func without(kind func(rune) bool) func(rune) rune {
+	return func(r rune) rune {
+		if kind(r) {
+			return -1
 		}
-		if line := CleanLine(s); strings.ContainsAny(line, "\n\r\t\x1b") {
-			t.Errorf("%q is not one line", line)
-		}
-		shown, rest := Excerpt(all)
-		if Characters(shown) > ShownCharacters || len(shown)+len(rest) < len(all)-1 {
-			t.Errorf("excerpt of %d bytes: %d and %d", len(all), len(shown), len(rest))
-		}
-	})
+		return r
+	}
+}
+
+func first(s string) rune {
+	r, _ := utf8.DecodeRuneInString(s)
+	return r
 }

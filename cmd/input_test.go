@@ -3,7 +3,10 @@
 package cmd_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -179,5 +182,50 @@ func TestAHundredLinesWait(t *testing.T) {
 	h.types(alice, "end\n")
 	if !bob.see("alice: end") || slices.Contains(bob.lines(), fmt.Sprintf("alice: line %d", kept+1)) {
 		t.Errorf("after the end:\n%s", bob)
+	}
+}
+
+// TestWhatIsTypedIsSent: tabs, joiners and variation selectors arrive and are stored as
+// they were typed; only the screen shows a tab as blanks.
+func TestWhatIsTypedIsSent(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	kept := filepath.Join(t.TempDir(), "kept")
+	alice, bob := h.guest("alice"), h.guest("bob", "--accept", "all", "--transcript", kept)
+	h.types(alice, "/chat bob\n")
+	h.sees(alice, "* This chat is shown on the server console.")
+	const family, persian = "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
+	h.types(alice, "one\ttwo "+family+"\n\u200b\u200d\n"+persian+" \u2764\ufe0f pass\u200dword\n@bob \tand "+family+"\nQuit\n")
+	h.sees(bob, "alice: one    two "+family, "alice: "+persian+" \u2764\ufe0f password")
+	h.sees(bob, "Chat session ended")
+	if !slices.Contains(bob.lines(), "alice (direct):     and "+family) {
+		t.Errorf("the direct message is not there:\n%s", bob)
+	}
+	h.types(bob, "3\n")
+	if code := bob.exit(); code != "0" {
+		t.Fatalf("exit %s", code)
+	}
+	files, err := filepath.Glob(filepath.Join(kept, "*.jsonl"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("transcripts %q, %v", files, err)
+	}
+	var said []string
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for l := range strings.Lines(string(data)) {
+			var line struct{ Text string }
+			if err := json.Unmarshal([]byte(l), &line); err != nil {
+				t.Fatal(err)
+			}
+			if line.Text != "" {
+				said = append(said, line.Text)
+			}
+		}
+	}
+	if want := []string{"one\ttwo " + family, persian + " \u2764\ufe0f pass\u200dword", "\tand " + family}; !slices.Equal(said, want) {
+		t.Errorf("stored are %q, want %q", said, want)
 	}
 }

@@ -176,7 +176,10 @@ func TestSearchTranscripts(t *testing.T) {
 		q    Search
 		want []string
 	}{
-		{Search{Words: []string{"GRÜSSE"}}, nil},
+		{Search{Words: []string{"GRÜSSE", "an  alle"}}, []string{"x.jsonl:2: 2026-01-02 12:01 Bob: Grüße an Alle"}},
+		{Search{Words: []string{"gru\u0308\u200bsse", "AN"}}, []string{"x.jsonl:2: 2026-01-02 12:01 Bob: Grüße an Alle"}},
+		{Search{Words: []string{"grusse"}}, nil},
+		{Search{Words: []string{"\u200d"}}, nil},
 		{Search{Words: []string{"GRÜßE", "alle"}}, []string{"x.jsonl:2: 2026-01-02 12:01 Bob: Grüße an Alle"}},
 		{Search{Words: []string{"grüße"}, With: "bob", Since: time.Date(2026, 1, 2, 12, 2, 0, 0, time.Local)}, []string{"x.jsonl:3: 2026-01-02 12:02 alice: grüße"}},
 		{Search{Words: []string{"grüße"}, With: "dave"}, nil},

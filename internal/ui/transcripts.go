@@ -83,7 +83,8 @@ func (t Transcripts) replay(out io.Writer, path string) error {
 	return err
 }
 
-// Search is what to look for: messages that have all the words, whatever their case.
+// Search is what to look for: messages that have all the words, in whatever form they
+// were written.
 type Search struct {
 	Words []string
 	With  string    // only chats with this user; "": all
@@ -97,15 +98,13 @@ func (t Transcripts) Search(q Search) (found int, err error) {
 		return 0, err
 	}
 	p := printer{w: t.Out}
-	for i, w := range q.Words {
-		q.Words[i] = strings.ToLower(w)
-	}
+	words := transcript.NewWords(q.Words)
 	for _, s := range all {
 		if q.With != "" && !slices.ContainsFunc(s.Head.Members, func(n chat.Name) bool { return n.User() == chat.Name(q.With).User() }) {
 			continue
 		}
 		_, err := transcript.Scan(s.File, func(no int, l transcript.Line) error {
-			if q.matches(l) {
+			if l.Kind == transcript.Said && !l.At.Before(q.Since) && words.In(l.Text) {
 				found++
 				p.line(fmt.Sprintf("%s:%d: %s %s: %s", filepath.Base(s.File), no, l.At.Local().Format("2006-01-02 15:04"), speaker(s.Head, l), l.Text))
 			}
@@ -117,14 +116,6 @@ func (t Transcripts) Search(q Search) (found int, err error) {
 		t.damaged(s)
 	}
 	return found, nil
-}
-
-func (q Search) matches(l transcript.Line) bool {
-	if l.Kind != transcript.Said || l.At.Before(q.Since) {
-		return false
-	}
-	text := strings.ToLower(chat.CleanAll(l.Text))
-	return !slices.ContainsFunc(q.Words, func(w string) bool { return !strings.Contains(text, w) })
 }
 
 // ExportFormats are those that Export knows.
