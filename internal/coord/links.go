@@ -54,6 +54,9 @@ func Dial(urls, keysDir string, log *slog.Logger, opts ...nats.Option) (*Connect
 	if err != nil {
 		return nil, err
 	}
+	if _, err := setup.Fit(urls); err != nil {
+		return nil, err
+	}
 	c := &Connections{Links: Links{ChatID: keys.ChatID, Minter: keys.Minter}}
 	opts = append(opts, logged(log)...)
 	for role, nc := range map[*setup.Role]**nats.Conn{

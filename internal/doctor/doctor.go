@@ -7,7 +7,9 @@
 //
 // Each check ends in a Finding: fine, a warning, or a fault with how to mend it. What
 // is tried leaves nothing behind: the subjects are such that nobody listens to, and one
-// entry in the audit trail says that somebody has looked.
+// entry in the audit trail says that somebody has looked. Nothing is tried that should be
+// refused: what is refused is in the log of the server. What must not be possible is read
+// from what the server itself says of its tickets.
 package doctor
 
 import (
@@ -68,6 +70,10 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 	}
 	e := &exam{Config: cfg, conns: map[string]*nats.Conn{}}
 	defer e.close()
+	if lacks, err := setup.Fit(cfg.URLs); err != nil {
+		e.fail(lacks, mendFit, "%s", strings.TrimSuffix(err.Error(), "."))
+		return e.findings
+	}
 	e.files()
 	if !e.connect() {
 		return e.findings
@@ -76,7 +82,7 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 	e.system(ctx)
 	e.jetStream(ctx)
 	e.grants()
-	e.tickets()
+	e.tickets(ctx)
 	e.lobby(ctx)
 	e.revocation()
 	return e.findings
@@ -125,6 +131,11 @@ func (e *exam) connect() bool {
 		e.conns[r.Name] = nc
 		accepted = append(accepted, r.File())
 	}
+	if len(e.conns) == 0 { // whatever the files say
+		e.findings = nil
+		e.fail("credentials", mendServer, "%s accepts none of the credentials: it is another NATS than they were made for, or is not in operator mode", broker.Redact(e.URLs))
+		return false
+	}
 	if nc := e.conns[setup.Store.Name]; nc != nil {
 		e.ok("reach", "%s, server %s", broker.Redact(e.URLs), nc.ConnectedServerName())
 	}
@@ -133,6 +144,8 @@ func (e *exam) connect() bool {
 	}
 	return all
 }
+
+const mendFit = "nats-server -c DIR/nats.conf starts one that has both, with the files of chatcoord init."
 
 const mendServer = "The server knows neither the operator nor the account of these credentials. It must include the\naccounts.conf that chatcoord init has written beside them, and run in operator mode."
 

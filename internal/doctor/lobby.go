@@ -5,13 +5,16 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
 	"natter/broker"
+	"natter/broker/ticket"
 	"natter/chat"
 	"natter/internal/setup"
 )
@@ -19,9 +22,9 @@ import (
 // nobody is a name that no user can have.
 const nobody chat.User = "coordinator"
 
-// tickets tries whether the server takes what the signing key signs, and for no more
-// than it says.
-func (e *exam) tickets() {
+// tickets tries whether the server takes what the signing key signs, and gives what it says.
+// For that, the ticket may ask the server about itself.
+func (e *exam) tickets(ctx context.Context) {
 	const mend = "signing.nk must be a signing key of the account CHAT: copy it again from where chatcoord init has written it."
 	key, err := nkeys.CreateUser()
 	if err != nil {
@@ -29,30 +32,118 @@ func (e *exam) tickets() {
 		return
 	}
 	public, _ := key.PublicKey() // a new one has it
-	ticket, err := e.Keys.Minter.Mint(public, chat.UserGrant(nobody), time.Minute, e.Now())
+	g := chat.UserGrant(nobody)
+	g.Publish = append(slices.Clone(g.Publish), aboutMe)
+	minted, err := e.Keys.Minter.Mint(public, g, time.Minute, e.Now())
 	if err != nil {
 		e.fail("tickets", mend, "cannot be made: %v", err)
 		return
 	}
-	nc, err := e.dial(nats.UserJWT(func() (string, error) { return ticket.JWT, nil }, key.Sign), nats.CustomInboxPrefix(chat.Inbox(nobody)))
+	nc, err := e.dial(nats.UserJWT(func() (string, error) { return minted.JWT, nil }, key.Sign), nats.CustomInboxPrefix(chat.Inbox(nobody)))
 	if err != nil {
 		e.fail("tickets", mend, "a user's ticket is refused: %s", broker.Plainly(err))
 		return
 	}
 	defer nc.Close()
 	before := len(e.findings)
-	e.tryUser(nc)
+	e.tryGrant("a user", nc, chat.Grant{Subscribe: g.Subscribe}) // what a user publishes somebody may hear
+	have, err := enforced(ctx, nc)
+	if err != nil {
+		e.fail("tickets", mendRights, "the server does not say what a user's ticket allows: %s", broker.Plainly(err))
+		return
+	}
+	e.judgeServer("tickets", "a user's ticket", have, g)
 	if len(e.findings) == before {
 		e.ok("tickets", "a user's ticket is accepted, and gives no more than it says")
 	}
 }
 
-// tryUser tries a user's rights. What a user publishes somebody may hear, so only what
-// must be refused is published.
-func (e *exam) tryUser(nc *nats.Conn) {
-	g := chat.UserGrant(nobody)
-	g.Publish = nil
-	e.tryGrant("a user", nc, g)
+// aboutMe asks a server about the connection that asks.
+const aboutMe = "$SYS.REQ.USER.INFO"
+
+// enforced is what the server lets a connection do.
+func enforced(ctx context.Context, nc *nats.Conn) (g chat.Grant, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	m, err := nc.RequestWithContext(ctx, aboutMe, nil)
+	if err != nil {
+		return g, err
+	}
+	type rights struct {
+		Allow []string `json:"allow"`
+		Deny  []string `json:"deny"`
+	}
+	var reply struct {
+		Data struct {
+			Permissions struct {
+				Publish   rights `json:"publish"`
+				Subscribe rights `json:"subscribe"`
+			} `json:"permissions"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(m.Data, &reply); err != nil {
+		return g, err
+	}
+	p := reply.Data.Permissions
+	anything := func(allowed []string) []string {
+		if len(allowed) == 0 {
+			return []string{">"} // no list is everything
+		}
+		return allowed
+	}
+	return chat.Grant{Publish: anything(p.Publish.Allow), Subscribe: anything(p.Subscribe.Allow), DenySubscribe: p.Subscribe.Deny}, nil
+}
+
+// lobbyRights compares the lobby's rights, as far as they can be seen: the server gives
+// strangers the ticket of sentinel.jwt, and says whose ticket it is, not what is in it.
+func (e *exam) lobbyRights(ctx context.Context, nc *nats.Conn) {
+	if e.Keys.Sentinel == "" || len(e.servers) == 0 {
+		return
+	}
+	sentinel, err := ticket.ParseCreds([]byte(e.Keys.Sentinel))
+	if err != nil {
+		e.fail("lobby", mendCreds, "sentinel.jwt is damaged")
+		return
+	}
+	if more, less := compare(sentinel.Grant, chat.LobbyGrant()); len(more)+len(less) > 0 {
+		e.fail("lobby", mendCreds, "sentinel.jwt does not have the rights of the lobby: %s", strings.Join(append(more, less...), ", "))
+	}
+	user, err := e.userOf(ctx, nc)
+	switch {
+	case err != nil:
+		e.warn("lobby", mendRights, "the server does not say whose rights the lobby has: %s", broker.Plainly(err))
+	case user != sentinel.User:
+		e.fail("lobby", mendLobby, "the server does not use sentinel.jwt for those who bring nothing, but another ticket")
+	}
+}
+
+// userOf is the public key whose ticket a connection has.
+func (e *exam) userOf(ctx context.Context, nc *nats.Conn) (string, error) {
+	id, err := nc.GetClientID()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	query := fmt.Appendf(nil, `{"cid":%d,"auth":true}`, id)
+	m, err := e.conns[setup.System.Name].RequestWithContext(ctx, "$SYS.REQ.SERVER."+nc.ConnectedServerId()+".CONNZ", query)
+	if err != nil {
+		return "", err
+	}
+	var reply struct {
+		Data struct {
+			Connections []struct {
+				User string `json:"authorized_user"`
+			} `json:"connections"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(m.Data, &reply); err != nil {
+		return "", err
+	}
+	if len(reply.Data.Connections) != 1 {
+		return "", errors.New("it does not know the connection")
+	}
+	return reply.Data.Connections[0].User, nil
 }
 
 const mendLobby = "In the configuration of each server: include the accounts.conf of chatcoord init, which has\ndefault_sentinel. Or give users sentinel.jwt: chatcli --creds sentinel.jwt"
@@ -97,6 +188,7 @@ func silent() nats.Option {
 func (e *exam) tryLobby(ctx context.Context, nc *nats.Conn, how string) {
 	before := len(e.findings)
 	e.tryGrant("the lobby", nc, chat.LobbyGrant())
+	e.lobbyRights(ctx, nc)
 	switch err := e.vouched(ctx, nc); {
 	case err != nil:
 		e.fail("lobby", "The account LOBBY must import "+chat.Enter.Pattern()+" from CHAT as a service with share: true,\nas accounts.conf of chatcoord init has it.", "%v", err)
@@ -108,7 +200,6 @@ func (e *exam) tryLobby(ctx context.Context, nc *nats.Conn, how string) {
 // vouched sends a request through the lobby and looks at it on the coordinator's side.
 // It is no request that a coordinator would carry out.
 func (e *exam) vouched(ctx context.Context, nc *nats.Conn) error {
-	const forged = `{"host":"203.0.113.1","id":1}`
 	sub, err := e.conns[setup.Answer.Name].SubscribeSync(chat.Enter.Wildcard())
 	if err != nil {
 		return err
@@ -122,7 +213,6 @@ func (e *exam) vouched(ctx context.Context, nc *nats.Conn) error {
 	}
 	ask := nats.NewMsg(chat.Enter.Wildcard())
 	ask.Reply, ask.Data = nc.NewRespInbox(), []byte("doctor "+rand.Text())
-	ask.Header.Set("Nats-Request-Info", forged)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := nc.PublishMsg(ask); err != nil {
@@ -144,8 +234,8 @@ func (e *exam) vouched(ctx context.Context, nc *nats.Conn) error {
 		}
 		var origin broker.Origin
 		info := m.Header.Values("Nats-Request-Info")
-		if len(info) != 1 || info[0] == forged || json.Unmarshal([]byte(info[0]), &origin) != nil || origin.Host == "" {
-			return errors.New("the server does not say who asks in the lobby, or lets it be forged")
+		if len(info) != 1 || json.Unmarshal([]byte(info[0]), &origin) != nil || origin.Host == "" {
+			return errors.New("the server does not say who asks in the lobby")
 		}
 		return nil
 	}

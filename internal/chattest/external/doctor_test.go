@@ -87,20 +87,20 @@ func TestDoctorFindsFaults(t *testing.T) {
 		"too wide a grant": {func(in *installation) {
 			in.creds(setup.Tap, chat.Grant{Subscribe: append(chat.TappingGrant().Subscribe, "chat.coord.>")})
 		}, doctor.Fail, "grants", "tap.creds has a right that nobody should have there: subscribe chat.coord.>"},
-		"a wide grant, tried": {func(in *installation) {
+		"all rights": {func(in *installation) {
 			in.creds(setup.Tap, chat.Grant{Subscribe: []string{">"}})
-		}, doctor.Fail, "rights", "tap.creds can subscribe to"},
+		}, doctor.Fail, "grants", "tap.creds has a right that nobody should have there: subscribe >"},
 		"too small a grant": {func(in *installation) {
 			in.creds(setup.Answer, chat.Grant{Publish: chat.AnsweringGrant().Publish, Subscribe: []string{"chat.coord.>"}})
-		}, doctor.Fail, "rights", "coord.creds cannot subscribe to $SRV.>"},
+		}, doctor.Fail, "grants", "coord.creds lacks a right: subscribe chat.lobby.>"},
 		"an observer in queue groups": {func(in *installation) {
 			g := chat.ObserverGrant()
 			g.DenySubscribe = nil
 			in.creds(setup.Observer, g)
-		}, doctor.Fail, "rights", "observer.creds can join a queue group"},
+		}, doctor.Fail, "grants", "observer.creds has a right that nobody should have there: queue groups, not denied by"},
 		"no JetStream": {func(in *installation) {
 			in.without("jetstream")
-		}, doctor.Fail, "JetStream", "none"},
+		}, doctor.Fail, "JetStream", "has no JetStream"},
 		"default sync": {func(in *installation) {
 			in.change("nats.conf", "sync_interval: always", "")
 		}, doctor.Warn, "sync", "every 2m0s"},
