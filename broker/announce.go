@@ -21,9 +21,6 @@ import (
 
 const description = "names, invitations and sessions of natter"
 
-// observerInbox is where an observer gets answers: the stock nats CLI's place.
-const observerInbox = "_INBOX."
-
 // identity is what tells one replica from another.
 func identity() micro.ServiceIdentity {
 	return micro.ServiceIdentity{
@@ -55,7 +52,7 @@ func (s *Service) announce() error {
 // tell answers an observer. Whoever could have the answer sent somewhere else would
 // be talking with the coordinator's voice.
 func (s *Service) tell(req *nats.Msg, v any) {
-	if !strings.HasPrefix(req.Reply, observerInbox) {
+	if !strings.HasPrefix(req.Reply, chat.ObserverInboxes+".") {
 		s.ignored.Add(1)
 		s.log.Debug("request ignored", "subject", req.Subject, "reply", req.Reply)
 		return

@@ -328,6 +328,8 @@ func caller(r *chat.Route, req *nats.Msg) (Caller, bool) {
 		inbox = chat.ImportInbox
 	case chat.Operator:
 		inbox = chat.AdminInbox
+	case chat.Observer:
+		inbox = chat.ObserverInboxes
 	}
 	if !strings.HasPrefix(req.Reply, inbox+".") {
 		return Caller{User: a.User}, false

@@ -19,11 +19,13 @@ type Grant struct {
 // answers may publish to inboxes only. The reserved names keep the coordinator's
 // and the operator's inboxes out of every user's reach.
 const (
-	InboxRoot   = "_IN"
-	LobbyInbox  = "_IN.lobby"
-	StoreInbox  = "_IN.coordinator"
-	AdminInbox  = "_IN.admin"
-	ImportInbox = "_R_" // what the lobby's replies look like in the coordinator's account
+	InboxRoot  = "_IN"
+	LobbyInbox = "_IN.lobby"
+	StoreInbox = "_IN.coordinator"
+	AdminInbox = "_IN.admin"
+	// ObserverInboxes is where the inboxes of observers begin, as those of the nats CLI do.
+	ObserverInboxes = "_INBOX"
+	ImportInbox     = "_R_" // what the lobby's replies look like in the coordinator's account
 )
 
 // Inbox is the prefix of a user's inbox.
@@ -31,6 +33,9 @@ func Inbox(u User) string { return InboxRoot + "." + string(u) }
 
 // MemberInbox is the prefix of a member's inbox: one for each session.
 func MemberInbox(u User, channel string) string { return Inbox(u) + "." + channel }
+
+// AuditSubjects are the subjects of all audit records.
+const AuditSubjects = "chat.audit.>"
 
 // LobbyGrant is for anybody who has no name yet.
 func LobbyGrant() Grant {
@@ -64,7 +69,7 @@ func MemberGrant(u User, channel string) Grant {
 // in one would swallow the requests of others.
 func ObserverGrant() Grant {
 	return Grant{
-		Publish:       []string{"_INBOX.>", "$SRV.>"},
+		Publish:       append(publishes(Observer, Address{}), "$SRV.>"),
 		Subscribe:     []string{"chat.>", "_INBOX.>"},
 		DenySubscribe: []string{"> >"},
 	}
@@ -83,7 +88,7 @@ func OperatorGrant() Grant {
 // nowhere but to inboxes.
 func AnsweringGrant() Grant {
 	g := Grant{Publish: []string{InboxRoot + ".>", "_INBOX.>", ImportInbox + ".>"}}
-	for _, f := range []*family{coordFamily, lobbyFamily, adminFamily} {
+	for _, f := range []*family{coordFamily, lobbyFamily, adminFamily, watchFamily} {
 		g.Subscribe = append(g.Subscribe, f.root()+".>")
 	}
 	g.Subscribe = append(g.Subscribe, "$SRV.>")
@@ -94,14 +99,14 @@ func AnsweringGrant() Grant {
 // users about it.
 func StoringGrant() Grant {
 	return Grant{
-		Publish:   []string{StateRoot + ".>", "$JS.API.>", "$JS.ACK.>", userFamily.root() + ".>", auditFamily.root() + ".>"},
+		Publish:   []string{StateRoot + ".>", "$JS.API.>", "$JS.ACK.>", userFamily.root() + ".>", keptFamily.root() + ".>", AuditSubjects},
 		Subscribe: []string{StoreInbox + ".>"},
 	}
 }
 
-// TappingGrant is for the console: what is said, and the audit records.
+// TappingGrant is for the console: what is said and kept, and the audit records.
 func TappingGrant() Grant {
-	return Grant{Subscribe: []string{Said.Wildcard(), Direct.Wildcard(), auditFamily.root() + ".>"}}
+	return Grant{Subscribe: []string{Said.Wildcard(), Stored.Wildcard(), Direct.Wildcard(), AuditSubjects}}
 }
 
 // SystemGrant is for the coordinator's connection to the system account: it hears

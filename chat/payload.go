@@ -444,6 +444,17 @@ type AdminSessionsReply struct {
 	More     bool      `json:"more,omitempty"` // behind the last one
 }
 
+// WatchRequest asks about a session.
+type WatchRequest struct {
+	Session string `json:"session"` // its id
+}
+
+// WatchReply is who can speak and be heard in a session.
+type WatchReply struct {
+	Channel string `json:"channel,omitempty"` // of the members' subjects; "" if the session is not open
+	Users   []Name `json:"users,omitempty"`   // the members who have not left
+}
+
 // Audit is one line for those who watch: a request, an action, a refusal. Text is
 // the sentence; the other fields say the same to programs. Messages are not
 // repeated here: whoever may see them taps their subjects.
@@ -455,6 +466,7 @@ type Audit struct {
 	User    Name      `json:"user,omitempty"`
 	Users   []Name    `json:"users,omitempty"`
 	Session string    `json:"session,omitempty"`
+	Channel string    `json:"channel,omitempty"` // of an open session: the token in its members' subjects
 	Class   Class     `json:"class,omitempty"`
 	Address string    `json:"address,omitempty"`
 	Code    Code      `json:"code,omitempty"`

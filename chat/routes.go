@@ -5,10 +5,12 @@ var (
 	lobbyFamily = &family{"chat.lobby.{kind}", Anyone, Coordinator}
 	coordFamily = &family{"chat.coord.{kind}.{user}", AUser, Coordinator}
 	adminFamily = &family{"chat.admin.{kind}", Operator, Coordinator}
+	watchFamily = &family{"chat.watch.{kind}", Observer, Coordinator}
 	userFamily  = &family{"chat.user.{user}.{kind}", Coordinator, AUser}
 	dmFamily    = &family{"chat.dm.{to}.{user}", AUser, AUser}
 	talkFamily  = &family{"chat.session.{session}.{kind}.{user}", AMember, AMember}
 	fileFamily  = &family{"chat.session.{session}.file.{to}.{user}", AMember, AMember}
+	keptFamily  = &family{"chat.kept.{session}.{user}", Coordinator, Observer}
 	auditFamily = &family{"chat.audit.{kind}", Coordinator, Observer}
 )
 
@@ -48,6 +50,8 @@ var (
 	AdminPass   = request[PassRequest, PassReply](adminFamily, "pass", "makes a pass, with which new users may come where only who is invited may")
 	AdminUnpass = request[UnpassRequest, Done](adminFamily, "unpass", "takes a pass back: it lets nobody in any longer")
 
+	WatchSession = request[WatchRequest, WatchReply](watchFamily, "session", "asks who is in a session, and on which channel")
+
 	UserSession  = notice[SessionNotice](userFamily, "session", "a session or an invitation of the user has changed: the whole record")
 	UserPresence = notice[PresenceNotice](userFamily, "presence", "users have come, gone or changed status; only to those who asked, at most four times a second")
 	UserServer   = notice[ServerNotice](userFamily, "server", "the server stops, or the receiver is signed out")
@@ -57,6 +61,8 @@ var (
 	Said   = notice[Message](talkFamily, "msg", "what a member says")
 	Signal = notice[MemberSignal](talkFamily, "sig", "receipts, where a member stands after a lost connection, bye")
 	Chunk  = notice[[]byte](fileFamily, "", "a piece of a file")
+
+	Stored = notice[Parked](keptFamily, "", "what a member had stored for others, who get it from the store; the session is its id")
 
 	AuditRequest = notice[Audit](auditFamily, "request", "what somebody asked for")
 	AuditAction  = notice[Audit](auditFamily, "action", "what was done")

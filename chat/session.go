@@ -112,6 +112,18 @@ func (s Session) Channel() string {
 	return s.ID + "-" + strconv.Itoa(s.Epoch)
 }
 
+// Watched returns who can speak and be heard in the session.
+func (s Session) Watched() WatchReply {
+	if s.State != Open {
+		return WatchReply{}
+	}
+	w := WatchReply{Channel: s.Channel()}
+	for _, m := range s.Present() {
+		w.Users = append(w.Users, m.Name)
+	}
+	return w
+}
+
 // SessionOf is the id of the session that a channel belongs to.
 func SessionOf(channel string) string {
 	id, _, _ := strings.Cut(channel, "-")

@@ -162,7 +162,7 @@ func trail(before, after chat.Session, now time.Time) []chat.Audit {
 	var lines []chat.Audit
 	add := func(event, format string, args ...any) {
 		lines = append(lines, chat.Audit{
-			Event: event, Session: after.ID, Class: after.Class, Users: names(after), Text: fmt.Sprintf(format, args...),
+			Event: event, Session: after.ID, Channel: after.Watched().Channel, Class: after.Class, Users: names(after), Text: fmt.Sprintf(format, args...),
 		})
 	}
 	id := after.Short()
@@ -190,6 +190,9 @@ func trail(before, after chat.Session, now time.Time) []chat.Audit {
 			if m.Left != "" && before.Members[i].Left == "" {
 				add("session.member", "session %s: %s left (%s)", id, m.Name, m.Left)
 			}
+		}
+		if len(lines) == 0 && after.Epoch > before.Epoch {
+			add("session.moved", "session %s goes on: a member has changed to another terminal", id)
 		}
 	case before.State == chat.Open && after.State == chat.Closed:
 		add("session.end", "session %s ended: %s, %.1f s", id, why(after), now.Sub(before.At).Seconds())

@@ -32,6 +32,7 @@ func (s *Service) park(ctx context.Context, c broker.Caller, q chat.ParkRequest)
 		}
 	}
 	reply := chat.ParkReply{Kept: map[chat.User]uint64{}}
+	defer func() { s.show(c.User, q, reply) }() // whatever comes after: its receivers will get it
 	for _, u := range q.For {
 		id := fmt.Sprintf("%s.%s.%s.%d.%d", q.Session, u, c.User, q.Messages[0].N, len(q.Messages))
 		at, err := s.Parked.Put(ctx, q.Session, u, c.User, id, chat.Parked{Messages: q.Messages})
@@ -57,6 +58,17 @@ func (s *Service) park(ctx context.Context, c broker.Caller, q chat.ParkRequest)
 		return chat.ParkReply{}, errNotInChat
 	}
 	return reply, nil
+}
+
+// show has those who watch see what was stored for somebody.
+func (s *Service) show(from chat.User, q chat.ParkRequest, reply chat.ParkReply) {
+	if len(reply.Kept) == 0 {
+		return
+	}
+	a := chat.Address{User: from, Session: q.Session}
+	if err := broker.Tell(s.Notices, chat.Stored, a, chat.Parked{Messages: q.Messages}); err != nil {
+		s.Log.Warn("show what is parked", "user", from, "session", short(q.Session), "err", err)
+	}
 }
 
 // checkPark tells what is wrong with a request to keep messages.

@@ -93,6 +93,7 @@ func (s *Service) Serve(svc *broker.Service) error {
 		broker.Handle(svc, chat.End, s.end),
 		broker.Handle(svc, chat.Leave, s.leave),
 		broker.Handle(svc, chat.AdminSessions, s.adminSessions),
+		broker.Handle(svc, chat.WatchSession, s.watchSession),
 	)
 }
 
@@ -394,6 +395,17 @@ func (s *Service) adminSessions(_ context.Context, _ broker.Caller, q chat.Admin
 		reply.Sessions = append(reply.Sessions, s.view(row.Record))
 	}
 	return reply, nil
+}
+
+// watchSession tells an observer who can be heard in a session.
+func (s *Service) watchSession(_ context.Context, _ broker.Caller, q chat.WatchRequest) (chat.WatchReply, error) {
+	return s.Watched(q.Session), nil
+}
+
+// Watched returns who can speak and be heard in a session, as far as this replica knows.
+func (s *Service) Watched(id string) chat.WatchReply {
+	row, _ := s.Sessions.Get(broker.Committed, id)
+	return row.Record.Watched()
 }
 
 // validID tells whether a text can be a session's id.

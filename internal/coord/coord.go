@@ -263,6 +263,9 @@ func (c *Coordinator) serve() error {
 // Failed gives the error that the coordinator cannot go on after.
 func (c *Coordinator) Failed() <-chan error { return c.failed }
 
+// Watched returns who can speak and be heard in a session: see console.Console.
+func (c *Coordinator) Watched(id string) (chat.WatchReply, bool) { return c.session.Watched(id), true }
+
 // Ignored counts the requests that were not answered: see broker.Service.
 func (c *Coordinator) Ignored() uint64 { return c.service.Ignored() }
 
