@@ -70,7 +70,7 @@ func (p *program) watchWith(url, dir string) string {
 func (p *program) coordinate(where, watch string, links *coord.Connections, open func() error, log *slog.Logger, told <-chan os.Signal, mended <-chan struct{}) error {
 	view := console.New(console.Config{
 		Out: p.out, JSON: p.logFormat.Value == "json", Show: p.show.Value, Color: p.colored(), Log: log,
-		Shared: p.external(),
+		Shared: p.external(), MaxText: int(p.maxMessage.N),
 	})
 	if err := view.Subscribe(links.Tap, console.Queue); err != nil {
 		return err
@@ -86,6 +86,7 @@ func (p *program) coordinate(where, watch string, links *coord.Connections, open
 	if err != nil {
 		return err
 	}
+	view.Ask(c.Watched)
 	if err := open(); err != nil {
 		c.Stop()
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natter/broker"
 	"natter/chat"
 	"natter/internal/console"
 )
@@ -37,6 +38,7 @@ func (p *program) watch(ctx context.Context) error {
 	view := console.New(console.Config{
 		Out: p.out, JSON: p.logFormat.Value == "json", Show: p.show.Value, Color: p.colored(),
 	})
+	view.Ask(asker(ctx, nc))
 	err = view.Subscribe(nc, "") // observers may be in no queue group, and see everything
 	switch {
 	case errors.Is(err, nats.ErrPermissionViolation):
@@ -55,6 +57,30 @@ func (p *program) watch(ctx context.Context) error {
 func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	heeded := slices.DeleteFunc([]os.Signal{os.Interrupt, syscall.SIGHUP}, signal.Ignored)
 	return signal.NotifyContext(ctx, append(heeded, syscall.SIGTERM)...)
+}
+
+const (
+	// watchWait is how long a coordinator may take to say who is in a session.
+	watchWait = time.Second
+	// watchPause is how long nobody is asked when none has.
+	watchPause = 5 * time.Second
+)
+
+// asker asks the coordinators who is in a session.
+func asker(ctx context.Context, nc *nats.Conn) func(id string) (chat.WatchReply, bool) {
+	var silent time.Time
+	return func(id string) (chat.WatchReply, bool) {
+		if time.Since(silent) < watchPause {
+			return chat.WatchReply{}, false
+		}
+		ctx, cancel := context.WithTimeout(ctx, watchWait)
+		defer cancel()
+		w, err := broker.Call(ctx, nc, chat.WatchSession, chat.Address{}, chat.WatchRequest{Session: id})
+		if err != nil {
+			silent = time.Now()
+		}
+		return w, err == nil
+	}
 }
 
 // connectionNotices say when the connection goes and comes, until ctx is done.

@@ -16,9 +16,15 @@ type backlog struct {
 	wake    *sync.Cond
 	entries []entry
 	room    int
-	lost    int // younger than entries
+	lost    losses // younger than entries
 	closed  bool
 	total   uint64 // of all that were ever lost
+}
+
+// losses are what is not shown.
+type losses struct {
+	lines  int // that there was no room for
+	unread int // messages of the broker, each of which may have been a line or none
 }
 
 func newBacklog(room int) *backlog {
@@ -32,23 +38,20 @@ func (b *backlog) put(e entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.entries) >= b.room {
-		b.lost++
+		b.lost.lines++
 		b.total++
 		return
 	}
-	if b.lost > 0 {
-		b.entries = append(b.entries, behind(b.lost, e.at))
-		b.lost = 0
-	}
-	b.entries = append(b.entries, e)
+	b.entries = append(append(b.entries, b.lost.entries(e.at)...), e)
+	b.lost = losses{}
 	b.wake.Signal()
 }
 
-// lose counts n lines that never came to be.
+// lose counts n messages that were not read.
 func (b *backlog) lose(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.lost += n
+	b.lost.unread += n
 	b.total += uint64(n)
 	b.wake.Signal()
 }
@@ -69,54 +72,89 @@ func (b *backlog) close() {
 }
 
 // take waits for something and takes everything. It is false at the end.
-func (b *backlog) take() (entries []entry, lost int, ok bool) {
+func (b *backlog) take(now func() time.Time) (entries []entry, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for len(b.entries) == 0 && b.lost == 0 && !b.closed {
+	for len(b.entries) == 0 && b.lost == (losses{}) && !b.closed {
 		b.wake.Wait()
 	}
-	entries, lost = b.entries, b.lost
-	b.entries, b.lost = nil, 0
-	return entries, lost, len(entries) > 0 || lost > 0
+	entries = append(b.entries, b.lost.entries(now())...)
+	b.entries, b.lost = nil, losses{}
+	return entries, len(entries) > 0
+}
+
+// writer writes lines and keeps count of those that Out did not take.
+type writer struct {
+	out    io.Writer
+	render func([]byte, entry) []byte
+	buf    []byte
+	ends   []int // of each entry in buf
+	failed int   // lines since Out has failed
+	torn   bool  // Out took a part of a line last
+}
+
+// write writes entries, and before them how many lines were lost while Out failed. It returns
+// how many lines Out has not taken.
+func (w *writer) write(entries []entry, now time.Time) (missed int, err error) {
+	all := append(losses{lines: w.failed}.entries(now), entries...)
+	w.buf, w.ends = w.buf[:0], w.ends[:0]
+	if w.torn {
+		w.buf = append(w.buf, '\n')
+	}
+	for _, e := range all {
+		w.buf = w.render(w.buf, e)
+		w.ends = append(w.ends, len(w.buf))
+	}
+	n, err := w.out.Write(w.buf)
+	w.torn = w.torn && n == 0 || n > 0 && w.buf[n-1] != '\n'
+	w.failed = 0
+	for i, e := range all {
+		switch {
+		case w.ends[i] <= n:
+		case e.event == behindEvent: // counted before
+			w.failed += e.count
+		default:
+			w.failed++
+			missed++
+		}
+	}
+	return missed, err
 }
 
 // writeTo writes until the backlog is closed and empty. An Out that fails is
 // logged once and tried again with the next lines; those that it did not take
 // count as lost.
 func (b *backlog) writeTo(out io.Writer, render func([]byte, entry) []byte, now func() time.Time, log *slog.Logger) {
-	var buf []byte
-	failing, lost := false, 0
+	w := &writer{out: out, render: render}
+	failing := false
 	for {
-		entries, dropped, ok := b.take()
+		entries, ok := b.take(now)
 		if !ok {
 			return
 		}
-		buf = buf[:0]
-		if failing && lost > 0 {
-			buf = render(buf, behind(lost, now()))
+		missed, err := w.write(entries, now())
+		if err != nil && !failing {
+			log.Error("console: write", "err", err)
 		}
-		for _, e := range entries {
-			buf = render(buf, e)
-		}
-		if dropped > 0 {
-			buf = render(buf, behind(dropped, now()))
-		}
-		if _, err := out.Write(buf); err != nil {
-			if !failing {
-				log.Error("console: write", "err", err)
-			}
-			failing, lost = true, lost+len(entries)+dropped
-			b.missed(len(entries))
-			continue
-		}
-		failing, lost = false, 0
+		failing = err != nil
+		b.missed(missed)
 	}
 }
 
-// behind is the line that says that lines are missing.
-func behind(lost int, at time.Time) entry {
-	text := fmt.Sprintf("console is behind: %s not shown", count(lost, "line"))
-	return entry{at: at, kind: "server", event: "console.behind", head: text, count: lost}
+const behindEvent = "console.behind"
+
+// entries are the lines that say that something is missing.
+func (l losses) entries(at time.Time) []entry {
+	var entries []entry
+	if l.lines > 0 {
+		text := fmt.Sprintf("console is behind: %s not shown", count(l.lines, "line"))
+		entries = append(entries, entry{at: at, kind: "server", event: behindEvent, head: text, count: l.lines})
+	}
+	if l.unread > 0 {
+		text := fmt.Sprintf("console is behind: %s of the broker not read, so lines may be missing", count(l.unread, "message"))
+		entries = append(entries, entry{at: at, kind: "server", event: "console.unread", head: text, count: l.unread})
+	}
+	return entries
 }
 
 // count is "1 line", "2 lines".

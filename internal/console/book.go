@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"natter/broker"
 	"natter/chat"
 )
 
@@ -19,38 +18,30 @@ const (
 // book turns what arrives into entries. It keeps the names that audit records
 // told and, per session, what was seen of it. It belongs to one goroutine.
 type book struct {
-	show   string
-	shared bool
-	names  map[chat.User]chat.Name
-	talks  map[string]*talk // by session id
-	shown  int              // messages, direct ones included
-	order  []string         // the keys of talks and perhaps more, oldest first
-	direct *broker.Recent[directKey]
+	show    string
+	shared  bool
+	maxText int // bytes
+	// ask returns who is in a session now; false if nobody can say. nil: nobody is asked.
+	ask func(id string) (chat.WatchReply, bool)
+
+	names   map[chat.User]chat.Name
+	talks   map[string]*talk // by session id
+	lacking map[string]bool  // ids of talks some of whose messages are missing
+	order   []string         // the keys of talks and perhaps more, oldest first
+	directs directs
+	shown   int  // messages of members
+	missed  bool // something did not come by: what was counted is not everything
 }
 
-// directKey is a direct message: its sender may send it again, and it is shown once.
-type directKey struct {
-	from, to chat.User
-	run      string
-	n        uint64
-}
-
-// maxDirects is how many direct messages are recognised when they come again.
-const maxDirects = 1 << 14
-
-// talk is what the book knows about a session.
-type talk struct {
-	begun   bool // its beginning was seen, so numbers start at 1
-	shown   int
-	present []chat.Name // its members, if that was seen
-	members map[chat.User]*seen
-}
-
-func newBook(show string, shared bool) *book {
-	return &book{
-		show: show, shared: shared, names: map[chat.User]chat.Name{}, talks: map[string]*talk{},
-		direct: broker.NewRecent[directKey](maxDirects),
+func newBook(cfg Config) *book {
+	b := &book{
+		show: cfg.Show, shared: cfg.Shared, maxText: cfg.MaxText,
+		names: map[chat.User]chat.Name{}, talks: map[string]*talk{}, lacking: map[string]bool{}, directs: newDirects(),
 	}
+	if b.maxText == 0 {
+		b.maxText = maxText
+	}
+	return b
 }
 
 // feed takes one message of the broker. Subjects that are not of the console's
@@ -60,12 +51,16 @@ func (b *book) feed(subject string, data []byte, now time.Time) []entry {
 	switch {
 	case !ok:
 		return nil
+	case route.To() == chat.Observer && route != chat.Stored.Route:
+		return b.audit(at.Kind, data, now)
+	case b.show != ShowAll:
+		return nil
 	case route == chat.Said.Route:
 		return b.message(at, data, now)
+	case route == chat.Stored.Route:
+		return b.stored(at, data, now)
 	case route == chat.Direct.Route:
-		return b.directMessage(at, data, now)
-	case route.To() == chat.Observer:
-		return b.audit(at.Kind, data, now)
+		return b.direct(at, data, now)
 	}
 	return nil
 }
@@ -73,7 +68,7 @@ func (b *book) feed(subject string, data []byte, now time.Time) []entry {
 func (b *book) audit(kind string, data []byte, now time.Time) []entry {
 	var a chat.Audit
 	if err := json.Unmarshal(data, &a); err != nil {
-		return []entry{unreadable("audit record", data, now)}
+		return []entry{unreadable("audit record", "audit", 0, data, now)}
 	}
 	b.learn(a.User)
 	for _, n := range a.Users {
@@ -83,101 +78,144 @@ func (b *book) audit(kind string, data []byte, now time.Time) []entry {
 	if e.at.IsZero() {
 		e.at = now
 	}
-	switch kind + " " + a.Event {
-	case "action session.start":
-		b.talk(a.Session).begun = true
-		b.talk(a.Session).present = a.Users
-	case "action session.member":
-		b.talk(a.Session).present = a.Users
-	case "action session.end":
-		e.head += b.closing(a.Session)
-	case "server server.stopped":
-		if b.show == ShowAll && !b.shared {
-			e.head += ", " + count(b.shown, "message")
-		}
-	}
+	before := b.follow(kind+" "+a.Event, a, &e, now)
 	if b.show == ShowNone && kind != "server" && kind != "error" {
 		return nil
 	}
-	return []entry{e}
+	return append(before, e)
 }
 
-// closing is what the book adds to the end of a session, and forgets it.
-func (b *book) closing(id string) string {
-	t := b.talks[id]
-	delete(b.talks, id)
-	if b.show != ShowAll || b.shared {
-		return ""
+// follow learns what a record means for a session. It adds to the record's line what the
+// book knows, and returns the lines that come before it.
+func (b *book) follow(what string, a chat.Audit, e *entry, now time.Time) (before []entry) {
+	switch what {
+	case "action session.start":
+		t := b.talk(a.Session)
+		t.whole = !t.known && t.shown == 0
+		t.become(a.Channel, a.Users, now)
+	case "action session.member", "action session.moved":
+		b.talk(a.Session).become(a.Channel, a.Users, now)
+	case "action session.end":
+		t := b.talk(a.Session)
+		before = b.gaps(a.Session, t, now, true)
+		if b.show == ShowAll && t.whole {
+			e.head += ", " + count(t.shown, "message")
+		}
+		t.become("", nil, now)
+	case "server server.stopped":
+		if b.show == ShowAll && !b.shared && !b.missed {
+			e.head += ", " + count(b.shown+b.directs.arrived, "message")
+		}
 	}
-	shown := 0
-	if t != nil {
-		shown = t.shown
-	}
-	return ", " + count(shown, "message")
+	return before
 }
 
+// message is what somebody says on a channel.
 func (b *book) message(at chat.Address, data []byte, now time.Time) []entry {
-	if b.show != ShowAll {
-		return nil
-	}
 	id := chat.SessionOf(at.Session)
-	short := chat.Session{ID: id}.Short()
-	from := b.nameOf(at.User)
-	var m chat.Message
-	if err := json.Unmarshal(data, &m); err != nil || m.N == 0 {
-		return []entry{unreadable(fmt.Sprintf("message in %s from %s", chat.CleanLine(short), from), data, now)}
-	}
 	t := b.talk(id)
-	fresh, skipped := t.member(at.User).mark(m.N, !t.begun)
-	if !fresh {
-		return nil
+	where := b.standing(id, t, at, now)
+	from, what := b.nameOf(at.User), fmt.Sprintf("%s %s", short(id), at.User)
+	if where == stranger {
+		return []entry{notMember(short(id), from, data, now)}
 	}
-	t.shown++
-	b.shown++
-	var entries []entry
-	if skipped > 0 && !b.shared {
-		entries = append(entries, gap(short, from, skipped, now))
+	m, err := chat.ParseMessage(data)
+	switch {
+	case err != nil || m.N == 0:
+		return []entry{unreadable(fmt.Sprintf("message in %s from %s", short(id), from), what, 0, data, now)}
+	case len(m.Text) > b.maxText:
+		return []entry{unreadable(fmt.Sprintf("message in %s from %s", short(id), from), what, b.maxText, data, now)}
 	}
-	return append(entries, entry{
-		at: now, kind: "message", event: "message",
-		head: fmt.Sprintf("%s %s: ", chat.CleanLine(short), from), body: &m.Text,
-		session: short, from: from, to: t.others(from),
-	})
+	return b.line(id, t, at.User, m, where == late, now)
 }
 
-func (b *book) directMessage(at chat.Address, data []byte, now time.Time) []entry {
-	if b.show != ShowAll {
+// stored are messages of a member that others will get from the coordinator, which has
+// looked at them: whoever is lost, or did not get them, will hear them.
+func (b *book) stored(at chat.Address, data []byte, now time.Time) []entry {
+	var p chat.Parked
+	if err := json.Unmarshal(data, &p); err != nil {
+		return []entry{unreadable("record of stored messages", "stored", 0, data, now)}
+	}
+	var entries []entry
+	for _, m := range p.Messages {
+		entries = append(entries, b.line(at.Session, b.talk(at.Session), at.User, m, false, now)...)
+	}
+	return entries
+}
+
+// line is the line of a message, unless it was shown before. One that may have come too
+// late for everybody says so, and is not counted.
+func (b *book) line(id string, t *talk, u chat.User, m chat.Message, late bool, now time.Time) []entry {
+	s := t.member(u)
+	if !s.mark(m.N, !t.whole, now) {
 		return nil
 	}
-	from, to := b.nameOf(at.User), b.nameOf(at.To)
-	var m chat.DirectMessage
-	if err := json.Unmarshal(data, &m); err != nil {
-		return []entry{unreadable(fmt.Sprintf("direct message from %s to %s", from, to), data, now)}
+	if s.lacks() && !b.shared {
+		b.lacking[id] = true
 	}
-	if m.N == 0 { // an acknowledgement, or a question before it is sent
-		return nil
+	from, mark := b.nameOf(u), ""
+	if late {
+		mark = " (not a member)"
+	} else {
+		t.shown++
+		b.shown++
 	}
-	if len(m.Run) <= chat.MaxTerminal && !b.direct.Add(directKey{at.User, at.To, m.Run, m.N}) {
-		return nil
-	}
-	b.shown++
 	return []entry{{
-		at: now, kind: "message", event: "direct",
-		head: fmt.Sprintf("%s -> %s (direct): ", from, to), body: &m.Text,
-		from: from, to: []chat.Name{to},
+		at: now, kind: "message", event: "message",
+		head: fmt.Sprintf("%s %s%s: ", short(id), from, mark), body: &m.Text,
+		session: short(id), from: from, to: t.others(from), outside: late,
 	}}
 }
 
-// gap is the line for messages that this console was not given.
-func gap(session string, from chat.Name, skipped uint64, now time.Time) entry {
-	text := fmt.Sprintf("%s of session %s from %s not shown", count(skipped, "message"), chat.CleanLine(session), from)
-	return entry{at: now, kind: "server", event: "console.gap", head: text, session: session, from: from, count: int(min(skipped, 1<<53))}
+// due are the lines that time has brought.
+func (b *book) due(now time.Time) []entry {
+	var entries []entry
+	for id := range b.lacking {
+		entries = append(entries, b.gaps(id, b.talks[id], now, false)...)
+	}
+	return append(entries, b.directs.due(b, now)...)
 }
 
-// unreadable is the line for something that is not what its subject promises. What
-// it holds is not shown: it may be anything.
-func unreadable(what string, data []byte, now time.Time) entry {
-	return entry{at: now, kind: "refused", event: "console.unreadable", head: fmt.Sprintf("%s is unreadable, %s", what, count(len(data), "byte"))}
+// gaps are the lines about messages of a session that have been missing for a while, or at
+// all.
+func (b *book) gaps(id string, t *talk, now time.Time, all bool) []entry {
+	delete(b.lacking, id)
+	if t == nil {
+		return nil
+	}
+	var entries []entry
+	for u, s := range t.members {
+		for _, m := range s.overdue(now, all) {
+			entries = append(entries, gap(short(id), b.nameOf(u), m, now))
+		}
+		if s.lacks() {
+			b.lacking[id] = true
+		}
+	}
+	return entries
+}
+
+// gap is the line for numbers that have not come by: the sender may have skipped them, or
+// they were lost on the way to this console.
+func gap(session string, from chat.Name, m span, now time.Time) entry {
+	text := fmt.Sprintf("numbers %d to %d of %s in session %s have not come by", m.first, m.last, from, session)
+	if m.first == m.last {
+		text = fmt.Sprintf("number %d of %s in session %s has not come by", m.first, from, session)
+	}
+	return entry{at: now, kind: "server", event: "console.gap", head: text, session: session, from: from, count: int(min(m.last-m.first+1, 1<<53))}
+}
+
+// doubt notes that something did not come by, and nobody knows what: what is known of
+// sessions may be out of date, and what is missing was told.
+func (b *book) doubt() {
+	b.missed = true
+	clear(b.lacking)
+	for _, t := range b.talks {
+		t.whole, t.known, t.checked = false, false, time.Time{}
+		for _, s := range t.members {
+			s.doubt()
+		}
+	}
 }
 
 // learn remembers how a name is typed.
@@ -199,55 +237,5 @@ func (b *book) nameOf(u chat.User) chat.Name {
 	return chat.Name(u)
 }
 
-// talk finds a session, or begins to remember it.
-func (b *book) talk(id string) *talk {
-	if t, ok := b.talks[id]; ok {
-		return t
-	}
-	if len(b.order) >= maxSessions {
-		b.forget()
-	}
-	t := &talk{members: map[chat.User]*seen{}}
-	b.talks[id] = t
-	b.order = append(b.order, id)
-	return t
-}
-
-// forget drops from order what has ended, and then the oldest quarter.
-func (b *book) forget() {
-	var open []string
-	known := map[string]bool{}
-	for _, id := range b.order {
-		if _, ok := b.talks[id]; ok && !known[id] {
-			known[id] = true
-			open = append(open, id)
-		}
-	}
-	if excess := len(open) - maxSessions*3/4; excess > 0 {
-		for _, id := range open[:excess] {
-			delete(b.talks, id)
-		}
-		open = open[excess:]
-	}
-	b.order = open
-}
-
-// others are those whom a member speaks to.
-func (t *talk) others(from chat.Name) []chat.Name {
-	var others []chat.Name
-	for _, n := range t.present {
-		if n.User() != from.User() {
-			others = append(others, n)
-		}
-	}
-	return others
-}
-
-func (t *talk) member(u chat.User) *seen {
-	s, ok := t.members[u]
-	if !ok {
-		s = &seen{}
-		t.members[u] = s
-	}
-	return s
-}
+// short is what people see of a session's id.
+func short(id string) string { return chat.CleanLine(chat.Session{ID: id}.Short()) }

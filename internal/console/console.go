@@ -4,21 +4,27 @@
 // # The picture
 //
 //	chat.audit.>          ┐
-//	chat.session.*.msg.*  ├─ one connection, one channel ─▶ book ─▶ backlog ─▶ Out
-//	chat.dm.*.*           ┘        (4,096 deep)           feed    (4,096 lines)
+//	chat.session.*.msg.*  ├─ one connection, one channel ─▶ book ─▶ coalescer ─▶ backlog ─▶ Out
+//	chat.kept.*.*         │        (4,096 deep)           feed                (4,096 lines)
+//	chat.dm.*.*           ┘
 //
 // Everything comes on one connection into one channel, so what is shown has the
 // order in which the broker passed it on. The book (book.go) keeps the little
-// that lines need from earlier ones; the backlog (backlog.go) stands between the
-// book and a writer that may be slow.
+// that lines need from earlier ones; the coalescer (coalesce.go) makes one line of many
+// that a client can cause; the backlog (backlog.go) stands between them and a writer that
+// may be slow. With several replicas, each console gets everything and shows its share of it
+// (share.go).
 //
 // # What is promised
 //
 //   - Nobody waits for a console. What it cannot keep up with is dropped, and it
-//     says how many lines that were.
-//   - Each message is shown at most once, in its sender's order, and messages that
-//     did not arrive are counted, provided that this console is the only one in
-//     its queue group (see Config.Shared).
+//     says how many lines, or messages of the broker, that were.
+//   - Each message that a member can hear is shown once, whichever way it goes to its
+//     receivers, in its sender's order. What nobody can hear, because its sender is not a
+//     member or its channel not the present one, is not shown: it is marked, and not counted.
+//   - Figures are what the console knows. Numbers of a sender that have not come by are told
+//     after a while, as that; messages are counted for a session whose beginning was seen, as
+//     long as nothing was missed.
 //   - Nothing that users wrote controls the terminal or looks like another line:
 //     text lines pass chat.Clean or chat.CleanLine, JSON is escaped.
 //   - Who sent a message is read from its subject, which the broker vouches for.
@@ -30,6 +36,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -62,9 +70,11 @@ type Config struct {
 	Color bool         // colours the kind of each text line
 	Log   *slog.Logger // for failures of the console itself; nil: they are not logged
 
-	// Shared says that other consoles may be in the queue group. Then a missing
-	// number means nothing, and messages are not counted.
+	// Shared says that other consoles are in the queue group: all of them together show each
+	// line once.
 	Shared bool
+
+	MaxText int // the longest message that members take, in bytes; 0: the longest that any --max-message allows
 
 	Location *time.Location   // of the times in text lines; nil is time.Local
 	Now      func() time.Time // nil is time.Now
@@ -76,9 +86,15 @@ type Console struct {
 	arrived chan *nats.Msg
 	subs    []*nats.Subscription // set by Subscribe
 	conn    *nats.Conn           // set by Subscribe
-	dropped int                  // of subs, as far as it has been told; Serve's
-	book    *book                // Serve's
-	lines   *backlog
+	share   *share               // nil if this console shows everything; set by Subscribe
+	asker   atomic.Pointer[func(id string) (chat.WatchReply, bool)]
+
+	// Serve's.
+	dropped    int    // of subs, as far as it has been told
+	reconnects uint64 // of conn, likewise
+	book       *book
+	same       coalescer
+	lines      *backlog
 }
 
 // New makes a console that is not fed yet.
@@ -95,13 +111,25 @@ func New(cfg Config) *Console {
 	if cfg.Show == "" {
 		cfg.Show = ShowAll
 	}
-	return &Console{
+	c := &Console{
 		cfg:     cfg,
 		arrived: make(chan *nats.Msg, depth),
-		book:    newBook(cfg.Show, cfg.Shared),
+		book:    newBook(cfg),
+		same:    coalescer{},
 		lines:   newBacklog(depth),
 	}
+	c.book.ask = func(id string) (chat.WatchReply, bool) {
+		if ask := c.asker.Load(); ask != nil {
+			return (*ask)(id)
+		}
+		return chat.WatchReply{}, false
+	}
+	return c
 }
+
+// Ask has the console ask who is in a session of which it has not seen the beginning; false
+// means that this is not known now. It must not take long.
+func (c *Console) Ask(who func(id string) (chat.WatchReply, bool)) { c.asker.Store(&who) }
 
 // Run is Subscribe and Serve.
 func (c *Console) Run(ctx context.Context, nc *nats.Conn, queue string) error {
@@ -117,12 +145,13 @@ func (c *Console) Run(ctx context.Context, nc *nats.Conn, queue string) error {
 // missed. Serve must follow.
 func (c *Console) Subscribe(nc *nats.Conn, queue string) error {
 	c.conn = nc
-	for subject, group := range c.subjects(queue) {
-		sub, err := nc.ChanQueueSubscribe(subject, group, c.arrived)
-		if err != nil {
+	if c.cfg.Shared && queue != "" {
+		c.share = newShare()
+	}
+	for _, subject := range c.subjects() {
+		if err := c.listen(subject, queue); err != nil {
 			return fmt.Errorf("console: subscribe to %s: %w", subject, err)
 		}
-		c.subs = append(c.subs, sub)
 	}
 	if err := nc.FlushTimeout(5 * time.Second); err != nil {
 		return fmt.Errorf("console: subscribe: %w", err)
@@ -134,24 +163,30 @@ func (c *Console) Subscribe(nc *nats.Conn, queue string) error {
 	return nil
 }
 
-// subjects are what is listened to, each with its queue group. What concerns the servers
-// is for every console, so that each replica's own says that the replica is ready.
-func (c *Console) subjects(queue string) map[string]string {
-	all := map[string]string{}
-	if !c.cfg.Shared || queue == "" {
-		for _, subject := range chat.TappingGrant().Subscribe {
-			all[subject] = queue
-		}
+// subjects are what is listened to.
+func (c *Console) subjects() []string {
+	all := chat.TappingGrant().Subscribe
+	if c.cfg.Show == ShowAll {
 		return all
 	}
-	all[chat.Said.Wildcard()], all[chat.Direct.Wildcard()] = queue, queue
-	for _, r := range chat.Routes() {
-		if r.To() == chat.Observer {
-			all[r.Wildcard()] = queue
-		}
+	return slices.DeleteFunc(all, func(s string) bool { return s != chat.AuditSubjects })
+}
+
+// listen subscribes to a subject. A console that shares its lines with others gets each
+// message by itself, and some again by the queue group.
+func (c *Console) listen(subject, queue string) error {
+	queues := []string{queue}
+	if c.share != nil {
+		queues = []string{"", queue}
 	}
-	all[chat.AuditServer.Wildcard()] = ""
-	return all
+	for _, q := range queues {
+		sub, err := c.conn.ChanQueueSubscribe(subject, q, c.arrived)
+		if err != nil {
+			return err
+		}
+		c.subs = append(c.subs, sub)
+	}
+	return nil
 }
 
 // Serve shows what arrives until ctx is done; then it shows what is still on its
@@ -182,6 +217,7 @@ func (c *Console) collect(ctx context.Context) error {
 			c.show(m)
 		case <-tick.C:
 			c.countDropped()
+			c.printAll(c.due(c.cfg.Now(), false))
 			if c.conn.IsClosed() {
 				return errors.New("console: the connection is closed")
 			}
@@ -206,36 +242,83 @@ func (c *Console) drain() {
 		case m := <-c.arrived:
 			c.show(m)
 		default:
+			c.printAll(c.due(c.cfg.Now(), true))
 			return
 		}
 	}
 }
 
+// show takes a message of the broker. What concerns the servers is for every console, so
+// that each replica's own says that the replica is ready.
 func (c *Console) show(m *nats.Msg) {
-	for _, e := range c.book.feed(m.Subject, m.Data, c.cfg.Now()) {
+	now, again := c.cfg.Now(), c.share != nil && m.Sub.Queue != ""
+	switch {
+	case again && m.Subject == chat.AuditServer.Wildcard():
+		return
+	case again:
+		if entries, ok := c.share.take(m); ok {
+			c.print(entries, now)
+			return
+		}
+	}
+	entries := c.book.feed(m.Subject, m.Data, now)
+	if c.share != nil && !again && m.Subject != chat.AuditServer.Wildcard() {
+		c.share.hold(m, entries)
+		return
+	}
+	c.print(entries, now)
+}
+
+// print shows entries, those that are alike as one.
+func (c *Console) print(entries []entry, now time.Time) {
+	for _, e := range entries {
+		if e.direct != nil {
+			c.book.directs.await(*e.direct, now)
+		}
+		c.printAll(c.same.pass(e, now))
+	}
+}
+
+func (c *Console) printAll(entries []entry) {
+	for _, e := range entries {
 		c.lines.put(e)
 	}
 }
 
-// Dropped counts the lines that were not shown because the console was behind.
+// due are the lines that time has brought, or the end.
+func (c *Console) due(now time.Time, end bool) []entry {
+	var entries []entry
+	for _, e := range c.book.due(now) {
+		entries = append(entries, c.same.pass(e, now)...)
+	}
+	return append(entries, c.same.due(now, end)...)
+}
+
+// Dropped counts the lines that were not shown because the console was behind, and the
+// messages of the broker that were not read.
 func (c *Console) Dropped() uint64 {
 	c.lines.mu.Lock()
 	defer c.lines.mu.Unlock()
 	return c.lines.total
 }
 
-// countDropped adds what the client library had no room for.
+// countDropped adds what the client library had no room for. Of a console that gets
+// messages twice only the first ones count.
 func (c *Console) countDropped() {
 	sum := 0
 	for _, s := range c.subs {
-		if n, err := s.Dropped(); err == nil {
+		if n, err := s.Dropped(); err == nil && (c.share == nil || s.Queue == "") {
 			sum += n
 		}
 	}
+	reconnects := c.conn.Stats().Reconnects
+	if sum > c.dropped || reconnects > c.reconnects {
+		c.book.doubt()
+	}
 	if sum > c.dropped {
 		c.lines.lose(sum - c.dropped)
-		c.dropped = sum
 	}
+	c.dropped, c.reconnects = sum, reconnects
 }
 
 func (c *Console) render(buf []byte, e entry) []byte {

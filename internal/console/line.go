@@ -27,7 +27,13 @@ type entry struct {
 	session string      // the six characters that people see
 	from    chat.Name
 	to      []chat.Name
-	count   int // of lines or messages that are missing
+	count   int  // of lines or messages that are missing, or that the line stands for
+	outside bool // of somebody who is not a member
+
+	key    string                   // lines of the same key are coalesced; "": none is
+	tell   func(n, size int) string // the head of a line for n of size bytes together, if there is a key
+	size   int                      // bytes
+	direct *directKey               // of a direct message
 }
 
 // Lines for people
@@ -83,14 +89,18 @@ var phrases = map[string]string{
 	"invitation.end":    "invitation ended",
 	"session.start":     "session established",
 	"session.member":    "session member changed",
+	"session.moved":     "session member changed terminal",
 	"session.end":       "session ended",
 	"message":           "message",
 	"direct":            "direct message",
 	"limit":             "limit reached",
 	"admin":             "operator action",
 	"error":             "error",
-	"console.behind":    "lines not shown",
-	"console.gap":       "messages not shown",
+
+	"console.behind":         "lines not shown",
+	"console.unread":         "messages not read",
+	"console.gap":            "messages not seen",
+	"console.unacknowledged": "direct message not acknowledged",
 }
 
 func phrase(e entry) string {
@@ -174,6 +184,9 @@ func ownAttrs(e entry) []slog.Attr {
 	}
 	if e.count > 0 {
 		l = append(l, slog.Int("count", e.count))
+	}
+	if e.outside {
+		l = append(l, slog.Bool("member", false))
 	}
 	if e.body == nil {
 		l.text("detail", e.head)

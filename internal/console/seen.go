@@ -2,6 +2,7 @@ package console
 
 import (
 	"slices"
+	"time"
 
 	"natter/chat"
 )
@@ -12,33 +13,48 @@ import (
 type seen struct {
 	high    uint64 // the greatest so far
 	missing []span // below high, in ascending order
+	unsure  bool   // something was missed: of what lies before the next number nothing is said
 }
 
 // span is the numbers from first to last, both included.
-type span struct{ first, last uint64 }
+type span struct {
+	first, last uint64
+	since       time.Time // when they were first missing
+	told        bool      // or there is nothing to tell
+}
 
-// maxSpans bounds what one sender can make the console remember.
-const maxSpans = 32
+const (
+	// maxSpans bounds what one sender can make the console remember.
+	maxSpans = 32
+	// gapTime is how long a number may be missing before that is told: senders send again
+	// what was lost, or have it stored.
+	gapTime = 15 * time.Second
+)
 
-// mark notes n and tells whether it is to be shown, and how many numbers have
-// been jumped over to get there. Of the first number of a console that came late
-// nothing can be said: what lies before is neither reported nor refused.
-func (s *seen) mark(n uint64, late bool) (fresh bool, skipped uint64) {
+// mark notes n and reports whether it is to be shown. Of the first number of a console that
+// came late nothing can be said: what lies before is neither missing nor refused.
+func (s *seen) mark(n uint64, late bool, now time.Time) (fresh bool) {
 	if n <= s.high {
-		return s.fill(n), 0
+		return s.fill(n)
 	}
-	if n > s.high+1 {
-		if s.high > 0 || !late {
-			skipped = n - s.high - 1
-		}
-		if run := chat.RunOf(n); run <= chat.MaxRun && s.high < chat.FirstOf(run) {
-			skipped = n - chat.FirstOf(run) - 1 // of a member who has begun anew
-		}
-		s.missing = append(s.missing, span{s.high + 1, n - 1})
+	told := s.unsure || late && s.high == 0
+	s.unsure = false
+	from := s.high + 1
+	if run := chat.RunOf(n); run <= chat.MaxRun && s.high < chat.FirstOf(run) { // of a member who has begun anew
+		s.lack(span{from, chat.FirstOf(run), now, true}) // how far they had come is not known
+		from = chat.FirstOf(run) + 1
+	}
+	s.lack(span{from, n - 1, now, told})
+	s.high = n
+	return true
+}
+
+// lack notes that numbers are missing.
+func (s *seen) lack(m span) {
+	if m.first <= m.last {
+		s.missing = append(s.missing, m)
 		s.bound()
 	}
-	s.high = n
-	return true, skipped
 }
 
 // fill takes n out of what is missing; false if it was not.
@@ -49,10 +65,10 @@ func (s *seen) fill(n uint64) bool {
 		}
 		var rest []span
 		if m.first < n {
-			rest = append(rest, span{m.first, n - 1})
+			rest = append(rest, span{m.first, n - 1, m.since, m.told})
 		}
 		if n < m.last {
-			rest = append(rest, span{n + 1, m.last})
+			rest = append(rest, span{n + 1, m.last, m.since, m.told})
 		}
 		s.missing = slices.Replace(s.missing, i, i+1, rest...)
 		s.bound()
@@ -62,9 +78,35 @@ func (s *seen) fill(n uint64) bool {
 }
 
 // bound joins the two oldest spans when there are too many. What lies between
-// them may then be shown twice, which is better than not at all.
+// them may then be shown twice, which is better than not at all; and nothing is said of
+// what is missing there, because it is not known any more.
 func (s *seen) bound() {
 	if len(s.missing) > maxSpans {
-		s.missing = slices.Replace(s.missing, 0, 2, span{s.missing[0].first, s.missing[1].last})
+		s.missing = slices.Replace(s.missing, 0, 2, span{s.missing[0].first, s.missing[1].last, s.missing[0].since, true})
+	}
+}
+
+// lacks reports whether there is something to tell of.
+func (s *seen) lacks() bool {
+	return slices.ContainsFunc(s.missing, func(m span) bool { return !m.told })
+}
+
+// overdue are the spans that have been missing for long, or all; each is told once.
+func (s *seen) overdue(now time.Time, all bool) []span {
+	var due []span
+	for i, m := range s.missing {
+		if !m.told && (all || now.Sub(m.since) >= gapTime) {
+			s.missing[i].told = true
+			due = append(due, m)
+		}
+	}
+	return due
+}
+
+// doubt has nothing told of what is missing, now and before the next number.
+func (s *seen) doubt() {
+	s.unsure = true
+	for i := range s.missing {
+		s.missing[i].told = true
 	}
 }

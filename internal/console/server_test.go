@@ -61,7 +61,7 @@ func (s *stage) stop(t *testing.T) string {
 
 func (s *stage) act(t *testing.T, r chat.Notice[chat.Audit], event, text string) {
 	t.Helper()
-	a := chat.Audit{Kind: r.Kind, Event: event, Text: text, Session: sid, Users: []chat.Name{"Alice", "bob"}}
+	a := chat.Audit{Kind: r.Kind, Event: event, Text: text, Session: sid, Channel: sid, Users: []chat.Name{"Alice", "bob"}}
 	if err := broker.Tell(s.coordinator.Conn, r, chat.Address{}, a); err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestDroppedByTheClient(t *testing.T) {
 	if err := c.Serve(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Count(out.String(), "ACTION   x\n"); got != 5 || !strings.Contains(out.String(), "console is behind: 7 lines not shown") || c.Dropped() != 7 {
+	if got := strings.Count(out.String(), "ACTION   x\n"); got != 5 || !strings.Contains(out.String(), "console is behind: 7 messages of the broker not read, so lines may be missing") || c.Dropped() != 7 {
 		t.Errorf("got\n%s", out.String())
 	}
 }

@@ -1,0 +1,203 @@
+package chattest_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natter/broker"
+	"natter/broker/brokertest"
+	"natter/chat"
+	"natter/internal/chattest"
+	"natter/internal/client"
+	"natter/internal/console"
+	"natter/internal/coord"
+	"natter/session"
+)
+
+// screens are the consoles of an installation, with one clock.
+type screens struct {
+	t     *testing.T
+	mu    sync.Mutex
+	out   bytes.Buffer
+	ahead atomic.Int64
+	stop  []func()
+}
+
+func (s *screens) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.Write(p)
+}
+
+// lines are what all of them have shown and that has a text in it.
+func (s *screens) lines(text string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []string
+	for line := range strings.Lines(s.out.String()) {
+		if strings.Contains(line, text) {
+			found = append(found, strings.TrimSpace(line[len("00:00:00.000 "):]))
+		}
+	}
+	return found
+}
+
+func (s *screens) later(d time.Duration) { s.ahead.Add(int64(d)) }
+
+func (s *screens) add(nc *nats.Conn, queue string, who func(string) (chat.WatchReply, bool), shared bool) {
+	s.t.Helper()
+	c := console.New(console.Config{
+		Out: s, Shared: shared, Now: func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) },
+	})
+	c.Ask(who)
+	if err := c.Subscribe(nc, queue); err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- c.Serve(ctx) }()
+	stop := sync.OnceFunc(func() {
+		cancel()
+		if err := <-served; err != nil {
+			s.t.Error(err)
+		}
+	})
+	s.stop = append(s.stop, stop)
+	s.t.Cleanup(stop)
+}
+
+// end lets them show what they have.
+func (s *screens) end() {
+	for _, stop := range s.stop {
+		stop()
+	}
+}
+
+// raise puts up a console for each of several replicas.
+func raise(t *testing.T, in *chattest.Installation, replicas int) *screens {
+	t.Helper()
+	s := &screens{t: t}
+	for range replicas {
+		links, err := coord.Embed(in.Server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(links.Close)
+		s.add(links.Tap, console.Queue, in.Coord.Watched, replicas > 1)
+	}
+	return s
+}
+
+// TestConsoleShowsWhatMembersHear: whatever way a message goes, it is on the consoles once if
+// a member's screen shows it; what nobody can hear is marked and not counted.
+func TestConsoleShowsWhatMembersHear(t *testing.T) {
+	for _, replicas := range []int{1, 3} {
+		t.Run(fmt.Sprint(replicas, " replicas"), func(t *testing.T) {
+			a := installed(t, replicas)
+			s := raise(t, a.in, replicas)
+			alice, bob, mallory := a.sender("alice"), a.sender("bob"), intrude(t, a.in, "mallory")
+			chatting, member, _ := group(t, alice, bob, mallory)
+			others := []chat.User{"alice", "bob"}
+			must(ask(mallory, chat.Park, chat.ParkRequest{Session: chatting.ID, For: others, Messages: words(1, "text 1", "text 2")}))(t)
+			for n := 2; n <= 3; n++ {
+				speak(t, member, chatting.ID, "mallory", "msg", fmt.Sprintf(`{"n":%d,"at":"2026-01-02T15:04:05Z","text":"text %d"}`, n, n))
+			}
+			speak(t, member, chatting.ID, "mallory", "msg", `{"n":3,"at":"2026-01-02T15:04:05Z","text":"text 3"}`)
+			must0(t, member.Flush())
+			eventually(t, "the messages are shown", func() bool { return len(s.lines("mallory: text 3")) > 0 })
+			must(ask(mallory, chat.Leave, chat.SessionRequest{Session: chatting.ID}))(t)
+			eventually(t, "the leave is shown", func() bool { return len(s.lines("mallory left")) > 0 })
+			must0(t, alice.Say("among us"))
+			eventually(t, "alice is shown", func() bool { return len(s.lines("alice: among us")) > 0 })
+			a.in.Coord.Say("server.test", "every console shows this")
+			eventually(t, "each console knows of the leave", func() bool { return len(s.lines("every console")) == replicas })
+			s.later(2 * time.Second)
+			for n := 4; n < 24; n++ {
+				speak(t, member, chatting.ID, "mallory", "msg", fmt.Sprintf(`{"n":%d,"at":"2026-01-02T15:04:05Z","text":"old ticket"}`, n))
+			}
+			must0(t, member.Flush())
+			must0(t, alice.Quit(t.Context()))
+			chattest.Wait[session.Ended](bob)
+			eventually(t, "the end is shown", func() bool { return len(s.lines(" ended: quit")) > 0 })
+			s.end()
+			for n := 1; n <= 3; n++ {
+				if got := s.lines(fmt.Sprintf("mallory: text %d", n)); len(got) != 1 {
+					t.Errorf("text %d is shown %d times: %q", n, len(got), got)
+				}
+			}
+			if got := s.lines("old ticket"); len(got) > 0 {
+				t.Errorf("shown: %q", got)
+			}
+			if got := s.lines("mallory: not a member"); len(got) == 0 || len(got) > 2*replicas {
+				t.Errorf("marked: %q", got)
+			}
+			if got := s.lines(" ended: quit"); len(got) != 1 || !strings.HasSuffix(got[0], ", 4 messages") {
+				t.Errorf("the end: %q", got)
+			}
+		})
+	}
+}
+
+// TestWatchKnowsMembers: a console that came late asks a coordinator who is in a session.
+func TestWatchKnowsMembers(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob, mallory := in.User("alice"), in.User("bob"), intrude(t, in, "mallory")
+	chatting, member, _ := group(t, alice, bob, mallory)
+	must(ask(mallory, chat.Leave, chat.SessionRequest{Session: chatting.ID}))(t)
+	chattest.Wait[session.MemberLeft](alice)
+	s, observer := &screens{t: t}, brokertest.Observer(t, in.Server)
+	s.add(observer.Conn, "", func(id string) (chat.WatchReply, bool) {
+		w, err := broker.Call(t.Context(), observer.Conn, chat.WatchSession, chat.Address{}, chat.WatchRequest{Session: id})
+		return w, err == nil
+	}, false)
+	says(t, bob, "hello", alice)
+	eventually(t, "it is shown", func() bool { return len(s.lines("bob: hello")) == 1 })
+	s.later(time.Minute)
+	for n := range 20 {
+		speak(t, member, chatting.ID, "mallory", "msg", fmt.Sprintf(`{"n":%d,"at":"2026-01-02T15:04:05Z","text":"old ticket"}`, n+1))
+	}
+	must0(t, member.Flush())
+	eventually(t, "it is marked", func() bool { return len(s.lines("mallory: not a member")) > 0 })
+	s.end()
+	if got := s.lines("mallory: not a member"); len(got) != 2 || !strings.Contains(got[1], "19 messages") || len(s.lines("old ticket")) > 0 {
+		t.Errorf("shown: %q", got)
+	}
+}
+
+// TestConsoleShowsWhatIsKept: messages for somebody who is away come to the console when they
+// are said or kept, and not again when they are heard.
+func TestConsoleShowsWhatIsKept(t *testing.T) {
+	a := installed(t, 1)
+	s := raise(t, a.in, 1)
+	alice, bob := a.comes(), a.sender("bob")
+	chattest.Chat(alice, bob)
+	alice.Close()
+	chattest.Wait[session.MemberLost](bob)
+	all := saysAll(bob, 20, "kept")
+	becomes(bob, all[19], session.Stored)
+	back := a.comes()
+	for _, text := range all {
+		if got := chattest.Wait[client.Text](back); got.Text != text {
+			t.Fatalf("alice hears %q, want %q", got.Text, text)
+		}
+	}
+	must0(t, bob.Quit(t.Context()))
+	eventually(t, "the end is shown", func() bool { return len(s.lines(" ended: quit")) > 0 })
+	s.end()
+	for _, text := range all {
+		if got := s.lines("bob: " + text); len(got) != 1 {
+			t.Errorf("%q is shown %d times", text, len(got))
+		}
+	}
+	if got := s.lines(" ended: quit"); len(got) != 1 || !strings.HasSuffix(got[0], ", 20 messages") || len(s.lines("not come by")) > 0 {
+		t.Errorf("the end: %q %q", got, s.lines("not come by"))
+	}
+}
