@@ -186,7 +186,9 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	if err != nil {
 		return err
 	}
-	cfg.KeyDir, cfg.KeyFile, cfg.Name, cfg.Presence = p.keyDir(), p.key, p.name, presenceOf(p.presence.Value)
+	dir := p.keyDir()
+	p.warnUnkept(dir)
+	cfg.KeyDir, cfg.KeyFile, cfg.Name, cfg.Presence = dir, p.key, p.name, presenceOf(p.presence.Value)
 	cfg.Passphrase, cfg.Takeover, cfg.Transcript = passphrase, p.takeover, keeper
 	c, err := client.Dial(ctx, cfg)
 	if err != nil {
@@ -239,13 +241,4 @@ func (p *program) options(log *slog.Logger) ui.Options {
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// keyDir is where keys are kept. Without a home there is no such place.
-func (p *program) keyDir() string {
-	dir, err := dataDir(os.Getenv, os.UserHomeDir)
-	if err != nil && p.key == "" {
-		fmt.Fprintln(p.err, "chatcli: there is no home directory; the key of your name is not kept (--key FILE keeps it)")
-	}
-	return dir
 }

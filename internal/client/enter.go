@@ -59,6 +59,9 @@ func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.Hell
 	if err := c.shareKey(c.key); err != nil {
 		return hello, err
 	}
+	if err := c.key.reserve(); err != nil {
+		return hello, err
+	}
 	lobby, err := c.reachLobby(ctx)
 	if err != nil {
 		return hello, err

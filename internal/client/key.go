@@ -9,6 +9,7 @@ import (
 
 	"natter/chat"
 	"natter/internal/keyfile"
+	"natter/internal/private"
 )
 
 // key is the key of a name as this run uses it.
@@ -19,8 +20,9 @@ type key struct {
 	file   string // "" in memory only
 	fresh  bool   // made now, not saved yet
 
-	unlock func() // of a fresh one: nobody else makes one meanwhile
-	unkept error  // why it is in memory only, if it should not be
+	unlock func()         // of a fresh one: nobody else makes one meanwhile
+	draft  *private.Draft // of a fresh one: its file without its name
+	unkept error          // why it is in memory only, if it should not be
 }
 
 func useKey(kept *keyfile.File) *key {
@@ -112,9 +114,22 @@ func newKey(n chat.Name, file string) (*key, error) {
 	return k, nil
 }
 
+// reserve writes the file of a fresh key, but for its name: a name is asked for when its key
+// can be kept.
+func (k *key) reserve() (err error) {
+	if k.fresh && k.file != "" {
+		k.draft, err = k.kept.Draft()
+	}
+	return err
+}
+
 // release lets others make the key's file.
 func (k *key) release() {
 	if k != nil {
+		if k.draft != nil {
+			k.draft.Drop()
+			k.draft = nil
+		}
 		k.unlock()
 		k.unlock = func() {}
 	}
@@ -126,7 +141,7 @@ func (k *key) save(ctx context.Context, n chat.Name) error {
 	switch {
 	case k.file == "":
 	case k.fresh:
-		if err := k.kept.Create(); err != nil {
+		if err := k.draft.Create(); err != nil {
 			return err
 		}
 		k.fresh = false

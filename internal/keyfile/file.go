@@ -121,6 +121,27 @@ func (f *File) Create() error {
 	return private.Create(f.Path, text)
 }
 
+// Draft is Create in two steps: when it returns, there is room for the file.
+func (f *File) Draft() (*private.Draft, error) {
+	text, err := f.text()
+	if err != nil {
+		return nil, err
+	}
+	return private.NewDraft(f.Path, text)
+}
+
+// Writable returns why a key could not be written to path; nil if it could be.
+func Writable(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return cannotKeep(path, err)
+	}
+	d, err := private.NewDraft(path, make([]byte, 1<<10))
+	if err == nil {
+		d.Drop()
+	}
+	return err
+}
+
 // Change reads a file, has it changed, and writes it, all under its lock. An error of
 // change leaves it as it is.
 func Change(ctx context.Context, path, passphrase string, change func(*File) error) (*File, error) {

@@ -122,11 +122,24 @@ func link(from, to string) error {
 
 // write writes beside the path, and then gives what was written its name.
 func write(path string, text []byte, name func(from, to string) error) error {
+	d, err := NewDraft(path, text)
+	if err != nil {
+		return err
+	}
+	defer d.Drop()
+	return d.name(name)
+}
+
+// Draft is a file that is written, and is not there yet: it takes the room that it needs.
+type Draft struct{ path, written string }
+
+// NewDraft writes a file that only we can read beside the path.
+func NewDraft(path string, text []byte) (*Draft, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-") // mode 0600
 	if err != nil {
-		return filef(err, "Cannot write %s: %v.", path, Cause(err))
+		return nil, filef(err, "Cannot write %s: %v.", path, Cause(err))
 	}
-	defer os.Remove(f.Name())
+	d := &Draft{path, f.Name()}
 	_, err = f.Write(text)
 	if err == nil {
 		err = f.Sync()
@@ -134,13 +147,24 @@ func write(path string, text []byte, name func(from, to string) error) error {
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	if err == nil {
-		err = name(f.Name(), path)
-	}
 	if err != nil {
-		return filef(err, "Cannot write %s: %v.", path, Cause(err))
+		d.Drop()
+		return nil, filef(err, "Cannot write %s: %v.", path, Cause(err))
 	}
-	return syncDir(filepath.Dir(path))
+	return d, nil
+}
+
+// Create gives the file its name, as the function Create does.
+func (d *Draft) Create() error { return d.name(link) }
+
+// Drop removes what was written, unless it has its name.
+func (d *Draft) Drop() { _ = os.Remove(d.written) }
+
+func (d *Draft) name(name func(from, to string) error) error {
+	if err := name(d.written, d.path); err != nil {
+		return filef(err, "Cannot write %s: %v.", d.path, Cause(err))
+	}
+	return syncDir(filepath.Dir(d.path))
 }
 
 // syncDir makes a new name in a directory last. Windows knows no such thing.

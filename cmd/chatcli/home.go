@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"natter/chat"
+	"natter/internal/keyfile"
+)
+
+// keyDir is where keys are kept. Without a home there is no such place.
+func (p *program) keyDir() string {
+	dir, err := dataDir(os.Getenv, os.UserHomeDir)
+	if err != nil && p.key == "" {
+		fmt.Fprintln(p.err, "chatcli: there is no home directory; the key of your name is not kept (--key FILE keeps it)")
+	}
+	return dir
+}
+
+// warnUnkept says that the key of a new name could not be kept, before a server is asked for
+// anything. Who is known to have a key already needs no warning.
+func (p *program) warnUnkept(dir string) {
+	file := p.key
+	if file == "" && dir != "" {
+		file = filepath.Join(dir, "new"+keyfile.Ending)
+		if n, err := chat.ParseName(p.name); err == nil {
+			file = filepath.Join(dir, string(n.User())+keyfile.Ending)
+		}
+	}
+	if file == "" {
+		return
+	}
+	if _, err := os.Stat(file); err == nil {
+		return
+	}
+	if err := keyfile.Writable(file); err != nil {
+		fmt.Fprintf(p.err, "chatcli: %s; a new name would be lost at the end, so name a place for its key: --key FILE\n",
+			strings.TrimSuffix(chat.CleanLine(err.Error()), "."))
+	}
+}
