@@ -38,20 +38,27 @@ func (l Link) URL() string {
 	return "nats://" + l.Server
 }
 
-// String writes the link.
+// String writes the link. The pass comes last: a link that a shell has cut at & has none.
 func (l Link) String() string {
-	q := url.Values{}
-	for key, value := range map[string]string{"pass": l.Pass, "ca": l.CA, "creds": l.Creds} {
+	var parts []string
+	add := func(key, value string) {
 		if value != "" {
-			q.Set(key, value)
+			parts = append(parts, key+"="+url.QueryEscape(value))
 		}
 	}
+	add("ca", l.CA)
+	add("creds", l.Creds)
 	if l.TLS {
-		q.Set("tls", "1")
+		add("tls", "1")
 	}
-	u := url.URL{Scheme: LinkScheme, Host: l.Server, Path: "/" + l.Name, RawQuery: q.Encode()}
+	add("pass", l.Pass)
+	u := url.URL{Scheme: LinkScheme, Host: l.Server, Path: "/" + l.Name, RawQuery: strings.Join(parts, "&")}
 	return u.String()
 }
+
+// Cut reports whether a link lacks the end that chatcoord invite gives to each: the pass,
+// which only a link without any parts does without.
+func (l Link) Cut() bool { return l.Pass == "" && (l.CA != "" || l.Creds != "" || l.TLS) }
 
 const (
 	maxLink     = 8 << 10
@@ -91,6 +98,9 @@ func ParseLink(s string) (Link, error) {
 	return l, nil
 }
 
+// ErrNowhere is the error of ParseLink for an address at which no server can be reached.
+var ErrNowhere = Errorf(Arguments, "This link leads nowhere: a server listens on such an address, and nobody reaches it there. Ask for a link with its name or its own address: chatcoord invite --address HOST")
+
 func noLink(why string) error {
 	return Errorf(Arguments, "This is not a link to a server: %s. Copy it whole, from natter:// to its end.", why)
 }
@@ -105,13 +115,24 @@ func linkServer(u *url.URL) (string, error) {
 	if err != nil || n < 1 || n > 65535 {
 		return "", noLink("the port is none")
 	}
-	if a, err := netip.ParseAddr(host); err == nil && a.Zone() == "" {
+	a, err := netip.ParseAddr(host)
+	switch {
+	case err == nil && (a.Unmap().IsUnspecified() || a.Unmap().IsMulticast()):
+		return "", ErrNowhere
+	case err == nil && a.Zone() == "":
 		return net.JoinHostPort(a.String(), strconv.Itoa(n)), nil
 	}
-	if host == "" || !made(host, "._-") {
+	if host == "" || !made(host, "._-") || numeric(host) {
 		return "", noLink("the host is none")
 	}
 	return host + ":" + strconv.Itoa(n), nil
+}
+
+// numeric reports whether a host, which is no address, ends with a number: no name does, and
+// some systems read it as an address, 0 as 0.0.0.0.
+func numeric(host string) bool {
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	return last != "" && strings.Trim(last, "0123456789") == ""
 }
 
 // query reads what follows the question mark. What is not known may matter, so it is
@@ -147,14 +168,18 @@ func (l *Link) query(raw string) error {
 // MaxContextName is how many bytes the name of a context may have.
 const MaxContextName = 64
 
-// ContextName tells whether a text can be what a program calls a server.
+// ContextName reports whether a text can be what a program calls a server. It begins with a
+// letter or a digit, so that it can be typed where flags can.
 func ContextName(s string) bool {
-	return s != "" && len(s) <= MaxContextName && made(s, "._-")
+	return s != "" && len(s) <= MaxContextName && made(s, "._-") && made(s[:1], "")
 }
 
 // nameOfHost makes a context's name of a host.
 func nameOfHost(host string) string {
-	name := strings.ReplaceAll(host, ":", "-")
+	name := strings.TrimLeft(strings.ReplaceAll(host, ":", "-"), "._-")
+	if name == "" {
+		return "server"
+	}
 	return name[:min(len(name), MaxContextName)]
 }
 

@@ -19,6 +19,8 @@ func TestLinks(t *testing.T) {
 		"natter://chat.example?pass=" + pass + "&tls=1":              {Server: "chat.example:4222", Name: "chat.example", Pass: pass, TLS: true},
 		" natter://10.0.0.1/\n":                                      {Server: "10.0.0.1:4222", Name: "10.0.0.1"},
 		"natter://[fd00::1]:99/":                                     {Server: "[fd00::1]:99", Name: "fd00--1"},
+		"natter://[::1]?pass=" + pass:                                {Server: "[::1]:4222", Name: "1", Pass: pass},
+		"natter://___":                                               {Server: "___:4222", Name: "server"},
 		"natter://h/?creds=a.b-.c_":                                  {Server: "h:4222", Name: "h", Creds: "a.b-.c_"},
 	} {
 		got, err := chat.ParseLink(text)
@@ -43,7 +45,8 @@ func TestNoLinks(t *testing.T) {
 		"", "h", "nats://h", "natter:h", "natter://", "natter:///x", "natter://:4222", "natter://h:0", "natter://h:", "natter://h:65536", "natter://h:x",
 		"natter://secret@h", "natter://h/#secret", "natter://h/a/b", "natter://h/%20", "natter://h/" + strings.Repeat("a", 65), "natter://h\x1b[2J",
 		"natter://h?pass=secret", "natter://h?pass=", "natter://h?pass=" + pass + "&pass=" + pass, "natter://h?ca=secret", "natter://h?ca=" + ca + "=",
-		"natter://h?tls=0", "natter://h?new=secret", "natter://h?creds=secret", "natter://h?pass=%zz", "natter://ü", "natter://[fe80::1%25eth0]",
+		"natter://h?tls=0", "natter://h?new=secret", "natter://h?creds=secret", "natter://h?pass=%zz", "natter://ü", "natter://h/-x", "natter://h/.x", "natter://0", "natter://127.1", "natter://h.1",
+		"natter://[fe80::1%25eth0]",
 		"natter://h?ca=" + ca[:20] + "%0A" + ca[20:], "natter://h?pass=" + strings.Repeat("secret", 2000),
 	} {
 		l, err := chat.ParseLink(text)
@@ -52,6 +55,36 @@ func TestNoLinks(t *testing.T) {
 		} else if strings.Contains(err.Error(), "secret") || strings.ContainsRune(err.Error(), '\x1b') {
 			t.Errorf("%q is shown: %v", text, err)
 		}
+	}
+}
+
+// A link to every address of a server leads to none of them, however it is written.
+func TestLinksToNowhere(t *testing.T) {
+	for _, host := range []string{"0.0.0.0", "[::]", "[0:0::0]", "[::ffff:0.0.0.0]", "224.0.0.1", "[ff02::1]"} {
+		if l, err := chat.ParseLink("natter://" + host + ":4222/x?pass=" + pass); err != chat.ErrNowhere || l != (chat.Link{}) {
+			t.Errorf("%s is %+v, %v", host, l, err)
+		}
+	}
+}
+
+// A shell cuts a link that is not in quotes at its first &: what is left is known for it.
+func TestCutLinks(t *testing.T) {
+	whole := chat.Link{Server: "h:1", Name: "x", Pass: pass, CA: ca, TLS: true, Creds: "a.b.c"}
+	if text := whole.String(); !strings.HasSuffix(text, "&pass="+pass) || whole.Cut() {
+		t.Errorf("%s", text)
+	}
+	for text := whole.String(); ; {
+		i := strings.LastIndex(text, "&")
+		if i < 0 {
+			break
+		}
+		text = text[:i]
+		if l, err := chat.ParseLink(text); err != nil || !l.Cut() {
+			t.Errorf("%s: %+v, %v", text, l, err)
+		}
+	}
+	if l, err := chat.ParseLink("natter://h"); err != nil || l.Cut() {
+		t.Errorf("one that has no parts: %+v, %v", l, err)
 	}
 }
 

@@ -124,8 +124,11 @@ func (p *program) joinVerb() *cobra.Command {
 			text = line
 		}
 		link, err := chat.ParseLink(text)
-		if err != nil {
+		switch {
+		case err != nil:
 			return flags.Usage(err)
+		case link.Cut():
+			return flags.Usagef("the end of this link is missing, with its pass: a shell cuts a link at &, so write it in quotes: chatcli join 'LINK'")
 		}
 		return p.join(link)
 	})
@@ -188,7 +191,7 @@ func (p *program) contextOf(link chat.Link) (contexts.Context, error) {
 		c.Name = p.context
 	}
 	if !chat.ContextName(c.Name) {
-		return c, flags.Usagef("--context: %+.80q cannot be a context: letters, digits, dots, - and _, %d at most", c.Name, chat.MaxContextName)
+		return c, flags.Usagef("--context: %+.80q cannot be a context: a letter or a digit, then also dots, - and _, %d at most", c.Name, chat.MaxContextName)
 	}
 	if p.origin("name") == "flag" {
 		name, err := chat.ParseName(p.name)

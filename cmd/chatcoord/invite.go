@@ -135,7 +135,10 @@ func (p *program) linkTo(address string) (chat.Link, error) {
 		port = "4222"
 	}
 	l, err := chat.ParseLink(chat.Link{Server: net.JoinHostPort(host, port)}.String())
-	if err != nil {
+	switch {
+	case err == chat.ErrNowhere:
+		return l, flags.Usagef("%s is where a server listens, and nobody reaches it there; name it as others do: --address HOST", host)
+	case err != nil:
 		return l, flags.Usagef("--address: %q is not HOST or HOST:PORT", address)
 	}
 	return l, nil

@@ -51,7 +51,7 @@ func (s Set) Get(name string) (Context, error) {
 		return s.Contexts[i], nil
 	}
 	if !chat.ContextName(name) {
-		return Context{}, chat.Errorf(chat.Arguments, "%+.80q cannot be a context: letters, digits, dots, - and _, %d at most.", name, chat.MaxContextName)
+		return Context{}, chat.Errorf(chat.Arguments, "%+.80q cannot be a context: a letter or a digit, then also dots, - and _, %d at most.", name, chat.MaxContextName)
 	}
 	return Context{}, chat.Errorf(chat.Arguments, "There is no context %s; chatcli context ls lists them, chatcli join LINK makes one.", name)
 }

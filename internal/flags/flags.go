@@ -7,6 +7,7 @@
 package flags
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -48,13 +49,27 @@ func (s *Single) Set(value string) error {
 		return errTwice
 	}
 	s.given, s.from = true, ""
-	return s.Value.Set(value)
+	return s.take(value)
+}
+
+// take sets the value. Of what is yes or no, all the usual words are understood.
+func (s *Single) take(value string) error {
+	if s.Type() != "bool" {
+		return s.Value.Set(value)
+	}
+	switch strings.ToLower(value) {
+	case "1", "t", "true", "y", "yes", "on":
+		return s.Value.Set("true")
+	case "0", "f", "false", "n", "no", "off":
+		return s.Value.Set("false")
+	}
+	return fmt.Errorf("%q is neither true nor false", value)
 }
 
 // Adopt takes the value from another place, which a later Origin names.
 func (s *Single) Adopt(value, from string) error {
 	s.from = from
-	return s.Value.Set(value)
+	return s.take(value)
 }
 
 // Origin is where the value came from: flag, default, or a variable's name.
@@ -69,10 +84,14 @@ func (s *Single) Origin() string {
 }
 
 // BindEnv sets every flag that was not given from prefix and its name in capitals, or
-// from the other variables that are named for it.
+// from the other variables that are named for it. A variable that is empty says nothing, and
+// none asks for help, the version and the like.
 func BindEnv(fs *pflag.FlagSet, prefix string, others map[string]string, lookup func(string) (string, bool)) error {
 	var failure error
 	fs.VisitAll(func(f *pflag.Flag) {
+		if about[f.Name] {
+			return
+		}
 		names := []string{prefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))}
 		if other := others[f.Name]; other != "" {
 			names = append(names, other)
@@ -84,7 +103,7 @@ func BindEnv(fs *pflag.FlagSet, prefix string, others map[string]string, lookup 
 				continue
 			}
 			v.from = name
-			if err := v.Value.Set(value); err != nil && failure == nil {
+			if err := v.take(value); err != nil && failure == nil {
 				failure = UsageError{fmt.Errorf("%s: %w", name, err)}
 			}
 		}
@@ -101,21 +120,13 @@ func Problem(fs *pflag.FlagSet, err error) error {
 	case errors.As(err, &invalid) && errors.Is(err, errTwice):
 		return Usagef("--%s is given twice", invalid.GetFlag().Name)
 	case errors.As(err, &invalid):
-		return UsageError{fmt.Errorf("--%s: %w", invalid.GetFlag().Name, reason(invalid))}
+		return UsageError{fmt.Errorf("--%s: %w", invalid.GetFlag().Name, cmp.Or(invalid.Unwrap(), err))}
 	case errors.As(err, &missing):
 		return Usagef("--%s needs a value", missing.GetFlag().Name)
 	case errors.As(err, &unknown):
 		return unknownFlag(fs, unknown)
 	}
 	return UsageError{err}
-}
-
-// reason is what the flag's value has to say, without pflag's words around it.
-func reason(invalid *pflag.InvalidValueError) error {
-	if cause := invalid.Unwrap(); cause != nil && invalid.GetFlag().Value.Type() != "bool" {
-		return cause
-	}
-	return fmt.Errorf("%q is neither true nor false", invalid.GetValue())
 }
 
 func unknownFlag(fs *pflag.FlagSet, unknown *pflag.NotExistError) error {

@@ -1,7 +1,10 @@
 package flags_test
 
 import (
+	"errors"
 	"testing"
+
+	"github.com/spf13/pflag"
 
 	"natter/internal/flags"
 )
@@ -36,5 +39,34 @@ func TestSizes(t *testing.T) {
 		if got != want {
 			t.Errorf("%q is %q, want %q", value, got, want)
 		}
+	}
+}
+
+// TestEnvironment: a variable is yes or no in all the usual words, an error names it, and none
+// asks for help or the version.
+func TestEnvironment(t *testing.T) {
+	set := func(name, value string) (*pflag.FlagSet, error) {
+		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+		fs.Bool("echo", false, "")
+		fs.Bool("version", false, "")
+		flags.Once(fs)
+		return fs, flags.BindEnv(fs, "X_", map[string]string{"echo": "ECHOES"}, func(asked string) (string, bool) { return value, asked == name })
+	}
+	for value, want := range map[string]string{
+		"1": "true", "yes": "true", "Y": "true", "ON": "true", "True": "true",
+		"0": "false", "no": "false", "n": "false", "off": "false", "FALSE": "false", "": "false",
+	} {
+		if fs, err := set("X_ECHO", value); err != nil || fs.Lookup("echo").Value.String() != want {
+			t.Errorf("%q is %s, %v", value, fs.Lookup("echo").Value, err)
+		}
+	}
+	for _, name := range []string{"X_ECHO", "ECHOES"} {
+		want := name + `: "maybe" is neither true nor false`
+		if _, err := set(name, "maybe"); err == nil || err.Error() != want || !errors.As(err, &flags.UsageError{}) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	if fs, err := set("X_VERSION", "0.1.0"); err != nil || fs.Lookup("version").Value.String() != "false" {
+		t.Errorf("the version is asked for: %v", err)
 	}
 }
