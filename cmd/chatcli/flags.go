@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -78,7 +77,7 @@ func (p *program) about() (done bool, err error) {
 		fmt.Fprintf(p.out, "chatcli %s\n", chat.Release)
 		return true, nil
 	case p.completion.Value != "":
-		return true, flags.Complete(p.out, "chatcli", p.completion.Value, p.flags)
+		return true, flags.Complete(p.out, p.root, p.completion.Value)
 	}
 	return false, nil
 }
@@ -95,22 +94,6 @@ func (p *program) shown() (done bool, err error) {
 		return value
 	})
 	return true, nil
-}
-
-// positional understands NAME, or HOST PORT as the third seed has it.
-func (c *config) positional(args []string) error {
-	switch {
-	case len(args) == 0:
-		return nil
-	case len(args) == 1:
-		return c.argument("name", args[0])
-	case len(args) == 2 && strings.Trim(args[1], "0123456789") == "":
-		if err := checkPort(args[1]); err != nil {
-			return flags.Usage(err)
-		}
-		return c.argument("server", bracket(args[0])+":"+args[1])
-	}
-	return flags.Usagef("too many arguments: %q; a NAME or HOST PORT is enough", args)
 }
 
 // argument is a flag without its name.

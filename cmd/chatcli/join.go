@@ -28,6 +28,7 @@ func (p *program) settle() error {
 	case server == "flag" && name == "flag":
 		return flags.Usagef("two servers, %s and that of the context %s; one is enough", shownServer(p.server), chat.CleanLine(p.context))
 	case server == "flag", server != "default" && name != "flag":
+		p.joined = joinedAt(p.server)
 		return nil
 	}
 	store, err := contextStore()
@@ -55,6 +56,21 @@ func (p *program) settle() error {
 		return p.single("name").Adopt(p.joined.User, from)
 	}
 	return nil
+}
+
+// joinedAt is the context of a server that was named by its address: whoever has joined it is
+// invited there, and knows its CA. It is empty if there is none.
+func joinedAt(server string) contexts.Context {
+	store, err := contextStore()
+	if err != nil {
+		return contexts.Context{}
+	}
+	set, err := store.Load()
+	if err != nil {
+		return contexts.Context{} // it was not asked for
+	}
+	c, _ := set.At(server)
+	return c
 }
 
 func (c *config) single(name string) *flags.Single { return c.flags.Lookup(name).Value.(*flags.Single) }

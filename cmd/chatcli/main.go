@@ -42,6 +42,7 @@ type program struct {
 	err io.Writer
 	config
 	joined contexts.Context // the server, if it was joined; otherwise empty
+	root   *cobra.Command
 	code   int
 	lines  *bufio.Reader // of in, for verbs that ask something
 }
@@ -78,10 +79,14 @@ func (p *program) commands() *cobra.Command {
 		Args:          cobra.ArbitraryArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		RunE:          func(_ *cobra.Command, args []string) error { return p.chat(args) },
+		RunE:          func(cmd *cobra.Command, args []string) error { return p.chat(args, flags.Verbs(cmd)) },
 	}
+	p.root = root
 	p.register(root.PersistentFlags())
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if p.version || p.completion.Value != "" {
+			return nil
+		}
 		return flags.BindEnv(cmd.Flags(), "CHATCLI_", map[string]string{"server": "NATS_URL"}, os.LookupEnv)
 	}
 	root.AddCommand(
@@ -97,9 +102,9 @@ func (p *program) commands() *cobra.Command {
 			func([]string) error { return p.once(listen) }),
 		p.keyCommand(), p.rotateCommand(), p.joinVerb(), p.contextVerb(), p.transcripts(),
 	)
-	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true}) // "help" may be a username
 	root.SetHelpFunc(func(*cobra.Command, []string) { fmt.Fprint(p.out, usage) })
+	flags.AddAbout(root, p.out, "chatcli "+chat.Release)
+	p.suggest(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return flags.Problem(cmd.Flags(), err)
 	})
@@ -120,11 +125,11 @@ func verb(name string, args cobra.PositionalArgs, complaint string, do func([]st
 }
 
 // chat is chatcli without a verb.
-func (p *program) chat(args []string) error {
+func (p *program) chat(args, verbs []string) error {
 	if done, err := p.about(); done || err != nil {
 		return err
 	}
-	if err := p.positional(args); err != nil {
+	if err := p.positional(args, verbs); err != nil {
 		return err
 	}
 	if err := p.settle(); err != nil {

@@ -1,7 +1,7 @@
 package main
 
 // usage is what -h prints.
-const usage = `Usage: chatcli [flags] [NAME]          chat           (HOST PORT works too)
+const usage = `Usage: chatcli [flags] [NAME]          chat           (HOST:PORT and HOST PORT work too)
        chatcli send [flags] NAME TEXT|-    one direct message, or stdin line by line
        chatcli list [flags]                print the list of users
        chatcli listen [flags]              print what arrives
@@ -10,6 +10,9 @@ const usage = `Usage: chatcli [flags] [NAME]          chat           (HOST PORT 
        chatcli key VERB                    list, show, export, import, passphrase: see chatcli key --help
        chatcli rotate [flags] [NAME]       change the login key of your name
        chatcli transcript list|show|search|export    read what --transcript has kept
+       chatcli help [VERB]                 print this, or what a verb has to say
+       chatcli version                     print the version
+       chatcli completion bash|zsh|fish    print a completion script
 Who       -n, --name NAME            user name (also the first argument)
               --key FILE             your keys (default: per name, in the data directory)
               --passphrase-file FILE its first line opens a protected key

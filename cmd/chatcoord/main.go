@@ -35,6 +35,8 @@ type program struct {
 	out *flags.Output
 	err io.Writer
 	web *ops.Server // of --http, or nil
+
+	root *cobra.Command
 	config
 
 	logTo *flags.LogFile                     // of --log-file, or nil
@@ -105,8 +107,12 @@ func (p *program) commands() *cobra.Command {
 		Args:          p.noArguments("chatcoord"),
 		RunE:          func(*cobra.Command, []string) error { return p.quick(p.serve) },
 	}
+	p.root = root
 	p.register(root.PersistentFlags())
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if p.version || p.completion.Value != "" {
+			return nil
+		}
 		return flags.BindEnv(cmd.Flags(), "CHATCOORD_", nil, os.LookupEnv)
 	}
 	root.AddCommand(
@@ -123,10 +129,9 @@ func (p *program) commands() *cobra.Command {
 		p.restoreVerb(),
 		p.verifyVerb(),
 	)
-	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})
 	root.SetHelpFunc(func(*cobra.Command, []string) { fmt.Fprint(p.out, usage) })
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flags.Problem(cmd.Flags(), err) })
+	flags.AddAbout(root, p.out, "chatcoord "+chat.Release)
 	return root
 }
 
@@ -142,7 +147,7 @@ func (p *program) verb(name string, do func(context.Context) error) *cobra.Comma
 }
 
 func (p *program) noArguments(name string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
+	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case name == "invite" && p.given("for"):
 			return flags.Usagef("--for is for ban; how long a link is good is --ttl")
@@ -151,7 +156,7 @@ func (p *program) noArguments(name string) cobra.PositionalArgs {
 		case len(args) == 0:
 			return nil
 		}
-		if near := flags.Nearest(args[0], []string{"users", "sessions", "kick", "ban", "unban", "bans", "free", "delete", "watch", "doctor", "init", "invite", "health", "backup", "restore", "verify"}); near != "" && name == "chatcoord" {
+		if near := flags.Nearest(args[0], flags.Verbs(cmd)); near != "" && name == "chatcoord" {
 			return flags.Usagef("unknown verb %q, did you mean %s?", args[0], near)
 		}
 		return flags.Usagef("%s takes no arguments, not %q", name, args[0])
@@ -165,7 +170,7 @@ func (p *program) quick(verb func() error) error {
 		fmt.Fprintf(p.out, "chatcoord %s\n", chat.Release)
 		return nil
 	case p.completion.Value != "":
-		return flags.Complete(p.out, "chatcoord", p.completion.Value, p.flags)
+		return flags.Complete(p.out, p.root, p.completion.Value)
 	case p.printConfig:
 		flags.Print(p.out, p.flags, func(_, value string) string { return value })
 		return nil

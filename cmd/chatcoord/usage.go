@@ -18,6 +18,9 @@ const usage = `Usage: chatcoord [flags]                    serve
        chatcoord restore FILE [--dry-run]   bring it back where nothing is
        chatcoord verify [FILE]              is a backup whole? or, without FILE, the data directory?
        chatcoord health URL                 print a page of --http; exit code 0 if all is well
+       chatcoord help                       print this
+       chatcoord version                    print the version
+       chatcoord completion bash|zsh|fish   print a completion script
 Broker    -l, --listen ADDR          embedded NATS (default 127.0.0.1:4222)
               --tls auto             encrypt, with a CA of its own that links tell of
               --tls-cert FILE  --tls-key FILE   encrypt, with this certificate

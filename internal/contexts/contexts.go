@@ -12,9 +12,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"natter/chat"
@@ -54,6 +57,37 @@ func (s Set) Get(name string) (Context, error) {
 		return Context{}, chat.Errorf(chat.Arguments, "%+.80q cannot be a context: a letter or a digit, then also dots, - and _, %d at most.", name, chat.MaxContextName)
 	}
 	return Context{}, chat.Errorf(chat.Arguments, "There is no context %s; chatcli context ls lists them, chatcli join LINK makes one.", name)
+}
+
+// At finds the context of a server by its URL: the current one, or else one with a pass, if
+// there are several. What counts is host and port; localhost is 127.0.0.1.
+func (s Set) At(server string) (found Context, ok bool) {
+	at := address(server)
+	for _, c := range s.Contexts {
+		if at == "" || address(c.Server) != at {
+			continue
+		}
+		if c.Name == s.Current {
+			return c, true
+		}
+		if !ok || found.Pass == "" && c.Pass != "" {
+			found, ok = c, true
+		}
+	}
+	return found, ok
+}
+
+// address is HOST:PORT of a URL; "" of what is none, or of several.
+func address(server string) string {
+	u, err := url.Parse(server)
+	if err != nil || u.Hostname() == "" || strings.Contains(server, ",") {
+		return ""
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, u.Port())
 }
 
 // Put adds a context or takes the place of the one with its name.

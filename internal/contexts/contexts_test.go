@@ -115,3 +115,21 @@ func TestChangesAtOnce(t *testing.T) {
 		t.Errorf("%d of %d, %v", len(set.Contexts), many, err)
 	}
 }
+
+// TestAt: a server is found by its address, however that is written.
+func TestAt(t *testing.T) {
+	set := contexts.Set{Current: "d", Contexts: []contexts.Context{
+		{Name: "a", Server: "tls://Chat.Example:4222"},
+		{Name: "b", Server: "tls://chat.example:4222", Pass: "p"},
+		{Name: "c", Server: "nats://127.0.0.1:4222", Pass: "p"},
+		{Name: "d", Server: "tls://127.0.0.1:4222"},
+	}}
+	for server, want := range map[string]string{
+		"nats://chat.example:4222": "b", "tls://CHAT.example.:4222": "b", "nats://localhost:4222": "d", "nats://127.0.0.1:4222": "d",
+		"nats://chat.example:4223": "", "nats://127.0.0.1:4222,nats://h:1": "", "": "", "nats://:4222": "",
+	} {
+		if c, ok := set.At(server); c.Name != want || ok != (want != "") {
+			t.Errorf("%s is %q, want %q", server, c.Name, want)
+		}
+	}
+}

@@ -13,7 +13,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -153,20 +152,4 @@ func Print(out io.Writer, fs *pflag.FlagSet, show func(name, value string) strin
 			fmt.Fprintf(out, "%s\t%s\t%s\n", f.Name, show(f.Name, f.Value.String()), f.Value.(*Single).Origin())
 		}
 	})
-}
-
-// Shells are those that Complete knows.
-var Shells = []string{"bash", "zsh", "fish"}
-
-// Complete writes a completion script for a program with these flags.
-func Complete(out io.Writer, program, shell string, fs *pflag.FlagSet) error {
-	root := &cobra.Command{Use: program}
-	root.Flags().AddFlagSet(fs)
-	switch shell {
-	case "zsh":
-		return root.GenZshCompletion(out)
-	case "fish":
-		return root.GenFishCompletion(out, true)
-	}
-	return root.GenBashCompletionV2(out, true)
 }

@@ -70,3 +70,15 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("the version is asked for: %v", err)
 	}
 }
+
+func TestNearVerb(t *testing.T) {
+	verbs := []string{"help", "join", "key", "list", "listen", "send"}
+	for word, want := range map[string]string{
+		"lsit": "list", "lst": "list", "liist": "list", "List": "list", "kye": "key", "KEY": "key", "listem": "listen", "lisn": "", "snd": "send",
+		"list": "", "lisa": "", "john": "", "ken": "", "kay": "", "ke": "", "alice": "", "": "",
+	} {
+		if got := flags.NearVerb(word, verbs); got != want {
+			t.Errorf("%s: %q, want %q", word, got, want)
+		}
+	}
+}
