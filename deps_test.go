@@ -49,7 +49,7 @@ var out = map[string][]string{
 
 // pure are the files that decide: they take values and a time, and nothing else.
 var pure = []string{
-	"presence/presence.go", "presence/roster.go", "presence/revoked.go", "presence/account/account.go", "presence/account/ban.go", "presence/account/pass.go",
+	"presence/presence.go", "presence/roster.go", "presence/revoked.go", "presence/account/account.go", "presence/account/ban.go", "presence/account/pass.go", "presence/account/clock.go",
 	"session/session.go", "session/guests.go", "session/effect.go", "session/story.go",
 }
 

@@ -36,7 +36,7 @@ var streams = []jetstream.StreamConfig{
 		Name: LiveStream, Description: "one record per present user, session, ban and pass",
 		Subjects: []string{
 			chat.StateRoot + ".user.*", chat.StateRoot + ".session.*",
-			chat.StateRoot + ".ban.*", chat.StateRoot + ".revoked.*", chat.StateRoot + ".pass.*",
+			chat.StateRoot + ".ban.*", chat.StateRoot + ".revoked.*", chat.StateRoot + ".pass.*", chat.StateRoot + ".clock.*",
 			markSubject,
 		}, MaxMsgsPerSubject: 1,
 		Duplicates: 10 * time.Second, // the log names its records, and never repeats one

@@ -55,25 +55,16 @@ func (s *Service) BanChanged(c broker.Change[account.Ban]) {
 		return
 	}
 	if !c.Record.Until.IsZero() {
-		s.endBan(c.Key, c.Record.Until)
+		s.when(end, c.Record.Until, "end a ban", func(ctx context.Context) error {
+			_, err := s.stepBan(ctx, c.Key, func(b account.Ban) (account.Ban, error) { return account.End(b, s.settled()) })
+			return err
+		})
 	}
 	s.chores.After(hold, others, throwingOut, func(ctx context.Context) error { return s.hold(ctx, c.Record) })
 }
 
 // others is how long it is left to another replica, or to a request, to finish what they have begun.
 const others = 2 * time.Second
-
-// endBan ends a ban when its time is over, by the clock that people read.
-func (s *Service) endBan(key string, until time.Time) {
-	s.chores.After("ban "+key, time.Until(until), "end a ban", func(ctx context.Context) error {
-		if time.Now().Before(until) {
-			s.endBan(key, until)
-			return nil
-		}
-		_, err := s.stepBan(ctx, key, func(b account.Ban) (account.Ban, error) { return account.End(b, time.Now()) })
-		return err
-	})
-}
 
 func (s *Service) stepBan(ctx context.Context, key string, rule func(account.Ban) (account.Ban, error)) (broker.Row[account.Ban], error) {
 	return broker.Step(ctx, s.Bans, func(v broker.View) (string, account.Ban, error) {
@@ -101,7 +92,7 @@ func (s *Service) bansOf(u chat.User, key, address string) []account.Ban {
 
 // refuseBanned tells why somebody cannot have a name, if a ban keeps them away.
 func (s *Service) refuseBanned(name chat.Name, key, address string) error {
-	return account.Refuse(s.bansOf(name.User(), key, address), name, key, address, time.Now())
+	return account.Refuse(s.bansOf(name.User(), key, address), name, key, address, s.settled())
 }
 
 // connectionCame throws out who is banned and still has a ticket, and the member's
@@ -114,7 +105,7 @@ func (s *Service) connectionCame(c Link) {
 		s.chores.Do(throwingOut, func(ctx context.Context) error { return s.dismiss(ctx, c) })
 		return
 	}
-	now := time.Now()
+	now := s.settled()
 	for _, b := range s.bansOf(c.Holder, c.Key, c.Address) {
 		if b.Standing(now) && b.Covers(c.Holder, c.Key, c.Address) {
 			s.chores.Do(throwingOut, func(ctx context.Context) error { return s.hold(ctx, b) })
@@ -166,7 +157,7 @@ func (s *Service) throwOutBanned(ctx context.Context) error {
 // hold signs out whoever is here in spite of a ban, unless that was taken back meanwhile.
 func (s *Service) hold(ctx context.Context, b account.Ban) error {
 	row, _ := s.Bans.Get(broker.Committed, account.BanKey(b.Target))
-	if b = row.Record; !b.Standing(time.Now()) {
+	if b = row.Record; !b.Standing(s.settled()) {
 		return nil
 	}
 	if users := s.meant(b); len(users) > 0 {

@@ -32,7 +32,7 @@ func words(r Record) []string {
 func (s *Service) blockers(u chat.User) map[chat.User]bool {
 	var found map[chat.User]bool
 	for _, row := range s.Users.By(broker.Committed, shunned(u)) {
-		if row.Record.BlocksUser(u, time.Now()) {
+		if row.Record.BlocksUser(u, s.settled()) {
 			if found == nil {
 				found = map[chat.User]bool{}
 			}
@@ -48,15 +48,14 @@ func (s *Service) block(ctx context.Context, c broker.Caller, q chat.BlockReques
 		return chat.BlocksReply{}, err
 	}
 	b, verb := chat.Block{Name: name}, "blocks"
-	now := time.Now().UTC().Round(0)
 	switch {
 	case q.For < 0 || q.For > 0 && q.For < time.Second:
 		return chat.BlocksReply{}, chat.Errorf(chat.Arguments, "A mute lasts a second or longer.")
 	case q.For > 0:
-		b.Until, verb = now.Add(q.For), "mutes"
+		b.Until, verb = s.latest().UTC().Add(q.For), "mutes"
 	}
 	return s.changeBlocks(ctx, c.User, fmt.Sprintf("%s %s", verb, name), func(blocks []chat.Block) ([]chat.Block, error) {
-		return account.Block(c.User, blocks, b, now)
+		return account.Block(c.User, blocks, b, s.settled())
 	})
 }
 
@@ -65,7 +64,7 @@ func (s *Service) unblock(ctx context.Context, c broker.Caller, q chat.UnblockRe
 	if err != nil {
 		return chat.BlocksReply{}, err
 	}
-	now := time.Now()
+	now := s.settled()
 	return s.changeBlocks(ctx, c.User, fmt.Sprintf("unblocks %s", name), func(blocks []chat.Block) ([]chat.Block, error) {
 		return account.Unblock(blocks, name.User(), now)
 	})
@@ -76,7 +75,7 @@ func (s *Service) blocked(ctx context.Context, c broker.Caller, _ chat.BlocksReq
 	if err != nil {
 		return chat.BlocksReply{}, err
 	}
-	return chat.BlocksReply{Blocks: holding(r.Blocks), Revision: s.log.Revision()}, nil
+	return chat.BlocksReply{Blocks: s.holding(r.Blocks), Revision: s.log.Revision()}, nil
 }
 
 // changeBlocks makes a step in the account, where it lasts, and then in the record of who
@@ -105,12 +104,12 @@ func (s *Service) changeBlocks(ctx context.Context, u chat.User, what string, ru
 		r.Blocks = blocks
 		return r, err
 	})
-	return chat.BlocksReply{Blocks: holding(row.Record.Blocks), Revision: row.Revision}, err
+	return chat.BlocksReply{Blocks: s.holding(row.Record.Blocks), Revision: row.Revision}, err
 }
 
 // holding are the blocks that have not ended, as an answer has them.
-func holding(blocks []chat.Block) []chat.Block {
-	return append([]chat.Block{}, account.Holding(blocks, time.Now())...)
+func (s *Service) holding(blocks []chat.Block) []chat.Block {
+	return append([]chat.Block{}, account.Holding(blocks, s.settled())...)
 }
 
 // armMutes takes a mute out of the record when it ends, so that who was muted hears of
@@ -127,9 +126,9 @@ func (s *Service) armMutes(c broker.Change[Record]) {
 		s.chores.Cancel(key)
 		return
 	}
-	s.chores.After(key, time.Until(next), "end a mute", func(ctx context.Context) error {
+	s.when(key, next, "end a mute", func(ctx context.Context) error {
 		_, err := s.step(ctx, c.Record.User(), func(_ broker.View, r Record) (Record, error) {
-			kept := account.Holding(r.Blocks, time.Now())
+			kept := account.Holding(r.Blocks, s.settled())
 			if len(kept) == len(r.Blocks) {
 				return r, chat.ErrUnchanged
 			}
@@ -146,7 +145,7 @@ func (s *Service) tellBlocks(before, after Record) {
 	if len(before.Blocks)+len(after.Blocks) == 0 || !before.Present() || !after.Visible() {
 		return
 	}
-	now := time.Now()
+	now := s.settled()
 	for _, b := range slices.Concat(before.Blocks, after.Blocks) {
 		viewer := b.Name.User()
 		was, is := before.BlocksUser(viewer, now), after.BlocksUser(viewer, now)

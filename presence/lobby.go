@@ -92,7 +92,7 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 	}
 	now := time.Now()
 	acc, err := s.Accounts.Update(ctx, name.User(), func(r account.Record) (account.Record, error) {
-		after, err := account.Reserve(r, name, q.Key, now, chat.Hold, s.NameTTL)
+		after, err := account.Reserve(r, name, q.Key, now, s.settled(), chat.Hold, s.NameTTL)
 		if err == nil && s.Invited {
 			after.Pass, _ = chat.ReadPass(q.Pass, q.Key)
 		}
@@ -105,7 +105,7 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 	if err != nil {
 		return chat.Ticket{}, err
 	}
-	return s.Minter.Mint(q.Key, chat.UserGrant(name.User()), acc.TicketTTL(now, s.NameTTL), now)
+	return s.Minter.Mint(q.Key, chat.UserGrant(name.User()), acc.TicketTTL(now, s.settled(), s.NameTTL), now)
 }
 
 // held is why a name of somebody who is here is not to be had: they are not the owner of

@@ -45,7 +45,7 @@ func (s *Service) tellNews() {
 	blocked := map[chat.User]map[chat.User]bool{} // whom somebody in the notice blocks, and who does
 	for u := range changed {
 		row, _ := s.Users.Get(broker.Committed, string(u))
-		note(blocked, append(s.partners(u), row.Record)...)
+		note(blocked, s.settled(), append(s.partners(u), row.Record)...)
 		switch r := row.Record; {
 		case r.Visible():
 			notice.Changed = append(notice.Changed, EntryOf(r, s.partners(u)))
@@ -78,9 +78,9 @@ func (s *Service) tellViewer(u chat.User, n chat.PresenceNotice) {
 
 // note collects whom the records' owners block: those who have gone as well, whose going
 // is nobody's business who did not see them.
-func note(blocked map[chat.User]map[chat.User]bool, records ...Record) {
+func note(blocked map[chat.User]map[chat.User]bool, settled time.Time, records ...Record) {
 	for _, r := range records {
-		for _, b := range account.Holding(r.Blocks, time.Now()) {
+		for _, b := range account.Holding(r.Blocks, settled) {
 			u := b.Name.User()
 			if blocked[u] == nil {
 				blocked[u] = map[chat.User]bool{}

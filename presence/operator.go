@@ -90,7 +90,7 @@ func (s *Service) ban(ctx context.Context, _ broker.Caller, q chat.BanRequest) (
 		keys[t.Key] = []string{t.Key}
 	}
 	row, err := s.stepBan(ctx, account.BanKey(t), func(b account.Ban) (account.Ban, error) {
-		return account.Impose(b, t, owner, q.Reason, q.For, time.Now())
+		return account.Impose(b, t, owner, q.Reason, q.For, s.latest(), s.settled())
 	})
 	s.operator(err, q.Reason, "bans %s%s", account.Word(t), lasting(q.For))
 	if err != nil {
@@ -125,7 +125,7 @@ func (s *Service) unban(ctx context.Context, _ broker.Caller, q chat.UnbanReques
 		return chat.BansReply{}, err
 	}
 	row, err := s.stepBan(ctx, account.BanKey(t), func(b account.Ban) (account.Ban, error) {
-		return account.Lift(b, t, time.Now())
+		return account.Lift(b, t, s.settled())
 	})
 	s.operator(err, "", "unbans %s", account.Word(t))
 	if err != nil {
@@ -143,7 +143,7 @@ func (s *Service) bans(_ context.Context, _ broker.Caller, q chat.AdminRequest) 
 	if q.After == "" {
 		s.operator(nil, "", "lists the bans")
 	}
-	standing, now := []chat.Ban{}, time.Now()
+	standing, now := []chat.Ban{}, s.settled()
 	for _, row := range s.Bans.Snapshot() {
 		if row.Record.Standing(now) {
 			standing = append(standing, row.Record.Ban)
@@ -171,7 +171,7 @@ func (s *Service) take(ctx context.Context, verb, typed, reason string, rule fun
 	if err != nil {
 		return time.Time{}, err
 	}
-	u, key, now := name.User(), "", time.Now().UTC().Truncate(time.Second)
+	u, key, now := name.User(), "", s.latest().UTC().Truncate(time.Second)
 	acc, err := s.Accounts.Update(ctx, u, func(r account.Record) (account.Record, error) {
 		key = r.Key
 		return rule(r, name, now.Add(lastTicket), now)

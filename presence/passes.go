@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"time"
 
 	"natter/broker"
 	"natter/chat"
@@ -30,9 +29,8 @@ func (s *Service) PassChanged(c broker.Change[account.Pass]) {
 		s.chores.Cancel(" pass " + c.Key)
 		return
 	}
-	wait := time.Until(c.Record.Until.Add(account.PassKept))
-	s.chores.After(" pass "+c.Key, max(wait, 0), "forget a pass", func(ctx context.Context) error {
-		return s.passStep(ctx, c.Key, func(p account.Pass) (account.Pass, error) { return p.Forget(time.Now()) })
+	s.when(" pass "+c.Key, c.Record.Until.Add(account.PassKept), "forget a pass", func(ctx context.Context) error {
+		return s.passStep(ctx, c.Key, func(p account.Pass) (account.Pass, error) { return p.Forget(s.settled()) })
 	})
 }
 
@@ -58,7 +56,7 @@ func (s *Service) invited(ctx context.Context, name chat.Name, q chat.EnterReque
 			return err
 		}
 	}
-	return s.passStep(ctx, id, func(p account.Pass) (account.Pass, error) { return p.Use(q.Key, name.User(), time.Now()) })
+	return s.passStep(ctx, id, func(p account.Pass) (account.Pass, error) { return p.Use(q.Key, name.User(), s.settled()) })
 }
 
 // spend has a new user's pass be good for no other name. Until then its key may try several,
@@ -82,7 +80,7 @@ func (s *Service) passStep(ctx context.Context, id string, rule func(account.Pas
 
 // adminPass makes a pass for the operator, who alone ever sees it.
 func (s *Service) adminPass(ctx context.Context, _ broker.Caller, q chat.PassRequest) (chat.PassReply, error) {
-	p, err := account.NewPass(q.Uses, q.For, time.Now())
+	p, err := account.NewPass(q.Uses, q.For, s.latest())
 	if err != nil {
 		return chat.PassReply{}, err
 	}
@@ -110,7 +108,7 @@ func (s *Service) adminUnpass(ctx context.Context, _ broker.Caller, q chat.Unpas
 			return chat.Done{}, err
 		}
 	}
-	err := s.passStep(ctx, q.ID, func(p account.Pass) (account.Pass, error) { return p.Revoke(time.Now()) })
+	err := s.passStep(ctx, q.ID, func(p account.Pass) (account.Pass, error) { return p.Revoke(s.settled()) })
 	s.operator(err, "", "takes a link back")
 	return chat.Done{Revision: s.log.Revision()}, err
 }

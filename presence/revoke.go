@@ -56,7 +56,7 @@ const (
 func (s *Service) RevokedChanged(c broker.Change[Revoked]) {
 	s.chores.Cancel("revoked " + c.Key)
 	if next := c.Record.Next(); !next.IsZero() {
-		s.chores.After("revoked "+c.Key, time.Until(next), "forget what has expired", func(ctx context.Context) error {
+		s.when("revoked "+c.Key, next, "forget what has expired", func(ctx context.Context) error {
 			return s.forgetRevoked(ctx, c.Key)
 		})
 	}
@@ -70,7 +70,7 @@ func (s *Service) forgetRevoked(ctx context.Context, key string) error {
 	if err := s.pushRevoked(ctx, s.log.Revision()+1); err != nil {
 		return err
 	}
-	_, err := s.stepRevoked(ctx, key, func(r Revoked) (Revoked, error) { return Forget(r, time.Now()) })
+	_, err := s.stepRevoked(ctx, key, func(r Revoked) (Revoked, error) { return Forget(r, s.settled()) })
 	return err
 }
 
@@ -105,7 +105,7 @@ func (s *Service) storeRevoked(ctx context.Context, keys map[string][]string) (u
 	var mu sync.Mutex
 	var revision uint64
 	err := each(slices.Collect(maps.Keys(keys)), func(record string) error {
-		row, err := s.stepRevoked(ctx, record, func(r Revoked) (Revoked, error) { return Revoke(r, keys[record], time.Now()) })
+		row, err := s.stepRevoked(ctx, record, func(r Revoked) (Revoked, error) { return Revoke(r, keys[record], s.latest()) })
 		if err != nil {
 			return fmt.Errorf("of %s: %w", record, err)
 		}
@@ -140,7 +140,7 @@ func (s *Service) pushRevoked(ctx context.Context, revision uint64) error {
 		return fmt.Errorf("wait to revoke tickets: %w", ctx.Err())
 	}
 	known := s.log.Revision()
-	void, over := s.void(time.Now())
+	void, over := s.void(s.settled())
 	if err := s.Revoker.Revoke(ctx, void, over); err != nil {
 		return fmt.Errorf("revoke tickets: %w", err)
 	}

@@ -33,7 +33,7 @@ func (s *Service) rotate(ctx context.Context, c broker.Caller, q chat.RotateRequ
 		if err := signedBy(r.Key, c.User, q); err != nil {
 			return r, err
 		}
-		return account.Rotate(r, q.Key, q.Signature, now)
+		return account.Rotate(r, q.Key, q.Signature, s.latest())
 	})
 	if err != nil {
 		s.refused(chat.Name(c.User), "change of the key", err)
@@ -45,7 +45,7 @@ func (s *Service) rotate(ctx context.Context, c broker.Caller, q chat.RotateRequ
 	if err := s.rekey(ctx, acc); err != nil {
 		return chat.Ticket{}, err
 	}
-	return s.Minter.Mint(q.Key, chat.UserGrant(c.User), acc.TicketTTL(now, s.NameTTL), now)
+	return s.Minter.Mint(q.Key, chat.UserGrant(c.User), acc.TicketTTL(now, s.settled(), s.NameTTL), now)
 }
 
 // refuseHolder tells whether a ban keeps somebody away who is connected: they could get
@@ -96,8 +96,7 @@ func (s *Service) rekey(ctx context.Context, acc account.Record) error {
 // rekeyAgain does what a replica has left undone that ended in the middle of a change of
 // keys, and that nobody has asked for again.
 func (s *Service) rekeyAgain(ctx context.Context, acc account.Record) error {
-	now := time.Now()
-	if acc.Rotation == nil || now.After(acc.Rotation.At.Add(lastTicket)) {
+	if acc.Rotation == nil || s.settled().After(acc.Rotation.At.Add(lastTicket)) {
 		return nil
 	}
 	row, _ := s.Revoked.Get(broker.Committed, string(acc.Name.User()))
@@ -124,7 +123,7 @@ func (s *Service) rekeyed(ctx context.Context, r Record, key string) bool {
 // retire makes the tickets of a key void that a user does not have any more. That is
 // stored before the answer and carried out after it: who asks holds one of them.
 func (s *Service) retire(ctx context.Context, u chat.User, key string) error {
-	row, err := s.stepRevoked(ctx, string(u), func(r Revoked) (Revoked, error) { return Revoke(r, []string{key}, time.Now()) })
+	row, err := s.stepRevoked(ctx, string(u), func(r Revoked) (Revoked, error) { return Revoke(r, []string{key}, s.latest()) })
 	if err != nil {
 		return err
 	}

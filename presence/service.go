@@ -30,6 +30,8 @@ type Config struct {
 	Revoked  *Revocations
 	Accounts *account.Store
 	Passes   *Passes
+	Times    *Times
+	ClockOK  bool // the operator says that the clock is right
 	Minter   Minter
 	Revoker  Revoker    // nil: tickets cannot be revoked, they are good until they expire
 	Notices  *nats.Conn // publishes to users
@@ -76,6 +78,7 @@ type Service struct {
 	news news
 	list listing
 	push push
+	time clock
 
 	chores *broker.Chores
 }
@@ -223,7 +226,7 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	if a, err = s.arrival(ctx, q, acc.Key); err != nil {
 		return reply, err
 	}
-	a.Remembered, a.Blocks = acc.Presence, account.Holding(acc.Blocks, time.Now())
+	a.Remembered, a.Blocks = acc.Presence, account.Holding(acc.Blocks, s.settled())
 	if err := s.refuseBanned(name, acc.Key, a.Connection.Address); err != nil {
 		s.refusedName(string(name), "", err)
 		return reply, err
@@ -255,14 +258,15 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	if !s.live.Connected(acc.Key) {
 		s.connectionGone(acc.Key) // it went while we were busy
 	}
+	now := time.Now()
 	seen := acc.LastLogin
-	if back {
-		seen = time.Now()
+	if back || seen.After(now) {
+		seen = now
 	}
 	revision := s.log.Revision() // before Sessions is read, which may be newer but not older
 	return chat.HelloReply{
-		Returning: acc.Taken(), LastSeen: seen, Back: back, Presence: row.Record.Presence, Blocks: account.Holding(row.Record.Blocks, time.Now()),
-		Sessions: s.Sessions(c.User, q.Sessions, lost), Revision: revision, Came: row.Revision, Now: time.Now().UTC(), Rules: s.Rules,
+		Returning: acc.Taken(), LastSeen: seen, Back: back, Presence: row.Record.Presence, Blocks: account.Holding(row.Record.Blocks, s.settled()),
+		Sessions: s.Sessions(c.User, q.Sessions, lost), Revision: revision, Came: row.Revision, Now: now.UTC(), Rules: s.Rules,
 	}, nil
 }
 
@@ -285,7 +289,7 @@ func (s *Service) noteLogin(ctx context.Context, name chat.Name, key string) (ac
 		if r.Key != key {
 			return r, errNotHere
 		}
-		return account.Login(r, name, time.Now())
+		return account.Login(r, name, s.latest())
 	})
 }
 
@@ -304,7 +308,7 @@ func (s *Service) noteHello(ctx context.Context, q chat.HelloRequest, acc accoun
 		if back && r.Taken() {
 			return after, err
 		}
-		now, err2 := account.Login(after, q.Name, time.Now())
+		now, err2 := account.Login(after, q.Name, s.latest())
 		if errors.Is(err2, chat.ErrUnchanged) {
 			err2 = err
 		}
@@ -435,7 +439,7 @@ func (s *Service) renew(ctx context.Context, c broker.Caller, _ chat.RenewReques
 	if err != nil {
 		return chat.Ticket{}, err
 	}
-	return s.Minter.Mint(r.Key, chat.UserGrant(c.User), acc.TicketTTL(now, s.NameTTL), now)
+	return s.Minter.Mint(r.Key, chat.UserGrant(c.User), acc.TicketTTL(now, s.settled(), s.NameTTL), now)
 }
 
 func (s *Service) exit(ctx context.Context, c broker.Caller, q chat.ExitRequest) (chat.Done, error) {

@@ -23,7 +23,7 @@ const mostRate = 1_000_000
 type config struct {
 	listen, dataDir      string
 	ephemeral, insecure  bool
-	acceptLoss           bool
+	acceptLoss, clockOK  bool
 	maxUsers, maxGroup   flags.Count
 	inviteTimeout, grace flags.Duration
 	nameTTL              flags.Duration
@@ -84,6 +84,7 @@ func (c *config) register(fs *pflag.FlagSet) {
 	fs.StringVar(&c.dataDir, "data-dir", defaultDataDir(), "where keys and state are kept")
 	fs.BoolVar(&c.ephemeral, "ephemeral", false, "keep nothing")
 	fs.BoolVar(&c.acceptLoss, "accept-loss", false, "go on with a state that holds less than it did")
+	fs.BoolVar(&c.clockOK, "clock-ok", false, "the clock is right, though the data say otherwise")
 	fs.BoolVar(&c.insecure, "insecure", false, "allow plain text off loopback")
 	fs.Var(&c.maxUsers, "max-users", "most users at once; 0 is no limit")
 	fs.Var(&c.maxGroup, "max-group", "most members of a group")

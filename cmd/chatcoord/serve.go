@@ -166,7 +166,7 @@ func (p *program) rules(log *slog.Logger) coord.Config {
 	}
 	cfg.Limits = broker.Limits{Requests: p.rate.N, Lobby: p.rate.N, Invites: p.rateInvites.N, Lists: p.rateLists.N}
 	cfg.MaxUsers, cfg.NameTTL, cfg.Memory, cfg.Log = p.maxUsers.N, p.nameTTL.D, p.ephemeral, log
-	cfg.Invited = p.invited()
+	cfg.Invited, cfg.ClockOK = p.invited(), p.clockOK
 	if p.external() {
 		cfg.Shared, cfg.Replicas = true, mostReplicas
 	}

@@ -28,6 +28,7 @@ Broker    -l, --listen ADDR          embedded NATS (default 127.0.0.1:4222)
               --data-dir DIR         keys and state (default $XDG_DATA_HOME/chatcoord)
               --ephemeral            keep nothing
               --accept-loss          start also when the state holds less than it did
+              --clock-ok             the clock is right, though the data say otherwise
               --server URL[,URL]     use this NATS instead of embedding one
               --keys DIR             credentials for --server, as written by chatcoord init
               --wait-server DURATION keep trying to reach --server at start (default 0)

@@ -47,6 +47,7 @@ type Config struct {
 	MaxUsers int           // 0: no limit
 	NameTTL  time.Duration // 0: names are kept for ever
 	Invited  bool          // new names need a pass
+	ClockOK  bool          // the clock is right, though the data say otherwise
 	Class    chat.Class    // of new sessions
 	Memory   bool          // streams are kept in memory
 	Shared   bool          // other replicas may be there, and servers that end by themselves
@@ -117,7 +118,7 @@ func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 			c.fail(err)
 		}
 	})
-	if err := c.presence.Survey(life); err != nil {
+	if err := errors.Join(c.presence.ReadClock(life), c.presence.Survey(life)); err != nil {
 		c.halt()
 		return nil, err
 	}
@@ -210,11 +211,12 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 		Touch: func(users ...chat.User) { c.presence.Touch(users...) },
 	})
 	c.presence, err = presence.NewService(presence.Config{
-		Users: c.users, Accounts: accounts, Passes: passes, Invited: c.cfg.Invited, Minter: c.links.Minter, Revoker: c.links.Revoker, Notices: c.links.Store,
+		Users: c.users, Accounts: accounts, Passes: passes, Invited: c.cfg.Invited, ClockOK: c.cfg.ClockOK, Minter: c.links.Minter, Revoker: c.links.Revoker, Notices: c.links.Store,
 		System: c.links.System, ChatID: c.links.ChatID, Trail: c.trail, Log: c.cfg.Log,
 		Shared: c.cfg.Shared, Rules: c.cfg.Rules, MaxUsers: c.most(), NameTTL: c.cfg.NameTTL,
 		Partners: c.session.Partners, Sessions: c.session.Of,
 		Bans:    presence.NewBans(log, func(b broker.Change[account.Ban]) { c.presence.BanChanged(b) }),
+		Times:   presence.NewTimes(log, func(t broker.Change[account.Known]) { c.presence.TimesChanged(t) }),
 		Revoked: presence.NewRevocations(log, func(r broker.Change[presence.Revoked]) { c.presence.RevokedChanged(r) }),
 	}, log)
 	return err

@@ -49,42 +49,42 @@ const MostRotations = 10
 // Taken tells whether somebody who holds the key has logged in.
 func (r Record) Taken() bool { return !r.LastLogin.IsZero() }
 
-// Lapsed tells whether the name may go to another key. ttl is counted from the last
-// login; 0 means never.
-func (r Record) Lapsed(now time.Time, ttl time.Duration) bool {
+// Lapsed reports whether the name may go to another key. ttl is counted from the last
+// login; 0 means never. settled is Clock.Settled.
+func (r Record) Lapsed(now, settled time.Time, ttl time.Duration) bool {
 	if !r.Taken() {
 		return now.After(r.Reserved)
 	}
-	return ttl > 0 && now.After(r.LastLogin.Add(ttl))
+	return ttl > 0 && settled.After(r.LastLogin.Add(ttl))
 }
 
 // TicketTTL is how long a ticket that is made now may be good: never longer than the name
 // is its owner's.
-func (r Record) TicketTTL(now time.Time, ttl time.Duration) time.Duration {
+func (r Record) TicketTTL(now, settled time.Time, ttl time.Duration) time.Duration {
 	switch {
 	case !r.Taken():
 		return r.Reserved.Sub(now)
 	case ttl == 0:
 		return chat.UserTicketTTL
 	}
-	return max(min(chat.UserTicketTTL, r.LastLogin.Add(ttl).Sub(now)), time.Second) // none would be for ever
+	return max(min(chat.UserTicketTTL, r.LastLogin.Add(ttl).Sub(settled)), time.Second) // none would be for ever
 }
 
 // Reserve gives a name to a key if it is free, until hold is over; before is the
 // record that there is, or the zero Record. Code ForeignKey if it is another's, Taken
 // if it is reserved, Reserved if nobody can have it or not yet; chat.ErrUnchanged if the key has it already.
-func Reserve(before Record, name chat.Name, key string, now time.Time, hold, ttl time.Duration) (Record, error) {
+func Reserve(before Record, name chat.Name, key string, now, settled time.Time, hold, ttl time.Duration) (Record, error) {
 	switch {
 	case !before.Deleted.IsZero():
 		return before, chat.Errorf(chat.Reserved, "That name was used before and cannot be taken.")
-	case now.Before(before.Freed):
+	case settled.Before(before.Freed):
 		return before, chat.Errorf(chat.Reserved, "The username %s is not free yet.", name)
-	case before.Key == "" || before.Lapsed(now, ttl):
+	case before.Key == "" || before.Lapsed(now, settled, ttl):
 		return Record{Name: name, Key: key, Created: now, Reserved: now.Add(hold)}, nil
 	case before.Key == key && before.Taken():
 		return before, chat.ErrUnchanged
 	case before.Key == key:
-		before.Reserved = now.Add(hold)
+		before.Reserved = later(before.Reserved, now.Add(hold))
 		return before, nil
 	case before.Taken():
 		return before, chat.Errorf(chat.ForeignKey, "The username %s belongs to someone else. If it is yours, bring its key: chatcli --key FILE.", name)
@@ -93,12 +93,13 @@ func Reserve(before Record, name chat.Name, key string, now time.Time, hold, ttl
 }
 
 // Login notes that the holder of the key is here. chat.ErrUnchanged if that was noted
-// less than an hour ago: the time is for people, and for a name's end after days.
+// less than an hour ago: the time is for people, and for a name's end after days. It never
+// goes back: a clock that was behind would give the name away when it is set right.
 func Login(r Record, name chat.Name, now time.Time) (Record, error) {
-	if since := now.Sub(r.LastLogin); r.Taken() && r.Name == name && since >= 0 && since < time.Hour {
+	if r.Taken() && r.Name == name && now.Sub(r.LastLogin) < time.Hour {
 		return r, chat.ErrUnchanged
 	}
-	r.Name, r.LastLogin, r.Reserved, r.Pass = name, now, time.Time{}, ""
+	r.Name, r.LastLogin, r.Reserved, r.Pass = name, later(r.LastLogin, now), time.Time{}, ""
 	return r, nil
 }
 
@@ -122,7 +123,7 @@ func Rotate(r Record, key string, signature []byte, now time.Time) (Record, erro
 		return r, chat.Errorf(chat.Denied, "The key of %s was changed %d times since yesterday; it stays as it is until tomorrow.", r.Name, MostRotations)
 	}
 	r.Rotation = &next
-	r.Key, r.LastLogin = key, now
+	r.Key, r.LastLogin = key, later(r.LastLogin, now)
 	return r, nil
 }
 

@@ -52,7 +52,7 @@ func TestReserve(t *testing.T) {
 		{"a name that nobody has used", taken, "B", day + 1, day, "B"},
 		{"a name for ever", taken, "B", 1000 * day, 0, "foreign_key"},
 	} {
-		r, err := account.Reserve(c.before, "Alice", c.key, noon.Add(c.after), time.Minute, c.ttl)
+		r, err := account.Reserve(c.before, "Alice", c.key, noon.Add(c.after), noon.Add(c.after), time.Minute, c.ttl)
 		got := r.Key
 		var told *chat.Error
 		switch {
@@ -85,7 +85,7 @@ func TestATicketEndsBeforeItsNameDoes(t *testing.T) {
 		{taken, 20 * time.Hour, day, 4 * time.Hour},
 		{taken, 300 * day, 0, chat.UserTicketTTL},
 	} {
-		if got := c.r.TicketTTL(noon.Add(c.after), c.ttl); got != c.in {
+		if got := c.r.TicketTTL(noon.Add(c.after), noon.Add(c.after), c.ttl); got != c.in {
 			t.Errorf("%+v after %s, kept for %s: a ticket for %s, want %s", c.r, c.after, c.ttl, got, c.in)
 		}
 	}
@@ -102,7 +102,7 @@ func TestOneOfManyGetsAName(t *testing.T) {
 		wg.Go(func() {
 			key := fmt.Sprint("key", i)
 			_, err := stores[i%2].Update(t.Context(), "alice", func(r account.Record) (account.Record, error) {
-				return account.Reserve(r, "alice", key, noon, time.Minute, 0)
+				return account.Reserve(r, "alice", key, noon, noon, time.Minute, 0)
 			})
 			if err == nil {
 				won <- key

@@ -126,13 +126,13 @@ func BanKey(t chat.Target) string {
 }
 
 // Impose bans a target, in place of a ban that there may be. key is the public key of who
-// has the name, if it is a name's ban.
-func Impose(before Ban, t chat.Target, key, reason string, d time.Duration, now time.Time) (Ban, error) {
+// has the name, if it is a name's ban. now and settled are Clock.Latest and Clock.Settled.
+func Impose(before Ban, t chat.Target, key, reason string, d time.Duration, now, settled time.Time) (Ban, error) {
 	if d < 0 {
 		return before, chat.Errorf(chat.Arguments, "A ban cannot last less than no time.")
 	}
 	after := Ban{Ban: chat.Ban{Target: t, Reason: Reason(reason), At: now.UTC().Truncate(time.Second)}, Key: key}
-	if key == "" && before.Standing(now) {
+	if key == "" && before.Standing(settled) {
 		after.Key = before.Key
 	}
 	if d > 0 {

@@ -63,7 +63,7 @@ func TestBanKeysAreTokens(t *testing.T) {
 
 func TestRefuse(t *testing.T) {
 	ban := func(target chat.Target, key, reason string, d time.Duration) account.Ban {
-		b, err := account.Impose(account.Ban{}, target, key, reason, d, noon)
+		b, err := account.Impose(account.Ban{}, target, key, reason, d, noon, noon)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,14 +107,14 @@ func TestRefuse(t *testing.T) {
 
 func TestBanSteps(t *testing.T) {
 	target := chat.Target{Name: "bob"}
-	first, err := account.Impose(account.Ban{}, target, keyA, strings.Repeat("é", 300), time.Hour, noon)
+	first, err := account.Impose(account.Ban{}, target, keyA, strings.Repeat("é", 300), time.Hour, noon, noon)
 	if err != nil || len([]rune(first.Reason)) != account.MaxReason {
 		t.Fatalf("%+v, %v", first, err)
 	}
-	if again, err := account.Impose(first, target, "", "", 0, noon); err != nil || again.Key != keyA || !again.Until.IsZero() {
+	if again, err := account.Impose(first, target, "", "", 0, noon, noon); err != nil || again.Key != keyA || !again.Until.IsZero() {
 		t.Errorf("longer, when nobody has the name any more: %+v, %v", again, err)
 	}
-	if _, err := account.Impose(first, target, "", "", -1, noon); err == nil {
+	if _, err := account.Impose(first, target, "", "", -1, noon, noon); err == nil {
 		t.Error("a ban that is over before it begins")
 	}
 	if _, err := account.End(first, noon.Add(time.Hour-1)); !errors.Is(err, chat.ErrUnchanged) {
@@ -141,7 +141,7 @@ func TestFreeAndDelete(t *testing.T) {
 	taken := account.Record{Name: "bob", Key: "A", Created: noon, LastLogin: noon}
 	void := noon.Add(24 * time.Hour)
 	reserve := func(r account.Record, key string, now time.Time) string {
-		got, err := account.Reserve(r, "Bob", key, now, time.Minute, 0)
+		got, err := account.Reserve(r, "Bob", key, now, now, time.Minute, 0)
 		if err != nil {
 			return err.Error()
 		}
