@@ -80,6 +80,9 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 	if err := s.invited(ctx, name, q); err != nil {
 		return chat.Ticket{}, err
 	}
+	if err := s.owned(ctx, name, q); err != nil {
+		return chat.Ticket{}, err
+	}
 	if row, ok := s.Users.Get(broker.Committed, string(name.User())); ok && row.Record.Present() {
 		if err := s.held(ctx, name, q); err != nil {
 			return chat.Ticket{}, err
@@ -98,14 +101,27 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 		}
 		return after, err
 	})
-	foreign := errors.Is(err, &chat.Error{Code: chat.ForeignKey})
-	if errors.Is(err, &chat.Error{Code: chat.Taken}) || foreign && s.held(ctx, name, q) != nil {
-		return chat.Ticket{}, s.taken(name)
+	if errors.Is(err, &chat.Error{Code: chat.Taken}) {
+		return chat.Ticket{}, s.taken(ctx, name)
 	}
 	if err != nil {
 		return chat.Ticket{}, err
 	}
 	return s.Minter.Mint(q.Key, chat.UserGrant(name.User()), acc.TicketTTL(now, s.settled(), s.NameTTL), now)
+}
+
+// owned returns why a name that belongs to another key is not to be had. It comes before
+// anything that depends on who is here: the answer, and the time that it takes, are the
+// same whether or not its owner is.
+func (s *Service) owned(ctx context.Context, name chat.Name, q chat.EnterRequest) error {
+	acc, _, err := s.Accounts.Get(ctx, name.User())
+	if err != nil {
+		return err
+	}
+	if acc.Key != "" && acc.Key != q.Key && !acc.Lapsed(time.Now(), s.NameTTL) {
+		return s.taken(ctx, name)
+	}
+	return nil
 }
 
 // held is why a name of somebody who is here is not to be had: they are not the owner of
@@ -120,22 +136,28 @@ func (s *Service) held(ctx context.Context, name chat.Name, q chat.EnterRequest)
 	case !r.Present():
 		return nil
 	case r.Key != q.Key && !s.rekeyed(ctx, r, q.Key):
-		return s.taken(name)
+		return s.taken(ctx, name)
 	case r.State == Here && s.live.Connected(q.Key) && !q.Takeover:
 		return SignedIn(r)
 	}
 	return nil
 }
 
-// taken is the refusal of a name that somebody has, with others that are free.
-func (s *Service) taken(name chat.Name) error {
-	free := Suggest(name, func(u chat.User) bool {
-		row, ok := s.Users.Get(broker.Committed, string(u))
-		return !ok || !row.Record.Present()
-	})
-	e := chat.Errorf(chat.Taken, "The username %s is already taken. Free: %s. Enter another one.", name, chat.Names(free))
+// taken is the refusal of a name that somebody has or owns, with others that are free.
+func (s *Service) taken(ctx context.Context, name chat.Name) error {
+	free := Suggest(name, func(u chat.User) bool { return s.unowned(ctx, u) })
+	e := chat.Errorf(chat.Taken, "The username %s is already taken. Free: %s. Enter another one. If it is yours, bring its key: chatcli --key FILE.", name, chat.Names(free))
 	e.Suggestions = free
 	return e
+}
+
+// unowned reports whether a name is nobody's. That its owner is here, or not, makes no
+// difference: what is suggested tells nothing of who is.
+func (s *Service) unowned(ctx context.Context, u chat.User) bool {
+	acc, _, err := s.Accounts.Get(ctx, u)
+	row, _ := s.Users.Get(broker.Committed, string(u))
+	free := acc.Key == "" || acc.Lapsed(time.Now(), s.NameTTL)
+	return err == nil && free && acc.Deleted.IsZero() && !row.Record.Present() && !time.Now().Before(acc.Freed)
 }
 
 // sealTo makes an answer that only the holder of a curve key can read.

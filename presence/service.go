@@ -215,7 +215,7 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	if err != nil {
 		return reply, err
 	}
-	if err := s.stillOwns(name, acc, q); err != nil {
+	if err := s.stillOwns(ctx, name, acc, q); err != nil {
 		s.refusedName(string(name), "", err)
 		return reply, err
 	}
@@ -271,14 +271,14 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 }
 
 // stillOwns tells whether a name belongs to who says hello, as far as they say who they are.
-func (s *Service) stillOwns(name chat.Name, acc account.Record, q chat.HelloRequest) error {
+func (s *Service) stillOwns(ctx context.Context, name chat.Name, acc account.Record, q chat.HelloRequest) error {
 	switch {
 	case acc.Name == "": // the ticket is newer than what the server remembers
 		return chat.Errorf(chat.NotRegistered, "The server does not know %s any more: its data are of an earlier time. Start again to register the name.", name)
 	case acc.Key == "":
 		return chat.Errorf(chat.ForeignKey, "The username %s is not yours any more.", name)
 	case q.Kept != nil && q.Kept.Key != acc.Key: // the name is another key's by now
-		return s.taken(name)
+		return s.taken(ctx, name)
 	}
 	return nil
 }

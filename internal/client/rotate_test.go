@@ -54,7 +54,7 @@ func refused(t *testing.T, in *chattest.Installation, path, name string) {
 	t.Helper()
 	c := dial(t, client.Config{URL: in.Server.URL(), KeyFile: path, Log: in.Config.Log}, false)
 	_, err := c.Enter(t.Context(), name)
-	chattest.Code(t, err, chat.ForeignKey)
+	chattest.Code(t, err, chat.Taken)
 }
 
 func copyFile(t *testing.T, from, to string) {
@@ -100,7 +100,7 @@ func TestRotate(t *testing.T) {
 				}
 			}
 			_, err := dial(t, stolen, false).Enter(t.Context(), "alice")
-			chattest.Code(t, err, chat.ForeignKey)
+			chattest.Code(t, err, chat.Taken)
 			returns(t, cfg)
 			if w, err := dial(t, cfg, true).Enter(t.Context(), "alice"); err != nil || !w.Returning {
 				t.Fatalf("with the new ticket: %+v, %v", w, err)

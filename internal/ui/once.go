@@ -70,18 +70,18 @@ func (v *once) send(ctx context.Context, to, text string) {
 	v.out.say("to "+to+" (direct)", text)
 }
 
-// ListOnce prints the list of users. Only who is visible sees one, so the user is
-// visible for this moment.
+// ListOnce prints the list of users. Users who have chosen to be hidden see none: nothing
+// that they do here makes others see them.
 func ListOnce(ctx context.Context, c *client.Client, o Options) int {
 	return visit(ctx, c, o, func(ctx context.Context, v *once) {
+		if o.Presence != chat.Visible && c.Presence() == chat.HiddenAway {
+			v.fail(hiddenList, ExitRefused)
+			return
+		}
 		var users []chat.Entry
-		hidden := c.Presence() == chat.HiddenAway
 		err := c.SetPresence(ctx, true)
 		if err == nil {
 			users, err = c.List(ctx)
-		}
-		if err == nil && hidden { // which is remembered
-			err = c.SetPresence(ctx, false)
 		}
 		if err != nil {
 			v.fail(problem(err), ExitFailure)

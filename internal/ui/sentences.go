@@ -52,6 +52,11 @@ func problem(err error) string {
 	return "! Internal error. Try it again; if it happens again, tell who runs the server."
 }
 
+// bringKey is for the owner of a name that is taken, whether or not they are here.
+const bringKey = " If it is yours, bring its key: chatcli --key FILE."
+
+const hiddenList = "! You are hidden, so there is no list. With --presence visible you see it, and others see you."
+
 // refused says why the name cannot be had, and what to do.
 func refused(name string, err error) string {
 	var e *chat.Error
@@ -64,11 +69,9 @@ func refused(name string, err error) string {
 		if n := len(e.Suggestions); n > 0 {
 			free = " Free: " + chat.Names(e.Suggestions[:min(n, 3)]) + "."
 		}
-		return fmt.Sprintf("! The username %s is already taken.%s Enter another one.", name, free)
+		return fmt.Sprintf("! The username %s is already taken.%s Enter another one.%s", name, free, bringKey)
 	case chat.SignedIn:
 		return "!" + strings.TrimPrefix(signedIn(name, err), "*") + " chatcli --takeover signs that one out."
-	case chat.ForeignKey:
-		return fmt.Sprintf("! The username %s belongs to someone else. If it is yours, bring its key: chatcli --key FILE.", name)
 	}
 	return problem(err)
 }

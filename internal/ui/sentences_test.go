@@ -142,10 +142,10 @@ func TestRefusals(t *testing.T) {
 		err  error
 		want string
 	}{
-		{"bob", free, "! The username bob is already taken. Free: bob2, bob-2, bobby. Enter another one."},
-		{"bob", taken, "! The username bob is already taken. Enter another one."},
+		{"bob", free, "! The username bob is already taken. Free: bob2, bob-2, bobby. Enter another one. If it is yours, bring its key: chatcli --key FILE."},
+		{"bob", taken, "! The username bob is already taken. Enter another one. If it is yours, bring its key: chatcli --key FILE."},
 		{"a b", invalid, `! "a b" is not a username: start with a letter, then letters, digits, - or _, at most 24.`},
-		{"alice", chat.Errorf(chat.ForeignKey, "No."), "! The username alice belongs to someone else. If it is yours, bring its key: chatcli --key FILE."},
+		{"alice", chat.Errorf(chat.ForeignKey, "The username alice is not yours any more."), "! The username alice is not yours any more."},
 		{"x", chat.Errorf(chat.Full, "The server is full (5 of 5 users)."), "! The server is full (5 of 5 users)."},
 		{"x", errors.New("read tcp: reset"), "! Internal error. Try it again; if it happens again, tell who runs the server."},
 	} {

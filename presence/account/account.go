@@ -71,8 +71,8 @@ func (r Record) TicketTTL(now, settled time.Time, ttl time.Duration) time.Durati
 }
 
 // Reserve gives a name to a key if it is free, until hold is over; before is the
-// record that there is, or the zero Record. Code ForeignKey if it is another's, Taken
-// if it is reserved, Reserved if nobody can have it or not yet; chat.ErrUnchanged if the key has it already.
+// record that there is, or the zero Record. Code Taken if it is another's or reserved,
+// Reserved if nobody can have it or not yet; chat.ErrUnchanged if the key has it already.
 func Reserve(before Record, name chat.Name, key string, now, settled time.Time, hold, ttl time.Duration) (Record, error) {
 	switch {
 	case !before.Deleted.IsZero():
@@ -86,8 +86,6 @@ func Reserve(before Record, name chat.Name, key string, now, settled time.Time, 
 	case before.Key == key:
 		before.Reserved = later(before.Reserved, now.Add(hold))
 		return before, nil
-	case before.Taken():
-		return before, chat.Errorf(chat.ForeignKey, "The username %s belongs to someone else. If it is yours, bring its key: chatcli --key FILE.", name)
 	}
 	return before, chat.Errorf(chat.Taken, "The username %s is already taken.", name)
 }

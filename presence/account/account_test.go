@@ -48,9 +48,9 @@ func TestReserve(t *testing.T) {
 		{"a reservation while its ticket can still be used", reserved, "B", time.Minute, day, "taken"},
 		{"a reservation that nobody took", reserved, "B", time.Minute + 1, day, "B"},
 		{"one's own name", taken, "A", 300 * day, day, "unchanged or A"},
-		{"another's name", taken, "B", day, day, "foreign_key"},
+		{"another's name", taken, "B", day, day, "taken"},
 		{"a name that nobody has used", taken, "B", day + 1, day, "B"},
-		{"a name for ever", taken, "B", 1000 * day, 0, "foreign_key"},
+		{"a name for ever", taken, "B", 1000 * day, 0, "taken"},
 	} {
 		r, err := account.Reserve(c.before, "Alice", c.key, noon.Add(c.after), noon.Add(c.after), time.Minute, c.ttl)
 		got := r.Key

@@ -31,7 +31,7 @@ func TestRotateAnAccount(t *testing.T) {
 	if again, err := account.Rotate(r, "B", []byte("s"), later.Add(1)); !errors.Is(err, chat.ErrUnchanged) || again.Rotation.At != later {
 		t.Errorf("again: %+v, %v", again, err)
 	}
-	if _, err := account.Reserve(r, "alice", "A", later, later, time.Minute, 24*time.Hour); !errors.Is(err, &chat.Error{Code: chat.ForeignKey}) {
+	if _, err := account.Reserve(r, "alice", "A", later, later, time.Minute, 24*time.Hour); !errors.Is(err, &chat.Error{Code: chat.Taken}) {
 		t.Errorf("the former key: %v", err)
 	}
 }

@@ -345,7 +345,7 @@ func (p *play) left() {
 	}
 	first := p.all[0]
 	_, err := enters(p.Context(), p.s.urls(), "", first.name, askFor)
-	if !errors.Is(err, &chat.Error{Code: chat.ForeignKey}) {
+	if !errors.Is(err, &chat.Error{Code: chat.Taken}) {
 		p.Errorf("another key asks for %s: %v", first.name, err)
 	}
 	if known, err := enters(p.Context(), p.s.urls(), first.keys, first.name, askFor); err != nil || !known {
