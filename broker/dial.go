@@ -15,6 +15,13 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
+// What connections are called. Servers show it to others: it says neither who the user is
+// nor what the connection is for.
+const (
+	ClientName      = "chatcli"
+	CoordinatorName = "chatcoord"
+)
+
 // Connect makes a connection that is tried again for ever and on which a silent server is
 // noticed within seconds, as every one of natter's over a network. Further options win over
 // these. It ends with ctx; what it has made does not.

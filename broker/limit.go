@@ -39,20 +39,25 @@ func (b *Buckets) fill(time.Time) *rate.Limiter { return rate.NewLimiter(b.rate,
 
 // Take takes one out of an asker's bucket and returns 0, or how long it takes until there
 // is one.
-func (b *Buckets) Take(key string, now time.Time) time.Duration {
+func (b *Buckets) Take(key string, now time.Time) time.Duration { return b.TakeN(key, 1, now) }
+
+// TakeN is Take of several at once; of more than a bucket holds it takes all.
+func (b *Buckets) TakeN(key string, n int, now time.Time) time.Duration {
 	if b == nil {
 		return 0
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return take(b.all.get(key, now), now)
+	return takeN(b.all.get(key, now), min(n, b.burst), now)
 }
 
-func take(l *rate.Limiter, now time.Time) time.Duration {
-	if l.AllowN(now, 1) {
+func take(l *rate.Limiter, now time.Time) time.Duration { return takeN(l, 1, now) }
+
+func takeN(l *rate.Limiter, n int, now time.Time) time.Duration {
+	if l.AllowN(now, n) {
 		return 0
 	}
-	missing := 1 - l.TokensAt(now)
+	missing := float64(n) - l.TokensAt(now)
 	return max(time.Duration(missing/float64(l.Limit())*float64(time.Second)), time.Nanosecond)
 }
 

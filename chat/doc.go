@@ -10,7 +10,7 @@
 //	user u ───────────────▶ └──────┬──────┘
 //	   ▲    chat.user.u.*          │
 //	   └───────────────────────────┘
-//	user   ── chat.dm.to.from ──────────────▶ user
+//	user   ── chat.dm.to.from ─▶ server ─ _DM.to.from ─▶ user
 //	member ── chat.session.s.msg.member ────▶ members
 //
 // A subject is spelled once, in the table (routes.go), together with who sends

@@ -11,7 +11,7 @@ type Grant struct {
 	Holder        User // whose connection it is; "" if no user's
 	Publish       []string
 	Subscribe     []string
-	DenySubscribe []string // where an allow-list cannot say it: queue groups
+	DenySubscribe []string // where an allow-list cannot say it: queue groups, and whom a user blocks
 }
 
 // Inboxes. The broker never checks a reply subject, so a request is served only
@@ -45,14 +45,24 @@ func LobbyGrant() Grant {
 	}
 }
 
-// UserGrant is for the connection of a user.
-func UserGrant(u User) Grant {
+// UserGrant is for the connection of a user. The direct messages of those whom the user
+// blocks do not reach it: a block costs no bandwidth.
+func UserGrant(u User, blocked ...User) Grant {
 	a := Address{User: u}
-	return Grant{
+	g := Grant{
 		Holder:    u,
 		Publish:   publishes(AUser, a),
 		Subscribe: append(subscribes(AUser, a), Inbox(u)+".>"),
 	}
+	for _, b := range blocked {
+		g.DenySubscribe = append(g.DenySubscribe, fill(Direct.Arrives(), func(placeholder string) string {
+			if placeholder == "{user}" {
+				return string(b)
+			}
+			return "*" // a ticket with many of them is to be short
+		}))
+	}
+	return g
 }
 
 // MemberGrant is for the connection of a user to one channel of a session.
@@ -127,7 +137,7 @@ func publishes(p Party, a Address) []string {
 		if r.fam.from != p {
 			continue
 		}
-		s := r.fam.fill(func(placeholder string) string {
+		s := fill(r.fam.pattern, func(placeholder string) string {
 			switch placeholder {
 			case "{user}":
 				return string(a.User)
@@ -163,13 +173,13 @@ func subscribes(p Party, a Address) []string {
 		if f.from == Coordinator {
 			receiver = "{user}"
 		}
-		s := f.fill(func(placeholder string) string {
+		s := fill(f.arriving(), func(placeholder string) string {
 			switch {
 			case placeholder == receiver:
 				return string(a.User)
 			case placeholder == "{session}":
 				return a.Session
-			case placeholder == "{kind}" && strings.HasSuffix(f.pattern, placeholder):
+			case placeholder == "{kind}" && strings.HasSuffix(f.arriving(), placeholder):
 				return ">"
 			case placeholder == "{kind}":
 				return r.Kind

@@ -22,7 +22,7 @@ func TestGrants(t *testing.T) {
 			subscribe: []string{"_IN.lobby.>"}},
 		{name: "user", have: chat.UserGrant("alice"),
 			publish:   []string{"chat.coord.*.alice", "chat.dm.*.alice"},
-			subscribe: []string{"chat.user.alice.>", "chat.dm.alice.*", "_IN.alice.>"}},
+			subscribe: []string{"chat.user.alice.>", "_DM.alice.*", "_IN.alice.>"}},
 		{name: "member", have: chat.MemberGrant("alice", sid),
 			publish:   []string{"chat.session." + sid + ".msg.alice", "chat.session." + sid + ".sig.alice", "chat.session." + sid + ".file.*.alice"},
 			subscribe: []string{"chat.session." + sid + ".msg.*", "chat.session." + sid + ".sig.*", "chat.session." + sid + ".file.alice.*", "_IN.alice." + sid + ".>"}},
@@ -100,7 +100,8 @@ func everySubject(r *chat.Route) []string {
 	for _, from := range []chat.User{"alice", "bob", "carol"} {
 		for _, to := range []chat.User{"alice", "bob", "carol"} {
 			for _, session := range []string{sid, sid + "-1"} {
-				subjects = append(subjects, r.Subject(chat.Address{User: from, To: to, Session: session}))
+				a := chat.Address{User: from, To: to, Session: session}
+				subjects = append(subjects, r.Subject(a), r.Arrival(a))
 			}
 		}
 	}

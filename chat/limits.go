@@ -45,6 +45,13 @@ const (
 	LobbyFactor = 50
 )
 
+// directUnit is how many bytes of a direct message count as one message.
+const directUnit = 4 << 10
+
+// DirectCost is how much a direct message of so many bytes on the wire counts against
+// DirectRate.
+func DirectCost(size int) int { return 1 + size/directUnit }
+
 // RotationText is what the old login key of a user signs when a new one takes its place.
 func RotationText(u User, key string) []byte {
 	return []byte("natter/v1 rotate\x00" + string(u) + "\x00" + key)

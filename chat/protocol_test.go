@@ -66,9 +66,17 @@ func routes() string {
 	b.WriteString("| subject | from → to | payload | answer | what for |\n| --- | --- | --- | --- | --- |\n")
 	for _, r := range chat.Routes() {
 		fmt.Fprintf(&b, "| `%s` | %s → %s | %s | %s | %s |\n",
-			r.Pattern(), r.From(), r.To(), link(r.Payload, "bytes"), link(r.Reply, "–"), r.Doc)
+			shown(r), r.From(), r.To(), link(r.Payload, "bytes"), link(r.Reply, "–"), r.Doc)
 	}
 	return b.String()
+}
+
+// shown is a route's subject, and where its receivers hear it if that is another one.
+func shown(r *chat.Route) string {
+	if r.Arrives() == r.Pattern() {
+		return r.Pattern()
+	}
+	return r.Pattern() + "` → `" + r.Arrives()
 }
 
 func link(t reflect.Type, none string) string {

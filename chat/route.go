@@ -25,6 +25,7 @@ const (
 type family struct {
 	pattern  string
 	from, to Party
+	arrives  string // the pattern under which receivers get it, if the server forwards it to another subject
 }
 
 // Route is one row of the protocol: a subject with its sender, its receiver and
@@ -81,10 +82,19 @@ func (r *Route) To() Party { return r.fam.to }
 // Pattern is the subject with its placeholders, as the protocol's page shows it.
 func (r *Route) Pattern() string { return strings.ReplaceAll(r.fam.pattern, "{kind}", r.Kind) }
 
+// Arrives is the subject under which its receivers get what is sent on the route, with
+// its placeholders.
+func (r *Route) Arrives() string { return strings.ReplaceAll(r.fam.arriving(), "{kind}", r.Kind) }
+
 // Subject returns the route's subject for an address. An address that lacks what
 // the route needs is a programming error.
-func (r *Route) Subject(a Address) string {
-	s := r.fam.fill(func(p string) string {
+func (r *Route) Subject(a Address) string { return r.subject(r.fam.pattern, a) }
+
+// Arrival returns the subject under which the receiver gets what is sent to an address.
+func (r *Route) Arrival(a Address) string { return r.subject(r.fam.arriving(), a) }
+
+func (r *Route) subject(pattern string, a Address) string {
+	s := fill(pattern, func(p string) string {
 		switch p {
 		case "{user}":
 			return string(a.User)
@@ -103,8 +113,13 @@ func (r *Route) Subject(a Address) string {
 
 // Wildcard returns the subject that matches the route for everybody: what its
 // handler subscribes to.
-func (r *Route) Wildcard() string {
-	return r.fam.fill(func(p string) string {
+func (r *Route) Wildcard() string { return r.wildcard(r.fam.pattern) }
+
+// ArrivalWildcard returns the subject that matches what everybody receives from the route.
+func (r *Route) ArrivalWildcard() string { return r.wildcard(r.fam.arriving()) }
+
+func (r *Route) wildcard(pattern string) string {
+	return fill(pattern, func(p string) string {
 		if p == "{kind}" {
 			return r.Kind
 		}
@@ -112,20 +127,26 @@ func (r *Route) Wildcard() string {
 	})
 }
 
-// Parse finds the route of a subject and what stands in its placeholders. It is
-// false for a subject that is not of the protocol or whose user is not a name.
+// Parse finds the route of a subject, sent or received, and what stands in its
+// placeholders. It is false for a subject that is not of the protocol or whose user is not a name.
 func Parse(subject string) (*Route, Address, bool) {
 	have := strings.Split(subject, ".")
 	for _, r := range table {
-		if a, ok := r.match(have); ok {
+		if a, ok := r.match(r.fam.pattern, have); ok {
+			return r, a, true
+		}
+		if r.fam.arrives == "" {
+			continue
+		}
+		if a, ok := r.match(r.fam.arrives, have); ok {
 			return r, a, true
 		}
 	}
 	return nil, Address{}, false
 }
 
-func (r *Route) match(have []string) (Address, bool) {
-	want := strings.Split(r.fam.pattern, ".")
+func (r *Route) match(pattern string, have []string) (Address, bool) {
+	want := strings.Split(pattern, ".")
 	a := Address{Kind: r.Kind}
 	if len(have) != len(want) {
 		return a, false
@@ -159,8 +180,17 @@ func (r *Route) match(have []string) (Address, bool) {
 	return a, true
 }
 
-func (f *family) fill(value func(placeholder string) string) string {
-	tokens := strings.Split(f.pattern, ".")
+// arriving is the pattern under which receivers get what is sent.
+func (f *family) arriving() string {
+	if f.arrives != "" {
+		return f.arrives
+	}
+	return f.pattern
+}
+
+// fill replaces the placeholders of a pattern.
+func fill(pattern string, value func(placeholder string) string) string {
+	tokens := strings.Split(pattern, ".")
 	for i, t := range tokens {
 		if strings.HasPrefix(t, "{") {
 			tokens[i] = value(t)

@@ -122,6 +122,11 @@ func TestOnlyTheSenderMaySend(t *testing.T) {
 				t.Errorf("%s may send on %s: %v, want %v", party, subject, got, want)
 			}
 		}
+		for party, grants := range senders {
+			if arrival := r.Arrival(full); arrival != subject && maySend(grants, arrival) {
+				t.Errorf("%s may send on %s, past the server's forwarding", party, arrival)
+			}
+		}
 		for party, grants := range others {
 			oneOfMany := party == chat.AUser || party == chat.AMember
 			if (oneOfMany || party != r.From()) && maySend(grants, subject) {
@@ -152,22 +157,25 @@ func TestOnlyReceiversHear(t *testing.T) {
 
 func hear(t *testing.T, r *chat.Route, subject string, receiver, other chat.User) {
 	t.Helper()
+	arrival := r.Arrival(full)
 	shared := r == chat.Said.Route || r == chat.Signal.Route
 	for _, test := range []struct {
-		who    string
-		grants []chat.Grant
-		want   bool
+		who     string
+		grants  []chat.Grant
+		want    bool
+		subject string
 	}{
-		{"the user", []chat.Grant{chat.UserGrant(receiver)}, r.To() == chat.AUser},
-		{"another user", []chat.Grant{chat.UserGrant(other)}, false},
-		{"the member", []chat.Grant{chat.MemberGrant(receiver, sid)}, r.To() == chat.AMember},
-		{"another member", []chat.Grant{chat.MemberGrant(other, sid)}, shared},
-		{"a member of another epoch", []chat.Grant{chat.MemberGrant(receiver, sid+"-1")}, false},
-		{"the coordinator's answering half", []chat.Grant{chat.AnsweringGrant()}, r.To() == chat.Coordinator},
-		{"the tap", []chat.Grant{chat.TappingGrant()}, r == chat.Said.Route || r == chat.Direct.Route || r.To() == chat.Observer},
+		{"the user", []chat.Grant{chat.UserGrant(receiver)}, r.To() == chat.AUser, arrival},
+		{"another user", []chat.Grant{chat.UserGrant(other)}, false, arrival},
+		{"a user on the sent subject", []chat.Grant{chat.UserGrant(other), chat.UserGrant(receiver)}, r.To() == chat.AUser && arrival == subject, subject},
+		{"the member", []chat.Grant{chat.MemberGrant(receiver, sid)}, r.To() == chat.AMember, subject},
+		{"another member", []chat.Grant{chat.MemberGrant(other, sid)}, shared, subject},
+		{"a member of another epoch", []chat.Grant{chat.MemberGrant(receiver, sid+"-1")}, false, subject},
+		{"the coordinator's answering half", []chat.Grant{chat.AnsweringGrant()}, r.To() == chat.Coordinator, subject},
+		{"the tap", []chat.Grant{chat.TappingGrant()}, r == chat.Said.Route || r == chat.Direct.Route || r.To() == chat.Observer, subject},
 	} {
-		if got := mayHear(test.grants, subject); got != test.want {
-			t.Errorf("%s hears %s: %v, want %v", test.who, subject, got, test.want)
+		if got := mayHear(test.grants, test.subject); got != test.want {
+			t.Errorf("%s hears %s: %v, want %v", test.who, test.subject, got, test.want)
 		}
 	}
 }

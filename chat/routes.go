@@ -1,17 +1,18 @@
 package chat
 
-// The families: chat. + who talks to whom.
+// The families: chat. + who talks to whom. The server forwards direct messages through
+// another account: nobody learns who listens (docs/adr/0019).
 var (
-	lobbyFamily = &family{"chat.lobby.{kind}", Anyone, Coordinator}
-	coordFamily = &family{"chat.coord.{kind}.{user}", AUser, Coordinator}
-	adminFamily = &family{"chat.admin.{kind}", Operator, Coordinator}
-	watchFamily = &family{"chat.watch.{kind}", Observer, Coordinator}
-	userFamily  = &family{"chat.user.{user}.{kind}", Coordinator, AUser}
-	dmFamily    = &family{"chat.dm.{to}.{user}", AUser, AUser}
-	talkFamily  = &family{"chat.session.{session}.{kind}.{user}", AMember, AMember}
-	fileFamily  = &family{"chat.session.{session}.file.{to}.{user}", AMember, AMember}
-	keptFamily  = &family{"chat.kept.{session}.{user}", Coordinator, Observer}
-	auditFamily = &family{"chat.audit.{kind}", Coordinator, Observer}
+	lobbyFamily = &family{pattern: "chat.lobby.{kind}", from: Anyone, to: Coordinator}
+	coordFamily = &family{pattern: "chat.coord.{kind}.{user}", from: AUser, to: Coordinator}
+	adminFamily = &family{pattern: "chat.admin.{kind}", from: Operator, to: Coordinator}
+	watchFamily = &family{pattern: "chat.watch.{kind}", from: Observer, to: Coordinator}
+	userFamily  = &family{pattern: "chat.user.{user}.{kind}", from: Coordinator, to: AUser}
+	dmFamily    = &family{pattern: "chat.dm.{to}.{user}", from: AUser, to: AUser, arrives: "_DM.{to}.{user}"}
+	talkFamily  = &family{pattern: "chat.session.{session}.{kind}.{user}", from: AMember, to: AMember}
+	fileFamily  = &family{pattern: "chat.session.{session}.file.{to}.{user}", from: AMember, to: AMember}
+	keptFamily  = &family{pattern: "chat.kept.{session}.{user}", from: Coordinator, to: Observer}
+	auditFamily = &family{pattern: "chat.audit.{kind}", from: Coordinator, to: Observer}
 )
 
 // The routes. A reply subject is never trusted: see Grant and Inbox.

@@ -118,7 +118,7 @@ func (s *Service) owned(ctx context.Context, name chat.Name, q chat.EnterRequest
 	if err != nil {
 		return err
 	}
-	if acc.Key != "" && acc.Key != q.Key && !acc.Lapsed(time.Now(), s.NameTTL) {
+	if acc.Key != "" && acc.Key != q.Key && !acc.Lapsed(time.Now(), s.settled(), s.NameTTL) {
 		return s.taken(ctx, name)
 	}
 	return nil
@@ -156,8 +156,8 @@ func (s *Service) taken(ctx context.Context, name chat.Name) error {
 func (s *Service) unowned(ctx context.Context, u chat.User) bool {
 	acc, _, err := s.Accounts.Get(ctx, u)
 	row, _ := s.Users.Get(broker.Committed, string(u))
-	free := acc.Key == "" || acc.Lapsed(time.Now(), s.NameTTL)
-	return err == nil && free && acc.Deleted.IsZero() && !row.Record.Present() && !time.Now().Before(acc.Freed)
+	free := acc.Key == "" || acc.Lapsed(time.Now(), s.settled(), s.NameTTL)
+	return err == nil && free && acc.Deleted.IsZero() && !row.Record.Present() && !s.settled().Before(acc.Freed)
 }
 
 // sealTo makes an answer that only the holder of a curve key can read.

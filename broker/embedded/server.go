@@ -49,6 +49,7 @@ import (
 	"sync"
 	"time"
 
+	"natter/broker"
 	"natter/broker/ticket"
 	"natter/chat"
 	"natter/internal/private"
@@ -345,7 +346,7 @@ func (s *Server) Minter() *ticket.Minter { return s.chat }
 func (s *Server) ChatAccount() string { return s.chat.Account() }
 
 // Dial opens a connection within the process that can do what g says and has its
-// inboxes under inbox.
+// inboxes under inbox. The name is for the log; the server is told none.
 func (s *Server) Dial(name string, g chat.Grant, inbox string, opts ...nats.Option) (*nats.Conn, error) {
 	return s.dial(s.chat, name, g, inbox, opts)
 }
@@ -378,7 +379,7 @@ func (s *Server) dial(m *ticket.Minter, name string, g chat.Grant, inbox string,
 	}
 	all := []nats.Option{
 		nats.InProcessServer(door{s}),
-		nats.Name(name),
+		nats.Name(broker.CoordinatorName),
 		nats.UserJWT(func() (string, error) { return text, nil }, key.Sign),
 		nats.MaxReconnects(-1), // the server cuts off who reads too slowly, also us
 		nats.ReconnectWait(100 * time.Millisecond),

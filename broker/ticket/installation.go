@@ -16,6 +16,8 @@ import (
 //	operator ──▶ SYS      coordinators only: who comes and leaves
 //	         ──▶ CHAT     users; its signing key makes their tickets
 //	         ──▶ LOBBY    anybody; imports what one may ask there from CHAT
+//
+// Direct messages go from CHAT to CHAT by way of LOBBY: see forwardOut.
 type Installation struct {
 	Operator, System, Chat, Signing, Lobby nkeys.KeyPair
 
@@ -140,9 +142,48 @@ func (i *Installation) chatClaims(l Limits) *jwt.AccountClaims {
 		Consumer:      jwt.NoLimit,
 	}
 	for _, subject := range chat.LobbyGrant().Publish {
-		c.Exports.Add(&jwt.Export{Name: subject, Subject: jwt.Subject(subject), Type: jwt.Service, ResponseThreshold: lobbyAnswer})
+		export(c, subject, lobbyAnswer)
 	}
+	i.forwardOut(c)
 	return c
+}
+
+// Direct messages take a way through LOBBY, on subjects that no connection can use. Without
+// allow_trace a server that is asked to trace a message stops at an account's boundary, so
+// nobody learns from it who listens behind.
+const (
+	forwardFrom = "direct.in.*.*"
+	forwardTo   = "direct.out.*.*"
+)
+
+// forwardAnswer is how long a server keeps the way back for a direct message that was sent
+// as a request. None is answered.
+const forwardAnswer = 250 * time.Millisecond
+
+// forwardOut has the account of the users hand on to LOBBY what is sent, and take back what
+// comes from there, under the subject that receivers listen to.
+func (i *Installation) forwardOut(c *jwt.AccountClaims) {
+	export(c, chat.Direct.ArrivalWildcard(), forwardAnswer)
+	c.Imports.Add(&jwt.Import{
+		Name: "direct messages", Subject: forwardFrom, LocalSubject: jwt.RenamingSubject(chat.Direct.Wildcard()),
+		Account: Public(i.Lobby), Type: jwt.Service,
+	})
+}
+
+// forwardBack has LOBBY hand them back. The mapping in between keeps the server from taking
+// the two imports for a cycle.
+func (i *Installation) forwardBack(c *jwt.AccountClaims) {
+	export(c, forwardFrom, forwardAnswer)
+	c.AddMapping(forwardFrom, jwt.WeightedMapping{Subject: "direct.out.$1.$2"})
+	c.Imports.Add(&jwt.Import{
+		Name: "direct messages", Subject: jwt.Subject(chat.Direct.ArrivalWildcard()), LocalSubject: forwardTo,
+		Account: Public(i.Chat), Type: jwt.Service,
+	})
+}
+
+// export offers a service to other accounts.
+func export(c *jwt.AccountClaims, subject string, answer time.Duration) {
+	c.Exports.Add(&jwt.Export{Name: subject, Subject: jwt.Subject(subject), Type: jwt.Service, ResponseThreshold: answer})
 }
 
 // lobbyConns bounds how many may be in the lobby at once; users are not counted.
@@ -166,5 +207,6 @@ func (i *Installation) lobbyClaims() *jwt.AccountClaims {
 			Share:   true, // the server tells the coordinator who asks, and nobody can forge it
 		})
 	}
+	i.forwardBack(c)
 	return c
 }

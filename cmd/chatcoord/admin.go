@@ -142,7 +142,7 @@ func (p *program) dial(who string, options ...nats.Option) (*nats.Conn, error) {
 		return nil, err
 	}
 	options = slices.Concat(secured, []nats.Option{nats.UserCredentialBytes(private.Plain(text))}, options)
-	nc, err := broker.Connect(context.Background(), p.server, "chatcoord verb", options...)
+	nc, err := broker.Connect(context.Background(), p.server, broker.CoordinatorName, options...)
 	if unsafe := secure.Explain(broker.Redact(p.server), "", err); unsafe != nil {
 		return nil, unsafe
 	}

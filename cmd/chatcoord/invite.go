@@ -183,7 +183,7 @@ func (p *program) lobby(sentinel string) (*nats.Conn, error) {
 	if sentinel != "" {
 		options = append(options, nats.UserJWT(func() (string, error) { return sentinel, nil }, func([]byte) ([]byte, error) { return nil, nil }))
 	}
-	return broker.Connect(context.Background(), p.server, "chatcoord verb", options...)
+	return broker.Connect(context.Background(), p.server, broker.CoordinatorName, options...)
 }
 
 // trustIn says how guests recognize a server by its certificates: by its own CA, by what

@@ -142,10 +142,10 @@ func TestComingBackAmongLiars(t *testing.T) {
 // TestDirectMessagesThatAreNone: nobody is shown a forged sender, and what cannot be
 // read is not shown.
 func TestDirectMessagesThatAreNone(t *testing.T) {
-	in := chattest.Run(t)
+	in := chattest.Run(t, rates(0, 0))
 	alice, bob := in.User("alice"), in.User("bob")
 	mike := intrude(t, in, "mike")
-	acks := must(mike.SubscribeSync("chat.dm.mike.alice"))(t)
+	acks := must(mike.SubscribeSync(chat.Direct.Arrival(chat.Address{To: "mike", User: "alice"})))(t)
 	send := func(data string) {
 		t.Helper()
 		if err := mike.PublishRequest("chat.dm.alice.mike", "chat.coord.exit.alice", []byte(data)); err != nil {
@@ -228,7 +228,7 @@ func nothingOnTheTerminal(t *testing.T) func() {
 func TestBrokenHeaders(t *testing.T) {
 	terminal := nothingOnTheTerminal(t)
 	defer terminal()
-	in := chattest.Run(t, quiet) // the library goes on to report after a client is closed
+	in := chattest.Run(t, rates(0, 0)) // the library goes on to report after a client is closed
 	alice, bob := in.User("alice"), in.User("bob")
 	mallory := intrude(t, in, "mallory")
 	s, _, _ := group(t, alice, bob, mallory)
@@ -273,7 +273,7 @@ func TestBrokenHeaders(t *testing.T) {
 // TestWhatIsNotNATS: bytes that are no protocol end the connection that they come on,
 // and no other.
 func TestWhatIsNotNATS(t *testing.T) {
-	in := chattest.Run(t)
+	in := chattest.Run(t, rates(0, 0))
 	alice, bob := in.User("alice"), in.User("bob")
 	mallory := intrude(t, in, "mallory")
 	chattest.Chat(alice, bob)

@@ -126,18 +126,30 @@ func TestFastDirects(t *testing.T) {
 	}
 }
 
+// TestFloodOfDirects: whoever sends far more than the rate is signed out, whether or not
+// somebody blocks them. Receivers take no more than the rate meanwhile, and others are heard.
 func TestFloodOfDirects(t *testing.T) {
+	for name, block := range map[string]bool{"to a user": false, "to one who blocks": true} {
+		t.Run(name, func(t *testing.T) { floodDirects(t, block) })
+	}
+}
+
+func floodDirects(t *testing.T, block bool) {
 	in := chattest.Run(t, rates(0, 2))
 	alice, bob := in.User("alice"), in.User("bob")
 	mike := intrude(t, in, "mike")
-	begin := time.Now()
-	for i := range 5000 {
-		if err := mike.Publish("chat.dm.alice.mike", fmt.Appendf(nil, `{"n":%d,"text":"x"}`, i+1)); err != nil {
+	if block {
+		if err := alice.Block(t.Context(), "mike", 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := mike.Flush(); err != nil {
-		t.Fatal(err)
+	begin, signedOut := time.Now(), false
+	for i := 0; !signedOut && time.Since(begin) < patience; i++ {
+		err := mike.Publish(chat.Direct.Subject(chat.Address{To: "alice", User: "mike"}), fmt.Appendf(nil, `{"n":%d,"text":"x"}`, i+1))
+		signedOut = err != nil || mike.IsClosed() || mike.IsReconnecting()
+	}
+	if !signedOut {
+		t.Error("the flood goes on")
 	}
 	if err := bob.Direct(t.Context(), "alice", "hello"); err != nil {
 		t.Fatal(err)
@@ -154,7 +166,7 @@ func TestFloodOfDirects(t *testing.T) {
 		return false
 	})
 	most := 1.5*2*(chat.BurstFactor+time.Since(begin).Seconds()+1) + 1
-	if taken < 2*chat.BurstFactor || float64(taken) > most || complaints != 1 {
+	if block && (taken > 1 || complaints > 0) || !block && (taken < 2*chat.BurstFactor || float64(taken) > most || complaints != 1) {
 		t.Errorf("%d taken, at most %.0f; told %d times", taken, most, complaints)
 	}
 }

@@ -2,6 +2,8 @@ package chattest_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -78,6 +80,24 @@ func systemOf(t *testing.T, in *chattest.Installation) (system *nats.Conn, accou
 	return system, account
 }
 
+// of reports whether an event is of a connection whose ticket lets it publish on a subject.
+func of(event []byte, subject string) bool {
+	var e struct {
+		Client struct {
+			JWT string `json:"jwt"`
+		} `json:"client"`
+	}
+	parts := []string{}
+	if json.Unmarshal(event, &e) == nil {
+		parts = strings.Split(e.Client.JWT, ".")
+	}
+	if len(parts) != 3 {
+		return false
+	}
+	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+	return err == nil && bytes.Contains(claims, []byte(`"`+subject+`"`))
+}
+
 // apart has the coordinator hear that alice's connection is gone which is up, as it seems
 // to be while the connection's server is cut off from the others. back mends that.
 func apart(t *testing.T, in *chattest.Installation, meanwhile func(alice *chattest.User)) (alice *chattest.User, back func()) {
@@ -93,7 +113,7 @@ func apart(t *testing.T, in *chattest.Installation, meanwhile func(alice *chatte
 	alice = in.User("alice")
 	meanwhile(alice)
 	event := &nats.Msg{}
-	for !bytes.Contains(event.Data, []byte("chatcli alice")) {
+	for !of(event.Data, chat.UserGrant("alice").Publish[1]) {
 		if event, err = connects.NextMsg(20 * time.Second); err != nil {
 			t.Fatal(err)
 		}

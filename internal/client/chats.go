@@ -474,8 +474,7 @@ func (c *Client) join(ctx context.Context, id string, again bool, opts ...nats.O
 		nats.CustomInboxPrefix(chat.MemberInbox(c.me.User(), reply.Channel)),
 		nats.UserJWT(func() (string, error) { return reply.Ticket.JWT, nil }, pair.Sign),
 	}
-	name := "chatcli " + string(c.me) + " in " + chat.Session{ID: id}.Short()
-	nc, err := broker.Connect(ctx, c.cfg.URL, name, slices.Concat(options, c.cfg.Options, opts)...)
+	nc, err := broker.Connect(ctx, c.cfg.URL, broker.ClientName, slices.Concat(options, c.cfg.Options, opts)...)
 	return nc, reply, err
 }
 

@@ -179,7 +179,7 @@ func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
 	options = append(options, c.cfg.Options...)
 	until := time.Now().Add(c.cfg.Wait)
 	for {
-		nc, err := broker.Connect(ctx, c.cfg.URL, "chatcli", options...)
+		nc, err := broker.Connect(ctx, c.cfg.URL, broker.ClientName, options...)
 		if err == nil {
 			return nc, nil
 		}

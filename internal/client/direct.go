@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -77,8 +78,9 @@ func (d *directs) limit(perSecond int) {
 	}
 }
 
-// paceDirect waits until a direct message may be sent. Code Rate if that takes too long.
-func (c *Client) paceDirect(ctx context.Context) error {
+// paceDirect waits until a direct message may be sent: long ones count for several. Code
+// Rate if that takes too long.
+func (c *Client) paceDirect(ctx context.Context, text string) error {
 	c.mu.Lock()
 	pace := c.directs.pace
 	c.mu.Unlock()
@@ -86,7 +88,8 @@ func (c *Client) paceDirect(ctx context.Context) error {
 		return nil
 	}
 	now := time.Now()
-	r := pace.ReserveN(now, 1)
+	wire, _ := json.Marshal(text) // a text always can be
+	r := pace.ReserveN(now, min(chat.DirectCost(len(wire)), pace.Burst()))
 	wait := r.DelayFrom(now)
 	if wait == 0 {
 		return nil
@@ -126,7 +129,7 @@ func (c *Client) Direct(ctx context.Context, name, text string) error {
 	case len(text) > c.rules.MaxText:
 		return session.TooLong(len(text), c.rules.MaxText)
 	}
-	if err := c.paceDirect(ctx); err != nil {
+	if err := c.paceDirect(ctx, text); err != nil {
 		return err
 	}
 	sum := textSum(text)

@@ -197,7 +197,7 @@ func (c *Client) dialUser(ctx context.Context) (*nats.Conn, error) {
 		nats.ClosedHandler(c.ended),
 		nats.ErrorHandler(c.faulty),
 	}
-	nc, err := broker.Connect(ctx, c.cfg.URL, "chatcli "+string(c.me), append(options, c.cfg.Options...)...)
+	nc, err := broker.Connect(ctx, c.cfg.URL, broker.ClientName, append(options, c.cfg.Options...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ type Links struct {
 	Answer *nats.Conn // chat.AnsweringGrant
 	Store  *nats.Conn // chat.StoringGrant
 	System *nats.Conn // chat.SystemGrant, in the system account
+	Direct *nats.Conn // chat.TappingGrant: counts direct messages, see presence.Directs
 	ChatID string     // public key of the account that users are in
 	Minter presence.Minter
 
@@ -257,6 +258,9 @@ func (c *Coordinator) serve() error {
 	}
 	c.service = service
 	if err := errors.Join(c.presence.Serve(service), c.session.Serve(service)); err != nil {
+		return err
+	}
+	if err := presence.NewDirects(c.cfg.Rules.DirectRate, c.tooManyDirects).Listen(c.links.Direct); err != nil {
 		return err
 	}
 	return broker.Settle(c.links.Answer) // a subscription that is not permitted says so only here

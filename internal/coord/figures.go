@@ -96,7 +96,7 @@ func (l *Links) named() []link {
 // Connected tells which connections to the broker are up, by name.
 func (c *Connections) Connected() map[string]bool {
 	up := map[string]bool{}
-	for _, l := range append(c.named(), link{"tap", c.Tap}) {
+	for _, l := range append(c.named(), link{"tap", c.Tap}, link{"direct", c.Direct}) {
 		up[l.name] = l.nc != nil && l.nc.IsConnected()
 	}
 	return up

@@ -78,6 +78,7 @@ func links(t *testing.T, srv *embedded.Server, way *cable) coord.Links {
 		Answer: dial("answer", chat.AnsweringGrant(), srv.Dial),
 		Store:  dial("store", chat.StoringGrant(), srv.Dial),
 		System: dial("system", chat.SystemGrant(srv.ChatAccount()), srv.DialSystem),
+		Direct: dial("direct", chat.TappingGrant(), srv.Dial),
 		ChatID: srv.ChatAccount(), Minter: srv.Minter(),
 	}
 }

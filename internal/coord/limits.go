@@ -32,6 +32,14 @@ func (c *Coordinator) abuse(u chat.User) {
 	c.presence.Expel(u, "more than 100 requests in 10 s that are none")
 }
 
+// tooManyDirects signs out who sends direct messages faster than any client of ours would.
+func (c *Coordinator) tooManyDirects(u chat.User) {
+	const why = "too many direct messages"
+	name := c.nameOf(u)
+	c.trail.Refused(chat.Audit{Event: "limit", Code: chat.Rate, User: name, Text: string(name) + ": " + why + "; signed out"})
+	c.presence.Expel(u, why)
+}
+
 // nameOf is how a user writes their name, if they are here.
 func (c *Coordinator) nameOf(u chat.User) chat.Name {
 	if row, ok := c.users.Get(broker.Committed, string(u)); ok {

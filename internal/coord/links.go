@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 
@@ -38,6 +39,7 @@ func Embed(s *embedded.Server) (*Connections, error) {
 	c.Answer = dial("answer", chat.AnsweringGrant(), s.Dial)
 	c.Store = dial("store", chat.StoringGrant(), s.Dial)
 	c.Tap = dial("tap", chat.TappingGrant(), s.Dial)
+	c.Direct = dial("direct", chat.TappingGrant(), s.Dial)
 	c.System = dial("system", chat.SystemGrant(s.ChatAccount()), s.DialSystem)
 	if failed != nil {
 		c.Close()
@@ -58,15 +60,21 @@ func Dial(urls, keysDir string, log *slog.Logger, opts ...nats.Option) (*Connect
 		return nil, err
 	}
 	c := &Connections{Links: Links{ChatID: keys.ChatID, Minter: keys.Minter}}
-	opts = append(opts, logged(log)...)
-	for role, nc := range map[*setup.Role]**nats.Conn{
-		&setup.Answer: &c.Answer, &setup.Store: &c.Store, &setup.Tap: &c.Tap, &setup.System: &c.System,
+	for _, link := range []struct {
+		name string
+		role setup.Role
+		nc   **nats.Conn
+	}{
+		{"answer", setup.Answer, &c.Answer}, {"store", setup.Store, &c.Store}, {"tap", setup.Tap, &c.Tap},
+		{"direct", setup.Tap, &c.Direct}, {"system", setup.System, &c.System},
 	} {
-		if *nc, err = keys.Dial(urls, *role, opts...); err != nil {
+		nc, err := keys.Dial(urls, link.role, append(slices.Clip(opts), logged(log, link.name)...)...)
+		if err != nil {
 			c.Close()
 			return nil, err
 		}
-		c.all = append(c.all, *nc)
+		*link.nc = nc
+		c.all = append(c.all, nc)
 	}
 	if keys.Deputy != nil {
 		c.Revoker = &revoker{c.System, keys.ChatID, keys.Deputy}
@@ -75,19 +83,20 @@ func Dial(urls, keysDir string, log *slog.Logger, opts ...nats.Option) (*Connect
 }
 
 // logged says in the log what happens to a connection.
-func logged(log *slog.Logger) []nats.Option {
+func logged(log *slog.Logger, connection string) []nats.Option {
+	log = log.With("connection", connection)
 	return []nats.Option{
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
 			if !nc.IsClosed() {
-				log.Warn("connection lost", "connection", nc.Opts.Name, "err", err)
+				log.Warn("connection lost", "err", err)
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			log.Info("connected again", "connection", nc.Opts.Name, "server", nc.ConnectedUrlRedacted())
+			log.Info("connected again", "server", nc.ConnectedUrlRedacted())
 		}),
-		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			if !errors.Is(err, nats.ErrConnectionClosed) {
-				log.Warn("connection", "connection", nc.Opts.Name, "err", err)
+				log.Warn("connection", "err", err)
 			}
 		}),
 	}

@@ -56,6 +56,26 @@ func (e *exam) tickets(ctx context.Context) {
 	if len(e.findings) == before {
 		e.ok("tickets", "a user's ticket is accepted, and gives no more than it says")
 	}
+	e.forwarding(nc)
+}
+
+const mendForwarding = "The accounts CHAT and LOBBY forward direct messages to each other: copy accounts.conf again from where\nthis version of chatcoord init has written it, or have the accounts signed anew."
+
+// forwarding sends a direct message from nobody to nobody, and looks whether it arrives.
+func (e *exam) forwarding(nc *nats.Conn) {
+	own := chat.Address{To: nobody, User: nobody}
+	sub, err := nc.SubscribeSync(chat.Direct.Arrival(own))
+	if err == nil {
+		err = nc.Publish(chat.Direct.Subject(own), []byte(`{}`))
+	}
+	if err == nil {
+		_, err = sub.NextMsg(patience)
+	}
+	if err != nil {
+		e.fail("forwarding", mendForwarding, "direct messages do not arrive: %s", broker.Plainly(err))
+		return
+	}
+	e.ok("forwarding", "direct messages arrive")
 }
 
 // aboutMe asks a server about the connection that asks.
@@ -177,7 +197,7 @@ func (e *exam) dialLobby(opts ...nats.Option) (*nats.Conn, error) {
 }
 
 func (e *exam) dial(opts ...nats.Option) (*nats.Conn, error) {
-	return broker.Connect(context.Background(), e.URLs, "chatcoord doctor", slices.Concat([]nats.Option{silent()}, e.Options, opts)...)
+	return broker.Connect(context.Background(), e.URLs, broker.CoordinatorName, slices.Concat([]nats.Option{silent()}, e.Options, opts)...)
 }
 
 // silent keeps what is refused on purpose off the terminal.

@@ -191,7 +191,7 @@ func (k *Keys) Dial(urls string, r Role, opts ...nats.Option) (*nats.Conn, error
 		nats.CustomInboxPrefix(r.Inbox),
 		nats.IgnoreAuthErrorAbort(), // a server may learn of its accounts later than of its clients
 	}
-	nc, err := broker.Connect(context.Background(), urls, "chatcoord "+r.Name, append(all, opts...)...)
+	nc, err := broker.Connect(context.Background(), urls, broker.CoordinatorName, append(all, opts...)...)
 	if errors.Is(err, nats.ErrAuthorization) {
 		return nil, chat.Errorf(chat.Denied, "%s does not accept the credentials %s. Is it the NATS server that they were made for? chatcoord doctor says more.", broker.Redact(urls), r.File())
 	}

@@ -129,6 +129,15 @@ func TestDoctorFindsFaults(t *testing.T) {
 		"little room": {func(in *installation) {
 			in.relimit(1 << 20)
 		}, doctor.Fail, "JetStream", "may store 1 MiB"},
+		"no forwarding": {func(in *installation) {
+			in.resign(0, func(i *ticket.Installation) {
+				other, err := ticket.NewInstallation()
+				if err != nil {
+					in.t.Fatal(err)
+				}
+				i.Lobby = other.Lobby // which the servers do not know
+			})
+		}, doctor.Fail, "forwarding", "direct messages do not arrive"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -238,8 +247,11 @@ func TestDoctorOfTheEmbeddedServer(t *testing.T) {
 	}
 }
 
-// relimit signs the account of the chats anew, with another limit.
-func (in *installation) relimit(store int64) {
+// relimit signs CHAT anew with another limit.
+func (in *installation) relimit(store int64) { in.resign(store, func(*ticket.Installation) {}) }
+
+// resign signs CHAT anew after a change of what the installation consists of.
+func (in *installation) resign(store int64, change func(*ticket.Installation)) {
 	in.t.Helper()
 	ids := &ticket.Installation{}
 	for _, slot := range ids.Keys() {
@@ -249,6 +261,7 @@ func (in *installation) relimit(store int64) {
 		}
 		*slot.Key = readKey(in.t, filepath.Join(in.dir, name))
 	}
+	change(ids)
 	jwts, err := ids.JWTs(ticket.Limits{Store: store})
 	if err != nil {
 		in.t.Fatal(err)
