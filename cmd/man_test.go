@@ -29,6 +29,22 @@ func TestManualsAreComplete(t *testing.T) {
 			}
 			usage = append(usage, more...)
 		}
+		verbs := verbsIn(program, string(usage))
+		if program == "chatcoord" { // each of its verbs has a help page
+			verbs = listedIn(string(usage))
+			for _, verb := range verbs {
+				more, err := exec.Command(program, verb, "--help").Output()
+				if err != nil {
+					t.Fatal(err)
+				}
+				usage = append(usage, more...)
+			}
+			for line := range strings.Lines(string(usage)) {
+				if len(strings.TrimSuffix(line, "\n")) > 80 {
+					t.Errorf("help is wider than 80 columns: %s", line)
+				}
+			}
+		}
 		page, err := os.ReadFile(manual(program))
 		if err != nil {
 			t.Fatal(err)
@@ -44,7 +60,7 @@ func TestManualsAreComplete(t *testing.T) {
 				t.Errorf("%s names --%s, which %s --help does not", manual(program), f, program)
 			}
 		}
-		for _, verb := range verbsIn(program, string(usage)) {
+		for _, verb := range verbs {
 			if !regexp.MustCompile(`(?m)^\.It Cm (.* )?` + verb + `\b`).MatchString(string(page)) {
 				t.Errorf("%s does not explain %s %s", manual(program), program, verb)
 			}
@@ -66,6 +82,16 @@ func verbsIn(program, usage string) (verbs []string) {
 		for _, word := range strings.Fields(m[1]) {
 			verbs = append(verbs, strings.Split(word, "|")...)
 		}
+	}
+	return verbs
+}
+
+// listedIn are the verbs that help lists, one a line.
+func listedIn(usage string) (verbs []string) {
+	_, list, _ := strings.Cut(usage, "\nVerbs:\n")
+	list, _, _ = strings.Cut(list, "\n\n")
+	for line := range strings.Lines(list) {
+		verbs = append(verbs, strings.Fields(line)[0])
 	}
 	return verbs
 }

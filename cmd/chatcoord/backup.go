@@ -12,6 +12,7 @@ import (
 	"filippo.io/age"
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"natter/broker/embedded"
@@ -31,53 +32,68 @@ type secretFlags struct {
 
 func (p *program) backupVerb() *cobra.Command {
 	var f secretFlags
-	cmd := p.fileVerb("backup", 1, func(ctx context.Context, file string) error { return p.backup(ctx, file, f) })
-	fs := cmd.Flags()
-	fs.BoolVar(&f.encrypt, "encrypt", false, "with a passphrase that is asked for")
-	fs.StringVar(&f.passphraseFile, "passphrase-file", "", "with the passphrase in this file")
-	fs.StringVar(&f.recipients, "recipient", "", "to these public keys of age")
-	flags.Once(fs)
-	return cmd
+	return p.fileVerb(verb{
+		use: "backup FILE", short: "write what lasts into a file, while everything runs", least: 1,
+		flags: []func(*config, *pflag.FlagSet){(*config).keyFlags},
+		own: func(fs *pflag.FlagSet) {
+			fs.BoolVar(&f.encrypt, "encrypt", false, "with a passphrase that is asked for")
+			fs.StringVar(&f.passphraseFile, "passphrase-file", "", "encrypt with the passphrase in this `file`")
+			fs.StringVar(&f.recipients, "recipient", "", "encrypt to these public `keys` of age, with commas")
+		},
+	}, func(ctx context.Context, file string) error { return p.backup(ctx, file, f) })
 }
 
 func (p *program) restoreVerb() *cobra.Command {
 	var f secretFlags
-	cmd := p.fileVerb("restore", 1, func(ctx context.Context, file string) error { return p.restore(ctx, file, f) })
-	f.forReading(cmd)
-	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "only say what would be done")
-	flags.Once(cmd.Flags())
-	return cmd
+	return p.fileVerb(verb{
+		use: "restore FILE", short: "bring a backup back where nothing is", least: 1,
+		flags: []func(*config, *pflag.FlagSet){(*config).keyFlags},
+		own: func(fs *pflag.FlagSet) {
+			f.forReading(fs)
+			fs.BoolVar(&f.dryRun, "dry-run", false, "only check, and say what would be done")
+		},
+	}, func(ctx context.Context, file string) error {
+		if err := f.checkReading(); err != nil {
+			return err
+		}
+		return p.restore(ctx, file, f)
+	})
 }
 
 func (p *program) verifyVerb() *cobra.Command {
 	var f secretFlags
-	cmd := p.fileVerb("verify", 0, func(_ context.Context, file string) error { return p.verify(file, f) })
-	f.forReading(cmd)
-	flags.Once(cmd.Flags())
-	return cmd
+	return p.fileVerb(verb{
+		use: "verify [FILE]", short: "check a backup or, without FILE, the data directory",
+		flags: []func(*config, *pflag.FlagSet){(*config).dirFlag},
+		own:   f.forReading,
+	}, func(_ context.Context, file string) error {
+		if err := f.checkReading(); err != nil {
+			return err
+		}
+		return p.verify(file, f)
+	})
 }
 
-func (f *secretFlags) forReading(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.passphraseFile, "passphrase-file", "", "the passphrase")
-	cmd.Flags().StringVar(&f.identities, "identity", "", "the private key of age")
+// checkReading finds contradictions before a file is opened.
+func (f *secretFlags) checkReading() error {
+	if f.identities != "" && f.passphraseFile != "" {
+		return flags.Usagef("--identity is a key, --passphrase-file a passphrase: choose one")
+	}
+	return nil
+}
+
+func (f *secretFlags) forReading(fs *pflag.FlagSet) {
+	fs.StringVar(&f.passphraseFile, "passphrase-file", "", "the passphrase is in this `file`")
+	fs.StringVar(&f.identities, "identity", "", "the private key of age is in this `file`")
 }
 
 // fileVerb is a verb with the name of a file, which may be missing if least is 0.
-func (p *program) fileVerb(name string, least int, do func(ctx context.Context, file string) error) *cobra.Command {
-	return &cobra.Command{
-		Use: name,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) < least || len(args) > 1 {
-				return flags.Usagef("%s needs the name of one file", name)
-			}
-			return nil
-		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			return p.quick(func() error {
-				return do(context.Background(), append(args, "")[0]) // each answer has its own limit: a large state takes long
-			})
-		},
+func (p *program) fileVerb(v verb, do func(ctx context.Context, file string) error) *cobra.Command {
+	v.most, v.needs = 1, "the name of one file"
+	v.run = func(ctx context.Context, args []string) error {
+		return do(ctx, append(args, "")[0]) // each answer has its own limit: a large state takes long
 	}
+	return p.command(v)
 }
 
 // backup writes what lasts of an installation that runs.

@@ -70,5 +70,10 @@ func (p *program) serveOn(srv *embedded.Server, log *slog.Logger, told <-chan os
 		return err
 	}
 	defer links.Close()
+	withdraw, err := p.publish(srv.URL())
+	if err != nil {
+		return err
+	}
+	defer withdraw()
 	return p.coordinate("embedded broker on "+srv.URL(), p.watchWith(srv.URL(), p.keptIn()), links, srv.Open, log, told, srv.Mended())
 }

@@ -45,6 +45,7 @@ type config struct {
 	json                bool
 	reason              string         // of what the operator does
 	banFor              flags.Duration // 0: until it is taken back
+	yes                 bool           // do not ask
 
 	completion           flags.Choice
 	printConfig, version bool
@@ -52,80 +53,170 @@ type config struct {
 	flags *pflag.FlagSet
 }
 
-// register makes the flags. Help is written by hand, in groups: see usage.
+// group are flags that help shows under a title.
+type group struct {
+	title string
+	add   func(*config, *pflag.FlagSet)
+}
+
+// serving are the flags of chatcoord without a verb.
+var serving = []group{
+	{"Broker", (*config).brokerFlags},
+	{"Rules", (*config).ruleFlags},
+	{"Limits (ten times as much may come at once; 0 is no limit)", (*config).limitFlags},
+	{"Console", (*config).consoleFlags},
+	{"Health", (*config).healthFlags},
+	{"Other", (*config).otherFlags},
+}
+
+// register makes the flags of chatcoord without a verb.
 func (c *config) register(fs *pflag.FlagSet) {
+	for _, g := range serving {
+		g.add(c, fs)
+	}
+	c.finish(fs)
+}
+
+// finish makes a set one of flags that may be given once, and the one that counts.
+func (c *config) finish(fs *pflag.FlagSet) {
+	flags.Once(fs)
+	fs.VisitAll(func(f *pflag.Flag) {
+		if f.DefValue == "0s" {
+			f.DefValue = "" // says nothing
+		}
+	})
 	c.flags = fs
+}
+
+func (c *config) brokerFlags(fs *pflag.FlagSet) {
+	c.tls = flags.Choice{Among: []string{"auto"}}
+	fs.StringVarP(&c.listen, "listen", "l", embedded.DefaultListen, "`address` of the embedded NATS server")
+	fs.Var(&c.tls, "tls", "encrypt, with a CA of its own that links name")
+	c.dirFlag(fs)
+	fs.BoolVar(&c.ephemeral, "ephemeral", false, "keep nothing")
+	fs.BoolVar(&c.acceptLoss, "accept-loss", false, "start also when the state holds less than it did")
+	fs.BoolVar(&c.clockOK, "clock-ok", false, "the clock is right, though the data say otherwise")
+	fs.StringVar(&c.server, "server", chat.DefaultURL, "use the NATS at these `URLs` instead of embedding one")
+	fs.StringVar(&c.keys, "keys", "", "credentials for --server: the `directory` that chatcoord init has written")
+	fs.Var(&c.waitServer, "wait-server", "how long to keep trying to reach --server at the start")
+	c.tlsFlags(fs)
+}
+
+func (c *config) dirFlag(fs *pflag.FlagSet) {
+	fs.StringVar(&c.dataDir, "data-dir", defaultDataDir(), "`directory` of keys and state (default chatcoord in $XDG_DATA_HOME)")
+	fs.Lookup("data-dir").DefValue = "" // it may be too long for a line
+}
+
+func (c *config) tlsFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&c.tlsCert, "tls-cert", "", "certificate in this `file`: the server's own, or shown to --server")
+	fs.StringVar(&c.tlsKey, "tls-key", "", "its key, in this `file`")
+	fs.StringVar(&c.tlsCA, "tls-ca", "", "CA of --server, if the system does not know it: a `file`, or sha256: and its fingerprint")
+	fs.BoolVar(&c.insecure, "insecure", false, "allow plain text off loopback")
+}
+
+func (c *config) ruleFlags(fs *pflag.FlagSet) {
 	rules := coord.Defaults().Rules
+	c.join = flags.Choice{Among: []string{"open", "invited"}}
 	c.maxUsers = flags.Count{Most: math.MaxInt32}
 	c.maxGroup = flags.Count{N: rules.MaxGroup, Least: 3, Most: 64}
 	c.inviteTimeout = flags.Duration{D: rules.InviteTimeout, Least: time.Second}
 	c.grace = flags.Duration{D: rules.Grace, Least: time.Second}
 	c.nameTTL = flags.Duration{D: chat.NameTTL, Least: 24 * time.Hour, Zero: true}
 	c.maxMessage = flags.Size{N: int64(rules.MaxText), Least: 256, Most: 256 << 10}
-	limits := coord.Defaults().Limits
+	fs.Var(&c.join, "join", "who may take a new name (default open on loopback, else invited)")
+	fs.Var(&c.maxUsers, "max-users", "most users at once; 0 is no limit")
+	fs.Var(&c.maxGroup, "max-group", "most members of a group")
+	fs.Var(&c.inviteTimeout, "invite-timeout", "how long an invitation waits")
+	fs.Var(&c.grace, "grace", "how long a lost connection is waited for")
+	fs.Var(&c.maxMessage, "max-message", "longest message")
+	fs.Var(&c.nameTTL, "name-ttl", "how long a name is kept after its last login; 0 is for ever")
+}
+
+func (c *config) limitFlags(fs *pflag.FlagSet) {
+	limits, rules := coord.Defaults().Limits, coord.Defaults().Rules
 	c.rate = flags.Count{N: limits.Requests, Most: mostRate}
 	c.rateInvites = flags.Count{N: limits.Invites, Most: mostRate}
 	c.rateLists = flags.Count{N: limits.Lists, Most: mostRate}
 	c.rateDirect = flags.Count{N: rules.DirectRate, Most: mostRate}
 	c.rateMessages = flags.Count{N: rules.MessageRate, Most: mostRate}
+	fs.Var(&c.rate, "rate", "requests a second of one user, or of one address in the lobby")
+	fs.Var(&c.rateInvites, "rate-invites", "invitations among them")
+	fs.Var(&c.rateLists, "rate-lists", "lists among them")
+	fs.Var(&c.rateDirect, "rate-direct", "direct messages a second of one user")
+	fs.Var(&c.rateMessages, "rate-messages", "messages a second of one member of a chat")
+}
+
+// viewFlags are those of a console, also of watch.
+func (c *config) viewFlags(fs *pflag.FlagSet) {
 	c.show = flags.Choice{Value: "all", Among: []string{"all", "actions", "none"}}
 	c.logFormat = flags.Choice{Value: "text", Among: []string{"text", "json"}}
-	c.logLevel = flags.Choice{Value: "info", Among: []string{"debug", "info", "warn", "error"}}
 	c.color = flags.Choice{Value: "auto", Among: []string{"auto", "always", "never"}}
-	c.completion = flags.Choice{Among: flags.Shells}
-	c.tls = flags.Choice{Among: []string{"auto"}}
-	c.join = flags.Choice{Among: []string{"open", "invited"}}
-	fs.Var(&c.tls, "tls", "encrypt with a CA of its own")
-	fs.StringVar(&c.tlsCert, "tls-cert", "", "certificate")
-	fs.StringVar(&c.tlsKey, "tls-key", "", "its key")
-	fs.StringVar(&c.tlsCA, "tls-ca", "", "CA of the server to connect to: a file, or sha256: and its fingerprint")
-	fs.Var(&c.join, "join", "who may take a new name")
-	fs.StringVarP(&c.listen, "listen", "l", embedded.DefaultListen, "address of the embedded server")
-	fs.StringVar(&c.dataDir, "data-dir", defaultDataDir(), "where keys and state are kept")
-	fs.BoolVar(&c.ephemeral, "ephemeral", false, "keep nothing")
-	fs.BoolVar(&c.acceptLoss, "accept-loss", false, "go on with a state that holds less than it did")
-	fs.BoolVar(&c.clockOK, "clock-ok", false, "the clock is right, though the data say otherwise")
-	fs.BoolVar(&c.insecure, "insecure", false, "allow plain text off loopback")
-	fs.Var(&c.maxUsers, "max-users", "most users at once; 0 is no limit")
-	fs.Var(&c.maxGroup, "max-group", "most members of a group")
-	fs.Var(&c.inviteTimeout, "invite-timeout", "how long an invitation waits")
-	fs.Var(&c.grace, "grace", "how long a lost user is waited for")
-	fs.Var(&c.maxMessage, "max-message", "longest message")
-	fs.Var(&c.rate, "rate", "requests a second of one user, or of one address in the lobby; 0 is no limit")
-	fs.Var(&c.rateInvites, "rate-invites", "invitations a second of one user")
-	fs.Var(&c.rateLists, "rate-lists", "lists a second for one user")
-	fs.Var(&c.rateDirect, "rate-direct", "direct messages a second of one user")
-	fs.Var(&c.rateMessages, "rate-messages", "messages a second of one member")
-	fs.Var(&c.nameTTL, "name-ttl", "how long a name is kept after the last login; 0 is for ever")
 	fs.Var(&c.show, "show", "what the console shows")
-	fs.Var(&c.logFormat, "log-format", "how the console shows it")
-	fs.StringVar(&c.logFile, "log-file", "", "log of faults")
-	fs.Var(&c.logLevel, "log-level", "what is logged")
+	fs.Var(&c.logFormat, "log-format", "how the console, the log and errors are written")
 	fs.Var(&c.color, "color", "colours on the console")
-	fs.StringVar(&c.http, "http", "", "address for health and figures")
-	fs.BoolVar(&c.pprof, "pprof", false, "also answer profilers there")
-	fs.StringVar(&c.server, "server", chat.DefaultURL, "NATS server to use, or of a verb")
-	fs.StringVar(&c.keys, "keys", "", "credentials for that server, as written by init")
-	fs.Var(&c.waitServer, "wait-server", "keep trying to reach that server at start")
-	fs.StringVar(&c.creds, "creds", "", "operator's credentials of a verb")
-	fs.BoolVar(&c.json, "json", false, "answer of a verb as JSON")
-	fs.StringVar(&c.reason, "reason", "", "why, for who is signed out")
-	c.banFor = flags.Duration{Least: time.Second, Zero: true}
-	fs.Var(&c.banFor, "for", "how long a ban lasts; 0 is until it is taken back")
+}
+
+func (c *config) consoleFlags(fs *pflag.FlagSet) {
+	c.viewFlags(fs)
+	c.logLevel = flags.Choice{Value: "info", Among: []string{"debug", "info", "warn", "error"}}
+	fs.StringVar(&c.logFile, "log-file", "", "log of faults, in this `file` instead of standard error")
+	fs.Var(&c.logLevel, "log-level", "what is logged, from this level on")
+}
+
+func (c *config) healthFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&c.http, "http", "", "`address` that answers /healthz, /readyz and /metrics (default none)")
+	fs.BoolVar(&c.pprof, "pprof", false, "also /debug/pprof/; the address must be on loopback")
+}
+
+// otherFlags are no configuration.
+func (c *config) otherFlags(fs *pflag.FlagSet) {
+	c.completion = flags.Choice{Among: flags.Shells}
 	fs.Var(&c.completion, "completion", "print a completion script")
-	fs.BoolVar(&c.printConfig, "print-config", false, "print what would be used")
 	fs.BoolVarP(&c.version, "version", "V", false, "print the version")
+	c.helpFlags(fs)
+}
+
+// helpFlags are those that every verb has.
+func (c *config) helpFlags(fs *pflag.FlagSet) {
+	fs.BoolVar(&c.printConfig, "print-config", false, "print every setting and where it came from")
 	fs.BoolP("help", "h", false, "print help")
-	flags.Once(fs)
+}
+
+// keyFlags say where a verb finds the NATS server, and keys for it.
+func (c *config) keyFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&c.server, "server", chat.DefaultURL, "`URLs` of the NATS server (default that of the data directory, or "+chat.DefaultURL+")")
+	fs.Lookup("server").DefValue = ""
+	fs.StringVar(&c.keys, "keys", "", "take the credentials from the `directory` that chatcoord init has written")
+	c.dirFlag(fs)
+	c.tlsFlags(fs)
+}
+
+// reachFlags say how a verb reaches a coordinator that runs.
+func (c *config) reachFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&c.creds, "creds", "", "credentials in this `file` (default operator.creds, or of watch observer.creds, in the data directory)")
+	c.keyFlags(fs)
+}
+
+func (c *config) jsonFlag(fs *pflag.FlagSet) {
+	fs.BoolVar(&c.json, "json", false, "answer as JSON")
+}
+
+func (c *config) reasonFlag(fs *pflag.FlagSet) {
+	fs.StringVar(&c.reason, "reason", "", "why, a `text` that the person reads")
+}
+
+func (c *config) yesFlag(fs *pflag.FlagSet) {
+	fs.BoolVarP(&c.yes, "yes", "y", false, "do not ask")
+}
+
+func (c *config) forFlag(fs *pflag.FlagSet) {
+	c.banFor = flags.Duration{Least: time.Second, Zero: true}
+	fs.Var(&c.banFor, "for", "how long, such as 24h (default until it is taken back)")
 }
 
 // check finds contradictions, before any port is opened.
 func (c *config) check() error {
 	switch {
-	case c.given("creds") || c.given("json"):
-		return flags.Usagef("--creds and --json are for verbs")
-	case c.given("reason") || c.given("for"):
-		return flags.Usagef("--reason and --for are for verbs such as ban")
 	case c.external():
 		if err := c.checkExternal(); err != nil {
 			return err
@@ -135,6 +226,10 @@ func (c *config) check() error {
 		return flags.Usagef("--wait-server waits for the server of --server; the embedded one is there at once")
 	case c.ephemeral && c.given("data-dir"):
 		return flags.Usagef("--ephemeral keeps nothing, so --data-dir makes no sense with it")
+	case c.ephemeral && c.acceptLoss:
+		return flags.Usagef("--ephemeral keeps nothing, so there is no loss that --accept-loss could accept")
+	case c.insecure && (c.tls.Value != "" || c.tlsCert != ""):
+		return flags.Usagef("--insecure allows plain text, and --tls and --tls-cert encrypt; use either")
 	case !c.ephemeral && c.dataDir == "":
 		return flags.Usagef("there is no home directory; name a place with --data-dir, or use --ephemeral")
 	}
@@ -158,11 +253,29 @@ func (c *config) checkHTTP() error {
 	return nil
 }
 
+// given reports whether a flag was given, or its variable of the environment.
 func (c *config) given(name string) bool {
-	return c.flags.Lookup(name).Value.(*flags.Single).Origin() != "default"
+	f := c.flags.Lookup(name)
+	return f != nil && f.Value.(*flags.Single).Origin() != "default"
 }
 
-// onLoopback tells whether only this machine reaches an address. What is not an address
+// typed reports whether a flag is on the command line.
+func (c *config) typed(name string) bool {
+	f := c.flags.Lookup(name)
+	return f != nil && f.Value.(*flags.Single).Origin() == "flag"
+}
+
+// checkVerb is check for a verb.
+func (c *config) checkVerb() error {
+	for _, other := range []string{"creds", "data-dir"} {
+		if c.typed("keys") && c.typed(other) {
+			return flags.Usagef("--keys and --%s both say where the credentials are; use one of them", other)
+		}
+	}
+	return nil
+}
+
+// onLoopback reports whether only this machine reaches an address. What is not an address
 // is refused elsewhere.
 func onLoopback(listen string) bool {
 	host, _, err := net.SplitHostPort(listen)

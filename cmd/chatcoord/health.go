@@ -23,18 +23,11 @@ const (
 // healthVerb asks a page of --http, or of the NATS server's monitoring, how things are:
 // in a container that holds nothing else, nobody else could.
 func (p *program) healthVerb() *cobra.Command {
-	return &cobra.Command{
-		Use: "health",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return flags.Usagef("health needs the URL of one page, for example http://127.0.0.1:8080/readyz")
-			}
-			return nil
-		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			return p.quick(func() error { return p.health(context.Background(), args[0]) })
-		},
-	}
+	return p.command(verb{
+		use: "health URL", short: "print a page of --http; exit code 0 if all is well",
+		least: 1, most: 1, needs: "the URL of one page, for example http://127.0.0.1:8080/readyz",
+		run: func(ctx context.Context, args []string) error { return p.health(ctx, args[0]) },
+	})
 }
 
 // health prints what a page says. Anything but 200 is an error.

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"natter/internal/flags"
 	"natter/internal/setup"
@@ -20,23 +22,18 @@ type initFlags struct {
 
 // initVerb writes an installation for a NATS server that is not ours.
 func (p *program) initVerb() *cobra.Command {
-	var f initFlags
-	cmd := &cobra.Command{
-		Use:  "init",
-		Args: p.noArguments("init"),
-		RunE: func(*cobra.Command, []string) error {
-			return p.quick(func() error { return p.init(f) })
+	f := initFlags{nodes: flags.Choice{Value: "1", Among: []string{"1", "3"}}}
+	return p.command(verb{
+		use: "init", short: "write the keys and configuration that an existing NATS needs",
+		own: func(fs *pflag.FlagSet) {
+			fs.BoolVar(&f.external, "external", false, "for a NATS server that is not embedded")
+			fs.StringVar(&f.out, "out", "", "`directory` to be made")
+			fs.Var(&f.nodes, "nodes", "number of NATS servers")
+			fs.StringVar(&f.hosts, "hosts", "", "where they are reached: `HOST[:PORT]`, with commas (default on this computer)")
+			fs.StringVar(&f.store, "store", "", "`directory` where they keep their state (default data in --out)")
 		},
-	}
-	f.nodes = flags.Choice{Value: "1", Among: []string{"1", "3"}}
-	fs := cmd.Flags()
-	fs.BoolVar(&f.external, "external", false, "for a NATS server that is not embedded")
-	fs.StringVar(&f.out, "out", "", "directory to be made")
-	fs.Var(&f.nodes, "nodes", "number of NATS servers")
-	fs.StringVar(&f.hosts, "hosts", "", "where they are reached: HOST[:PORT], with commas")
-	fs.StringVar(&f.store, "store", "", "where they keep their state")
-	flags.Once(fs)
-	return cmd
+		run: func(context.Context, []string) error { return p.init(f) },
+	})
 }
 
 func (p *program) init(f initFlags) error {

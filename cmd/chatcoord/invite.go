@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"natter/broker"
 	"natter/chat"
@@ -34,19 +35,16 @@ func (p *program) inviteVerb() *cobra.Command {
 		uses: flags.Count{N: 1, Least: 1, Most: chat.MaxUses},
 		ttl:  flags.Duration{D: chat.PassTTL, Least: time.Second},
 	}
-	cmd := &cobra.Command{
-		Use:  "invite",
-		Args: p.noArguments("invite"),
-		RunE: func(*cobra.Command, []string) error {
-			return p.quick(func() error { return p.invite(context.Background(), f) })
+	return p.command(verb{
+		use: "invite", short: "print a link with which somebody new comes in",
+		flags: asking(),
+		own: func(fs *pflag.FlagSet) {
+			fs.Var(&f.uses, "uses", "how many new users may use it")
+			fs.Var(&f.ttl, "ttl", "how long it is good")
+			fs.StringVar(&f.address, "address", "", "how they reach the server: `HOST[:PORT]` (default that of --server)")
 		},
-	}
-	fs := cmd.Flags()
-	fs.Var(&f.uses, "uses", "how many new users")
-	fs.Var(&f.ttl, "ttl", "how long it is good")
-	fs.StringVar(&f.address, "address", "", "how they reach the server")
-	flags.Once(fs)
-	return cmd
+		run: func(ctx context.Context, _ []string) error { return p.invite(ctx, f) },
+	})
 }
 
 // invitation is what invite --json prints.

@@ -64,7 +64,7 @@ func (p *program) fail(cmd *cobra.Command, args []string, failure error, code in
 	}
 	fmt.Fprintf(p.err, "chatcoord: %s\n", text)
 	if code == flags.ExitUsage {
-		fmt.Fprintln(p.err, "Try chatcoord --help.")
+		fmt.Fprintf(p.err, "Try %s --help.\n", cmd.CommandPath())
 	}
 }
 

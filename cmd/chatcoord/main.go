@@ -6,14 +6,15 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"natter/broker/embedded"
 	"natter/chat"
@@ -104,63 +105,60 @@ func (p *program) commands() *cobra.Command {
 		Use:           "chatcoord",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          p.noArguments("chatcoord"),
-		RunE:          func(*cobra.Command, []string) error { return p.quick(p.serve) },
+		Args: func(cmd *cobra.Command, args []string) error {
+			p.flags = cmd.Flags()
+			return noVerb(cmd, args)
+		},
+		RunE: func(*cobra.Command, []string) error { return p.quick(p.serve) },
 	}
 	p.root = root
-	p.register(root.PersistentFlags())
+	p.register(root.Flags())
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		if p.version || p.completion.Value != "" {
 			return nil
 		}
 		return flags.BindEnv(cmd.Flags(), "CHATCOORD_", nil, os.LookupEnv)
 	}
-	root.AddCommand(
-		p.verb("users", func(ctx context.Context) error { return p.users(ctx) }),
-		p.verb("sessions", func(ctx context.Context) error { return p.sessions(ctx) }),
-		p.verb("watch", func(ctx context.Context) error { return p.watch(ctx) }),
-		p.verb("doctor", func(ctx context.Context) error { return p.doctor(ctx) }),
-		p.kickVerb(), p.banVerb(), p.unbanVerb(), p.freeVerb(), p.deleteVerb(),
-		p.verb("bans", func(ctx context.Context) error { return p.bans(ctx) }),
-		p.initVerb(),
-		p.inviteVerb(),
-		p.healthVerb(),
-		p.backupVerb(),
-		p.restoreVerb(),
-		p.verifyVerb(),
-	)
-	root.SetHelpFunc(func(*cobra.Command, []string) { fmt.Fprint(p.out, usage) })
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flags.Problem(cmd.Flags(), err) })
+	root.AddCommand(p.verbs()...)
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprint(p.out, help(cmd)) })
+	root.SetFlagErrorFunc(wrongFlag)
 	flags.AddAbout(root, p.out, "chatcoord "+chat.Release)
 	return root
 }
 
-// verb asks a running coordinator.
-func (p *program) verb(name string, do func(context.Context) error) *cobra.Command {
-	return &cobra.Command{
-		Use:  name,
-		Args: p.noArguments(name),
-		RunE: func(*cobra.Command, []string) error {
-			return p.quick(func() error { return do(context.Background()) })
-		},
+// noVerb refuses arguments that are no verb.
+func noVerb(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
 	}
+	if near := flags.Nearest(args[0], flags.Verbs(root)); near != "" {
+		return flags.Usagef("unknown verb %q, did you mean %s?", args[0], near)
+	}
+	return flags.Usagef("unknown verb %q", args[0])
 }
 
-func (p *program) noArguments(name string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		switch {
-		case name == "invite" && p.given("for"):
-			return flags.Usagef("--for is for ban; how long a link is good is --ttl")
-		case name != "chatcoord" && (p.given("for") || p.given("reason")):
-			return flags.Usagef("--reason and --for are not for %s", name)
-		case len(args) == 0:
-			return nil
-		}
-		if near := flags.Nearest(args[0], flags.Verbs(cmd)); near != "" && name == "chatcoord" {
-			return flags.Usagef("unknown verb %q, did you mean %s?", args[0], near)
-		}
-		return flags.Usagef("%s takes no arguments, not %q", name, args[0])
+// wrongFlag says what is wrong with a flag, and where it belongs if that is elsewhere.
+func wrongFlag(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
+		return flags.Problem(cmd.Flags(), err)
 	}
+	name, owners := unknown.GetSpecifiedName(), []string(nil)
+	if cmd.Root().Flags().Lookup(name) != nil {
+		owners = append(owners, "chatcoord without a verb")
+	}
+	for _, verb := range cmd.Root().Commands() {
+		if verb.Flags().Lookup(name) != nil {
+			owners = append(owners, verb.Name())
+		}
+	}
+	switch {
+	case len(owners) == 0:
+		return flags.Problem(cmd.Flags(), err)
+	case cmd.HasParent():
+		return flags.Usagef("%s has no flag --%s; it is for %s", cmd.Name(), name, strings.Join(owners, ", "))
+	}
+	return flags.Usagef("--%s is for verbs, and stands behind them: %s", name, strings.Join(owners, ", "))
 }
 
 // quick does what needs no server, or else the verb.

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"natter/broker"
 	"natter/chat"
@@ -16,30 +21,35 @@ import (
 )
 
 // about is a verb about one name, key or network.
-func (p *program) about(name, what string, do func(ctx context.Context, word string) error) *cobra.Command {
-	return &cobra.Command{
-		Use: name,
-		Args: func(_ *cobra.Command, args []string) error {
-			switch {
-			case len(args) == 0:
-				return flags.Usagef("%s needs %s", name, what)
-			case len(args) > 1:
-				return flags.Usagef("%s takes %s, and nothing more: %q", name, what, args[1])
-			case name != "ban" && p.given("for"):
-				return flags.Usagef("--for is for ban")
-			}
-			return nil
-		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			return p.quick(func() error { return do(context.Background(), args[0]) })
-		},
-	}
+func (p *program) about(v verb, what string, do func(ctx context.Context, word string) error) *cobra.Command {
+	v.least, v.most, v.needs = 1, 1, what
+	v.run = func(ctx context.Context, args []string) error { return do(ctx, args[0]) }
+	return p.command(v)
 }
 
 const anybody = "a username, a public key or a network"
 
+// confirm asks on a terminal whether to do what cannot be undone, or concerns many. In a
+// script somebody has to have said --yes.
+func (p *program) confirm(question string) error {
+	if p.yes {
+		return nil
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return flags.Usagef("%s Nothing was done: there is no terminal to ask at; --yes answers", question)
+	}
+	fmt.Fprintf(p.err, "%s (yes/no) ", question)
+	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // the end of input is no answer
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	}
+	return errors.New("nothing was done")
+}
+
 func (p *program) kickVerb() *cobra.Command {
-	return p.about("kick", anybody, func(ctx context.Context, word string) error {
+	v := verb{use: "kick NAME|KEY|NETWORK", short: "sign out who is here; they may come again", flags: asking((*config).reasonFlag)}
+	return p.about(v, anybody, func(ctx context.Context, word string) error {
 		t, err := account.ReadTarget(word)
 		if err != nil {
 			return err
@@ -50,10 +60,20 @@ func (p *program) kickVerb() *cobra.Command {
 }
 
 func (p *program) banVerb() *cobra.Command {
-	return p.about("ban", anybody, func(ctx context.Context, word string) error {
+	v := verb{
+		use: "ban NAME|KEY|NETWORK", short: "sign out, and keep away until unban, or for a time",
+		long:  "Sign out, and keep away until unban, or for a time. A ban of a network, which\nmay concern many, is asked about on a terminal; elsewhere it needs --yes.",
+		flags: asking((*config).forFlag, (*config).reasonFlag, (*config).yesFlag),
+	}
+	return p.about(v, anybody, func(ctx context.Context, word string) error {
 		t, err := account.ReadTarget(word)
 		if err != nil {
 			return err
+		}
+		if t.Network != "" {
+			if err := p.confirm("Keep away everybody who comes from " + account.Word(t) + "?"); err != nil {
+				return err
+			}
 		}
 		reply, err := order(ctx, p, chat.AdminBan, chat.BanRequest{Target: t, Reason: p.reason, For: p.banFor.D}, broker.CallOnce)
 		until, out := "", ""
@@ -76,7 +96,8 @@ func unrevoked(until time.Time) string {
 }
 
 func (p *program) unbanVerb() *cobra.Command {
-	return p.about("unban", anybody, func(ctx context.Context, word string) error {
+	v := verb{use: "unban NAME|KEY|NETWORK", short: "take a ban back", flags: asking()}
+	return p.about(v, anybody, func(ctx context.Context, word string) error {
 		t, err := account.ReadTarget(word)
 		if err != nil {
 			return err
@@ -87,7 +108,15 @@ func (p *program) unbanVerb() *cobra.Command {
 }
 
 func (p *program) freeVerb() *cobra.Command {
-	return p.about("free", "a username", func(ctx context.Context, word string) error {
+	v := verb{
+		use: "free NAME", short: "take a name from its owner, for anybody to have",
+		long:  "Take a name from its owner, for anybody to have. This is asked about on a\nterminal; elsewhere it needs --yes.",
+		flags: asking((*config).reasonFlag, (*config).yesFlag),
+	}
+	return p.about(v, "a username", func(ctx context.Context, word string) error {
+		if err := p.confirm(fmt.Sprintf("Take the username %s from its owner, for anybody to have?", chat.CleanLine(word))); err != nil {
+			return err
+		}
 		reply, err := order(ctx, p, chat.AdminFree, chat.FreeRequest{Name: word, Reason: p.reason}, broker.CallOnce)
 		from := ""
 		if time.Until(reply.Free) > time.Minute {
@@ -98,7 +127,15 @@ func (p *program) freeVerb() *cobra.Command {
 }
 
 func (p *program) deleteVerb() *cobra.Command {
-	return p.about("delete", "a username", func(ctx context.Context, word string) error {
+	v := verb{
+		use: "delete NAME", short: "delete an account; nobody can have its name until it is freed",
+		long:  "Delete an account. Nobody can have its name until it is freed. This is asked\nabout on a terminal; elsewhere it needs --yes.",
+		flags: asking((*config).reasonFlag, (*config).yesFlag),
+	}
+	return p.about(v, "a username", func(ctx context.Context, word string) error {
+		if err := p.confirm(fmt.Sprintf("Delete the account %s, and let nobody have the name?", chat.CleanLine(word))); err != nil {
+			return err
+		}
 		reply, err := order(ctx, p, chat.AdminDelete, chat.DeleteRequest{Name: word, Reason: p.reason}, broker.CallOnce)
 		return p.report(err, reply, "The account %s is deleted; nobody can have the name any more.", word)
 	})

@@ -67,7 +67,9 @@ func watching(t *testing.T, given ...string) (out, err *paper, end func() error)
 	out, err = newPaper(), newPaper()
 	p := newProgram(out, err)
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
-	p.register(fs)
+	p.viewFlags(fs)
+	p.reachFlags(fs)
+	p.finish(fs)
 	if err := fs.Parse(given); err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,10 @@ func BindEnv(fs *pflag.FlagSet, prefix string, others map[string]string, lookup 
 		if other := others[f.Name]; other != "" {
 			names = append(names, other)
 		}
-		v := f.Value.(*Single)
+		v, ours := f.Value.(*Single)
+		if !ours { // of a command that cobra has made, as for completions
+			return
+		}
 		for _, name := range names {
 			value, ok := lookup(name)
 			if !ok || value == "" || f.Changed || v.from != "" {

@@ -31,7 +31,7 @@ func AddAbout(root *cobra.Command, out io.Writer, version string) {
 	root.SetOut(out)
 	plain := func(*cobra.Command, []string) error { return nil } // whatever the environment says
 	root.SetHelpCommand(&cobra.Command{
-		Use: "help", PersistentPreRunE: plain,
+		Use: "help", Short: "print help, also of a verb", PersistentPreRunE: plain,
 		RunE: func(_ *cobra.Command, args []string) error {
 			cmd, _, err := root.Find(args)
 			if err != nil {
@@ -42,12 +42,12 @@ func AddAbout(root *cobra.Command, out io.Writer, version string) {
 	})
 	root.AddCommand(
 		&cobra.Command{
-			Use: "version", PersistentPreRunE: plain,
+			Use: "version", Short: "print the version", PersistentPreRunE: plain,
 			Args: complain(cobra.NoArgs, "version takes no arguments"),
 			RunE: func(*cobra.Command, []string) error { _, err := fmt.Fprintln(out, version); return err },
 		},
 		&cobra.Command{
-			Use: "completion", ValidArgs: Shells, PersistentPreRunE: plain,
+			Use: "completion", Short: "print a completion script: bash, zsh or fish", ValidArgs: Shells, PersistentPreRunE: plain,
 			Args: complain(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs), "completion needs one of "+strings.Join(Shells, ", ")),
 			RunE: func(_ *cobra.Command, args []string) error { return Complete(out, root, args[0]) },
 		},
