@@ -20,7 +20,7 @@ func help(cmd *cobra.Command) string {
 		fmt.Fprintln(&b, "\nVerbs:")
 		for _, verb := range cmd.Commands() {
 			if verb.Short != "" {
-				fmt.Fprintf(&b, "  %-10s %s\n", verb.Name(), verb.Short)
+				fmt.Fprintf(&b, "  %-11s %s\n", verb.Name(), verb.Short)
 			}
 		}
 		for _, g := range serving {
