@@ -26,7 +26,7 @@ const (
 // noticed within seconds, as every one of natter's over a network. Further options win over
 // these. It ends with ctx; what it has made does not.
 func Connect(ctx context.Context, urls, name string, opts ...nats.Option) (*nats.Conn, error) {
-	t := &tidy{}
+	t := &tidy{urls: urls}
 	stop := context.AfterFunc(ctx, t.giveUp)
 	nc, err := nats.Connect(urls, slices.Concat(options(name), opts, []nats.Option{t.option})...)
 	if stop() {
@@ -60,6 +60,7 @@ const DialFor = 2 * time.Second
 // of clients would hold each of them several times.
 type tidy struct {
 	dialer nats.CustomDialer
+	urls   string // of the servers, as they were given
 
 	mu   sync.Mutex
 	last net.Conn
@@ -84,14 +85,32 @@ func (t *tidy) Dial(network, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !t.begin(conn) {
+		return nil, net.ErrClosed
+	}
+	patience := t.patience(address)
+	if patience == 0 {
+		return conn, nil
+	}
+	heard, err := hear(conn, patience)
+	quiets.note(address, err == errQuiet)
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return heard, nil
+}
+
+// begin notes the connection that is under way; it is false if nothing may begin.
+func (t *tidy) begin(conn net.Conn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over {
 		_ = conn.Close()
-		return nil, net.ErrClosed
+		return false
 	}
 	t.last = conn
-	return conn, nil
+	return true
 }
 
 // giveUp ends what is under way, and lets nothing begin.

@@ -16,6 +16,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natter/broker"
+	"natter/broker/brokertest"
+	"natter/chat"
 )
 
 // Why there is no connection is said in a few words, without addresses that nobody typed
@@ -117,5 +119,36 @@ func TestConnectEndsWithItsContext(t *testing.T) {
 	}()
 	if _, err := broker.Connect(ctx, "nats://"+silent.Addr().String(), t.Name(), nats.Timeout(time.Hour)); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// TestQuietAddress: an address that accepts and says nothing takes little time from the others,
+// the first time and hardly any afterwards. Alone, it has all the time that there is.
+func TestQuietAddress(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	srv := brokertest.Run(t)
+	alone := "nats://" + silent.Addr().String()
+	both := alone + "," + srv.URL()
+	for _, most := range []time.Duration{3 * time.Second, time.Second} {
+		begun := time.Now()
+		nc, err := broker.Connect(t.Context(), both, t.Name(), nats.Timeout(time.Minute), nats.DontRandomize(), nats.CustomInboxPrefix(chat.LobbyInbox))
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc.Close()
+		if took := time.Since(begun); took > most {
+			t.Errorf("the other address is reached after %v, not within %v", took, most)
+		}
+	}
+	begun := time.Now()
+	if _, err := broker.Connect(t.Context(), alone, t.Name(), nats.Timeout(1500*time.Millisecond)); !errors.Is(err, nats.ErrTimeout) && !os.IsTimeout(err) {
+		t.Errorf("alone: %v", err)
+	}
+	if took := time.Since(begun); took < 1500*time.Millisecond {
+		t.Errorf("alone, it has only %v", took)
 	}
 }

@@ -28,6 +28,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -52,6 +53,9 @@ type Config struct {
 
 // Options are those of a connection. Their error is an *chat.Error.
 func (c Config) Options() ([]nats.Option, error) {
+	if several := strings.Split(c.URLs, ","); c.socket("ws", "wss") && !allSockets(several) {
+		return nil, chat.Errorf(chat.Arguments, "WebSocket addresses (ws://, wss://) and others cannot be mixed in a list of servers.")
+	}
 	t := &tls.Config{MinVersion: tls.VersionTLS13}
 	renewed, err := c.trust(t)
 	if err != nil {
@@ -67,11 +71,30 @@ func (c Config) Options() ([]nats.Option, error) {
 	if c.CA != "" || c.wantsTLS() {
 		return append(renewed, nats.Secure(t)), nil // who does not offer it hears nothing
 	}
-	options := append(renewed, func(o *nats.Options) error { o.TLSConfig = t; return nil })
-	if !c.Insecure {
-		options = append(options, nats.SetCustomDialer(discreet{}))
+	if c.socket("ws") {
+		return c.discreetly(nil), nil // with TLS at hand the library would begin it, as on wss://
 	}
-	return options, nil
+	return c.discreetly(append(renewed, func(o *nats.Options) error { o.TLSConfig = t; return nil })), nil
+}
+
+// discreetly adds to options that nothing is said in plain text to other machines, unless
+// that is allowed.
+func (c Config) discreetly(options []nats.Option) []nats.Option {
+	if c.Insecure {
+		return options
+	}
+	return append(options, nats.SetCustomDialer(discreet{}))
+}
+
+// socket reports whether one of the servers is reached by one of some schemes.
+func (c Config) socket(schemes ...string) bool {
+	for part := range strings.SplitSeq(c.URLs, ",") {
+		scheme, _, _ := strings.Cut(strings.TrimSpace(part), "://")
+		if slices.Contains(schemes, scheme) {
+			return true
+		}
+	}
+	return false
 }
 
 // shown is the certificate that is shown to servers. Its files are read again for each
@@ -133,6 +156,10 @@ func readCAs(file string) (*x509.CertPool, error) {
 		return nil, chat.Errorf(chat.Arguments, "The file %s holds no certificate; it should be that of a CA, in PEM.", file)
 	}
 	return roots, nil
+}
+
+func allSockets(urls []string) bool {
+	return !slices.ContainsFunc(urls, func(u string) bool { return !Config{URLs: u}.socket("ws", "wss") })
 }
 
 func (c Config) wantsTLS() bool {
