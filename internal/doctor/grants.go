@@ -128,14 +128,31 @@ func (e *exam) judgeServer(check, who string, have, want chat.Grant) {
 
 // harmless is a subject that a right covers and that does nothing; "" if there is none.
 func harmless(right string) string {
-	if strings.HasPrefix(right, "chat.audit.") || right == chat.Enter.Pattern() {
-		return "" // what is published there is kept, or answered
+	if right == chat.Enter.Pattern() {
+		return "" // what is published there is answered
 	}
-	s := strings.TrimSuffix(right, ">")
-	if s != right {
-		return s + "doctor.probe"
+	s := strings.ReplaceAll(right, "*", "doctor")
+	if rest, ok := strings.CutSuffix(s, ">"); ok {
+		s = rest + "doctor.probe"
 	}
-	return strings.ReplaceAll(right, "*", "doctor")
+	if slices.ContainsFunc(chat.TappingGrant().Subscribe, func(tapped string) bool { return matches(tapped, s) }) {
+		return "" // what is published there is on consoles, or kept
+	}
+	return s
+}
+
+// matches reports whether a subscription receives what is published on a subject.
+func matches(subscription, subject string) bool {
+	have := strings.Split(subject, ".")
+	for i, token := range strings.Split(subscription, ".") {
+		switch {
+		case token == ">":
+			return i < len(have)
+		case i >= len(have), token != "*" && token != have[i]:
+			return false
+		}
+	}
+	return strings.Count(subscription, ".")+1 == len(have)
 }
 
 // mayPublish publishes nothing on a subject and reports whether the server let it.
