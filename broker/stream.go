@@ -24,6 +24,9 @@ const (
 // markSubject is where replicas mark the end of what they read: see Log.mark.
 const markSubject = chat.StateRoot + ".mark.load"
 
+// restoreSubject is marked while a backup is being stored: see Restoring.
+const restoreSubject = chat.StateRoot + ".mark.restore"
+
 // streams are the limits under which state is kept. Only the audit trail may lose
 // its oldest entries by age or for room, and the last ones before a crash.
 var streams = []jetstream.StreamConfig{
@@ -37,7 +40,7 @@ var streams = []jetstream.StreamConfig{
 		Subjects: []string{
 			chat.StateRoot + ".user.*", chat.StateRoot + ".session.*",
 			chat.StateRoot + ".ban.*", chat.StateRoot + ".revoked.*", chat.StateRoot + ".pass.*", chat.StateRoot + ".clock.*",
-			markSubject,
+			markSubject, restoreSubject,
 		}, MaxMsgsPerSubject: 1,
 		Duplicates: 10 * time.Second, // the log names its records, and never repeats one
 		MaxMsgs:    1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 64 << 10, Discard: jetstream.DiscardNew,

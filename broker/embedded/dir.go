@@ -27,7 +27,24 @@ func openDataDir(dir string) (string, func(), error) {
 	if err != nil {
 		return "", nil, err
 	}
+	if err := cutShort(dir); err != nil {
+		unlock()
+		return "", nil, err
+	}
 	return dir, unlock, nil
+}
+
+// Restoring is the directory, in a data directory, that a restore works in. It is there until
+// everything is in its place.
+const Restoring = "restoring"
+
+// cutShort is why a directory cannot be used in which a restore has not come to its end.
+func cutShort(dir string) error {
+	at := filepath.Join(dir, Restoring)
+	if !exists(at) {
+		return nil
+	}
+	return private.Errorf(ErrDataDir, "A restore into %s was cut short: %s is left of it, and the state is not complete. Nothing was changed. Begin it again: chatcoord restore --again FILE --data-dir %s", dir, at, dir)
 }
 
 // lock takes the lock of a data directory. The file stays.
@@ -72,6 +89,9 @@ func Belongings(dir string) (map[string][]byte, error) {
 // Verify starts a server in a data directory and stops it again: its error is why the
 // directory cannot be used, or does not hold what it should.
 func Verify(dir string, log *slog.Logger) error {
+	if err := cutShort(dir); err != nil {
+		return err
+	}
 	if !exists(filepath.Join(dir, "jetstream")) {
 		return private.Errorf(ErrDataDir, "There is no state in %s.", dir)
 	}

@@ -25,7 +25,7 @@ import (
 
 // secretFlags say how a backup is encrypted, or decrypted.
 type secretFlags struct {
-	encrypt, dryRun            bool
+	encrypt, dryRun, again     bool
 	passphraseFile, identities string
 	recipients                 string // with commas
 }
@@ -51,6 +51,7 @@ func (p *program) restoreVerb() *cobra.Command {
 		own: func(fs *pflag.FlagSet) {
 			f.forReading(fs)
 			fs.BoolVar(&f.dryRun, "dry-run", false, "only check, and say what would be done")
+			fs.BoolVar(&f.again, "again", false, "also where a restore was cut short: remove what it has left")
 		},
 	}, func(ctx context.Context, file string) error {
 		if err := f.checkReading(); err != nil {
@@ -169,9 +170,9 @@ func (p *program) restore(ctx context.Context, file string, f secretFlags) error
 	into := "the data directory " + p.dataDir
 	if p.keys != "" {
 		into = "the NATS server " + p.server
-		err = p.restoreExternal(ctx, c, f.dryRun)
-	} else if err = backup.EmptyDir(p.dataDir); err == nil && !f.dryRun {
-		err = c.IntoDir(ctx, p.dataDir)
+		err = p.restoreExternal(ctx, c, f)
+	} else if err = backup.EmptyDir(p.dataDir, f.again); err == nil && !f.dryRun {
+		err = c.IntoDir(ctx, p.dataDir, f.again)
 	}
 	switch {
 	case err != nil:
@@ -184,16 +185,19 @@ func (p *program) restore(ctx context.Context, file string, f secretFlags) error
 	return nil
 }
 
-func (p *program) restoreExternal(ctx context.Context, c *backup.Contents, dryRun bool) error {
+func (p *program) restoreExternal(ctx context.Context, c *backup.Contents, f secretFlags) error {
 	nc, err := p.storing()
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	if dryRun {
+	if f.dryRun && !f.again {
 		return backup.Empty(ctx, nc)
 	}
-	return c.Into(ctx, nc)
+	if f.dryRun {
+		return nil
+	}
+	return c.Into(ctx, nc, f.again)
 }
 
 // verify checks a backup or, without one, a data directory that nobody uses.

@@ -86,7 +86,7 @@ func TestThereAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "new", "data")
-	if err := c.IntoDir(t.Context(), dir); err != nil {
+	if err := c.IntoDir(t.Context(), dir, false); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -117,7 +117,7 @@ func TestThereAndBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := c.IntoDir(t.Context(), dir); !errors.Is(err, private.ErrFile) || !strings.Contains(err.Error(), "not empty") {
+	if err := c.IntoDir(t.Context(), dir, false); !errors.Is(err, private.ErrFile) || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("over itself: %v", err)
 	}
 }
@@ -140,7 +140,7 @@ func TestOnlyWhereNothingIs(t *testing.T) {
 	}
 	other := store(t, filled(t, t.TempDir()))
 	before := records(t, other, broker.AccountsStream)
-	if err := c.Into(t.Context(), other); !errors.Is(err, &chat.Error{Code: chat.Taken}) {
+	if err := c.Into(t.Context(), other, false); !errors.Is(err, &chat.Error{Code: chat.Taken}) {
 		t.Error(err)
 	}
 	if !maps.Equal(before, records(t, other, broker.AccountsStream)) {

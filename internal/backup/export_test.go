@@ -14,3 +14,9 @@ func (c *Contents) IntoWithin(ctx context.Context, nc *nats.Conn, stand time.Dur
 	}
 	return c.store(ctx, nc, stand)
 }
+
+// Begin is Into that is cut short after some records.
+func (c *Contents) Begin(ctx context.Context, nc *nats.Conn, records int) (int, error) {
+	half := &Contents{Header: c.Header, records: c.records[:records]}
+	return half.IntoWithin(ctx, nc, time.Minute)
+}

@@ -44,10 +44,10 @@ func TestHalfIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told *chat.Error
-	if err := c.Into(t.Context(), nc); !errors.As(err, &told) {
+	if err := c.Into(t.Context(), nc, false); !errors.As(err, &told) {
 		t.Fatal(err)
 	}
-	for _, words := range []string{"has stored 1 of 3 records", "account.bob: ", "maximum messages", "remove the streams ACCOUNTS and LIVE"} {
+	for _, words := range []string{"has stored 1 of 3 records", "account.bob: ", "maximum messages", "restore --again"} {
 		if !strings.Contains(told.Text, words) {
 			t.Errorf("%q does not say %q", told.Text, words)
 		}

@@ -21,6 +21,7 @@ import (
 
 	"natter/broker"
 	"natter/chat"
+	"natter/internal/private"
 	"natter/presence"
 	"natter/presence/account"
 	"natter/session"
@@ -73,6 +74,9 @@ func Defaults() Config {
 		Log:     slog.New(slog.DiscardHandler),
 	}
 }
+
+// askFor is how long a cluster may take to have leaders, once the streams are there.
+const askFor = 30 * time.Second
 
 // Coordinator is one replica.
 type Coordinator struct {
@@ -181,7 +185,16 @@ func (c *Coordinator) openStreams(ctx context.Context) error {
 	if c.cfg.Memory {
 		storage = jetstream.MemoryStorage
 	}
-	return broker.EnsureStreams(ctx, js, storage, max(c.cfg.Replicas, 1))
+	if err := broker.EnsureStreams(ctx, js, storage, max(c.cfg.Replicas, 1)); err != nil {
+		return err
+	}
+	soon, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	cut, err := broker.Restoring(soon, c.links.Store)
+	if cut {
+		return private.Errorf(private.ErrFile, "%s", broker.ErrRestoring.Text)
+	}
+	return err
 }
 
 // assemble makes the tables and the services that read each other's.

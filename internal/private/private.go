@@ -43,7 +43,7 @@ func (p *problem) Unwrap() []error { return append([]error{p.text}, p.kinds...) 
 func Dir(dir string) error {
 	err := os.Mkdir(dir, 0o700)
 	if err == nil {
-		return syncDir(filepath.Dir(dir))
+		return SyncDir(filepath.Dir(dir))
 	}
 	if !errors.Is(err, fs.ErrExist) {
 		return filef(err, "Cannot make %s: %v.", dir, Cause(err))
@@ -164,11 +164,11 @@ func (d *Draft) name(name func(from, to string) error) error {
 	if err := name(d.written, d.path); err != nil {
 		return filef(err, "Cannot write %s: %v.", d.path, Cause(err))
 	}
-	return syncDir(filepath.Dir(d.path))
+	return SyncDir(filepath.Dir(d.path))
 }
 
-// syncDir makes a new name in a directory last. Windows knows no such thing.
-func syncDir(dir string) error {
+// SyncDir makes a new name in a directory last. Windows knows no such thing.
+func SyncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
