@@ -102,6 +102,9 @@ func (p *program) backup(ctx context.Context, file string, f secretFlags) error 
 	if _, err := os.Lstat(file); err == nil {
 		return private.Errorf(private.ErrFile, "%s is there already; nothing was changed. Name another file.", file)
 	}
+	for _, left := range backup.Left(file) {
+		fmt.Fprintf(p.err, "chatcoord: %s is of a backup that was cut short, or is under way; it may hold keys. Remove it if no other backup runs.\n", left)
+	}
 	nc, err := p.storing()
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 
 // initFlags are those of init alone.
 type initFlags struct {
-	external          bool
+	external, again   bool
 	out, hosts, store string
 	nodes             flags.Choice
 }
@@ -27,6 +27,7 @@ func (p *program) initVerb() *cobra.Command {
 		use: "init", short: "write the keys and configuration that an existing NATS needs",
 		own: func(fs *pflag.FlagSet) {
 			fs.BoolVar(&f.external, "external", false, "for a NATS server that is not embedded")
+			fs.BoolVar(&f.again, "again", false, "also where an init was cut short: remove what it has left")
 			fs.StringVar(&f.out, "out", "", "`directory` to be made")
 			fs.Var(&f.nodes, "nodes", "number of NATS servers")
 			fs.StringVar(&f.hosts, "hosts", "", "where they are reached: `HOST[:PORT]`, with commas (default on this computer)")
@@ -43,7 +44,7 @@ func (p *program) init(f initFlags) error {
 	case f.out == "":
 		return flags.Usagef("init needs a directory to write: --out DIR")
 	}
-	plan := setup.Plan{Dir: f.out, Nodes: int(f.nodes.Value[0] - '0'), Store: f.store}
+	plan := setup.Plan{Dir: f.out, Nodes: int(f.nodes.Value[0] - '0'), Store: f.store, Again: f.again}
 	if f.hosts != "" {
 		for part := range strings.SplitSeq(f.hosts, ",") {
 			h, err := setup.ParseHost(strings.TrimSpace(part))

@@ -14,6 +14,7 @@ import (
 	"natter/broker/brokertest"
 	"natter/broker/embedded"
 	"natter/chat"
+	"natter/internal/backup"
 	"natter/internal/coord"
 	"natter/internal/private"
 )
@@ -136,5 +137,23 @@ func TestCutRestoreIntoServer(t *testing.T) {
 	}
 	if last := live.CachedInfo().State.LastSeq; last < c.Revision+1<<31 {
 		t.Errorf("revision %d, of the backup %d", last, c.Revision)
+	}
+}
+
+// What a backup has left that was cut short is found, whatever its directory is called.
+func TestLeftByBackup(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a[b]c")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "natter.backup")
+	if left := backup.Left(file); len(left) > 0 {
+		t.Error(left)
+	}
+	if err := os.WriteFile(filepath.Join(dir, ".backup-123"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if left := backup.Left(file); len(left) != 1 {
+		t.Error(left)
 	}
 }

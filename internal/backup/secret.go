@@ -18,10 +18,27 @@ import (
 // sealed is how a file begins that age has encrypted.
 const sealed = "age-encryption.org/"
 
+// Left lists what backups have left in the directory of a file that were cut short.
+func Left(path string) []string {
+	left, _ := filepath.Glob(filepath.Join(escaped(filepath.Dir(path)), unfinished+"*")) // fails only for a bad pattern
+	return left
+}
+
+// escaped is a path of which a pattern takes nothing for one of its own signs.
+func escaped(path string) string {
+	if filepath.Separator == '\\' { // there, patterns have no escapes
+		return path
+	}
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+}
+
+// unfinished is how the names of backups begin that are being written.
+const unfinished = ".backup-"
+
 // Create writes a file that only we can read, whole or not at all, and never over one that
 // is there. It is encrypted to the recipients, if there are any.
 func Create(path string, recipients []age.Recipient, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".backup-") // mode 0600
+	f, err := os.CreateTemp(filepath.Dir(path), unfinished) // mode 0600
 	if err != nil {
 		return cannot(path, err)
 	}

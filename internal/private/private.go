@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"natter/chat"
 )
@@ -120,6 +121,12 @@ func link(from, to string) error {
 	return os.Rename(from, to)
 }
 
+// temporary is how the names of files begin that have not got their own yet.
+const temporary = ".new-"
+
+// Temporary reports whether a file is one that Write has left which was cut short.
+func Temporary(name string) bool { return strings.HasPrefix(name, temporary) }
+
 // write writes beside the path, and then gives what was written its name.
 func write(path string, text []byte, name func(from, to string) error) error {
 	d, err := NewDraft(path, text)
@@ -135,7 +142,7 @@ type Draft struct{ path, written string }
 
 // NewDraft writes a file that only we can read beside the path.
 func NewDraft(path string, text []byte) (*Draft, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-") // mode 0600
+	f, err := os.CreateTemp(filepath.Dir(path), temporary) // mode 0600
 	if err != nil {
 		return nil, filef(err, "Cannot write %s: %v.", path, Cause(err))
 	}

@@ -24,6 +24,7 @@ type Plan struct {
 	Nodes int    // 1 or 3 NATS servers; 0 is 1
 	Hosts []Host // of the servers; none is this computer
 	Store string // where servers keep their state; "" is data in Dir
+	Again bool   // remove what an Init has left that was cut short
 }
 
 // StorePerNode is how many bytes of state one server holds. The streams may take half
@@ -41,6 +42,9 @@ func Init(p Plan) (made bool, err error) {
 		return false, private.Errorf(private.ErrFile, "Cannot use %s: %v.", p.Dir, err)
 	}
 	p.Dir = dir
+	if err := p.clear(); err != nil {
+		return false, err
+	}
 	if there, err := p.exists(); there || err != nil {
 		return false, err
 	}
@@ -57,6 +61,43 @@ func Init(p Plan) (made bool, err error) {
 		return false, err
 	}
 	return true, writeAll(dir, files)
+}
+
+// asideOf is where the installation of a directory is made, before it gets its name.
+func asideOf(dir string) string {
+	return filepath.Join(filepath.Dir(dir), ".natter-init-"+filepath.Base(dir))
+}
+
+// CutShort is why a directory cannot be used for which an Init has not come to its end, or nil.
+func CutShort(dir string) error {
+	at := asideOf(dir)
+	if _, err := os.Lstat(at); err != nil {
+		return nil
+	}
+	return private.Errorf(private.ErrFile, "An init of %s was cut short, or is under way: %s is left of it, and holds keys that nothing uses. Nothing was changed. Begin it again, with what is left removed: chatcoord init --external --again --out %s", dir, at, dir)
+}
+
+// clear removes what is left of an Init that was cut short, if that is wanted, and only files
+// that an Init writes.
+func (p Plan) clear() error {
+	err := CutShort(p.Dir)
+	if err == nil || !p.Again {
+		return err
+	}
+	at := asideOf(p.Dir)
+	entries, err := os.ReadDir(at)
+	if err != nil {
+		return private.Errorf(private.ErrFile, "Cannot read %s: %v.", at, private.Cause(err))
+	}
+	for _, e := range entries {
+		if !private.Temporary(e.Name()) && !slices.Contains(p.names(), e.Name()) && !strings.HasSuffix(e.Name(), ".conf") {
+			return private.Errorf(private.ErrFile, "%s holds something else, %s. Nothing was removed. Look at it, and remove it by hand.", at, e.Name())
+		}
+	}
+	if err := os.RemoveAll(at); err != nil {
+		return private.Errorf(private.ErrFile, "Cannot remove %s: %v.", at, private.Cause(err))
+	}
+	return nil
 }
 
 // exists tells whether a whole installation is there. Anything else in its place is an
@@ -176,9 +217,9 @@ func writeAll(dir string, files map[string][]byte) error {
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return private.Errorf(private.ErrFile, "Cannot make %s: %v.", parent, private.Cause(err))
 	}
-	half, err := os.MkdirTemp(parent, ".natter-init-") // mode 0700
-	if err != nil {
-		return private.Errorf(private.ErrFile, "Cannot write in %s: %v.", parent, private.Cause(err))
+	half := asideOf(dir)
+	if err := os.Mkdir(half, 0o700); err != nil { // also if another one is doing the same
+		return private.Errorf(private.ErrFile, "Cannot make %s: %v.", half, private.Cause(err))
 	}
 	defer os.RemoveAll(half)
 	for name, text := range files {

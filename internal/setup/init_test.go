@@ -224,3 +224,42 @@ func TestDerive(t *testing.T) {
 		}
 	}
 }
+
+// What an init has left that was cut short holds keys: it is named by the next one, and by who
+// wants to use the installation, and can be begun again.
+func TestCutInitIsRefused(t *testing.T) {
+	parent := t.TempDir()
+	dir, left := filepath.Join(parent, "keys"), filepath.Join(parent, ".natter-init-keys")
+	if err := os.Mkdir(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"operator.nk", ".new-123"} {
+		if err := os.WriteFile(filepath.Join(left, name), []byte("SO"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, begun := setup.Init(setup.Plan{Dir: dir})
+	_, opened := setup.Open(dir)
+	for what, err := range map[string]error{"init": begun, "open": opened} {
+		if !errors.Is(err, private.ErrFile) || !strings.Contains(err.Error(), left) || !strings.Contains(err.Error(), "--again") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	other := filepath.Join(left, "letter.txt")
+	if err := os.WriteFile(other, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := setup.Init(setup.Plan{Dir: dir, Again: true}); !errors.Is(err, private.ErrFile) || !strings.Contains(err.Error(), "letter.txt") {
+		t.Errorf("something else is removed: %v", err)
+	}
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	write(t, setup.Plan{Dir: dir, Again: true})
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("something is left:", err)
+	}
+	if _, err := setup.Open(dir); err != nil {
+		t.Error(err)
+	}
+}

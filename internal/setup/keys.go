@@ -2,6 +2,7 @@ package setup
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -87,6 +88,9 @@ type Keys struct {
 func Open(dir string) (*Keys, error) {
 	k := &Keys{creds: map[string]*ticket.Creds{}}
 	if err := private.CheckDir(dir); err != nil {
+		if abs, aerr := filepath.Abs(dir); aerr == nil && errors.Is(err, fs.ErrNotExist) {
+			return nil, cmp.Or(CutShort(abs), err)
+		}
 		return nil, err
 	}
 	for i, r := range Roles {
