@@ -3,12 +3,15 @@
 package cmd_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"natter/internal/flags"
 )
 
 // manual is the page of a program, in mdoc.
@@ -107,6 +110,24 @@ func TestManualsAreWellFormed(t *testing.T) {
 		for l := range strings.Lines(string(out)) {
 			if !strings.HasSuffix(l, "sections out of conventional order: Sh DESCRIPTION\n") { // examples come first
 				t.Error(l)
+			}
+		}
+	}
+}
+
+// TestManualsHaveTheExitCodes: the pages say of each exit code what the programs' table says.
+func TestManualsHaveTheExitCodes(t *testing.T) {
+	for program, meaning := range map[string]func(flags.Exit) string{
+		"chatcli": func(e flags.Exit) string { return e.Chatcli }, "chatcoord": func(e flags.Exit) string { return e.Chatcoord },
+	} {
+		page, err := os.ReadFile(manual(program))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range flags.Exits {
+			want := fmt.Sprintf("\n.It %d\n%s\n.", e.Code, strings.ReplaceAll(meaning(e), ". ", ".\n"))
+			if has := strings.Contains(string(page), want); has != (meaning(e) != "") {
+				t.Errorf("%s: %t for %q", manual(program), has, want)
 			}
 		}
 	}

@@ -115,8 +115,8 @@ func outputIsLost(t *testing.T, u unwritable) {
 			"transcript export all", "transcript export all --format json", "transcript export all --format markdown",
 		},
 		"chatcoord": {
-			"help", "version", "completion bash", "completion zsh", "completion fish", "--help", "--version", "--print-config", "--completion zsh", "users", "users --json", "sessions", "bans", "invite", "invite --json", "ban ghost", "unban ghost", "free alice",
-			"kick bob", "delete bob", "doctor", "doctor --json", "init --external --out " + h.dir + "/external", "backup " + h.dir + "/again", "verify " + saved, "health " + page,
+			"help", "version", "completion bash", "completion zsh", "completion fish", "--help", "--version", "--print-config", "--completion zsh", "users", "users --json", "sessions", "bans", "invite", "invite --json", "ban --yes ghost", "unban ghost", "free --yes alice",
+			"kick bob", "delete --yes bob", "doctor", "doctor --json", "init --external --out " + h.dir + "/external", "backup " + h.dir + "/again", "verify " + saved, "health " + page,
 			"restore --dry-run --data-dir " + h.dir + "/empty " + saved, "restore --data-dir " + h.dir + "/empty " + saved,
 		},
 	}

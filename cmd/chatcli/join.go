@@ -253,7 +253,7 @@ func (p *program) greet(joined contexts.Context, log *slog.Logger) (done bool, e
 	}
 	c, err := client.Dial(ctx, cfg)
 	if err != nil {
-		p.code = p.unreachable(err)
+		p.code = p.failed(err)
 		return true, nil
 	}
 	c.Close()

@@ -72,7 +72,7 @@ func (p *program) work(do func(context.Context) error) error {
 	case errors.As(err, &usage):
 		return usage
 	case err != nil:
-		p.code = p.unreachable(err)
+		p.code = p.failed(err)
 	}
 	return nil
 }

@@ -64,12 +64,7 @@ func (p *program) execute(args []string) int {
 	case p.out.Caused(failure):
 		return ui.ExitFailure
 	}
-	fmt.Fprintf(p.err, "chatcli: %s\n", strings.TrimSuffix(failure.Error(), "."))
-	if errors.As(failure, &flags.UsageError{}) {
-		fmt.Fprintln(p.err, "Try chatcli --help.")
-		return ui.ExitUsage
-	}
-	return ui.ExitFailure
+	return p.failed(failure)
 }
 
 // commands are chatcli and its verbs.
@@ -178,7 +173,7 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	defer closeLog()
 	passphrase, err := p.passphrase()
 	if err != nil {
-		p.code = p.unreachable(err)
+		p.code = p.failed(err)
 		return nil
 	}
 	keeper, err := p.keeper()
@@ -197,7 +192,7 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	cfg.Passphrase, cfg.Takeover, cfg.Transcript = passphrase, p.takeover, keeper
 	c, err := client.Dial(ctx, cfg)
 	if err != nil {
-		p.code = p.unreachable(err)
+		p.code = p.failed(err)
 	} else {
 		o := p.options(logger)
 		o.In = attend(p.in, end)
@@ -212,24 +207,17 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	return nil
 }
 
-// unreachable says why there is no connection, and returns the exit code.
-func (p *program) unreachable(err error) int {
-	var e *chat.Error
-	if !errors.As(err, &e) {
-		fmt.Fprintf(p.err, "chatcli: %v\n", err)
-		return ui.ExitFailure
-	}
-	fmt.Fprintf(p.err, "chatcli: %s\n", strings.TrimSuffix(chat.CleanLine(e.Text), "."))
-	switch e.Code {
-	case chat.Denied, chat.Auth:
-		return ui.ExitDenied
-	case chat.Taken, chat.ForeignKey, chat.SignedIn, chat.Invalid, chat.Reserved:
-		return ui.ExitName
-	case chat.NotConnected, chat.Timeout, chat.Outdated:
+// failed says what went wrong, and returns the exit code.
+func (p *program) failed(err error) int {
+	code := flags.ChatcliExit(err)
+	fmt.Fprintf(p.err, "chatcli: %s\n", strings.TrimSuffix(chat.CleanLine(err.Error()), "."))
+	switch {
+	case errors.As(err, &flags.UsageError{}):
+		fmt.Fprintln(p.err, "Try chatcli --help.")
+	case code == ui.ExitUnreachable:
 		fmt.Fprintln(p.err, "Start a server with: chatcoord        or name another one: chatcli --server nats://HOST:4222")
-		return ui.ExitUnreachable
 	}
-	return ui.ExitFailure
+	return code
 }
 
 // options are the flags as the front end wants them.

@@ -20,6 +20,7 @@ import (
 	"natter/chat"
 	"natter/internal/flags"
 	"natter/internal/ops"
+	"natter/internal/private"
 	"natter/internal/secure"
 )
 
@@ -83,8 +84,8 @@ func code(err error) int {
 		return flags.ExitUsage
 	case errors.Is(err, embedded.ErrInUse), errors.Is(err, ops.ErrInUse):
 		return flags.ExitInUse
-	case errors.Is(err, embedded.ErrDataDir):
-		return flags.ExitDataDir
+	case errors.Is(err, embedded.ErrDataDir), errors.Is(err, private.ErrFile):
+		return flags.ExitFile
 	case !errors.As(err, &told):
 		return flags.ExitFailure
 	}

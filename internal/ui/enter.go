@@ -2,12 +2,12 @@ package ui
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
 	"natter/chat"
 	"natter/internal/client"
+	"natter/internal/flags"
 )
 
 // nameLine handles a line at the name prompt, where only help and exit are commands.
@@ -69,21 +69,7 @@ func (f *front) nameRefused(s string, err error) {
 }
 
 // nameCode is the exit code of a program that could not have a name.
-func nameCode(err error) int {
-	var e *chat.Error
-	if !errors.As(err, &e) {
-		return ExitFailure
-	}
-	switch e.Code {
-	case chat.Taken, chat.Invalid, chat.Reserved, chat.ForeignKey, chat.SignedIn:
-		return ExitName
-	case chat.Denied, chat.Auth, chat.Banned:
-		return ExitDenied
-	case chat.NotConnected, chat.Timeout, chat.Outdated:
-		return ExitUnreachable
-	}
-	return ExitFailure
-}
+func nameCode(err error) int { return flags.ChatcliExit(err) }
 
 // presence asks whether others may see the user, unless that was said by a flag or is
 // remembered.
