@@ -81,7 +81,7 @@ func flagsIn(pattern, text string) map[string]bool {
 
 // verbsIn are the words behind the program's name, on the first lines of its help.
 func verbsIn(program, usage string) (verbs []string) {
-	for _, m := range regexp.MustCompile(`(?m)^(?:Usage:)? +`+program+`((?: [a-z|]+)+)(?: |$)`).FindAllStringSubmatch(usage, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^(?:Usage:| {6}) `+program+`((?: [a-z|]+)+)(?: |$)`).FindAllStringSubmatch(usage, -1) {
 		for _, word := range strings.Fields(m[1]) {
 			verbs = append(verbs, strings.Split(word, "|")...)
 		}
