@@ -69,3 +69,35 @@ func (h *house) volume(t *testing.T, name, options string) string {
 	}
 	return home
 }
+
+// TestFilesOnAFullDisk: a file that a verb cannot write whole is not there, and the verb says so.
+func TestFilesOnAFullDisk(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can mount a volume")
+	}
+	h := open(t)
+	words := filepath.Join(h.dir, "words")
+	h.guest("bob")
+	alice := h.guest("alice", "--transcript", words)
+	h.types(alice, "@bob hello\n")
+	h.sees(alice, "to bob (direct): hello")
+	h.types(alice, "3\n")
+	alice.exit()
+	full := h.volume(t, "full", "size=16k")
+	for _, line := range []string{
+		"chatcli key export alice FULL/copy", "chatcli transcript export all --transcript WORDS -o FULL/export",
+		"chatcoord backup FULL/backup --data-dir DATA --server nats://ADDRESS", "chatcoord init --external --out FULL/keys",
+	} {
+		args := strings.Fields(strings.NewReplacer("FULL", full, "WORDS", words, "DATA", filepath.Join(h.dir, "data"), "ADDRESS", h.listen).Replace(line))
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Env = h.environ("alice")
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "no space left on device") || strings.Count(string(out), "\n") != 1 {
+			t.Errorf("%s: %v\n%s", line, err, out)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(full, "*"))
+	if err != nil || len(left) != 1 { // what fills it
+		t.Errorf("these are left: %q, %v", left, err)
+	}
+}

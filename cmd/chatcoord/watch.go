@@ -23,13 +23,7 @@ import (
 func (p *program) watch(ctx context.Context) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	go func() { // nobody watches what cannot be written
-		select {
-		case <-p.out.Failed():
-			stop()
-		case <-ctx.Done():
-		}
-	}()
+	p.out.OnFailure(stop) // nobody watches what cannot be written
 	nc, err := p.dial("observer", p.connectionNotices(ctx)...)
 	if err != nil {
 		return err

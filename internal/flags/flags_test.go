@@ -2,6 +2,8 @@ package flags_test
 
 import (
 	"errors"
+	"io"
+	"io/fs"
 	"testing"
 
 	"github.com/spf13/pflag"
@@ -80,5 +82,44 @@ func TestNearVerb(t *testing.T) {
 		if got := flags.NearVerb(word, verbs); got != want {
 			t.Errorf("%s: %q, want %q", word, got, want)
 		}
+	}
+}
+
+// takes is a writer that takes so many writes, and then none.
+type takes int
+
+func (n *takes) Write(b []byte) (int, error) {
+	if *n--; *n < 0 {
+		return 0, &fs.PathError{Op: "write", Path: "/dev/stdout", Err: errors.New("full")}
+	}
+	return len(b), nil
+}
+
+// TestOutput: the first failure is remembered, told once, and ends with another code than 0.
+func TestOutput(t *testing.T) {
+	room := takes(1)
+	out, calls := flags.NewOutput(&room), 0
+	out.OnFailure(func() { calls++ })
+	if _, err := io.WriteString(out, "x"); err != nil || out.Err() != nil || calls != 0 {
+		t.Fatalf("%v, %v, %d", err, out.Err(), calls)
+	}
+	_, err := io.WriteString(out, "y")
+	_, again := io.WriteString(out, "z")
+	if err == nil || again == nil || calls != 1 || !out.Caused(err) || out.Caused(errors.New("full")) {
+		t.Errorf("%v, %v, %d", err, again, calls)
+	}
+	for code, want := range map[int]int{flags.ExitOK: flags.ExitFailure, flags.ExitRefused: flags.ExitRefused, 130: 130} {
+		said := ""
+		if got := out.End(code, func(lost error) { said = lost.Error() }); got != want || (said == "cannot write to standard output: full") != (code < 128) {
+			t.Errorf("%d: %d, %q", code, got, said)
+		}
+	}
+	out.OnFailure(func() { calls++ })
+	if calls != 2 {
+		t.Error("a failure that was before is not told")
+	}
+	fine := flags.NewOutput(io.Discard)
+	if got := fine.End(flags.ExitOK, nil); got != flags.ExitOK || fine.Err() != nil || fine.Caused(nil) {
+		t.Error(got, fine.Err())
 	}
 }

@@ -14,15 +14,15 @@ import (
 // Output is the standard output of a program. It remembers the first write that failed, so
 // that one place decides what follows from it, whichever verb has written.
 type Output struct {
-	w      io.Writer
-	failed chan struct{}
+	w io.Writer
 
-	mu  sync.Mutex
-	err error
+	mu     sync.Mutex
+	err    error
+	failed func() // what is to be done at the first failure; nil is nothing
 }
 
 // NewOutput returns an Output that writes to w.
-func NewOutput(w io.Writer) *Output { return &Output{w: w, failed: make(chan struct{})} }
+func NewOutput(w io.Writer) *Output { return &Output{w: w} }
 
 // Write implements io.Writer. A write is tried also after another one has failed: a disk that
 // was full may have room again.
@@ -35,9 +35,22 @@ func (o *Output) Write(b []byte) (int, error) {
 	defer o.mu.Unlock()
 	if o.err == nil {
 		o.err = err
-		close(o.failed)
+		if o.failed != nil {
+			o.failed()
+		}
 	}
 	return n, err
+}
+
+// OnFailure has failed called once, when a write fails or has failed already. It must not use
+// the Output.
+func (o *Output) OnFailure(failed func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		failed()
+	}
+	o.failed = failed
 }
 
 // Err returns the sentence about the first write that failed; nil if none has.
@@ -60,9 +73,6 @@ func (o *Output) Caused(err error) bool {
 	defer o.mu.Unlock()
 	return o.err != nil && errors.Is(err, o.err)
 }
-
-// Failed is closed when a write fails.
-func (o *Output) Failed() <-chan struct{} { return o.failed }
 
 // Terminal reports whether the output is a terminal.
 func (o *Output) Terminal() bool {
