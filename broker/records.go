@@ -43,8 +43,8 @@ const (
 	readFor   = 5 * time.Second // that an answer may stand still
 )
 
-// errUnreadable is a stream that holds something which cannot be read.
-var errUnreadable = errors.New("something in it cannot be read")
+// ErrUnreadable is a stream whose last records cannot be read. Those before were read.
+var ErrUnreadable = errors.New("something in it cannot be read")
 
 // Records reads a stream from a sequence on, until nothing more is there. What is
 // overwritten meanwhile comes again: the last one of each subject is what the stream held
@@ -94,7 +94,7 @@ func readAnswer(ctx context.Context, sub *nats.Subscription, next uint64, read f
 		case "204": // the end of the batch; nothing in it means that it would go on for ever
 			more := m.Header.Get("Nats-Num-Pending") != "0"
 			if more && next == begun {
-				return next, false, errUnreadable
+				return next, false, ErrUnreadable
 			}
 			return next, more, nil
 		default:

@@ -150,20 +150,27 @@ func (s *Server) check(dir string, l *ledger, acceptLoss bool) error {
 	if s.book, err = s.Dial("ledger", chat.StoringGrant(), chat.StoreInbox); err != nil {
 		return err
 	}
-	missing, risen, err := l.compare(ctx, s.book)
+	f, err := l.compare(ctx, s.book)
 	switch {
 	case err != nil: // also where a loss is accepted: nobody knows of one
 		s.book.Close()
 		return private.Errorf(ErrDataDir, "The state in %s cannot be checked: %v. Nothing was changed. Start again; if this stays, bring back a backup with chatcoord restore FILE in an empty directory.", dir, err)
-	case missing != "" && !acceptLoss:
+	case f.missing != "" && !acceptLoss:
 		s.book.Close()
-		return damaged(dir, missing)
-	case missing != "":
-		s.log.Warn("going on with what is left", "dir", dir, "missing", missing)
+		return damaged(dir, f.missing)
+	case f.missing != "":
+		s.log.Warn("going on with what is left", "dir", dir, "missing", f.missing)
 	}
-	if err := s.buryAgain(ctx, risen); err != nil {
+	if err := s.buryAgain(ctx, f.risen); err != nil {
 		s.book.Close()
 		return fmt.Errorf("burying what has come back: %w", err)
+	}
+	for _, stream := range f.unreadable {
+		if err := s.rebuild(ctx, stream); err != nil {
+			s.book.Close()
+			return private.Errorf(ErrDataDir, "What is left of %s in %s cannot be stored anew: %v. Nothing was changed. Look at the disk, and start again.", stream, dir, err)
+		}
+		delete(l.pages, stream) // it is read anew
 	}
 	if err := l.follow(ctx, s.book); err != nil {
 		s.book.Close()

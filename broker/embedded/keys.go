@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -112,15 +113,18 @@ func trust(ids *ticket.Installation, opts *server.Options) error {
 }
 
 // writeCreds writes the files for the nats CLI and for chatcoord's own verbs, if
-// they are not there.
-func writeCreds(dir string, m *ticket.Minter) error {
+// they are not there, or damaged: nothing else depends on what is in them.
+func writeCreds(dir string, m *ticket.Minter, log *slog.Logger) error {
 	for name, grant := range map[string]chat.Grant{
 		"observer.creds": chat.ObserverGrant(),
 		"operator.creds": chat.OperatorGrant(),
 	} {
 		path := filepath.Join(dir, name)
-		if _, err := os.Stat(path); err == nil {
+		switch have, err := os.ReadFile(path); {
+		case err == nil && usable(have, m):
 			continue
+		case !errors.Is(err, fs.ErrNotExist):
+			log.Warn("credentials are damaged, and written anew", "file", path)
 		}
 		text, key, err := m.Creds(grant, 0, time.Now())
 		if err != nil {
@@ -135,4 +139,10 @@ func writeCreds(dir string, m *ticket.Minter) error {
 		}
 	}
 	return nil
+}
+
+// usable reports whether credentials are whole, and of the account that they are for.
+func usable(text []byte, m *ticket.Minter) bool {
+	c, err := ticket.ParseCreds(private.Plain(text))
+	return err == nil && c.Key != nil && c.Account == m.Account()
 }

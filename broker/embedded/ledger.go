@@ -258,17 +258,23 @@ func (l *ledger) close() {
 	}
 }
 
+// found is what a comparison has found.
+type found struct {
+	missing    string              // what is less, as a sentence has it; "" if nothing is
+	risen      map[string][]uint64 // by stream: sequences of records that were gone
+	unreadable []string            // streams that hold something which cannot be read
+}
+
 // compare compares what the ledger vouches for with what the server has found, and takes
-// that instead. It says what is less, "" if nothing is, and which sequences hold records
-// that were gone. What could not be read to its end is an error: what comes behind may be
+// that instead. What could not be read to its end is an error: what comes behind may be
 // there all the same.
-func (l *ledger) compare(ctx context.Context, nc *nats.Conn) (missing string, risen map[string][]uint64, err error) {
+func (l *ledger) compare(ctx context.Context, nc *nats.Conn) (f found, err error) {
 	var parts, names []string
-	risen = map[string][]uint64{}
+	f.risen = map[string][]uint64{}
 	for _, stream := range broker.RecordStreams() {
-		have, err := readEntries(ctx, nc, stream)
+		have, unread, err := readEntries(ctx, nc, stream)
 		if err != nil {
-			return "", nil, fmt.Errorf("%s cannot be read (%w)", stream, err)
+			return f, fmt.Errorf("%s cannot be read (%w)", stream, err)
 		}
 		p, before := l.pages[stream], len(names)
 		for subject, e := range p.records {
@@ -278,33 +284,53 @@ func (l *ledger) compare(ctx context.Context, nc *nats.Conn) (missing string, ri
 		}
 		if lost := len(names) - before; lost > 0 {
 			parts = append(parts, fmt.Sprintf("%s holds %d of %d %s", stream, len(p.records)-lost, len(p.records), recordsOf(stream)))
+		} else if unread > 0 {
+			parts = append(parts, fmt.Sprintf("%s holds all %d %s, and %d that cannot be read, of what was over already", stream, len(p.records), recordsOf(stream), unread))
+		}
+		if unread > 0 {
+			f.unreadable = append(f.unreadable, stream)
 		}
 		delete(l.pages, stream)
 		for subject, e := range have {
 			if l.bad == 0 && p.gone(subject, e) {
-				risen[stream] = append(risen[stream], e.seq)
+				f.risen[stream] = append(f.risen[stream], e.seq)
 				continue
 			}
 			l.set(stream, subject, e)
 		}
 	}
-	return strings.Join(parts, ", ") + examples(names), risen, nil
+	f.missing = strings.Join(parts, ", ") + examples(names)
+	return f, nil
 }
 
-// readEntries reads a stream whole. One that is not there holds nothing.
-func readEntries(ctx context.Context, nc *nats.Conn, stream string) (map[string]entry, error) {
-	have := map[string]entry{}
+// readEntries reads a stream whole, and counts the records that the server has and cannot
+// read: of one that it knows by its index, it finds out only when it is asked for it. A stream
+// that is not there holds nothing.
+func readEntries(ctx context.Context, nc *nats.Conn, stream string) (have map[string]entry, unread uint64, err error) {
+	have = map[string]entry{}
 	js, err := jetstream.New(nc)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	if _, err = js.Stream(ctx, stream); errors.Is(err, jetstream.ErrStreamNotFound) {
-		return have, nil
+	s, err := js.Stream(ctx, stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return have, 0, nil
 	}
-	if err == nil {
-		err = broker.Records(ctx, nc, stream, 1, func(r broker.Stored) { have[r.Subject] = entryOf(r) })
+	if err != nil {
+		return nil, 0, err
 	}
-	return have, err
+	read := uint64(0)
+	err = broker.Records(ctx, nc, stream, 1, func(r broker.Stored) {
+		have[r.Subject] = entryOf(r)
+		read++
+	})
+	if errors.Is(err, broker.ErrUnreadable) {
+		err = nil
+	}
+	if all := s.CachedInfo().State.Msgs; all > read {
+		unread = all - read
+	}
+	return have, unread, err
 }
 
 // gone tells whether a record was gone, or it would be on the page.

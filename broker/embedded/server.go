@@ -183,7 +183,7 @@ func start(cfg Config, host string, port int, dir string) (*Server, error) {
 		if err := revokeAgain(opts.AccountResolver, ids, dir); err != nil {
 			return nil, err
 		}
-		if err := writeCreds(dir, s.chat); err != nil {
+		if err := writeCreds(dir, s.chat, s.log); err != nil {
 			return nil, err
 		}
 	}

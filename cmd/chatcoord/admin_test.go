@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +18,7 @@ import (
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/coord"
+	"natter/internal/flags"
 	"natter/presence"
 	"natter/presence/account"
 )
@@ -90,5 +94,17 @@ func TestThousandsAreListed(t *testing.T) {
 	}
 	if len(targets) != bans || len(banned.Bans) != len(targets) {
 		t.Errorf("%d bans are listed, %d of them different", len(banned.Bans), len(targets))
+	}
+}
+
+// Credentials that are damaged are named, not the coordinator doubted.
+func TestDamagedCredsAreNamed(t *testing.T) {
+	creds := filepath.Join(t.TempDir(), "operator.creds")
+	if err := os.WriteFile(creds, []byte("-----BEGIN NATS USER JWT-----\neyJ0\n------END NATS USER JWT------\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, err bytes.Buffer
+	if code := run([]string{"users", "--creds", creds}, &out, &err); code != flags.ExitFile || !strings.Contains(err.String(), creds) {
+		t.Errorf("exit code %d: %s", code, &err)
 	}
 }
