@@ -20,6 +20,7 @@
 //	lock                          held by the process that uses the directory
 //	keys/*.nk                     who we are; without them no ticket is good any more
 //	observer.creds operator.creds written once, for the nats CLI and for chatcoord
+//	address                       where chatcoord serves, for its verbs; only while it does
 //	revoked.jwt                   the tickets that are void
 //	tls/                          the CA of chatcoord --tls auto
 //	jetstream/                    the state
