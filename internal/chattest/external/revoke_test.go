@@ -73,7 +73,7 @@ func TestBanOnServersThatAreNotOurs(t *testing.T) {
 			if e := chattest.Wait[session.Ended](alice); e.Session.Reason != chat.ByOperator {
 				t.Errorf("alice is told %+v", e)
 			}
-			text, code = verb(t, "free", "bob", "--server", in.urls, "--keys", in.dir)
+			text, code = verb(t, "free", "bob", "--yes", "--server", in.urls, "--keys", in.dir)
 			if code != 0 || text != "The username bob is free.\n" {
 				t.Errorf("exit code %d: %q", code, text)
 			}
@@ -99,7 +99,7 @@ func TestBanWithoutADeputy(t *testing.T) {
 		t.Errorf("exit code %d: %q", code, text)
 	}
 	chattest.Wait[client.SignedOut](bob)
-	text, code = verb(t, "free", "bob", "--server", in.urls, "--keys", in.dir)
+	text, code = verb(t, "free", "bob", "--yes", "--server", in.urls, "--keys", in.dir)
 	if code != 0 || !strings.HasPrefix(text, "The username bob is free from 20") {
 		t.Errorf("exit code %d: %q", code, text)
 	}
