@@ -30,6 +30,10 @@ var ErrParkedFull = errors.New("no room")
 type Parked struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
+
+	// Dropping is told before messages are let go of: those of a subject, which may have
+	// wildcards, up to a sequence. nil: nobody needs to know.
+	Dropping func(subject string, upTo uint64) error
 }
 
 // OpenParked opens the stream. nc needs chat.StoringGrant.
@@ -42,7 +46,7 @@ func OpenParked(ctx context.Context, nc *nats.Conn) (*Parked, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", ParkedStream, err)
 	}
-	return &Parked{js, stream}, nil
+	return &Parked{js: js, stream: stream}, nil
 }
 
 const parkedRoot = chat.StateRoot + ".parked."
@@ -122,7 +126,7 @@ func (p *Parked) Drop(ctx context.Context, session string, to, from chat.User, u
 	if err != nil || info.State.Msgs == 0 {
 		return err
 	}
-	return p.purge(ctx, parkedSubject(session, to, from), jetstream.WithPurgeSequence(min(upTo, info.State.LastSeq)+1))
+	return p.purge(ctx, parkedSubject(session, to, from), min(upTo, info.State.LastSeq))
 }
 
 // DropAll lets go of everything for somebody in a session, or with "*" for everybody.
@@ -131,7 +135,7 @@ func (p *Parked) DropAll(ctx context.Context, session string, to chat.User) erro
 	if n, err := p.Left(ctx, session, to); n == 0 || err != nil {
 		return err
 	}
-	return p.purge(ctx, parkedSubject(session, to, "*"))
+	return p.purgeAll(ctx, parkedSubject(session, to, "*"))
 }
 
 // DropFrom lets go of everything from some members of a session.
@@ -144,16 +148,30 @@ func (p *Parked) DropFrom(ctx context.Context, session string, from map[chat.Use
 		if !from[chat.User(subject[strings.LastIndexByte(subject, '.')+1:])] {
 			continue
 		}
-		if err := p.purge(ctx, subject); err != nil {
+		if err := p.purgeAll(ctx, subject); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *Parked) purge(ctx context.Context, subject string, opts ...jetstream.StreamPurgeOpt) error {
+// purgeAll lets go of what a subject has by now.
+func (p *Parked) purgeAll(ctx context.Context, subject string) error {
+	info, err := p.info(ctx)
+	if err != nil {
+		return err
+	}
+	return p.purge(ctx, subject, info.State.LastSeq)
+}
+
+func (p *Parked) purge(ctx context.Context, subject string, upTo uint64) error {
+	if p.Dropping != nil {
+		if err := p.Dropping(subject, upTo); err != nil {
+			return fmt.Errorf("note what is let go of: %w", err)
+		}
+	}
 	err := Patiently(ctx, func(ctx context.Context) error {
-		return p.stream.Purge(ctx, append(opts, jetstream.WithPurgeSubject(subject))...)
+		return p.stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(upTo+1))
 	})
 	if err != nil {
 		return fmt.Errorf("let go of what is parked: %w", err)

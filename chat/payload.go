@@ -196,7 +196,11 @@ type ParkReply struct {
 // Nats-Subject ends with who said it, Nats-Sequence orders it.
 type Parked struct {
 	Messages []Message `json:"messages"`
+	Lost     bool      `json:"lost,omitempty"` // something that was kept in this place is lost: the server's state was damaged
 }
+
+// ParkedLost is a Parked of which only that is known.
+const ParkedLost = `{"messages":[],"lost":true}`
 
 // UnparkRequest asks for what is kept for the asker. What it has by now is let go. When a
 // session has just ended, that is what those said who had left it before.

@@ -260,7 +260,7 @@ func (t *Talk) fetch(ctx context.Context) {
 
 // unparkedFrom takes what was kept. One after the other is not asked for: what is not
 // kept was never acknowledged to its sender.
-func (t *Talk) unparkedFrom(from chat.User, messages []chat.Message) {
+func (t *Talk) unparkedFrom(from chat.User, kept chat.Parked) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := t.gone[from]
@@ -270,7 +270,10 @@ func (t *Talk) unparkedFrom(from chat.User, messages []chat.Message) {
 	if p == nil || t.closed {
 		return
 	}
-	for _, m := range messages {
+	if kept.Lost {
+		t.Tell(KeptLost{Session: t.id, From: p.name})
+	}
+	for _, m := range kept.Messages {
 		if m.N > p.have && len(m.Text) <= t.Rules.MaxText {
 			p.have, p.owed = m.N, true
 			t.Tell(Text{Session: t.id, From: p.name, N: m.N, At: m.At, Text: m.Text})

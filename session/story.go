@@ -73,6 +73,13 @@ type Bye struct {
 	Back    bool // taken back
 }
 
+// KeptLost is something that a member said, that was kept for us, and that is lost: the server's
+// state was damaged.
+type KeptLost struct {
+	Session string
+	From    chat.Name
+}
+
 // NotDelivered is a message that not everybody has acknowledged before the session ended,
 // or for quite a while.
 type NotDelivered struct {
@@ -138,6 +145,7 @@ func (Text) isEvent()            {}
 func (Bye) isEvent()             {}
 func (Sent) isEvent()            {}
 func (NotDelivered) isEvent()    {}
+func (KeptLost) isEvent()        {}
 func (Invited) isEvent()         {}
 func (Accepted) isEvent()        {}
 func (InvitationEnded) isEvent() {}

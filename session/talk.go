@@ -58,8 +58,8 @@ type TalkConfig struct {
 	Park func(ctx context.Context, q chat.ParkRequest) (chat.ParkReply, error)
 	// Unpark hands over everything that is kept for the member, in the order in which it
 	// was stored.
-	Unpark func(ctx context.Context, id string, take func(from chat.User, messages []chat.Message)) error
-	// Tell takes the events Text, Bye, Sent and NotDelivered in order. It must not block.
+	Unpark func(ctx context.Context, id string, take func(from chat.User, kept chat.Parked)) error
+	// Tell takes the events Text, Bye, Sent, KeptLost and NotDelivered in order. It must not block.
 	Tell func(Event)
 	// Said is told, in order, what the member says, when that is accepted; nil: nobody is.
 	// It must not block.

@@ -164,8 +164,8 @@ func (h *hall) park(from chat.User) func(context.Context, chat.ParkRequest) (cha
 }
 
 // unpark reads the stream; letting go of it is left to the senders.
-func (h *hall) unpark(to chat.User) func(context.Context, string, func(chat.User, []chat.Message)) error {
-	return func(ctx context.Context, id string, take func(chat.User, []chat.Message)) error {
+func (h *hall) unpark(to chat.User) func(context.Context, string, func(chat.User, chat.Parked)) error {
+	return func(ctx context.Context, id string, take func(chat.User, chat.Parked)) error {
 		left, err := h.parked.Left(ctx, id, to)
 		if left == 0 || err != nil {
 			return err
@@ -183,7 +183,7 @@ func (h *hall) unpark(to chat.User) func(context.Context, string, func(chat.User
 			if err := json.Unmarshal(m.Data(), &parked); err != nil {
 				return err
 			}
-			take(chat.User(m.Subject()[strings.LastIndexByte(m.Subject(), '.')+1:]), parked.Messages)
+			take(chat.User(m.Subject()[strings.LastIndexByte(m.Subject(), '.')+1:]), parked)
 		}
 		return batch.Error()
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"natter/broker"
@@ -46,7 +47,7 @@ func (a aside) put() error {
 	if err := os.RemoveAll(half); err != nil {
 		return err
 	}
-	for _, stream := range broker.RecordStreams() {
+	for _, stream := range keptStreams() {
 		if from := filepath.Join(a.streams, stream); exists(from) {
 			if err := copyDir(from, filepath.Join(half, stream)); err != nil {
 				return errors.Join(err, os.RemoveAll(half))
@@ -61,7 +62,7 @@ func (a aside) put() error {
 
 // back makes the state what it was. The server must be down.
 func (a aside) back() error {
-	for _, stream := range broker.RecordStreams() {
+	for _, stream := range keptStreams() {
 		kept := filepath.Join(a.dir, stream)
 		if !exists(kept) {
 			continue
@@ -89,7 +90,7 @@ func (a aside) lacks() (names []string) {
 
 // size is how many bytes put would write.
 func (a aside) size() (sum int64, err error) {
-	for _, stream := range broker.RecordStreams() {
+	for _, stream := range keptStreams() {
 		err = errors.Join(err, filepath.WalkDir(filepath.Join(a.streams, stream), func(_ string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() {
 				var info fs.FileInfo
@@ -138,7 +139,7 @@ func copyFile(from, to string) error {
 // check finds out whether the state holds what the ledger vouches for, and brings the
 // ledger up to date. What is less is an error, unless the loss is accepted. Each answer has
 // its own limit, and all of them together have none: a large state takes long.
-func (s *Server) check(dir string, l *ledger, acceptLoss bool) error {
+func (s *Server) check(dir string, l *ledger, acceptLoss, strict bool) error {
 	ctx := context.Background()
 	switch {
 	case l.blank:
@@ -151,6 +152,13 @@ func (s *Server) check(dir string, l *ledger, acceptLoss bool) error {
 		return err
 	}
 	f, err := l.compare(ctx, s.book)
+	trail := ""
+	if err == nil {
+		trail, err = l.compareTrail(ctx, s.book, strict, acceptLoss)
+	}
+	if strict && trail != "" {
+		f.missing = strings.TrimPrefix(f.missing+", "+trail, ", ")
+	}
 	switch {
 	case err != nil: // also where a loss is accepted: nobody knows of one
 		s.book.Close()
@@ -160,6 +168,9 @@ func (s *Server) check(dir string, l *ledger, acceptLoss bool) error {
 		return damaged(dir, f.missing)
 	case f.missing != "":
 		s.log.Warn("going on with what is left", "dir", dir, "missing", f.missing)
+	}
+	if trail != "" && !strict {
+		s.log.Error("the state is damaged: "+trail+". Chats are not concerned. --accept-loss says so no more", "dir", dir)
 	}
 	if err := s.buryAgain(ctx, f.risen); err != nil {
 		s.book.Close()
@@ -171,6 +182,12 @@ func (s *Server) check(dir string, l *ledger, acceptLoss bool) error {
 			return private.Errorf(ErrDataDir, "What is left of %s in %s cannot be stored anew: %v. Nothing was changed. Look at the disk, and start again.", stream, dir, err)
 		}
 		delete(l.pages, stream) // it is read anew
+	}
+	if len(f.kept) > 0 {
+		if err := s.tellLost(ctx, f.kept); err != nil {
+			s.book.Close()
+			return err
+		}
 	}
 	if err := l.follow(ctx, s.book); err != nil {
 		s.book.Close()
@@ -208,7 +225,7 @@ func wild(file string, last uint64) (bool, error) {
 
 // unindex has the server read each record at its start, and leave out what is damaged.
 func (a aside) unindex() error {
-	for _, stream := range broker.RecordStreams() {
+	for _, stream := range append(keptStreams(), broker.AuditStream) {
 		err := os.Remove(filepath.Join(a.streams, stream, "msgs", "index.db"))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -277,11 +294,14 @@ func (s *Server) closeLedger(note bool) {
 		return
 	}
 	if note {
+		s.ledger.closing = true // keepLedger has ended
 		if err := s.note(lastRound); err != nil {
 			s.log.Warn("the ledger is behind", "err", err)
 		}
 	}
+	s.ledger.mu.Lock()
 	s.ledger.close()
+	s.ledger.mu.Unlock()
 	s.book.Close()
 }
 

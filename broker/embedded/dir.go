@@ -95,7 +95,7 @@ func Verify(dir string, log *slog.Logger) error {
 	if !exists(filepath.Join(dir, "jetstream")) {
 		return private.Errorf(ErrDataDir, "There is no state in %s.", dir)
 	}
-	srv, err := Start(Config{Listen: "127.0.0.1:0", DataDir: dir, Log: log})
+	srv, err := Start(Config{Listen: "127.0.0.1:0", DataDir: dir, Log: log, strict: true})
 	if err != nil {
 		return err
 	}

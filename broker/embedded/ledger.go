@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"natter/broker"
 	"natter/internal/private"
@@ -42,6 +44,12 @@ type ledger struct {
 
 	file  *os.File // to add to; nil: the file must be written anew
 	lines int      // in the file
+
+	mu      sync.Mutex // guards all of it, once the server runs
+	drops   []drop     // of the last minute
+	trail   uint64     // how far the audit trail reached at trailAt
+	trailAt time.Time
+	closing bool // the server stops in order
 }
 
 // page is what the ledger knows of a stream.
@@ -135,12 +143,18 @@ func (l *ledger) set(stream, subject string, e entry) {
 	if p.records == nil {
 		p.records = map[string]entry{}
 	}
-	if e.sum == gone {
+	switch {
+	case e.sum == dropped:
+		l.apply(drop{subject: subject, upTo: e.seq})
+		return
+	case e.sum == gone:
 		delete(p.records, subject)
-	} else {
+	default:
 		p.records[subject] = e
 	}
-	p.last = max(p.last, e.seq)
+	if e.sum != accepted {
+		p.last = max(p.last, e.seq)
+	}
 	l.pages[stream] = p
 }
 
@@ -159,11 +173,20 @@ func (l *ledger) follow(ctx context.Context, nc *nats.Conn) error {
 	if err != nil {
 		return err
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var added []byte
 	for _, stream := range broker.RecordStreams() {
 		lines, err := l.followStream(ctx, js, stream)
 		if err != nil {
 			return fmt.Errorf("follow %s: %w", stream, err)
+		}
+		added = append(added, lines...)
+	}
+	for _, follow := range []func(context.Context, jetstream.JetStream) ([]byte, error){l.followParked, l.followTrail} {
+		lines, err := follow(ctx, js)
+		if err != nil {
+			return fmt.Errorf("follow what is kept: %w", err)
 		}
 		added = append(added, lines...)
 	}
@@ -173,8 +196,13 @@ func (l *ledger) follow(ctx context.Context, nc *nats.Conn) error {
 	if len(added) == 0 {
 		return nil
 	}
-	l.lines += bytes.Count(added, []byte("\n"))
-	_, err = l.file.Write(added)
+	return l.add(added)
+}
+
+// add adds lines to the file.
+func (l *ledger) add(lines []byte) error {
+	l.lines += bytes.Count(lines, []byte("\n"))
+	_, err := l.file.Write(lines)
 	if err == nil {
 		err = l.file.Sync()
 	}
@@ -263,6 +291,7 @@ type found struct {
 	missing    string              // what is less, as a sentence has it; "" if nothing is
 	risen      map[string][]uint64 // by stream: sequences of records that were gone
 	unreadable []string            // streams that hold something which cannot be read
+	kept       []string            // messages that were kept and are lost
 }
 
 // compare compares what the ledger vouches for with what the server has found, and takes
@@ -299,37 +328,21 @@ func (l *ledger) compare(ctx context.Context, nc *nats.Conn) (f found, err error
 			l.set(stream, subject, e)
 		}
 	}
+	part, err := l.compareParked(ctx, nc, &f)
+	if err != nil {
+		return f, err
+	}
+	if part != "" {
+		parts = append(parts, part)
+	}
 	f.missing = strings.Join(parts, ", ") + examples(names)
 	return f, nil
 }
 
-// readEntries reads a stream whole, and counts the records that the server has and cannot
-// read: of one that it knows by its index, it finds out only when it is asked for it. A stream
-// that is not there holds nothing.
+// readEntries is readStream for records.
 func readEntries(ctx context.Context, nc *nats.Conn, stream string) (have map[string]entry, unread uint64, err error) {
 	have = map[string]entry{}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, 0, err
-	}
-	s, err := js.Stream(ctx, stream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return have, 0, nil
-	}
-	if err != nil {
-		return nil, 0, err
-	}
-	read := uint64(0)
-	err = broker.Records(ctx, nc, stream, 1, func(r broker.Stored) {
-		have[r.Subject] = entryOf(r)
-		read++
-	})
-	if errors.Is(err, broker.ErrUnreadable) {
-		err = nil
-	}
-	if all := s.CachedInfo().State.Msgs; all > read {
-		unread = all - read
-	}
+	unread, err = readStream(ctx, nc, stream, func(r broker.Stored) { have[r.Subject] = entryOf(r) })
 	return have, unread, err
 }
 

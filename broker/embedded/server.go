@@ -100,6 +100,7 @@ type Config struct {
 	TLS func(dir string) (*tls.Config, error)
 
 	AcceptLoss bool // start also when the state holds less than it did
+	strict     bool // refuse the start also when the audit trail holds less
 	NoSync     bool // acknowledge what is not on the disk yet: only to show that it matters
 }
 
@@ -232,7 +233,7 @@ func (s *Server) runKept(cfg Config, opts *server.Options) (err error) {
 		return errors.Join(err, before.back())
 	}
 	s.disk.refused = s.refusing
-	if err := s.check(dir, l, cfg.AcceptLoss); err != nil {
+	if err := s.check(dir, l, cfg.AcceptLoss, cfg.strict); err != nil {
 		s.ns.Shutdown()
 		s.ns.WaitForShutdown()
 		return errors.Join(err, before.back())

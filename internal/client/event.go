@@ -16,6 +16,7 @@ type (
 	Text         = session.Text
 	Bye          = session.Bye
 	NotDelivered = session.NotDelivered
+	KeptLost     = session.KeptLost
 	Sent         = session.Sent
 	MessageWaits = session.MessageWaits
 	MessageKept  = session.MessageKept

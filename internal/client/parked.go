@@ -24,7 +24,7 @@ func (c *Client) park(ctx context.Context, q chat.ParkRequest) (chat.ParkReply, 
 
 // unpark takes what is kept for the user, part by part: each request says what has
 // arrived, which is then let go, until the coordinator knows of nothing more.
-func (c *Client) unpark(ctx context.Context, id string, take func(from chat.User, messages []chat.Message)) error {
+func (c *Client) unpark(ctx context.Context, id string, take func(from chat.User, kept chat.Parked)) error {
 	nc, have := c.conn(), uint64(0)
 	if nc == nil { // signed out meanwhile
 		return errNotConnected
@@ -47,7 +47,7 @@ func (c *Client) unpark(ctx context.Context, id string, take func(from chat.User
 }
 
 // receiveParked takes one part and returns up to which sequence it has everything.
-func (c *Client) receiveParked(ctx context.Context, sub *nats.Subscription, have uint64, take func(chat.User, []chat.Message)) (uint64, error) {
+func (c *Client) receiveParked(ctx context.Context, sub *nats.Subscription, have uint64, take func(chat.User, chat.Parked)) (uint64, error) {
 	for {
 		once, cancel := context.WithTimeout(ctx, streamedFor)
 		m, err := sub.NextMsgWithContext(once)
@@ -67,8 +67,9 @@ func (c *Client) receiveParked(ctx context.Context, sub *nats.Subscription, have
 		var parked chat.Parked
 		if err := json.Unmarshal(m.Data, &parked); err != nil {
 			c.log.Warn("what was kept cannot be read", "subject", subject, "err", err)
+			parked.Lost = true
 		}
-		take(chat.User(subject[strings.LastIndexByte(subject, '.')+1:]), parked.Messages)
+		take(chat.User(subject[strings.LastIndexByte(subject, '.')+1:]), parked)
 		have = max(have, at)
 	}
 }

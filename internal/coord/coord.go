@@ -37,9 +37,10 @@ type Links struct {
 	ChatID string     // public key of the account that users are in
 	Minter presence.Minter
 
-	Revoker presence.Revoker // nil: tickets are good until they expire
-	Storing context.Context  // done when nothing can be stored, its cause a broker.Outage; nil: nobody would know
-	Room    int              // users whom the server can serve; 0: not known
+	Revoker  presence.Revoker                        // nil: tickets are good until they expire
+	Storing  context.Context                         // done when nothing can be stored, its cause a broker.Outage; nil: nobody would know
+	Dropping func(subject string, upTo uint64) error // see broker.Parked; nil: nobody needs to know
+	Room     int                                     // users whom the server can serve; 0: not known
 }
 
 // Config is what an operator may choose.
@@ -213,6 +214,7 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	parked.Dropping = c.links.Dropping
 	log.Observe(c.cfg.Committed)
 	c.log = log
 	c.links.Minter = counting{c.links.Minter, &c.minted}

@@ -22,7 +22,7 @@ type Connections struct {
 
 // Embed makes the connections to the embedded server of the same process.
 func Embed(s *embedded.Server) (*Connections, error) {
-	c := &Connections{Links: Links{ChatID: s.ChatAccount(), Minter: s.Minter(), Revoker: s, Storing: s.Storing(), Room: s.Room()}}
+	c := &Connections{Links: Links{ChatID: s.ChatAccount(), Minter: s.Minter(), Revoker: s, Storing: s.Storing(), Dropping: s.Dropping, Room: s.Room()}}
 	var failed error
 	dial := func(name string, g chat.Grant, dial func(string, chat.Grant, string, ...nats.Option) (*nats.Conn, error)) *nats.Conn {
 		if failed != nil {

@@ -67,6 +67,8 @@ func (f *front) handleTalk(e client.Event) {
 		f.tally.add(happening{kind: "message", text: e.Text})
 	case client.Bye:
 		f.onBye(e)
+	case client.KeptLost:
+		f.out.notice(keptLost(e.From))
 	case client.NotDelivered:
 		f.onNotDelivered(e)
 	case client.PresenceChanged:

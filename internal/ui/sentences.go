@@ -319,6 +319,11 @@ func notDelivered(e client.NotDelivered) string {
 	return fmt.Sprintf("! Not delivered: \"%s\"", line)
 }
 
+// keptLost says of whom something is missing. What it was nobody knows, not even how much.
+func keptLost(from chat.Name) string {
+	return fmt.Sprintf("! Something that %s said while you were away is lost: the server's data were damaged. Ask %s to say it again.", from, from)
+}
+
 // messageWaits tells that what the user said has not arrived so far, and why.
 func messageWaits(e client.MessageWaits) string {
 	if e.Offline {
