@@ -18,7 +18,7 @@ var errMended = errors.New("the disk takes data again")
 func (p *program) serveEmbedded(log *slog.Logger, told <-chan os.Signal) error {
 	err := p.serveOnce(log, told)
 	for errors.Is(err, errMended) {
-		p.acceptLoss = false // was for the first start
+		p.acceptLoss, p.clockOK = false, false // were for the first start
 		var srv *embedded.Server
 		if srv, err = p.startAgain(log, told); srv != nil {
 			err = p.serveOn(srv, log, told)
