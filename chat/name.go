@@ -17,12 +17,14 @@ type User string
 // MaxName is the greatest length of a name, in bytes.
 const MaxName = 24
 
-// reserved are words that commands, screens and subjects use; as names they would
-// make a line ambiguous.
+// reserved are words that commands, screens and subjects use, also where a name may
+// stand; as names they would make a line ambiguous, or their owner look official.
 var reserved = map[User]bool{
-	"admin": true, "all": true, "bye": true, "chatcoord": true, "coord": true, "coordinator": true,
-	"everyone": true, "exit": true, "here": true, "lobby": true, "me": true, "n": true, "no": true,
-	"observer": true, "quit": true, "server": true, "system": true, "y": true, "yes": true, "you": true,
+	"admin": true, "all": true, "anybody": true, "anyone": true, "ask": true, "bye": true, "chatcli": true, "chatcoord": true,
+	"coord": true, "coordinator": true, "direct": true, "everybody": true, "everyone": true, "exit": true, "here": true, "lobby": true,
+	"me": true, "moderator": true, "n": true, "natter": true, "no": true, "none": true, "observer": true, "operator": true, "others": true,
+	"quit": true, "root": true, "server": true, "somebody": true, "someone": true, "support": true, "system": true, "y": true, "yes": true,
+	"you": true,
 }
 
 // ParseName checks s against the grammar and the reserved words. Its error is an
@@ -56,6 +58,18 @@ func ParseName(s string) (Name, error) {
 
 // User returns the token that stands for the name.
 func (n Name) User() User { return User(strings.ToLower(string(n))) }
+
+// Skeleton returns what a name looks like: names that many fonts show alike have the
+// same. On the name as it was typed, I, l and 1 are l, O, o and 0 are o, rn is m and vv
+// is w; then it is in lower case, without - and _.
+func Skeleton(n Name) string {
+	return strings.ToLower(lookAlikes.Replace(alikeChars.Replace(string(n))))
+}
+
+var (
+	alikeChars = strings.NewReplacer("I", "l", "1", "l", "O", "o", "0", "o")
+	lookAlikes = strings.NewReplacer("rn", "m", "vv", "w", "-", "", "_", "")
+)
 
 // shorten quotes what somebody typed so that it can be shown: escaped, in ASCII,
 // and not longer than a line.

@@ -44,10 +44,35 @@ func TestNamesThatAreNot(t *testing.T) {
 }
 
 func TestReservedWords(t *testing.T) {
-	for _, s := range strings.Fields("admin all bye chatcoord coord coordinator everyone exit here lobby me n no observer quit server system y yes you Quit ADMIN") {
+	for _, s := range strings.Fields("admin all bye chatcoord coord coordinator everyone exit here lobby me n no observer quit server system y yes you Quit ADMIN operator someone direct moderator root support Root somebody anybody anyone everybody others none ask chatcli natter") {
 		_, err := chat.ParseName(s)
 		if !errors.Is(err, &chat.Error{Code: chat.Reserved}) || !strings.Contains(err.Error(), "reserved word") {
 			t.Errorf("%s: %v", s, err)
+		}
+	}
+}
+
+// Names that look alike have one skeleton, others do not.
+func TestSkeleton(t *testing.T) {
+	for _, c := range []struct {
+		want  string
+		names []chat.Name
+	}{
+		{"walice", []chat.Name{"walice", "Walice", "waIice", "wa1ice", "wal-ice", "w_a-l_ice-", "vvalice", "vva1ice", "WaIicE"}},
+		{"bob", []chat.Name{"bob", "Bob", "b0b", "bOb", "BoB", "b-o-b"}},
+		{"mallory", []chat.Name{"mallory", "rnallory", "ma1I0ry", "rnal-lory"}},
+		{"marn", []chat.Name{"mar-n", "MaR_n"}},            // r and n do not touch
+		{"mam", []chat.Name{"marn", "rnarn"}},              // and here they do
+		{"lllooo", []chat.Name{"Il1Oo0", "l1I0oO"}},        //
+		{"alce", []chat.Name{"alce", "a1ce"}},              // no i
+		{"allce", []chat.Name{"AllcE", "ALICE", "al-1ce"}}, // the form that was typed counts
+		{"alice", []chat.Name{"alice", "Alice", "aliCe"}},
+		{"rn", []chat.Name{"RN", "Rn", "r-n"}},
+	} {
+		for _, n := range c.names {
+			if got := chat.Skeleton(n); got != c.want {
+				t.Errorf("%s: %s, want %s", n, got, c.want)
+			}
 		}
 	}
 }

@@ -69,7 +69,7 @@ func TestNames(t *testing.T) {
 			t.Fatalf("%q\n%s", bytes, c)
 		}
 	}
-	for word := range strings.FieldsSeq("admin all bye chatcoord coord coordinator everyone exit here lobby me n no observer quit server system y yes you Admin QUIT") {
+	for word := range strings.FieldsSeq("admin all bye chatcoord coord coordinator everyone exit here lobby me n no observer quit server system y yes you Admin QUIT operator someone direct moderator root support") {
 		h.types(c, word+"\n")
 		if !c.next(fmt.Sprintf("! %q is a reserved word. Choose another username.", word), "Enter your username: ") {
 			t.Fatalf("%s\n%s", word, c)

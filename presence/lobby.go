@@ -96,6 +96,9 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 	now := time.Now()
 	acc, err := s.Accounts.Update(ctx, name.User(), func(r account.Record) (account.Record, error) {
 		after, err := account.Reserve(r, name, q.Key, now, s.settled(), chat.Hold, s.NameTTL)
+		if anew := r.Key == "" || r.Lapsed(now, s.settled(), s.NameTTL); err == nil && anew && s.alike(name, now) {
+			return r, chat.Errorf(chat.Taken, "The username %s looks like one that is taken.", name) // see taken
+		}
 		if err == nil && s.Invited {
 			after.Pass, _ = chat.ReadPass(q.Pass, q.Key)
 		}
@@ -145,10 +148,15 @@ func (s *Service) held(ctx context.Context, name chat.Name, q chat.EnterRequest)
 
 // taken is the refusal of a name that somebody has or owns, with others that are free.
 func (s *Service) taken(ctx context.Context, name chat.Name) error {
-	free := Suggest(name, func(u chat.User) bool { return s.unowned(ctx, u) })
+	free := Suggest(name, func(n chat.Name) bool { return s.unowned(ctx, n.User()) && !s.alike(n, time.Now()) })
 	e := chat.Errorf(chat.Taken, "The username %s is already taken. Free: %s. Enter another one. If it is yours, bring its key: chatcli --key FILE.", name, chat.Names(free))
 	e.Suggestions = free
 	return e
+}
+
+// alike reports whether a name looks like that of another account.
+func (s *Service) alike(name chat.Name, now time.Time) bool {
+	return s.Accounts.Names.Held(name, now, s.settled(), s.NameTTL)
 }
 
 // unowned reports whether a name is nobody's. That its owner is here, or not, makes no

@@ -248,12 +248,12 @@ var errPresence = chat.Errorf(chat.Arguments, "The presence must be %q or %q.", 
 var errNotHere = chat.Errorf(chat.NotRegistered, "You are not registered; the connection must say hello first.")
 
 // Suggest finds up to three free names like the one that is taken.
-func Suggest(name chat.Name, free func(chat.User) bool) []chat.Name {
+func Suggest(name chat.Name, free func(chat.Name) bool) []chat.Name {
 	var found []chat.Name
 	for _, ending := range []string{"2", "-2", "3", "-3", "4", "5", "6", "7", "8", "9", "10", "11", "12"} {
 		stem := name[:min(len(name), chat.MaxName-len(ending))]
 		candidate := stem + chat.Name(ending)
-		if free(candidate.User()) {
+		if free(candidate) {
 			found = append(found, candidate)
 		}
 		if len(found) == 3 {

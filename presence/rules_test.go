@@ -145,7 +145,7 @@ func TestRoster(t *testing.T) {
 
 func TestSuggest(t *testing.T) {
 	taken := map[chat.User]bool{"bob2": true, "bob-3": true}
-	free := func(u chat.User) bool { return !taken[u] }
+	free := func(n chat.Name) bool { return !taken[n.User()] }
 	if got := presence.Suggest("Bob", free); !slices.Equal(got, []chat.Name{"Bob-2", "Bob3", "Bob4"}) {
 		t.Errorf("suggested %v", got)
 	}
@@ -155,7 +155,7 @@ func TestSuggest(t *testing.T) {
 			t.Errorf("suggested %q: %v", name, err)
 		}
 	}
-	if got := presence.Suggest("bob", func(chat.User) bool { return false }); len(got) != 0 {
+	if got := presence.Suggest("bob", func(chat.Name) bool { return false }); len(got) != 0 {
 		t.Errorf("suggested %v where nothing is free", got)
 	}
 }

@@ -89,6 +89,7 @@ type Coordinator struct {
 	service  *broker.Service
 	users    *presence.Users
 	sessions *session.Sessions
+	accounts *account.Store
 	presence *presence.Service
 	session  *session.Service
 
@@ -128,6 +129,7 @@ func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 		c.halt()
 		return nil, err
 	}
+	c.followAccounts(life)
 	if cfg.Shared {
 		c.share(life)
 	}
@@ -150,6 +152,20 @@ func (c *Coordinator) share(life context.Context) {
 			c.fail(err)
 		}
 	})
+}
+
+// namesWithin is how long a start waits until the names of all accounts are known. They
+// keep look-alikes away, and may come later.
+const namesWithin = 5 * time.Second
+
+func (c *Coordinator) followAccounts(life context.Context) {
+	loaded := make(chan struct{})
+	c.run.Go(func() { c.accounts.Follow(life, c.cfg.Log, func() { close(loaded) }) })
+	select {
+	case <-loaded:
+	case <-time.After(namesWithin):
+	case <-life.Done():
+	}
 }
 
 // storing is of our own disk, or of the servers of others.
@@ -208,6 +224,7 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.accounts = accounts
 	log.While(c.storing())
 	accounts.While(c.storing())
 	parked, err := broker.OpenParked(ctx, c.links.Store)

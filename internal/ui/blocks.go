@@ -79,7 +79,7 @@ func (f *front) stillThere(u chat.User) string {
 // blocked lists whom the user blocks.
 func blocked(blocks []chat.Block) string {
 	if len(blocks) == 0 {
-		return "* You block nobody."
+		return "* You do not block any users."
 	}
 	var all []string
 	for _, b := range blocks {

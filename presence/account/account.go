@@ -150,7 +150,7 @@ func Delete(before Record, name chat.Name, void, now time.Time) (Record, error) 
 func (r Record) emptied(name chat.Name, void, now time.Time) (Record, error) {
 	switch {
 	case r.Key == "" && r.Deleted.IsZero() && !now.Before(r.Freed):
-		return r, chat.Errorf(chat.NothingToDo, "The username %s belongs to nobody.", name)
+		return r, chat.Errorf(chat.NothingToDo, "The username %s has no owner.", name)
 	case r.Key == "":
 		void = r.Freed
 	}

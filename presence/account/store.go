@@ -22,6 +22,8 @@ const (
 // Store keeps accounts in their stream. An account is changed on the condition that
 // its own record has not changed meanwhile, because its rules read nothing else.
 type Store struct {
+	Names Index // of all accounts, once Follow has read them
+
 	js jetstream.JetStream
 
 	watch broker.StoreWatch
@@ -91,6 +93,7 @@ func (s *Store) Update(ctx context.Context, u chat.User, rule func(Record) (Reco
 		err = s.publish(ctx, u, data, revision)
 		switch {
 		case err == nil:
+			s.Names.Note(u, after, time.Now())
 			return after, nil
 		case !broker.Raced(err):
 			return before, fmt.Errorf("store account %s: %w", u, err)

@@ -118,7 +118,7 @@ func TestF21UsersClockJumps(t *testing.T) {
 		}
 		bob.dies()
 		alice.types("kept", "/blocked")
-		alice.sees("* You block nobody.") // the line before was taken
+		alice.sees("* You do not block any users.") // the line before was taken
 		alice.clock.jumps(-by)
 		alice.sees("* Kept on the server until bob is back.")
 		bob.starts()
