@@ -31,8 +31,8 @@ Output        --plain  --echo  --time  --bell
               --linger DURATION      after end of input (default 0; forever)
               --strict  --keep-going
               --log-file FILE  --log-level debug|info|warn|error
-Transcript    --transcript DIR       keep your chats in DIR, as JSON lines that only you can read;
-                                     sealed chats as well are plain text there (default: nothing is kept)
+Transcript    --transcript DIR       keep your chats in DIR, as JSON lines that only you can read
+                                     (default: nothing is kept)
               list                   show ID|FILE
               search WORD...  --with NAME  --since 2026-01-31
               export ID|FILE|all  --format text|json|markdown  -o, --output FILE

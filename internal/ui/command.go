@@ -173,10 +173,16 @@ func parseSlash(line string) Command {
 	return wrong("Unknown command /%s.%s /help shows all.", shorten(word), hint)
 }
 
+// absent are the commands that only say that there are no files. They are neither
+// suggested nor in the help.
+var absent = map[Verb]bool{Send: true, Files: true, Stop: true}
+
 func slashWords() []string {
 	var all []string
 	for _, g := range commands {
-		all = append(all, g.word)
+		if !absent[g.verb] {
+			all = append(all, g.word)
+		}
 	}
 	return slices.Compact(all)
 }

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -45,6 +46,7 @@ func TestParse(t *testing.T) {
 		// unknown: no prefixes, but a guess
 		{"/lsit", wrong("Unknown command /lsit. Did you mean /list? /help shows all.")},
 		{"/li", wrong("Unknown command /li. /help shows all.")},
+		{"/sned", wrong("Unknown command /sned. /help shows all.")},
 		{"/etc/passwd", wrong("Unknown command /etc/passwd. /help shows all.")},
 		{"/", wrong("Unknown command /. /help shows all.")},
 		{"/ list", wrong("Unknown command /. /help shows all.")},
@@ -121,4 +123,43 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q lacks its argument: %+v", line, c)
 		}
 	})
+}
+
+// The help names every command that there is and no other, and every topic of its own.
+func TestHelpIsTrue(t *testing.T) {
+	known, helped := map[string]bool{}, map[string]bool{}
+	for _, g := range commands {
+		known[g.word] = !absent[g.verb]
+	}
+	for topic, page := range helpPages {
+		for _, m := range regexp.MustCompile("(^|[ \n])/([a-z]+)( [a-z]+)?").FindAllStringSubmatch(page, -1) {
+			if word := m[2]; !known[word] {
+				t.Errorf("/help %s names /%s, which is no command", topic, word)
+			} else if helped[word] = true; word == "help" && m[3] != "" {
+				if _, ok := helpPages[strings.TrimSpace(m[3])]; !ok {
+					t.Errorf("there is no /help%s", m[3])
+				}
+			}
+		}
+	}
+	for word, works := range known {
+		if works && !helped[word] {
+			t.Errorf("no help page names /%s", word)
+		}
+	}
+	for topic := range helpPages {
+		if topic != "" && !strings.Contains(helpPages[""], "/help "+topic) {
+			t.Errorf("/help does not name /help %s", topic)
+		}
+	}
+	for _, g := range oldWords {
+		if !strings.Contains(helpPages["old"], g.word) {
+			t.Errorf("/help old does not name %s", g.word)
+		}
+	}
+	for _, kind := range waitKinds {
+		if !strings.Contains(helpPages["scripts"], kind) {
+			t.Errorf("/help scripts does not name the event %s", kind)
+		}
+	}
 }

@@ -150,7 +150,7 @@ func (f *front) help(args []string) {
 	}
 	page, ok := helpPages[topic]
 	if !ok {
-		f.fail("! There is no help on " + shorten(args[0]) + ". Topics: blocks, files, groups, keys, old.")
+		f.fail("! There is no help on " + shorten(args[0]) + ". Topics: blocks, groups, keys, old, scripts.")
 		return
 	}
 	for l := range strings.SplitSeq(page, "\n") {

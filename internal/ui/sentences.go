@@ -22,8 +22,8 @@ const (
 	nowHidden    = "* You are hidden: others do not see you, and you see no list. You can still invite by name. /show changes that."
 	nowVisible   = "* You are visible: others see you in their lists. /hide changes that."
 	hiddenNoList = "! You are hidden, so there is no list. /show to be listed and see the list."
-	noFiles      = "! Files come with a later version; nothing was sent."
-	noTransfers  = "! Files come with a later version; there is no transfer."
+	noFiles      = "! There are no files in this version; nothing was sent."
+	noTransfers  = "! There are no files in this version, so there is no transfer."
 	blankSlash   = `! Starts with a blank and a slash. Remove the blank for a command, or write \ first to send it.`
 	sendAnyway   = ` To send the line as text, write \ first.`
 	wrongChoice  = "! Enter 1, 2, 3 or 4, or /help."

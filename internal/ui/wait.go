@@ -30,7 +30,7 @@ type want struct {
 }
 
 // waitKinds are the happenings, and "user".
-var waitKinds = []string{"invitation", "message", "chat", "end", "file", "user"}
+var waitKinds = []string{"invitation", "message", "chat", "end", "user"}
 
 // parseWait understands what follows /wait. Its error is a sentence.
 func parseWait(s string) (want, error) {
@@ -64,7 +64,7 @@ func (w *want) arguments(words []string) error {
 	case w.kind == "user" && len(words) == 1:
 		w.user = chat.Name(words[0]).User()
 	case w.kind == "user" || w.kind != "message" && len(words) > 0:
-		return chat.Errorf(chat.Arguments, "Write /wait invitation, message REGEXP, chat, end, file or user NAME, and then maybe seconds.")
+		return chat.Errorf(chat.Arguments, "Write /wait invitation, message REGEXP, chat, end or user NAME, and then maybe seconds.")
 	}
 	return nil
 }

@@ -17,7 +17,6 @@ func TestParseWait(t *testing.T) {
 		{s: "message 5", kind: "message", most: 5 * time.Second},
 		{s: "chat 0.5", kind: "chat", most: 500 * time.Millisecond},
 		{s: "end", kind: "end", most: waitDefault},
-		{s: "file", kind: "file", most: waitDefault},
 		{s: "user Bob", kind: "user", user: "bob", most: waitDefault},
 		{s: "user bob 10", kind: "user", user: "bob", most: 10 * time.Second},
 		{s: "2.5", most: 2500 * time.Millisecond},

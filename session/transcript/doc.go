@@ -7,8 +7,8 @@
 //
 // A file is JSON lines. The first says what it is of (see Line); after it comes one line
 // per thing said or done, each complete in itself. Fields and kinds may be added; a
-// reader passes over what it does not know. Texts are kept as they were sent, also those
-// of sealed chats, which are plain text here; only what a terminal might act upon is
+// reader passes over what it does not know. Texts are kept as they were sent, in
+// plain text; only what a terminal might act upon is
 // written as a JSON escape, so that even cat is harmless.
 //
 // # What is promised
