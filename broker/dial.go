@@ -22,6 +22,10 @@ const (
 	CoordinatorName = "chatcoord"
 )
 
+// MaxControlLine is how long a line of the protocol a server must take, in bytes: a ticket
+// is in one, and one of a user who blocks chat.MaxBlocks others has about 11 KB.
+const MaxControlLine = 16 << 10
+
 // Connect makes a connection that is tried again for ever and on which a silent server is
 // noticed within seconds, as every one of natter's over a network. Further options win over
 // these. It ends with ctx; what it has made does not.

@@ -30,6 +30,13 @@ func NewBuckets(perSecond float64) *Buckets {
 	return b
 }
 
+// NewBucketsOf makes buckets for a rate per second that hold so many.
+func NewBucketsOf(perSecond float64, size int) *Buckets {
+	b := &Buckets{rate: rate.Limit(perSecond), burst: size}
+	b.all = newKeyed(time.Duration(float64(size)/perSecond*float64(time.Second)), b.fill)
+	return b
+}
+
 func burst(perSecond float64, factor int) int { return max(int(float64(factor)*perSecond), 1) }
 
 // refill is how long an empty bucket takes to be full, whatever its rate.
@@ -40,6 +47,17 @@ func (b *Buckets) fill(time.Time) *rate.Limiter { return rate.NewLimiter(b.rate,
 // Take takes one out of an asker's bucket and returns 0, or how long it takes until there
 // is one.
 func (b *Buckets) Take(key string, now time.Time) time.Duration { return b.TakeN(key, 1, now) }
+
+// Wait returns what Take would, and takes nothing.
+func (b *Buckets) Wait(key string, now time.Time) time.Duration {
+	if b == nil {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	missing := 1 - b.all.get(key, now).TokensAt(now)
+	return max(time.Duration(missing/float64(b.rate)*float64(time.Second)), 0)
+}
 
 // TakeN is Take of several at once; of more than a bucket holds it takes all.
 func (b *Buckets) TakeN(key string, n int, now time.Time) time.Duration {
@@ -102,6 +120,14 @@ func (k *keyed[V]) len() int { return len(k.recent) + len(k.older) }
 
 // somewhere stands for an address that is not known.
 const somewhere = "somewhere"
+
+// Network returns what counts as one asker of an address, with a port or without.
+func Network(address string) string {
+	if at, err := netip.ParseAddrPort(address); err == nil {
+		return network(at.Addr().String())
+	}
+	return network(address)
+}
 
 // network is what counts as one asker in the lobby: an address, or of IPv6 what one
 // household has.

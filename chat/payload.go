@@ -31,6 +31,9 @@ type Ticket struct {
 	JWT     string        `json:"jwt"`
 	Expires time.Time     `json:"expires"`       // by the clock of who made it
 	TTL     time.Duration `json:"ttl,omitempty"` // nanoseconds that it was good for when it was made: the clocks of two machines differ
+	// Blocked are the users whose direct messages it does not receive, by name; at most
+	// MaxBlocks. Only a renewed ticket has any.
+	Blocked []User `json:"blocked,omitempty"`
 }
 
 // HelloRequest is the first request of every connection of a user.
@@ -243,6 +246,11 @@ type PresenceNotice struct {
 	Changed  []Entry `json:"changed,omitempty"` // come, or with a new status
 	Gone     []Name  `json:"gone,omitempty"`
 	Revision uint64  `json:"revision"`
+}
+
+// HeldNotice tells that invitations to the receiver were held back, because too many came.
+type HeldNotice struct {
+	Invitations int `json:"invitations"` // since the last one of these
 }
 
 // ServerNotice tells that the server stops (chats go on when it is back), or that the

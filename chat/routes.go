@@ -55,6 +55,7 @@ var (
 
 	UserSession  = notice[SessionNotice](userFamily, "session", "a session or an invitation of the user has changed: the whole record")
 	UserPresence = notice[PresenceNotice](userFamily, "presence", "users have come, gone or changed status; only to those who asked, at most four times a second")
+	UserHeld     = notice[HeldNotice](userFamily, "held", "invitations to the user were held back: too many came at once")
 	UserServer   = notice[ServerNotice](userFamily, "server", "the server stops, or the receiver is signed out")
 
 	Direct = notice[DirectMessage](dmFamily, "", "one step of a message to one user without a session")

@@ -427,8 +427,9 @@ func (s *Service) upToDate(ctx context.Context, revision uint64) error {
 	return s.log.Await(ctx, revision)
 }
 
-// renew makes a new ticket for who is here. It counts as a login, because the name must
-// not lapse before the ticket.
+// renew makes a new ticket for a user who is here, which does not receive direct messages
+// of those whom they block. It counts as a login, because the name must not lapse before
+// the ticket.
 func (s *Service) renew(ctx context.Context, c broker.Caller, _ chat.RenewRequest) (chat.Ticket, error) {
 	r, err := s.user(ctx, c.User)
 	if err != nil {
@@ -439,7 +440,19 @@ func (s *Service) renew(ctx context.Context, c broker.Caller, _ chat.RenewReques
 	if err != nil {
 		return chat.Ticket{}, err
 	}
-	return s.Minter.Mint(r.Key, chat.UserGrant(c.User), acc.TicketTTL(now, s.settled(), s.NameTTL), now)
+	blocked := blockedBy(acc, s.settled())
+	ticket, err := s.Minter.Mint(r.Key, chat.UserGrant(c.User, blocked...), acc.TicketTTL(now, s.settled(), s.NameTTL), now)
+	ticket.Blocked = blocked
+	return ticket, err
+}
+
+// blockedBy are the users whom an account's owner blocks at a time.
+func blockedBy(acc account.Record, now time.Time) []chat.User {
+	var all []chat.User
+	for _, b := range account.Holding(acc.Blocks, now) {
+		all = append(all, b.Name.User())
+	}
+	return all
 }
 
 func (s *Service) exit(ctx context.Context, c broker.Caller, q chat.ExitRequest) (chat.Done, error) {

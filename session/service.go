@@ -29,6 +29,7 @@ type Config struct {
 	Rules    chat.Rules
 	Class    chat.Class
 	Touch    func(...chat.User) // what others see of these users has changed
+	Crowds   bool               // a user may receive any number of invitations
 }
 
 // Sessions is the table of invitations and sessions.
@@ -74,11 +75,16 @@ type Service struct {
 	Told atomic.Uint64 // notices that were sent
 
 	chores *broker.Chores
+	crowd  *crowd
 }
 
 // NewService makes the service.
 func NewService(cfg Config) *Service {
-	return &Service{Config: cfg, chores: broker.NewChores(cfg.Log)}
+	s := &Service{Config: cfg, chores: broker.NewChores(cfg.Log)}
+	if !cfg.Crowds {
+		s.crowd = newCrowd()
+	}
+	return s
 }
 
 // Serve adds the endpoints.
@@ -241,15 +247,27 @@ func (s *Service) invite(ctx context.Context, c broker.Caller, q chat.InviteRequ
 	case !validID(id):
 		return chat.SessionReply{}, chat.Errorf(chat.Arguments, "The field %q must be 32 hexadecimal digits.", "session")
 	}
+	fresh, held := false, chat.User("")
 	row, err := s.step(ctx, id, func(w World, before chat.Session) (chat.Session, error) {
+		fresh, held = false, ""
 		switch {
 		case before.ID == "":
-			return Propose(w, c.User, id, q.Guests, s.Class, s.Rules, now)
+			after, err := Propose(w, c.User, id, q.Guests, s.Class, s.Rules, now)
+			if fresh = err == nil && after.ID == id; fresh {
+				held, err = s.crowded(after, now)
+			}
+			return after, err
 		case before.Host == c.User:
 			return before, ErrUnchanged // asked before, perhaps of a replica that was held up
 		}
 		return chat.Session{}, chat.Errorf(chat.Arguments, "The id in %q is taken.", "session")
 	})
+	switch {
+	case held != "":
+		s.heldBack(held)
+	case fresh && err == nil:
+		s.received(row.Record, now)
+	}
 	if errors.Is(err, &chat.Error{Code: chat.Unavailable}) {
 		select {
 		case <-patience.C:

@@ -292,6 +292,7 @@ func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 		MaxPending:             min(maxPending, max(memory/32, minPending)),
 		WriteDeadline:          writeLimit,
 		NoFastProducerStall:    true, // what a slow reader has no room for is dropped: it slows nobody
+		MaxControlLine:         broker.MaxControlLine,
 		PingInterval:           pingEvery,
 		DisableShortFirstPing:  true, // one that overtakes the end of a slow handshake makes the client give it up
 		MaxPingsOut:            pingsMissed,

@@ -242,6 +242,12 @@ func (c *Client) receive(m *nats.Msg) {
 		})
 	case chat.UserPresence.Route:
 		notify(c, m, func(n chat.PresenceNotice) { c.events.push(PresenceChanged{n}) })
+	case chat.UserHeld.Route:
+		notify(c, m, func(n chat.HeldNotice) {
+			if n.Invitations > 0 {
+				c.events.push(InvitationsHeld{n.Invitations})
+			}
+		})
 	case chat.UserServer.Route:
 		notify(c, m, c.served)
 	case chat.Direct.Route:

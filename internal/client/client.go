@@ -86,11 +86,12 @@ type Client struct {
 	directs      directs
 	unsaid       map[string]chat.Reason // sessions ended without a connection
 
-	pulse    pulse
-	voided   chan struct{} // the server does not accept the ticket
-	dead     chan struct{} // the connection was closed for good
-	terminal string        // of this run, or of its last takeover
-	over     bool          // the next name is taken over from another terminal
+	pulse     pulse
+	reblocked chan struct{} // whom the user blocks may have changed
+	voided    chan struct{} // the server does not accept the ticket
+	dead      chan struct{} // the connection was closed for good
+	terminal  string        // of this run, or of its last takeover
+	over      bool          // the next name is taken over from another terminal
 
 	// guarded by mu
 	blocks    []chat.Block
@@ -115,7 +116,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, log: cfg.Log, events: newQueue(cfg.keep), work: make(chan func(), 256),
 		presence: cfg.Presence, known: map[string]known{}, directs: newDirects(), unsaid: map[string]chat.Reason{},
-		voided: make(chan struct{}, 1), dead: make(chan struct{}, 1), terminal: rand.Text(), over: cfg.Takeover,
+		reblocked: make(chan struct{}, 1), voided: make(chan struct{}, 1), dead: make(chan struct{}, 1), terminal: rand.Text(), over: cfg.Takeover,
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if c.early = c.dialKept(ctx); c.early != nil {

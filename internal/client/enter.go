@@ -384,14 +384,27 @@ func (c *Client) backAgain(hello chat.HelloReply) {
 	}
 }
 
-// renewals gets a new ticket well before the present one expires, or when it is void.
+// reblockAfter is how long the ticket is left as it is when blocks change: several may.
+const reblockAfter = 300 * time.Millisecond
+
+// renewals gets a new ticket well before the present one expires, when it is void, or when
+// the user blocks others than it says.
 func (c *Client) renewals() {
 	for {
+		_, unblock := c.deaf(time.Now())
 		c.mu.Lock()
 		wait := time.Until(c.goodUntil) * 3 / 4
 		c.mu.Unlock()
+		if !unblock.IsZero() {
+			wait = min(wait, time.Until(unblock)+reblockAfter)
+		}
 		select {
 		case <-time.After(max(wait, time.Second)):
+		case <-c.reblocked:
+			c.rest(reblockAfter)
+			if same, _ := c.deaf(time.Now()); same {
+				continue
+			}
 		case <-c.voided:
 			c.ticketAgain()
 			continue

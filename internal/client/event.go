@@ -28,6 +28,10 @@ type DirectText struct {
 	Text string
 }
 
+// InvitationsHeld are invitations that the coordinator has kept from the user, because too
+// many came at once.
+type InvitationsHeld struct{ N int }
+
 // DirectTooFast is somebody whose client sends direct messages faster than the
 // coordinator wants: some were not taken.
 type DirectTooFast struct{ From chat.Name }

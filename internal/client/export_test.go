@@ -110,3 +110,10 @@ func (d dialer) Dial(network, address string) (net.Conn, error) {
 	d()
 	return net.Dial(network, address)
 }
+
+// Deaf are the users whose direct messages the present ticket keeps away.
+func (c *Client) Deaf() []chat.User {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ticket.Blocked
+}

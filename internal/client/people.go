@@ -91,6 +91,33 @@ func (c *Client) setBlocks(blocks []chat.Block) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.blocks = blocks
+	select {
+	case c.reblocked <- struct{}{}:
+	default: // the ticket is about to be looked at
+	}
+}
+
+// deaf reports whether the ticket keeps from the user just the direct messages of those
+// whom they block, and when a block ends next; zero: none does.
+func (c *Client) deaf(now time.Time) (same bool, next time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	blocked := map[chat.User]bool{}
+	for _, b := range c.blocks {
+		if !b.Holds(now) {
+			continue
+		}
+		blocked[b.Name.User()] = true
+		if !b.Until.IsZero() && (next.IsZero() || b.Until.Before(next)) {
+			next = b.Until
+		}
+	}
+	for _, u := range c.ticket.Blocked {
+		if !blocked[u] {
+			return false, next
+		}
+	}
+	return len(blocked) == len(c.ticket.Blocked), next
 }
 
 // blocked tells whether the user wants to hear nothing of somebody. c.mu is held.

@@ -241,7 +241,7 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	c.session = session.NewService(session.Config{
 		Sessions: c.sessions, Users: c.users, Parked: parked, Minter: c.links.Minter, Notices: c.links.Store,
 		Trail: c.trail, Log: c.cfg.Log, Rules: c.cfg.Rules, Class: c.cfg.Class,
-		Touch: func(users ...chat.User) { c.presence.Touch(users...) },
+		Touch: func(users ...chat.User) { c.presence.Touch(users...) }, Crowds: c.cfg.Limits.Invites == 0,
 	})
 	c.presence, err = presence.NewService(presence.Config{
 		Users: c.users, Accounts: accounts, Passes: passes, Invited: c.cfg.Invited, ClockOK: c.cfg.ClockOK, Minter: c.links.Minter, Revoker: c.links.Revoker, Notices: c.links.Store,

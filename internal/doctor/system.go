@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natter/broker"
 	"natter/internal/setup"
 	"natter/presence"
 )
@@ -25,6 +26,7 @@ const oldestMajor, oldestMinor = 2, 11
 type server struct {
 	Name, Version string
 	Ahead         time.Duration // of our clock
+	ControlLine   int           // bytes of a line of the protocol
 	JetStream     *jetStreamConfig
 	Stored        stored
 }
@@ -55,6 +57,7 @@ func (e *exam) system(ctx context.Context) {
 	}
 	e.ok("system account", "%s", count(len(servers), "server answers", "servers answer"))
 	e.versions(servers)
+	e.lines(servers)
 	e.sync(servers)
 	e.clocks(servers)
 	e.events(ctx, nc)
@@ -94,6 +97,7 @@ func (e *exam) read(m *nats.Msg, asked time.Time) (server, bool) {
 		} `json:"server"`
 		Data *struct {
 			Version   string    `json:"version"`
+			Line      int       `json:"max_control_line"`
 			Now       time.Time `json:"now"`
 			JetStream struct {
 				Config *jetStreamConfig `json:"config"`
@@ -104,9 +108,20 @@ func (e *exam) read(m *nats.Msg, asked time.Time) (server, bool) {
 	if json.Unmarshal(m.Data, &v) != nil || v.Data == nil {
 		return server{}, false
 	}
-	s := server{Name: v.Server.Name, Version: v.Data.Version, JetStream: v.Data.JetStream.Config, Stored: v.Data.JetStream.Stats}
+	s := server{Name: v.Server.Name, Version: v.Data.Version, ControlLine: v.Data.Line, JetStream: v.Data.JetStream.Config, Stored: v.Data.JetStream.Stats}
 	s.Ahead = presence.Ahead(asked, v.Data.Now, e.Now())
 	return s, true
+}
+
+// lines checks that the servers take long tickets.
+func (e *exam) lines(servers []server) {
+	for _, s := range servers {
+		if s.ControlLine < broker.MaxControlLine {
+			e.warn("blocks", "In the configuration of each server: max_control_line: 16KB", "%s takes lines of %d bytes; whom users block costs them bandwidth all the same", s.Name, s.ControlLine)
+			return
+		}
+	}
+	e.ok("blocks", "the servers take the tickets of users who block others")
 }
 
 func (e *exam) versions(servers []server) {

@@ -158,7 +158,7 @@ func TestClusterOfOtherComputers(t *testing.T) {
 	files := write(t, setup.Plan{Dir: dir, Nodes: 3, Hosts: hosts, Store: "/var/lib/nats"})
 	for _, want := range []string{
 		`server_name: "natter-2"`, `HOST: "0.0.0.0"`, `client_advertise: "b:4222"`, `STATE: "/var/lib/nats/natter-2"`, `http: "127.0.0.1:8222"`,
-		"@a:6222", "@c:7222", "sync_interval: always", "no_fast_producer_stall: true",
+		"@a:6222", "@c:7222", "sync_interval: always", "no_fast_producer_stall: true", "max_control_line: 16KB",
 	} {
 		if !strings.Contains(files["node-2.conf"], want) {
 			t.Errorf("node-2.conf has no %s:\n%s", want, files["node-2.conf"])

@@ -104,6 +104,8 @@ func (f *front) handleConnection(e client.Event) {
 		f.out.notice(slowed(e.Rate))
 	case session.TooFast:
 		f.out.notice("* " + string(e.From) + " sends too fast; some of it comes later.")
+	case client.InvitationsHeld:
+		f.out.notice(invitationsHeld(e.N))
 	case client.DirectTooFast:
 		f.out.notice("* " + string(e.From) + " sends too fast; some of it was not taken.")
 	case client.CoordinatorAway:

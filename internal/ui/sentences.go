@@ -55,6 +55,15 @@ func problem(err error) string {
 // bringKey is for the owner of a name that is taken, whether or not they are here.
 const bringKey = " If it is yours, bring its key: chatcli --key FILE."
 
+// invitationsHeld says how many invitations were kept from the user.
+func invitationsHeld(n int) string {
+	what := "1 more invitation was"
+	if n != 1 {
+		what = fmt.Sprintf("%d more invitations were", n)
+	}
+	return "* " + what + " held back: too many came at once. /block NAME stops those of one user, /hide all of them."
+}
+
 const hiddenList = "! You are hidden, so there is no list. With --presence visible you see it, and others see you."
 
 // refused says why the name cannot be had, and what to do.

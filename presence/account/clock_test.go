@@ -154,12 +154,12 @@ func TestNameOutlivesTheClock(t *testing.T) {
 		if err != nil && !errors.Is(err, chat.ErrUnchanged) || r.LastLogin != noon {
 			t.Errorf("after %s by a clock that is behind: %+v, %v", name, r, err)
 		}
-		if got, err := account.Reserve(r, "alice", "C", noon.Add(day), noon.Add(day), time.Minute, 30*day); !errors.Is(err, &chat.Error{Code: chat.ForeignKey}) {
+		if got, err := account.Reserve(r, "alice", "C", noon.Add(day), noon.Add(day), time.Minute, 30*day); !errors.Is(err, &chat.Error{Code: chat.Taken}) {
 			t.Errorf("after %s: the name is taken by %s, %v", name, got.Key, err)
 		}
 	}
 	ahead, settled := noon.Add(60*day), noon.Add(time.Hour)
-	if got, err := account.Reserve(taken, "alice", "C", ahead, settled, time.Minute, 30*day); !errors.Is(err, &chat.Error{Code: chat.ForeignKey}) {
+	if got, err := account.Reserve(taken, "alice", "C", ahead, settled, time.Minute, 30*day); !errors.Is(err, &chat.Error{Code: chat.Taken}) {
 		t.Errorf("by a clock that is ahead: the name is taken by %s, %v", got.Key, err)
 	}
 	freed := account.Record{Name: "bob", Freed: noon.Add(day)}

@@ -1,0 +1,120 @@
+package session
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"natter/broker"
+	"natter/chat"
+)
+
+// How many invitations one user receives: so many at once, and one more after each pause.
+// From one network they are fewer, so that a crowd there does not use up what others have.
+const (
+	crowdAtOnce  = 20
+	crowdPause   = 3 * time.Second
+	nearAtOnce   = 5
+	nearPause    = 12 * time.Second
+	crowdAgain   = 15 * time.Second // the host is told to try again after so long at least
+	crowdToldFor = 10 * time.Second // the receiver is told so long after the first one that was held back
+)
+
+// crowd keeps the invitations that each user receives to a rate. nil keeps nobody to anything.
+type crowd struct {
+	all, near *broker.Buckets
+
+	mu   sync.Mutex
+	held map[chat.User]int // invitations that were held back, since the user was told
+}
+
+func newCrowd() *crowd {
+	return &crowd{
+		all:  broker.NewBucketsOf(1/crowdPause.Seconds(), crowdAtOnce),
+		near: broker.NewBucketsOf(1/nearPause.Seconds(), nearAtOnce),
+		held: map[chat.User]int{},
+	}
+}
+
+func (c *crowd) keys(guest chat.User, address string) (all, near string) {
+	return string(guest), string(guest) + " " + broker.Network(address)
+}
+
+// room returns nil if a guest can receive an invitation from an address now, or else why
+// not. Code Rate.
+func (c *crowd) room(guest chat.Name, address string, now time.Time) error {
+	if c == nil {
+		return nil
+	}
+	all, near := c.keys(guest.User(), address)
+	wait := max(c.all.Wait(all, now), c.near.Wait(near, now))
+	if wait == 0 {
+		return nil
+	}
+	e := broker.TooFast("invitations", max(wait, crowdAgain))
+	e.Text = string(guest) + " gets too many invitations at the moment; try again in a minute."
+	return e
+}
+
+// take notes that a guest receives an invitation from an address.
+func (c *crowd) take(guest chat.User, address string, now time.Time) {
+	if c == nil {
+		return
+	}
+	all, near := c.keys(guest, address)
+	c.all.Take(all, now)
+	c.near.Take(near, now)
+}
+
+// hold counts an invitation that is held back, and reports whether it is the first since the
+// guest was told.
+func (c *crowd) hold(guest chat.User) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held[guest]++
+	return c.held[guest] == 1
+}
+
+// release returns how many were held back since the guest was told.
+func (c *crowd) release(guest chat.User) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.held[guest]
+	delete(c.held, guest)
+	return n
+}
+
+// crowded returns why a new invitation is to be held back, and for whom. The rules have
+// found that every guest can be invited otherwise: nobody learns more from this.
+func (s *Service) crowded(proposal chat.Session, now time.Time) (chat.User, error) {
+	address := s.addressOf(proposal.Host)
+	for _, g := range proposal.Guests() {
+		if err := s.crowd.room(g, address, now); err != nil {
+			return g.User(), err
+		}
+	}
+	return "", nil
+}
+
+func (s *Service) addressOf(u chat.User) string {
+	row, _ := s.Users.Get(broker.Committed, string(u))
+	return row.Record.Connection.Address
+}
+
+// received counts a new invitation for each guest.
+func (s *Service) received(proposal chat.Session, now time.Time) {
+	for _, g := range proposal.Guests() {
+		s.crowd.take(g.User(), s.addressOf(proposal.Host), now)
+	}
+}
+
+// heldBack tells a guest, once for many, that invitations were held back.
+func (s *Service) heldBack(guest chat.User) {
+	if !s.crowd.hold(guest) {
+		return
+	}
+	s.chores.After(string(guest)+" held", crowdToldFor, "tell of invitations", func(context.Context) error {
+		n := chat.HeldNotice{Invitations: s.crowd.release(guest)}
+		return broker.Tell(s.Notices, chat.UserHeld, chat.Address{User: guest}, n)
+	})
+}
