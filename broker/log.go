@@ -53,8 +53,9 @@ type Log struct {
 
 	purgeAfter time.Duration
 	observe    func(took time.Duration)
-	figures    LogFigures  // under mu
-	replicated atomic.Bool // the stream is kept by several servers, as it said last
+	figures    LogFigures   // under mu
+	replicated atomic.Bool  // the stream is kept by several servers, as it said last
+	home       atomic.Value // string: see Installation
 
 	// Owned by Run's goroutine.
 	name       string  // of this replica, in the ids of the records that it writes
@@ -85,6 +86,13 @@ func NewLog(nc *nats.Conn, stream string, log *slog.Logger) (*Log, error) {
 
 // While has steps refused at once while nothing can be stored. To be called before Open.
 func (l *Log) While(w StoreWatch) { l.watch = w }
+
+// Installation is the id of the state that is kept: its revisions say nothing of those of
+// another one. It is known once the log is open.
+func (l *Log) Installation() string {
+	id, _ := l.home.Load().(string)
+	return id
+}
 
 // Revision is the last change that this replica knows.
 func (l *Log) Revision() uint64 {
@@ -130,6 +138,7 @@ func (l *Log) state(ctx context.Context) (jetstream.StreamState, error) {
 	}
 	info := s.CachedInfo()
 	l.replicated.Store(info.Config.Replicas > 1)
+	l.home.Store(installation(info))
 	return info.State, nil
 }
 

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -120,11 +121,25 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.Str
 	if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return err
 	}
+	cfg.Metadata = map[string]string{installationKey: rand.Text()}
 	_, err = js.CreateStream(ctx, cfg)
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return nil // another coordinator was faster
 	}
 	return err
+}
+
+// installationKey is where a stream's metadata has the id of the installation.
+const installationKey = "natter-installation"
+
+// installation is the id of the state that a stream holds: revisions of another one are not
+// comparable. It is drawn when the stream is made; where somebody else has made it, the time
+// of that tells it from others.
+func installation(info *jetstream.StreamInfo) string {
+	if id := info.Config.Metadata[installationKey]; id != "" {
+		return id
+	}
+	return info.Created.UTC().Format(time.RFC3339Nano)
 }
 
 // addSubjects has a stream keep what it does not keep yet.

@@ -80,6 +80,9 @@ func (t *Table[R]) Get(v View, key string) (Row[R], bool) {
 // asked to.
 func (t *Table[R]) Sync(ctx context.Context) error { return t.log.Sync(ctx) }
 
+// Installation is that of the log.
+func (t *Table[R]) Installation() string { return t.log.Installation() }
+
 // Len counts the records that are not tombstones.
 func (t *Table[R]) Len(v View) int {
 	if v == Committed {

@@ -78,9 +78,12 @@ type HelloReply struct {
 	Blocks    []Block   `json:"blocks,omitempty"` // whom the user blocks, by name
 	Sessions  []Session `json:"sessions"`         // open and proposed; of those that ended in the last minute the ones that were asked for, those that the user did not come back to, and those during whose end a user was lost who is back
 	Revision  uint64    `json:"revision"`         // that Sessions and Presence are true at
-	Came      uint64    `json:"came"`             // that the asker has this place at: another terminal that comes later has a greater one
-	Now       time.Time `json:"now"`              // by the coordinator's clock, which tickets go by: the asker's own may be wrong
-	Rules     Rules     `json:"rules"`
+	// Installation is the id of the server's state, for which alone a revision counts: with
+	// another one, all that the asker knows is of another state, and over.
+	Installation string    `json:"installation"`
+	Came         uint64    `json:"came"` // that the asker has this place at: another terminal that comes later has a greater one
+	Now          time.Time `json:"now"`  // by the coordinator's clock, which tickets go by: the asker's own may be wrong
+	Rules        Rules     `json:"rules"`
 }
 
 // Rules are the limits that the coordinator was started with.
@@ -105,8 +108,9 @@ const (
 
 // PresenceRequest chooses whether others see the user.
 type PresenceRequest struct {
-	Presence Presence `json:"presence"`
-	Revision uint64   `json:"revision,omitempty"` // of what the asker knows; 0: not checked
+	Presence     Presence `json:"presence"`
+	Revision     uint64   `json:"revision,omitempty"`     // of what the asker knows; 0: not checked
+	Installation string   `json:"installation,omitempty"` // that of Revision
 }
 
 // Done answers a request that has nothing to say but that it was carried out.
@@ -116,8 +120,9 @@ type Done struct {
 
 // ListRequest asks for the roster as it is at Revision or later.
 type ListRequest struct {
-	Revision uint64 `json:"revision,omitempty"` // the asker has seen this one
-	Watch    bool   `json:"watch,omitempty"`    // also send presence notices from now on
+	Revision     uint64 `json:"revision,omitempty"`     // the asker has seen this one
+	Installation string `json:"installation,omitempty"` // that of Revision
+	Watch        bool   `json:"watch,omitempty"`        // also send presence notices from now on
 }
 
 // ListReply is the roster: every other user that the asker may see, by name.
@@ -224,7 +229,8 @@ type RenewRequest struct{}
 
 // ExitRequest leaves.
 type ExitRequest struct {
-	Revision uint64 `json:"revision,omitempty"` // of what the asker knows; 0: not checked
+	Revision     uint64 `json:"revision,omitempty"`     // of what the asker knows; 0: not checked
+	Installation string `json:"installation,omitempty"` // that of Revision
 }
 
 // SessionReply is a session after a step.
@@ -237,8 +243,9 @@ type SessionReply struct {
 // carries the whole record, so repeating or missing one is harmless: the receiver
 // compares it with what it knew before.
 type SessionNotice struct {
-	Session  Session `json:"session"`
-	Revision uint64  `json:"revision"`
+	Session      Session `json:"session"`
+	Revision     uint64  `json:"revision"`
+	Installation string  `json:"installation"` // that of Revision
 }
 
 // PresenceNotice tells a viewer what has changed since the last one.
@@ -253,11 +260,12 @@ type HeldNotice struct {
 	Invitations int `json:"invitations"` // since the last one of these
 }
 
-// ServerNotice tells that the server stops (chats go on when it is back), or that the
-// receiver is signed out.
+// ServerNotice says that the server stops (chats go on when it is back), or that the
+// receiver is signed out, or is not known.
 type ServerNotice struct {
 	Stopping  bool       `json:"stopping,omitempty"`
 	SignedOut *SignedOut `json:"signed_out,omitempty"`
+	Unknown   bool       `json:"unknown,omitempty"` // the coordinator does not know the receiver, who is to say hello
 }
 
 // SignedOut tells that the user, or one terminal of the user, is no longer wanted.
@@ -265,7 +273,8 @@ type SignedOut struct {
 	Reason string `json:"reason,omitempty"` // the operator's, in words
 	By     *Place `json:"by,omitempty"`     // another terminal of the user has come: all but this one are signed out
 	// Revision is that of By's coming: it does not concern who has come since; see Came.
-	Revision uint64 `json:"revision,omitempty"`
+	Revision     uint64 `json:"revision,omitempty"`
+	Installation string `json:"installation,omitempty"` // that of Revision
 }
 
 // Block keeps a user from hearing of another one. One with an end is a mute.

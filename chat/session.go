@@ -43,6 +43,10 @@ const (
 	ByLeave    Reason = "left"
 	ByLoss     Reason = "lost"    // did not come back within the grace time
 	ByOperator Reason = "removed" // signed out by the operator
+
+	// ByUnknown is of invitations and chats whose end was not seen and that nobody knows of
+	// afterwards: for clients; no coordinator says it.
+	ByUnknown Reason = "unknown"
 )
 
 // Session is one conversation from proposal to end: the record that is stored and

@@ -75,6 +75,8 @@ type Link struct {
 	Holder  chat.User
 	Member  bool   // to a session, with a key of its own
 	Address string // IP
+
+	since time.Time // it is known
 }
 
 // owner is what a ticket says: the public key that it is bound to, and whose it is.
@@ -179,7 +181,7 @@ func (l *Liveness) add(key string, id connID, c conn) {
 }
 
 func link(key string, id connID, c conn) Link {
-	return Link{id.server, id.id, key, c.holder, c.member, c.address}
+	return Link{id.server, id.id, key, c.holder, c.member, c.address, c.since}
 }
 
 // Links are the users' and members' connections that a condition picks.

@@ -83,7 +83,7 @@ func (s *Service) rekey(ctx context.Context, acc account.Record) error {
 	if err != nil || !here {
 		return err
 	}
-	out := chat.SignedOut{By: &chat.Place{}, Revision: row.Revision} // no connection of the user's is the new key's yet
+	out := chat.SignedOut{By: &chat.Place{}, Revision: row.Revision, Installation: s.log.Installation()} // no connection of the user's is the new key's yet
 	if err := broker.Tell(s.Notices, chat.UserServer, chat.Address{User: u}, chat.ServerNotice{SignedOut: &out}); err != nil {
 		s.Log.Warn("tell who is signed out", "user", u, "err", err)
 	}

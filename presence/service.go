@@ -166,6 +166,7 @@ func (s *Service) KeepSurveying(ctx context.Context) {
 			continue
 		}
 		s.reconcile()
+		s.askStrangers(time.Now())
 	}
 }
 
@@ -202,6 +203,15 @@ func (s *Service) step(ctx context.Context, u chat.User, rule func(broker.View, 
 func (s *Service) stale(v broker.View, u chat.User, asked uint64) error {
 	row, _ := s.Users.Get(v, string(u))
 	return Stale(asked, row.Revision)
+}
+
+// elsewhere refuses a request whose revision is of another installation: who asks must say
+// hello, and forget what they know. "" is not checked.
+func (s *Service) elsewhere(installation string) error {
+	if installation != "" && installation != s.log.Installation() {
+		return errNotHere
+	}
+	return nil
 }
 
 // hello lets a user in, or in again.
@@ -266,7 +276,7 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	revision := s.log.Revision() // before Sessions is read, which may be newer but not older
 	return chat.HelloReply{
 		Returning: acc.Taken(), LastSeen: seen, Back: back, Presence: row.Record.Presence, Blocks: account.Holding(row.Record.Blocks, s.settled()),
-		Sessions: s.Sessions(c.User, q.Sessions, lost), Revision: revision, Came: row.Revision, Now: now.UTC(), Rules: s.Rules,
+		Sessions: s.Sessions(c.User, q.Sessions, lost), Revision: revision, Installation: s.log.Installation(), Came: row.Revision, Now: now.UTC(), Rules: s.Rules,
 	}, nil
 }
 
@@ -377,7 +387,7 @@ func (s *Service) choose(ctx context.Context, c broker.Caller, q chat.PresenceRe
 	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s chooses presence: %s", r.Name, word(q.Presence))})
 	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
 		after, err := Choose(r, q.Presence)
-		return after, cmp.Or(err, s.stale(v, c.User, q.Revision))
+		return after, cmp.Or(err, s.elsewhere(q.Installation), s.stale(v, c.User, q.Revision))
 	})
 	if err == nil {
 		_, err = s.Accounts.Update(ctx, c.User, func(r account.Record) (account.Record, error) { return account.Remember(r, q.Presence, "") })
@@ -392,6 +402,9 @@ func (s *Service) sendList(ctx context.Context, c broker.Caller, q chat.ListRequ
 	var reply chat.ListReply
 	soon, cancel := context.WithTimeout(ctx, behind)
 	defer cancel()
+	if err := s.elsewhere(q.Installation); err != nil {
+		return reply, err
+	}
 	if err := s.upToDate(soon, q.Revision); err != nil {
 		return reply, err
 	}
@@ -463,7 +476,7 @@ func (s *Service) exit(ctx context.Context, c broker.Caller, q chat.ExitRequest)
 	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s exits", r.Name)})
 	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
 		after, err := Remove(r, chat.ByLeave)
-		return after, cmp.Or(err, s.stale(v, c.User, q.Revision))
+		return after, cmp.Or(err, s.elsewhere(q.Installation), s.stale(v, c.User, q.Revision))
 	})
 	if err == nil {
 		s.noteSeen(ctx, r, time.Now())

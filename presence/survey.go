@@ -230,7 +230,7 @@ func readPage(m *nats.Msg, server string, found map[connID]Link) (int, time.Time
 	}
 	for _, c := range reply.Data.Connections {
 		o := ownerOf(c.JWT) // nobody, if that was not asked for
-		found[connID{server, c.ID}] = Link{server, c.ID, o.Key, o.Holder, o.member(), c.IP}
+		found[connID{server, c.ID}] = Link{Server: server, ID: c.ID, Key: o.Key, Holder: o.Holder, Member: o.member(), Address: c.IP}
 	}
 	return len(reply.Data.Connections), reply.Data.Now, nil
 }

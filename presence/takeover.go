@@ -54,7 +54,8 @@ func (s *Service) superseded(c broker.Change[Record]) {
 		Text: fmt.Sprintf("%s signed in on another terminal, %s; the older one is signed out", after.Name, after.Connection.Address),
 	})
 	by := chat.Place{Server: after.Connection.Server, Connection: after.Connection.ID}
-	if err := broker.Tell(s.Notices, chat.UserServer, chat.Address{User: after.User()}, chat.ServerNotice{SignedOut: &chat.SignedOut{By: &by, Revision: c.Revision}}); err != nil {
+	out := chat.SignedOut{By: &by, Revision: c.Revision, Installation: s.log.Installation()}
+	if err := broker.Tell(s.Notices, chat.UserServer, chat.Address{User: after.User()}, chat.ServerNotice{SignedOut: &out}); err != nil {
 		s.Log.Warn("tell an older terminal", "user", after.User(), "err", err)
 	}
 	s.chores.After(string(after.User())+" cut", farewell, "cut an older terminal", func(context.Context) error { return s.cutOthers(after.User()) })

@@ -83,7 +83,7 @@ func (s *Service) Start() {
 func (s *Service) tell(who []chat.User, record chat.Session, revision uint64) {
 	view := s.view(record)
 	for _, u := range who {
-		n := chat.SessionNotice{Session: view, Revision: revision}
+		n := chat.SessionNotice{Session: view, Revision: revision, Installation: s.Sessions.Installation()}
 		if err := broker.Tell(s.Notices, chat.UserSession, chat.Address{User: u}, n); err != nil {
 			s.Log.Warn("tell a session", "user", u, "session", record.Short(), "err", err)
 			continue

@@ -287,7 +287,7 @@ func ending(me chat.User, before, after chat.Session) []Event {
 	switch {
 	case after.State != chat.Closed || hasLeft(after, me):
 		return nil
-	case begun(after):
+	case begun(after), before.State == chat.Open:
 		return []Event{Ended{after}}
 	}
 	return []Event{InvitationEnded{after}}

@@ -175,7 +175,7 @@ func TestAStubbornTerminal(t *testing.T) {
 		t.Fatalf("%+v", reply)
 	}
 	m := must(told.NextMsg(patience))(t)
-	if want := fmt.Sprintf(`{"signed_out":{"by":{"server":%q,"connection":%d},"revision":%d}}`, hello.Place.Server, id, reply.Came); string(m.Data) != want {
+	if want := fmt.Sprintf(`{"signed_out":{"by":{"server":%q,"connection":%d},"revision":%d,"installation":%q}}`, hello.Place.Server, id, reply.Came, reply.Installation); string(m.Data) != want {
 		t.Errorf("the older terminal is told %s, want %s", m.Data, want)
 	}
 	select {

@@ -39,7 +39,7 @@ func play(t *testing.T, in *chattest.Installation, name string) *player {
 		if err := json.Unmarshal(m.Data, &n); err != nil {
 			t.Error(err)
 		}
-		p.hear(chat.SessionReply(n))
+		p.hear(chat.SessionReply{Session: n.Session, Revision: n.Revision})
 	})
 	if err != nil {
 		t.Fatal(err)

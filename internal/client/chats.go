@@ -238,7 +238,7 @@ func (c *Client) receive(m *nats.Msg) {
 	switch r {
 	case chat.UserSession.Route:
 		notify(c, m, func(n chat.SessionNotice) {
-			c.later(func() { c.apply(n.Session, n.Revision) })
+			c.later(func() { c.noticed(n) })
 		})
 	case chat.UserPresence.Route:
 		notify(c, m, func(n chat.PresenceNotice) { c.events.push(PresenceChanged{n}) })
@@ -305,12 +305,7 @@ func (c *Client) sessionIn(hello chat.HelloReply, id string) chat.Session {
 
 // ended is a session that is over for a reason that nobody remembers.
 func ended(s chat.Session) chat.Session {
-	if s.State == chat.Proposed {
-		s.Reason = chat.ByExpiry
-	} else {
-		s.Reason = chat.ByLoss
-	}
-	s.State, s.By = chat.Closed, nil
+	s.State, s.Reason, s.By = chat.Closed, chat.ByUnknown, nil
 	return s
 }
 

@@ -72,10 +72,14 @@ type Client struct {
 	rules     chat.Rules
 	presence  chat.Presence
 	watching  bool
-	revision  uint64    // the newest that the user has seen
-	lostAt    time.Time // by awake
-	warned    bool      // that the connection would not be safe
-	unknown   bool      // the coordinator has forgotten the user, who is about to say hello again
+	revision  uint64 // the newest that the user has seen
+
+	installation string // of revision, and of all that is known
+	moved        bool   // it is another one than before, which has not been told yet
+
+	lostAt  time.Time // by awake
+	warned  bool      // that the connection would not be safe
+	unknown bool      // the coordinator has forgotten the user, who is about to say hello again
 
 	wasForgotten bool // that hello has not been answered yet
 	waited       int  // messages said since then
@@ -287,8 +291,8 @@ func (c *Client) sayExit(ctx context.Context) error {
 	c.exiting = true
 	c.mu.Unlock()
 	ask := func() error {
-		err := c.current(ctx, func(revision uint64) error {
-			_, err := call(ctx, c, chat.Exit, chat.ExitRequest{Revision: revision})
+		err := c.current(ctx, func(revision uint64, home string) error {
+			_, err := call(ctx, c, chat.Exit, chat.ExitRequest{Revision: revision, Installation: home})
 			return err
 		})
 		if errors.Is(err, &chat.Error{Code: chat.NotRegistered}) {
@@ -308,9 +312,9 @@ func (c *Client) sayExit(ctx context.Context) error {
 // record (see presence.Stale). Of a change that the user has not heard of, for example that
 // they were taken for lost, or that an earlier try of their hello was carried out later than
 // another one, a hello tells.
-func (c *Client) current(ctx context.Context, ask func(revision uint64) error) (err error) {
+func (c *Client) current(ctx context.Context, ask func(revision uint64, home string) error) (err error) {
 	for range tries {
-		if err = ask(c.knows()); !errors.Is(err, &chat.Error{Code: chat.Outdated}) {
+		if err = ask(c.knows(), c.home()); !errors.Is(err, &chat.Error{Code: chat.Outdated}) {
 			break
 		}
 		if _, err := c.hello(ctx, chat.HelloRequest{}); err != nil {
@@ -451,8 +455,8 @@ func (c *Client) SetPresence(ctx context.Context, visible bool) error {
 	if c.Presence() == p {
 		return nil
 	}
-	err := c.current(ctx, func(revision uint64) error {
-		done, err := call(ctx, c, chat.SetPresence, chat.PresenceRequest{Presence: p, Revision: revision})
+	err := c.current(ctx, func(revision uint64, home string) error {
+		done, err := call(ctx, c, chat.SetPresence, chat.PresenceRequest{Presence: p, Revision: revision, Installation: home})
 		c.seen(done.Revision)
 		return err
 	})
@@ -473,7 +477,7 @@ func (c *Client) Watch(ctx context.Context) ([]chat.Entry, error) { return c.lis
 
 func (c *Client) list(ctx context.Context, watch bool) ([]chat.Entry, error) {
 	c.mu.Lock()
-	q := chat.ListRequest{Revision: c.revision, Watch: watch}
+	q := chat.ListRequest{Revision: c.revision, Installation: c.installation, Watch: watch}
 	c.mu.Unlock()
 	reply, err := call(ctx, c, chat.List, q)
 	if err != nil {

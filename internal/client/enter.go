@@ -281,6 +281,8 @@ func (c *Client) ticketAgain() {
 		return
 	case unwanted(err):
 		c.later(func() { c.signOut(SignedOut{Reason: err.Error()}) })
+	default:
+		c.warnRefused(err)
 	}
 	select { // the server refuses the old one several times a second
 	case <-time.After(time.Second):
@@ -350,7 +352,8 @@ func (c *Client) later(f func()) {
 func (c *Client) backAgain(hello chat.HelloReply) {
 	c.mu.Lock()
 	lost, after, forgotten := !c.lostAt.IsZero(), awake().Sub(c.lostAt), c.wasForgotten
-	c.lostAt, c.wasForgotten = time.Time{}, false
+	moved := c.moved
+	c.lostAt, c.wasForgotten, c.moved = time.Time{}, false, false
 	wanted, watching, open, talk := c.presence, c.watching, c.open, c.talk
 	waited := c.waited
 	c.waited = 0
@@ -359,6 +362,7 @@ func (c *Client) backAgain(hello chat.HelloReply) {
 	if !lost {
 		connected = Connected{Server: c.Server(), Forgotten: true}
 	}
+	connected.Moved = moved
 	if open != "" {
 		now := c.sessionIn(hello, open)
 		if now.State == chat.Open || len(now.Present()) == len(now.Members) { // else what is kept comes before the end is told
@@ -368,7 +372,7 @@ func (c *Client) backAgain(hello chat.HelloReply) {
 			connected.Sent = waited
 		}
 	}
-	if lost || forgotten {
+	if lost || forgotten || moved {
 		c.events.push(connected)
 	}
 	c.applyAll(hello)

@@ -53,6 +53,7 @@ type Connected struct {
 	After  time.Duration // that it was away, as far as is known
 	// Forgotten: the connection was up, and After is 0. The coordinator did not know the user.
 	Forgotten bool
+	Moved     bool          // the server has other data than before: whatever was open has ended
 	Sent      int           // messages that waited and are sent now
 	Chat      *chat.Session // the session that was open before, as it is now; nil if there was none, or if its end is told later
 }
@@ -71,6 +72,7 @@ type Stopping struct{}
 type SignedOut struct {
 	Reason    string
 	Elsewhere bool // the user has signed in on another terminal
+	Operator  bool // it was the operator's doing; otherwise Reason is what the server has said
 }
 
 // TranscriptFailed is told once per file that cannot be written.

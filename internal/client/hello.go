@@ -47,7 +47,7 @@ func (c *Client) hello(ctx context.Context, q chat.HelloRequest) (chat.HelloRepl
 
 // again says hello after a lost connection, until the coordinator answers.
 func (c *Client) again() {
-	for c.ctx.Err() == nil {
+	for strange := 0; c.ctx.Err() == nil; {
 		hello, err := c.hello(c.ctx, chat.HelloRequest{})
 		var told *chat.Error
 		switch {
@@ -68,6 +68,11 @@ func (c *Client) again() {
 			c.pause()
 		case errors.Is(err, &chat.Error{Code: chat.NotRegistered}) && c.leaves():
 			return
+		case errors.Is(err, &chat.Error{Code: chat.NotRegistered}) && strange < tries:
+			strange++
+			if !c.registerAgain() {
+				return
+			}
 		case errors.As(err, &told):
 			c.signOut(SignedOut{Reason: told.Text})
 			return
@@ -105,6 +110,7 @@ func (c *Client) owes() bool {
 
 // welcomed notes what the answer to a hello says of the user.
 func (c *Client) welcomed(reply chat.HelloReply) {
+	c.settleIn(reply)
 	c.seen(reply.Revision)
 	c.setBlocks(reply.Blocks)
 	c.mu.Lock()

@@ -20,13 +20,18 @@ func (c *Client) EnterOver(ctx context.Context, name string) (Welcome, error) {
 func (c *Client) served(n chat.ServerNotice) {
 	out := n.SignedOut
 	switch {
+	case n.Unknown:
+		c.forgotten()
 	case out == nil:
 		c.events.push(Stopping{})
 	case out.By == nil:
-		c.later(func() { c.signOut(SignedOut{Reason: out.Reason}) })
+		c.later(func() { c.signOut(SignedOut{Reason: out.Reason, Operator: true}) })
 	default:
 		c.later(func() {
-			if c.concerns(*out) {
+			switch {
+			case out.Installation != "" && out.Installation != c.home():
+				c.again() // whose hello is refused if it is so
+			case c.concerns(*out):
 				c.signOut(SignedOut{Elsewhere: true})
 			}
 		})

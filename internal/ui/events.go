@@ -77,7 +77,7 @@ func (f *front) handleTalk(e client.Event) {
 		if e.Elsewhere {
 			f.out.notice(signedOutHere)
 		} else {
-			f.out.notice(signedOut(e.Reason))
+			f.out.notice(signedOut(e))
 		}
 		f.code, f.done, f.gone = ExitSignedOut, true, true
 	default:

@@ -215,7 +215,7 @@ func invitationEnded(s chat.Session, me chat.User) string {
 		return fmt.Sprintf("* %s did not answer; the invitation has expired.", by)
 	case s.Reason == chat.ByExpiry:
 		return fmt.Sprintf("* The invitation from %s has expired.", host)
-	case own:
+	case own, s.Reason == chat.ByUnknown:
 		return gaveUp(s, me)
 	case s.Group() && !slices.Contains(s.By, s.Host):
 		return fmt.Sprintf("* %s is not available any more. The group chat was not established.", by)
@@ -223,7 +223,8 @@ func invitationEnded(s chat.Session, me chat.User) string {
 	return fmt.Sprintf("* %s is not available any more.", by)
 }
 
-// gaveUp tells me that it was my own doing: another chat began.
+// gaveUp says that it has ended: because another chat began, which was my own doing, or for
+// a reason that nobody knows.
 func gaveUp(s chat.Session, me chat.User) string {
 	if s.Host == me {
 		return fmt.Sprintf("* The invitation to %s has ended.", chat.Names(s.Guests()))
@@ -264,6 +265,9 @@ func connected(e client.Connected, me chat.User) string {
 	if e.Forgotten {
 		s = "* The server had lost track of you; you are signed in again."
 	}
+	if e.Moved {
+		s += " It has other data than before."
+	}
 	switch {
 	case e.Chat == nil:
 	case e.Chat.State == chat.Closed:
@@ -298,8 +302,13 @@ func slowed(rate int) string {
 	return "* You write faster than " + n + " a second; they go out more slowly."
 }
 
-// signedOut tells that the operator does not want the user here, and why.
-func signedOut(reason string) string {
+// signedOut says that the user was signed out, by the operator or because the server does
+// not let them in, and why.
+func signedOut(e client.SignedOut) string {
+	if !e.Operator {
+		return "! Signed out. " + oneLine(e.Reason)
+	}
+	reason := e.Reason
 	if reason = strings.TrimRight(oneLine(reason), ". "); reason == "" {
 		return "! Signed out by the operator."
 	}

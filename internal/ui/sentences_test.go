@@ -98,8 +98,9 @@ func TestChatSentences(t *testing.T) {
 		{messageKept(client.MessageKept{For: []chat.Name{"dave", "erin"}}), "* Kept on the server until dave, erin are back."},
 		{notDelivered(client.NotDelivered{Text: "hello", Kept: true}), `! Not confirmed so far: "hello". It is sent again until the chat ends.`},
 		{notDelivered(client.NotDelivered{Text: "hello", Unknown: true}), `! It is not known whether this has arrived: "hello"`},
-		{signedOut("too loud."), "! Signed out by the operator: too loud."},
-		{signedOut(""), "! Signed out by the operator."},
+		{signedOut(client.SignedOut{Reason: "too loud.", Operator: true}), "! Signed out by the operator: too loud."},
+		{signedOut(client.SignedOut{Operator: true}), "! Signed out by the operator."},
+		{signedOut(client.SignedOut{Reason: "You are\nbanned."}), "! Signed out. You are banned."},
 		{who("alice", chat.Visible, "nats://h:1", true), "* You are alice, visible, at nats://h:1."},
 		{whoChats(open, "alice"), "* You are chatting with dave; this chat is shown on the server console."},
 	} {
