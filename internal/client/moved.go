@@ -18,9 +18,12 @@ func (c *Client) home() string {
 func (c *Client) settleIn(reply chat.HelloReply) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	before := c.installation
-	c.installation = reply.Installation
-	if before == "" || before == reply.Installation {
+	before, now := c.installation, reply.Installation
+	if now == "" || now == before {
+		return
+	}
+	c.installation = now
+	if before == "" {
 		return
 	}
 	c.moved = true
