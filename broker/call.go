@@ -47,6 +47,9 @@ func call[Q, R any](ctx context.Context, nc *nats.Conn, r chat.Request[Q, R], a 
 	if err != nil {
 		return reply, fmt.Errorf("encode %s: %w", r.Pattern(), err)
 	}
+	if err := tooLong(data); err != nil { // the server would close the connection for good
+		return reply, err
+	}
 	for {
 		msg, err := ask(ctx, nc, r.Subject(a), data, tryFor)
 		if err != nil {

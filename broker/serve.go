@@ -373,8 +373,8 @@ func (o Origin) whole() bool {
 // decode reads a payload, which must be one JSON object. Its error says which
 // field is wrong; what was sent is not repeated.
 func decode(data []byte, v any) error {
-	if len(data) > chat.MaxPayload {
-		return chat.Errorf(chat.TooLong, "The request has %d bytes; the limit is %d.", len(data), chat.MaxPayload)
+	if err := tooLong(data); err != nil {
+		return err
 	}
 	data = bytes.TrimSpace(data)
 	if len(data) == 0 || data[0] != '{' {
@@ -389,6 +389,13 @@ func decode(data []byte, v any) error {
 		return chat.Errorf(chat.Arguments, "The field %q must be a %s.", wrong.Field, kind(wrong.Type.String()))
 	}
 	return chat.Errorf(chat.Arguments, "The request is not valid JSON.")
+}
+
+func tooLong(request []byte) error {
+	if len(request) > chat.MaxPayload {
+		return chat.Errorf(chat.TooLong, "The request has %d bytes; the limit is %d.", len(request), chat.MaxPayload)
+	}
+	return nil
 }
 
 func kind(goType string) string {

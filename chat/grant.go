@@ -12,6 +12,37 @@ type Grant struct {
 	Publish       []string
 	Subscribe     []string
 	DenySubscribe []string // where an allow-list cannot say it: queue groups, and whom a user blocks
+
+	// Limits of the connection; 0 is none.
+	Subscriptions int
+	Payload       int // bytes of one message
+}
+
+// Subscriptions that a connection may have at most: those of the product and of the library
+// behind requests, and a few for programs of others. A server refuses one more with an error
+// that comes later, after which requests without their reply subscription are not answered.
+const (
+	lobbySubscriptions = 2
+	userSubscriptions  = 8
+	watchSubscriptions = 32 // the stock nats CLI has one for each thing that it shows
+)
+
+const (
+	jsonGrowth    = 6       // bytes that one of a text may take as JSON
+	messageAround = 2 << 10 // bytes of what is sent with a text
+)
+
+// payloadFor is the bytes of the longest message of a connection whose texts have at most so
+// many.
+func payloadFor(text int) int { return max(MaxPayload, jsonGrowth*text+messageAround) }
+
+// TextFor is the longest text that surely fits into so many bytes.
+func TextFor(payload int) int { return (payload - messageAround) / jsonGrowth }
+
+// WithText is a grant of users or members where texts have at most so many bytes.
+func (g Grant) WithText(most int) Grant {
+	g.Payload = payloadFor(most)
+	return g
 }
 
 // Inboxes. The broker never checks a reply subject, so a request is served only
@@ -40,8 +71,10 @@ const AuditSubjects = "chat.audit.>"
 // LobbyGrant is for anybody who has no name yet.
 func LobbyGrant() Grant {
 	return Grant{
-		Publish:   publishes(Anyone, Address{}),
-		Subscribe: []string{LobbyInbox + ".>"},
+		Publish:       publishes(Anyone, Address{}),
+		Subscribe:     []string{LobbyInbox + ".>"},
+		Subscriptions: lobbySubscriptions,
+		Payload:       MaxPayload,
 	}
 }
 
@@ -50,9 +83,11 @@ func LobbyGrant() Grant {
 func UserGrant(u User, blocked ...User) Grant {
 	a := Address{User: u}
 	g := Grant{
-		Holder:    u,
-		Publish:   publishes(AUser, a),
-		Subscribe: append(subscribes(AUser, a), Inbox(u)+".>"),
+		Holder:        u,
+		Publish:       publishes(AUser, a),
+		Subscribe:     append(subscribes(AUser, a), Inbox(u)+".>"),
+		Subscriptions: userSubscriptions,
+		Payload:       payloadFor(MaxText),
 	}
 	for _, b := range blocked {
 		g.DenySubscribe = append(g.DenySubscribe, fill(Direct.Arrives(), func(placeholder string) string {
@@ -65,13 +100,32 @@ func UserGrant(u User, blocked ...User) Grant {
 	return g
 }
 
+// AskerGrant is for who holds the key of a name and has not said hello: they may ask the
+// coordinator, and say nothing to anybody else.
+func AskerGrant(u User) Grant {
+	return Grant{
+		Holder: u,
+		Publish: []string{fill(coordFamily.pattern, func(p string) string {
+			if p == "{user}" {
+				return string(u)
+			}
+			return "*"
+		})},
+		Subscribe:     []string{Inbox(u) + ".>"},
+		Subscriptions: lobbySubscriptions,
+		Payload:       MaxPayload,
+	}
+}
+
 // MemberGrant is for the connection of a user to one channel of a session.
 func MemberGrant(u User, channel string) Grant {
 	a := Address{User: u, Session: channel}
 	return Grant{
-		Holder:    u,
-		Publish:   publishes(AMember, a),
-		Subscribe: append(subscribes(AMember, a), MemberInbox(u, channel)+".>"),
+		Holder:        u,
+		Publish:       publishes(AMember, a),
+		Subscribe:     append(subscribes(AMember, a), MemberInbox(u, channel)+".>"),
+		Subscriptions: userSubscriptions,
+		Payload:       payloadFor(MaxText),
 	}
 }
 
@@ -82,14 +136,18 @@ func ObserverGrant() Grant {
 		Publish:       append(publishes(Observer, Address{}), "$SRV.>"),
 		Subscribe:     []string{"chat.>", "_INBOX.>"},
 		DenySubscribe: []string{"> >"},
+		Subscriptions: watchSubscriptions,
+		Payload:       MaxPayload,
 	}
 }
 
 // OperatorGrant is for the verbs of chatcoord that talk to a running one.
 func OperatorGrant() Grant {
 	return Grant{
-		Publish:   publishes(Operator, Address{}),
-		Subscribe: []string{AdminInbox + ".>"},
+		Publish:       publishes(Operator, Address{}),
+		Subscribe:     []string{AdminInbox + ".>"},
+		Subscriptions: userSubscriptions,
+		Payload:       MaxPayload,
 	}
 }
 

@@ -1,6 +1,10 @@
 package chat
 
-import "time"
+import (
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Proto is the version of the protocol; both sides of a Hello must have the same.
 const Proto = 1
@@ -21,6 +25,10 @@ const (
 	InviteTimeout   = 60 * time.Second // an invitation waits so long (--invite-timeout)
 	Grace           = 30 * time.Second // a name outlives its connection so long (--grace)
 	Hold            = time.Minute      // a new name asked for in the lobby is reserved so long, and its first ticket lives so long
+	HelloIn         = 15 * time.Second // who has taken a name in the lobby connects in this time, and a user's connection says hello
+	LobbyIdle       = 30 * time.Second // a connection to the lobby that asks for nothing is closed after so long
+	LobbyConns      = 64               // of one address at once
+	TicketConns     = 8                // connections with one key
 	RefusalDelay    = 300 * time.Millisecond
 	UserTicketTTL   = 12 * time.Hour
 	MemberTicketTTL = 23 * time.Hour      // less than a name outlives its user at least: it passes to nobody while one is good
@@ -51,6 +59,19 @@ const directUnit = 4 << 10
 // DirectCost is how much a direct message of so many bytes on the wire counts against
 // DirectRate.
 func DirectCost(size int) int { return 1 + size/directUnit }
+
+// EnterText is what the login key of an EnterRequest signs.
+func EnterText(q EnterRequest) []byte {
+	var h EnterHello
+	if q.Hello != nil {
+		h = *q.Hello
+	}
+	fields := []string{
+		"natter/v1 enter", q.Name, q.Key, q.Seal, strconv.FormatBool(q.Takeover),
+		strconv.FormatBool(q.Hello != nil), string(h.Presence), h.Terminal, h.Identity,
+	}
+	return []byte(strings.Join(fields, "\x00"))
+}
 
 // RotationText is what the old login key of a user signs when a new one takes its place.
 func RotationText(u User, key string) []byte {

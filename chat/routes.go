@@ -19,9 +19,9 @@ var (
 var (
 	// Enter asks for a name. Its answer is sealed to the asker's curve key, because
 	// everybody in the lobby shares one inbox.
-	Enter = request[EnterRequest, Sealed](lobbyFamily, "enter", "asks for a name; the answer is a user's ticket or why not")
+	Enter = request[EnterRequest, Sealed](lobbyFamily, "enter", "asks for a name, and with a hello takes it; the answer is a user's ticket or why not")
 
-	Hello       = request[HelloRequest, HelloReply](coordFamily, "hello", "takes the name that the ticket holds, or takes its place again after a lost connection; the answer is everything that the user should know")
+	Hello       = request[HelloRequest, HelloReply](coordFamily, "hello", "takes the name that a ticket of an earlier run holds, or takes its place again after a lost connection; the answer is everything that the user should know")
 	SetPresence = request[PresenceRequest, Done](coordFamily, "presence", "chooses whether others see the user")
 	List        = request[ListRequest, ListReply](coordFamily, "list", "asks for the users that the asker may see")
 	Invite      = request[InviteRequest, SessionReply](coordFamily, "invite", "proposes a session to one user or several")
@@ -33,7 +33,7 @@ var (
 	Park        = request[ParkRequest, ParkReply](coordFamily, "park", "has messages kept for members who do not get them now")
 	Unpark      = request[UnparkRequest, UnparkReply](coordFamily, "unpark", "asks for what is kept for the asker; it comes into the inbox that is named")
 	Renew       = request[RenewRequest, Ticket](coordFamily, "renew", "asks for a new ticket before the old one expires")
-	Rotate      = request[RotateRequest, Ticket](coordFamily, "rotate", "changes the login key, signed by the old one; the answer is the new key's ticket")
+	Rotate      = request[RotateRequest, Ticket](coordFamily, "rotate", "changes the login key, signed by the old one; the answer is the new key's ticket, if the user is present")
 	BlockUser   = request[BlockRequest, BlocksReply](coordFamily, "block", "never hears from somebody any more, or not for a while")
 	UnblockUser = request[UnblockRequest, BlocksReply](coordFamily, "unblock", "takes a block back")
 	Blocked     = request[BlocksRequest, BlocksReply](coordFamily, "blocked", "asks whom one has blocked")

@@ -101,6 +101,9 @@ func (s *Service) connectionCame(c Link) {
 	if c.Holder == "" {
 		return
 	}
+	if !c.Member {
+		s.entered(c.Holder, c.Key)
+	}
 	if c.Member && s.removed(c.Holder) {
 		s.chores.Do(throwingOut, func(ctx context.Context) error { return s.dismiss(ctx, c) })
 		return
@@ -297,7 +300,7 @@ func (s *Service) tellSignedOut(users map[chat.User]bool, reason string) {
 // removeAgain removes those who said hello once more on a connection that is now cut.
 func (s *Service) removeAgain(ctx context.Context, links []Link) error {
 	return each(links, func(c Link) error {
-		return s.remove(ctx, c.Holder, func(r Record) bool { return r.Connection.Server == c.Server && r.Connection.ID == c.ID })
+		return s.remove(ctx, c.Holder, func(r Record) bool { return r.isAt(c) })
 	})
 }
 

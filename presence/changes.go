@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ func (s *Service) Changed(c broker.Change[Record]) {
 	} else {
 		s.chores.Cancel(c.Key)
 	}
+	s.expect(c)
 	s.armMutes(c)
 	s.armParting(c)
 	if c.Own {
@@ -68,7 +70,7 @@ const losing = "note a lost user"
 
 func (s *Service) lose(ctx context.Context, r Record) error {
 	_, err := s.step(ctx, r.User(), func(_ broker.View, now Record) (Record, error) {
-		if now.Key != r.Key || s.live.Connected(r.Key) {
+		if now.Key != r.Key || s.live.Connected(r.Key) || s.expected(r.User()) {
 			return now, chat.ErrUnchanged
 		}
 		return Lose(now, s.Rules.Grace, time.Now())
@@ -83,10 +85,10 @@ func (s *Service) lose(ctx context.Context, r Record) error {
 func (s *Service) reconcile() {
 	for r := range s.everybody() {
 		switch {
-		case r.State == Here && !s.live.Connected(r.Key):
+		case r.State == Here && !s.live.Connected(r.Key) && !s.expected(r.User()):
 			s.chores.Do(losing, func(ctx context.Context) error { return s.lose(ctx, r) })
 		case r.State == Lost:
-			if err := s.live.Cut(s.live.LinksOf(r.Key, func(c Link) bool { return c.Server == r.Connection.Server && c.ID == r.Connection.ID })); err != nil {
+			if err := s.live.Cut(s.live.LinksOf(r.Key, r.isAt)); err != nil {
 				s.Log.Warn("cut a forgotten connection", "user", r.Name, "err", err)
 			}
 		}
@@ -98,7 +100,7 @@ func (s *Service) trail(before, after Record) {
 	event, text := "", ""
 	switch {
 	case before.Present() && after.State == Gone && after.Reason == chat.ByLoss:
-		event, text = "user.removed", fmt.Sprintf("%s removed: connection lost, did not come back", after.Name)
+		event, text = "user.removed", removedText(before, after)
 	case before.Present() && after.State == Gone && after.Reason == chat.ByOperator:
 		event, text = "user.removed", fmt.Sprintf("%s removed: signed out by the operator, %s online", after.Name, count(s.Users.Len(broker.Committed), "user"))
 	case before.Present() && after.State == Gone:
@@ -218,11 +220,14 @@ func (s *Service) partners(u chat.User) []Record {
 const mostUsers = 400
 
 // adminUsers lists everybody for the operator, a part at a time.
-func (s *Service) adminUsers(_ context.Context, _ broker.Caller, q chat.AdminRequest) (chat.AdminUsersReply, error) {
+func (s *Service) adminUsers(ctx context.Context, _ broker.Caller, q chat.AdminRequest) (chat.AdminUsersReply, error) {
 	part, more := broker.Part(s.everybody(), func(r Record) string { return string(r.User()) }, q.After, mostUsers)
 	reply := chat.AdminUsersReply{Users: []chat.AdminUser{}, More: more}
 	for _, r := range part {
 		e := EntryOf(r, s.partners(r.User()))
+		if r.Connection.ID == 0 {
+			r.Connection = cmp.Or(s.live.Port(ctx, r.Key), r.Connection)
+		}
 		reply.Users = append(reply.Users, chat.AdminUser{
 			Name: r.Name, Status: s.status(r.User()), Presence: r.Presence, With: e.With,
 			Key: r.Key, Address: r.Connection.Address, Connection: r.Connection.ID, Server: r.Connection.Server,

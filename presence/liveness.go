@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -243,6 +244,40 @@ func (l *Liveness) Connected(key string) bool {
 	return len(l.conns[key]) > 0
 }
 
+// Newest is the newest connection of a key's owner; zero if there is none.
+func (l *Liveness) Newest(key string) Connection {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.newest(key)
+}
+
+// newest is Newest; l.mu is held.
+func (l *Liveness) newest(key string) (found Connection) {
+	for id, c := range l.conns[key] {
+		if id.id >= found.ID {
+			found = Connection{Server: id.server, ID: id.id, Address: c.address}
+		}
+	}
+	return found
+}
+
+// Port is Newest with the port, which is looked for the first time only.
+func (l *Liveness) Port(ctx context.Context, key string) Connection {
+	c := l.Newest(key)
+	if _, err := netip.ParseAddrPort(c.Address); err == nil || c.ID == 0 {
+		return c
+	}
+	c, _ = l.withPort(ctx, c)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	id := connID{c.Server, c.ID}
+	if known, ok := l.conns[key][id]; ok {
+		known.address = c.Address
+		l.conns[key][id] = known
+	}
+	return c
+}
+
 // Elsewhere tells whether the owner of a key has another connection than this one.
 func (l *Liveness) Elsewhere(key, server string, id uint64) bool {
 	l.mu.Lock()
@@ -262,19 +297,14 @@ func (l *Liveness) Find(ctx context.Context, key string) (Connection, bool) {
 	defer cancel()
 	for {
 		l.mu.Lock()
-		var newest connID
-		for id := range l.conns[key] {
-			if id.id >= newest.id {
-				newest = id
-			}
-		}
+		newest := l.newest(key)
 		var moved <-chan struct{}
-		if newest.server == "" {
+		if newest.Server == "" {
 			moved = l.coming(key)
 		}
 		l.mu.Unlock()
-		if newest.server != "" {
-			return l.connection(key, newest), true
+		if newest.Server != "" {
+			return newest, true
 		}
 		select {
 		case <-moved:

@@ -21,17 +21,15 @@ func (s *Service) enter(ctx context.Context, c broker.Caller, q chat.EnterReques
 	if !nkeys.IsValidPublicCurveKey(q.Seal) {
 		return chat.Sealed{}, chat.Errorf(chat.Arguments, `The field "seal" must be a public curve key.`)
 	}
-	var reply chat.EnterReply
-	ticket, err := s.admit(ctx, s.origin(ctx, c), q)
+	reply, err := s.admit(ctx, s.origin(ctx, c), q)
 	if err != nil {
 		var told *chat.Error
 		if !errors.As(err, &told) {
 			return chat.Sealed{}, err
 		}
-		reply.Error = told
+		reply = chat.EnterReply{Error: told}
 		broker.Refused(ctx, told.Code)
 	}
-	reply.Ticket = ticket
 	data, err := json.Marshal(reply)
 	if err != nil {
 		return chat.Sealed{}, err
@@ -39,78 +37,106 @@ func (s *Service) enter(ctx context.Context, c broker.Caller, q chat.EnterReques
 	return s.sealTo(q.Seal, data)
 }
 
-// admit decides who gets a name's ticket.
-func (s *Service) admit(ctx context.Context, from string, q chat.EnterRequest) (chat.Ticket, error) {
+// admit decides who gets a name and its ticket.
+func (s *Service) admit(ctx context.Context, from string, q chat.EnterRequest) (chat.EnterReply, error) {
 	name, err := chat.ParseName(q.Name)
 	asked := string(name)
 	if err != nil {
 		asked = fmt.Sprintf("%+.60q", q.Name)
 	}
 	s.Trail.Request(chat.Audit{Event: "user.request", Address: from, Text: fmt.Sprintf("%s asks for the username %s", from, asked)})
-	ticket, err2 := chat.Ticket{}, err
+	reply, err2 := chat.EnterReply{}, err
 	if err2 == nil {
-		ticket, err2 = s.letIn(ctx, name, from, q)
+		reply, err2 = s.letIn(ctx, name, from, q)
 	}
 	s.refusedName(asked, from, err2)
-	return ticket, err2
+	return reply, err2
 }
 
 // letIn keeps away who is banned before they can use a pass; that a name is, is said only to
 // who has one.
-func (s *Service) letIn(ctx context.Context, name chat.Name, from string, q chat.EnterRequest) (chat.Ticket, error) {
+func (s *Service) letIn(ctx context.Context, name chat.Name, from string, q chat.EnterRequest) (chat.EnterReply, error) {
 	err := s.refuseBanned(name, q.Key, from)
 	if errors.Is(err, &chat.Error{Code: chat.Reserved}) {
 		if uninvited := s.invited(ctx, name, q); uninvited != nil {
-			return chat.Ticket{}, uninvited
+			return chat.EnterReply{}, uninvited
 		}
 	}
-	if err != nil {
-		return chat.Ticket{}, err
+	if err == nil {
+		err = SameProto(q.Proto)
 	}
-	return s.reserve(ctx, name, q)
+	if err == nil {
+		err = proven(q)
+	}
+	if err == nil && q.Hello != nil {
+		err = validEnterHello(*q.Hello)
+	}
+	if err != nil {
+		return chat.EnterReply{}, err
+	}
+	return s.enterAs(ctx, name, from, q)
 }
 
-func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterRequest) (chat.Ticket, error) {
-	if err := SameProto(q.Proto); err != nil {
-		return chat.Ticket{}, err
+// enterAs reserves a name for its key, and with a hello takes it.
+func (s *Service) enterAs(ctx context.Context, name chat.Name, from string, q chat.EnterRequest) (reply chat.EnterReply, err error) {
+	acc, err := s.reserve(ctx, name, q)
+	if err != nil {
+		return reply, err
 	}
-	if !validKey(q.Key) {
-		return chat.Ticket{}, chat.Errorf(chat.Arguments, `The field "key" must be a public user key.`)
+	if q.Hello != nil {
+		if reply.Hello, err = s.arrive(ctx, name, from, q); err != nil {
+			return reply, err
+		}
 	}
+	reply.Ticket, err = s.mint(q.Key, name.User(), acc, time.Now())
+	return reply, err
+}
+
+func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterRequest) (account.Record, error) {
 	if err := s.invited(ctx, name, q); err != nil {
-		return chat.Ticket{}, err
+		return account.Record{}, err
 	}
 	if err := s.owned(ctx, name, q); err != nil {
-		return chat.Ticket{}, err
+		return account.Record{}, err
 	}
 	if row, ok := s.Users.Get(broker.Committed, string(name.User())); ok && row.Record.Present() {
 		if err := s.held(ctx, name, q); err != nil {
-			return chat.Ticket{}, err
+			return account.Record{}, err
 		}
 	} else if err := Room(s.Users.Len(broker.Committed), s.MaxUsers); err != nil {
-		return chat.Ticket{}, err
+		return account.Record{}, err
 	}
 	if err := s.awaitMintable(ctx, q.Key); err != nil {
-		return chat.Ticket{}, err
+		return account.Record{}, err
 	}
 	now := time.Now()
-	acc, err := s.Accounts.Update(ctx, name.User(), func(r account.Record) (account.Record, error) {
-		after, err := account.Reserve(r, name, q.Key, now, s.settled(), chat.Hold, s.NameTTL)
-		if anew := r.Key == "" || r.Lapsed(now, s.settled(), s.NameTTL); err == nil && anew && s.alike(name, now) {
-			return r, chat.Errorf(chat.Taken, "The username %s looks like one that is taken.", name) // see taken
-		}
-		if err == nil && s.Invited {
-			after.Pass, _ = chat.ReadPass(q.Pass, q.Key)
-		}
-		return after, err
-	})
+	acc, err := s.Accounts.Update(ctx, name.User(), func(r account.Record) (account.Record, error) { return s.reserved(r, name, q, now) })
 	if errors.Is(err, &chat.Error{Code: chat.Taken}) {
-		return chat.Ticket{}, s.taken(ctx, name)
+		return acc, s.taken(ctx, name)
 	}
-	if err != nil {
-		return chat.Ticket{}, err
+	return acc, err
+}
+
+// reserved is the rule of reserve.
+func (s *Service) reserved(r account.Record, name chat.Name, q chat.EnterRequest, now time.Time) (account.Record, error) {
+	after, err := account.Reserve(r, name, q.Key, now, s.settled(), chat.Hold, s.NameTTL)
+	if err != nil && !errors.Is(err, chat.ErrUnchanged) {
+		return after, err
 	}
-	return s.Minter.Mint(q.Key, chat.UserGrant(name.User()), acc.TicketTTL(now, s.settled(), s.NameTTL), now)
+	if anew := r.Key == "" || r.Lapsed(now, s.settled(), s.NameTTL); err == nil && anew && s.alike(name, now) {
+		return r, chat.Errorf(chat.Taken, "The username %s looks like one that is taken.", name) // see taken
+	}
+	if err == nil && s.Invited {
+		after.Pass, _ = chat.ReadPass(q.Pass, q.Key)
+	}
+	if q.Hello == nil {
+		return after, err
+	}
+	more, same := account.Remember(after, q.Hello.Presence, q.Hello.Identity)
+	if same != nil {
+		return after, err
+	}
+	return more, nil
 }
 
 // owned returns why a name that belongs to another key is not to be had. It comes before

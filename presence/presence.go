@@ -2,6 +2,7 @@ package presence
 
 import (
 	"cmp"
+	"errors"
 	"reflect"
 	"slices"
 	"time"
@@ -50,6 +51,10 @@ func (r Record) User() chat.User { return r.Name.User() }
 // Present tells whether the name is held.
 func (r Record) Present() bool { return r.State == Here || r.State == Lost }
 
+// Expected reports whether the user has taken the name in the lobby, and has not said hello on
+// a connection: which one is theirs, only the broker knows.
+func (r Record) Expected() bool { return r.State == Here && r.Connection.ID == 0 }
+
 // Visible tells whether others see the user.
 func (r Record) Visible() bool { return r.Present() && r.Presence == chat.Visible }
 
@@ -87,6 +92,22 @@ func Arrive(before Record, a Arrival, online, most int, now time.Time) (Record, 
 		Name: a.Name, Key: a.Key, State: Here, Presence: cmp.Or(a.Presence, a.Remembered), Connection: a.Connection,
 		Since: now, Terminal: a.Terminal, Blocks: a.Blocks,
 	}, nil
+}
+
+// errPresent says that a user who asks in the lobby is present already.
+var errPresent = errors.New("present already")
+
+// Take is the arrival of a user in the lobby, who is not present and has no connection yet.
+// chat.ErrUnchanged if that is done: the request was repeated. errPresent is for all others who
+// hold the name. Codes Full, Taken.
+func Take(before Record, a Arrival, online, most int, now time.Time) (Record, error) {
+	switch {
+	case !before.Present() || before.Key != a.Key:
+		return Arrive(before, a, online, most, now)
+	case before.Expected() && before.Terminal == a.Terminal:
+		return before, chat.ErrUnchanged
+	}
+	return before, errPresent
 }
 
 // hasExited tells whether a hello is of a program whose user has left with it. It asks no more:

@@ -14,7 +14,7 @@ import (
 
 // rotate changes the login key of a user, who need not have said hello: a connection with
 // the old key, and its signature, are enough. Asking again with the same signature has
-// the same answer.
+// the same answer, which has a ticket if the user is present.
 //
 // The account comes first. From then on the old key is a stranger's; whoever is here
 // with it is signed out, and counts as lost until they come with the new one.
@@ -45,7 +45,10 @@ func (s *Service) rotate(ctx context.Context, c broker.Caller, q chat.RotateRequ
 	if err := s.rekey(ctx, acc); err != nil {
 		return chat.Ticket{}, err
 	}
-	return s.Minter.Mint(q.Key, chat.UserGrant(c.User), acc.TicketTTL(now, s.settled(), s.NameTTL), now)
+	if row, _ := s.Users.Get(broker.Committed, string(c.User)); !row.Record.Present() {
+		return chat.Ticket{}, nil // they are let in first
+	}
+	return s.mint(q.Key, c.User, acc, now)
 }
 
 // refuseHolder tells whether a ban keeps somebody away who is connected: they could get
@@ -61,11 +64,16 @@ func (s *Service) refuseHolder(u chat.User, acc account.Record) error {
 
 // signedBy checks the signature of a change of keys.
 func signedBy(old string, u chat.User, q chat.RotateRequest) error {
-	key, err := nkeys.FromPublicKey(old)
-	if err != nil || key.Verify(chat.RotationText(u, q.Key), q.Signature) != nil {
+	if !signed(old, chat.RotationText(u, q.Key), q.Signature) {
 		return chat.Errorf(chat.Denied, "The change of the key is not signed by the key that %s has now.", u)
 	}
 	return nil
+}
+
+// signed reports whether a signature over a text is that of a public key.
+func signed(public string, text, signature []byte) bool {
+	key, err := nkeys.FromPublicKey(public)
+	return err == nil && key.Verify(text, signature) == nil
 }
 
 // rekey does what follows from a change of keys that is stored, also when another replica

@@ -40,6 +40,7 @@ type Config struct {
 	Trail    *broker.Trail
 	Log      *slog.Logger
 
+	Door     Door
 	Shared   bool // other replicas may be there: this one may be behind
 	Rules    chat.Rules
 	Invited  bool          // new names need a pass
@@ -72,13 +73,14 @@ type Service struct {
 	Config
 	Told atomic.Uint64 // notices that were sent
 
-	log  *broker.Log
-	live *Liveness
-	seal nkeys.KeyPair // lobby answers are sealed with it
-	news news
-	list listing
-	push push
-	time clock
+	log      *broker.Log
+	live     *Liveness
+	entrants entrants
+	seal     nkeys.KeyPair // lobby answers are sealed with it
+	news     news
+	list     listing
+	push     push
+	time     clock
 
 	chores *broker.Chores
 }
@@ -100,6 +102,7 @@ func NewService(cfg Config, l *broker.Log) (*Service, error) {
 	}
 	s := &Service{Config: cfg, log: l, seal: seal, chores: broker.NewChores(cfg.Log)}
 	s.push.turn = make(chan struct{}, 1)
+	s.entrants.keys = map[chat.User]string{}
 	s.live, err = NewLiveness(cfg.System, cfg.ChatID, s.connectionGone, s.connectionCame)
 	if err == nil {
 		s.live.differs = s.clockDiffers
@@ -268,6 +271,12 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	if !s.live.Connected(acc.Key) {
 		s.connectionGone(acc.Key) // it went while we were busy
 	}
+	return s.welcome(row, acc, back, q.Sessions, lost), nil
+}
+
+// welcome is the answer to a hello. acc is the account as it was before; known and lost are
+// those of Config.Sessions.
+func (s *Service) welcome(row broker.Row[Record], acc account.Record, back bool, known []string, lost uint64) chat.HelloReply {
 	now := time.Now()
 	seen := acc.LastLogin
 	if back || seen.After(now) {
@@ -276,8 +285,21 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 	revision := s.log.Revision() // before Sessions is read, which may be newer but not older
 	return chat.HelloReply{
 		Returning: acc.Taken(), LastSeen: seen, Back: back, Presence: row.Record.Presence, Blocks: account.Holding(row.Record.Blocks, s.settled()),
-		Sessions: s.Sessions(c.User, q.Sessions, lost), Revision: revision, Installation: s.log.Installation(), Came: row.Revision, Now: now.UTC(), Rules: s.Rules,
-	}, nil
+		Sessions: s.Sessions(row.Record.User(), known, lost), Revision: revision, Installation: s.log.Installation(), Came: row.Revision, Now: now.UTC(), Rules: s.Rules,
+	}
+}
+
+// mint makes a ticket for who is present; for others who hold the key of a name, one with
+// which they may ask the coordinator only.
+func (s *Service) mint(key string, u chat.User, acc account.Record, now time.Time) (chat.Ticket, error) {
+	grant, blocked := chat.AskerGrant(u), []chat.User(nil)
+	if row, _ := s.Users.Get(broker.Committed, string(u)); row.Record.Present() {
+		blocked = blockedBy(acc, s.settled())
+		grant = chat.UserGrant(u, blocked...).WithText(s.Rules.MaxText)
+	}
+	ticket, err := s.Minter.Mint(key, grant, acc.TicketTTL(now, s.settled(), s.NameTTL), now)
+	ticket.Blocked = blocked
+	return ticket, err
 }
 
 // stillOwns tells whether a name belongs to who says hello, as far as they say who they are.
@@ -338,15 +360,20 @@ func validHello(u chat.User, q chat.HelloRequest) error {
 	if err := SameProto(q.Proto); err != nil {
 		return err
 	}
-	name, err := chat.ParseName(string(q.Name))
-	switch {
-	case err != nil || name.User() != u:
+	if name, err := chat.ParseName(string(q.Name)); err != nil || name.User() != u {
 		return chat.Errorf(chat.Arguments, "The name in a hello must be the user's own.")
-	case q.Presence != chat.Undecided && q.Presence != chat.Visible && q.Presence != chat.HiddenAway:
+	}
+	return validSelf(q.Presence, q.Terminal, q.Identity)
+}
+
+// validSelf checks what a user says of themselves.
+func validSelf(p chat.Presence, terminal, identity string) error {
+	switch {
+	case p != chat.Undecided && p != chat.Visible && p != chat.HiddenAway:
 		return errPresence
-	case !plain(q.Terminal, chat.MaxTerminal):
+	case !plain(terminal, chat.MaxTerminal):
 		return chat.Errorf(chat.Arguments, `The field "terminal" must be at most %d letters, digits and signs.`, chat.MaxTerminal)
-	case !plain(q.Identity, chat.MaxIdentity):
+	case !plain(identity, chat.MaxIdentity):
 		return chat.Errorf(chat.Arguments, `The field "identity" must be at most %d letters, digits and signs.`, chat.MaxIdentity)
 	}
 	return nil
@@ -453,10 +480,7 @@ func (s *Service) renew(ctx context.Context, c broker.Caller, _ chat.RenewReques
 	if err != nil {
 		return chat.Ticket{}, err
 	}
-	blocked := blockedBy(acc, s.settled())
-	ticket, err := s.Minter.Mint(r.Key, chat.UserGrant(c.User, blocked...), acc.TicketTTL(now, s.settled(), s.NameTTL), now)
-	ticket.Blocked = blocked
-	return ticket, err
+	return s.mint(r.Key, c.User, acc, now)
 }
 
 // blockedBy are the users whom an account's owner blocks at a time.

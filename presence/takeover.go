@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nkeys"
@@ -68,11 +69,19 @@ func (s *Service) cutOthers(u chat.User) error {
 	if !row.Record.Present() {
 		return nil
 	}
-	keep := map[connID]bool{}
-	for _, other := range s.Users.By(broker.Committed, row.Record.Key) {
-		keep[connID{other.Record.Connection.Server, other.Record.Connection.ID}] = true
+	all := s.Users.By(broker.Committed, row.Record.Key)
+	return s.live.Cut(s.live.LinksOf(row.Record.Key, func(c Link) bool {
+		return !slices.ContainsFunc(all, func(other broker.Row[Record]) bool { return other.Record.isAt(c) })
+	}))
+}
+
+// isAt reports whether a connection is the one where a user is. Of who came through the lobby
+// and has not said hello since, any with their key is.
+func (r Record) isAt(c Link) bool {
+	if r.Connection.ID == 0 {
+		return !c.Member && c.Key == r.Key && c.Holder == r.User()
 	}
-	return s.live.Cut(s.live.LinksOf(row.Record.Key, func(c Link) bool { return !keep[connID{c.Server, c.ID}] }))
+	return r.Connection.Server == c.Server && r.Connection.ID == c.ID
 }
 
 // newsFor is how long the news of a connection may take before its server is asked whether

@@ -12,10 +12,24 @@ import (
 // receiver's computer may sleep, with the message in the buffers of its connection. Only
 // what has never gone out to somebody who was there has certainly not arrived.
 
+// maxText is the longest text that can be said now.
+func (t *Talk) maxText() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.line == nil {
+		return t.Rules.MaxText
+	}
+	return t.line.text
+}
+
 // publish sends a message. What gets lost is sent again. It is false if the library has
-// certainly not sent it: what it has sent in part is not cut.
+// certainly not sent it: what it has sent in part is not cut. A message from before the
+// present ticket that is longer than it allows is not sent: the server would close the connection.
 func (t *Talk) publish(l *line, o outgoing) bool {
 	t.buf = o.message().AppendJSON(t.buf[:0])
+	if l.carries > 0 && len(t.buf) > l.carries {
+		return false
+	}
 	err := l.nc.Publish(l.msg, t.buf)
 	t.down = err != nil
 	return !errors.Is(err, nats.ErrReconnectBufExceeded) && !errors.Is(err, nats.ErrConnectionClosed)

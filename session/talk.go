@@ -115,6 +115,8 @@ type line struct {
 	nc       *nats.Conn
 	prefix   string // of the channel's subjects
 	msg, sig string // where the member publishes
+	carries  int    // bytes of a message; 0: not known
+	text     int    // bytes of the longest text
 }
 
 type outgoing struct {
@@ -231,7 +233,7 @@ func (t *Talk) noteLeft(s chat.Session) {
 // Say sends a message to all other members. It waits while too many are on their
 // way, and while the member is faster than the coordinator wants. Code TooLong, NotConnected while enough lines wait, NotInChat at the end.
 func (t *Talk) Say(ctx context.Context, text string) error {
-	if most := t.Rules.MaxText; len(text) > most {
+	if most := t.maxText(); len(text) > most {
 		return TooLong(len(text), most)
 	}
 	if err := t.keepPace(ctx); err != nil {

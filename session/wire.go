@@ -116,7 +116,7 @@ func (t *Talk) join(ctx context.Context) error {
 		return err
 	}
 	a := chat.Address{User: t.Me, Session: reply.Channel}
-	l := &line{nc: nc, msg: chat.Said.Subject(a), sig: chat.Signal.Subject(a)}
+	l := &line{nc: nc, msg: chat.Said.Subject(a), sig: chat.Signal.Subject(a), carries: reply.Ticket.Payload(), text: reply.Ticket.MaxText(t.Rules.MaxText)}
 	l.prefix = strings.TrimSuffix(l.msg, "msg."+string(t.Me))
 	if err := t.listen(l); err != nil {
 		nc.Close()

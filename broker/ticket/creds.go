@@ -79,6 +79,8 @@ func grant(c *jwt.UserClaims) chat.Grant {
 		Publish:       allowed(c.Pub),
 		Subscribe:     allowed(c.Sub),
 		DenySubscribe: c.Sub.Deny,
+		Subscriptions: int(max(c.Limits.Subs, 0)),
+		Payload:       int(max(c.Limits.Payload, 0)),
 	}
 	if len(c.Sub.Allow) == 0 {
 		g.DenySubscribe = nil

@@ -187,15 +187,12 @@ func export(c *jwt.AccountClaims, subject string, answer time.Duration) {
 }
 
 // lobbyConns bounds how many may be in the lobby at once; users are not counted.
-const (
-	lobbyConns = 10000
-	lobbySubs  = 8 // of one connection
-)
+const lobbyConns = 10000
 
 func (i *Installation) lobbyClaims() *jwt.AccountClaims {
 	c := account("LOBBY", i.Lobby)
 	c.Limits.Conn = lobbyConns
-	c.Limits.Subs = lobbySubs
+	c.Limits.Subs = int64(chat.LobbyGrant().Subscriptions) // of one connection: also with a sentinel of an earlier release
 	c.Limits.Payload = chat.MaxPayload
 	c.Limits.LeafNodeConn = 0
 	for _, subject := range chat.LobbyGrant().Publish {

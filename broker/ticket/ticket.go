@@ -128,6 +128,7 @@ func (m *Minter) claims(publicKey string, g chat.Grant) (*jwt.UserClaims, error)
 	}
 	c.Pub = permission(g.Publish, nil)
 	c.Sub = permission(g.Subscribe, g.DenySubscribe)
+	c.Limits.Subs, c.Limits.Payload = limit(g.Subscriptions), limit(g.Payload)
 	return c, nil
 }
 
@@ -138,6 +139,13 @@ func permission(allow, deny []string) jwt.Permission {
 		return jwt.Permission{Deny: jwt.StringList{">"}}
 	}
 	return jwt.Permission{Allow: append(jwt.StringList{}, allow...), Deny: append(jwt.StringList{}, deny...)}
+}
+
+func limit(n int) int64 {
+	if n <= 0 {
+		return jwt.NoLimit
+	}
+	return int64(n)
 }
 
 func fresh() (nkeys.KeyPair, string, error) {

@@ -38,7 +38,7 @@ func TestNamesThatAreNone(t *testing.T) {
 	x := examine(t, in)
 	accounts, live := x.stream("ACCOUNTS"), x.stream("LIVE")
 	heard := listenTo(t, in)
-	key := newLogin(t).public
+	key := newLogin(t)
 	for _, name := range notNames {
 		if _, told := enter(t, in, name, key); told == nil {
 			t.Errorf("%.40q was let in", name)
@@ -82,7 +82,7 @@ func fitForTheTrail(t *testing.T, m *nats.Msg) {
 func TestNobodyLooksLikeAnother(t *testing.T) {
 	in := chattest.Run(t, quiet)
 	in.User("alice")
-	key := newLogin(t).public
+	key := newLogin(t)
 	tried := 0
 	for _, name := range variants("alice") {
 		_, told := enter(t, in, name, key)
@@ -151,13 +151,13 @@ func TestLobbyKeys(t *testing.T) {
 		"account": nkeys.CreateAccount, "operator": nkeys.CreateOperator, "server": nkeys.CreateServer, "cluster": nkeys.CreateCluster, "curve": nkeys.CreateCurveKeys,
 	} {
 		public := must(must(make())(t).PublicKey())(t)
-		if _, told := enter(t, in, "newcomer", public); told == nil || told.Code != chat.Arguments {
+		if _, told := enter(t, in, "newcomer", loginKey{public: public}); told == nil || told.Code != chat.Arguments {
 			t.Errorf("a key of kind %s: %v", kind, told)
 		}
 	}
 	seed := must(mallory.Seed())(t)
 	for _, key := range []string{"", "x", string(seed), mallory.public[1:], mallory.public + "=", mallory.public + "A", mallory.public + "\n", strings.ToLower(mallory.public), strings.Repeat("U", 56)} {
-		if _, told := enter(t, in, "newcomer", key); told == nil || told.Code != chat.Arguments {
+		if _, told := enter(t, in, "newcomer", loginKey{public: key}); told == nil || told.Code != chat.Arguments {
 			t.Errorf("a key %.10q: %v", key, told)
 		}
 	}
@@ -170,17 +170,17 @@ func TestLobbyKeys(t *testing.T) {
 		_, err := broker.Call(t.Context(), lobby.Conn, chat.Enter, chat.Address{}, chat.EnterRequest{Proto: proto, Name: "newcomer", Key: mallory.public, Seal: mallory.public})
 		code(t, "a version that is none", err, chat.Arguments, chat.Version)
 	}
-	if _, told := enter(t, in, "alice", alice.key.public); told == nil || told.Code != chat.SignedIn {
+	if _, told := enter(t, in, "alice", alice.key); told == nil || told.Code != chat.SignedIn {
 		t.Errorf("alice's name for alice's key, while she is here: %v", told)
 	}
-	ticket, told := enter(t, in, "newcomer", alice.key.public)
+	ticket, told := enter(t, in, "newcomer", alice.key)
 	if told != nil {
 		t.Fatal(told)
 	}
 	if _, err := connect(in, ticket, mallory); err == nil {
 		t.Error("mallory connects with a ticket for alice's key")
 	}
-	if _, told := enter(t, in, "newcomer", mallory.public); told == nil || told.Code != chat.Taken {
+	if _, told := enter(t, in, "newcomer", mallory); told == nil || told.Code != chat.Taken {
 		t.Errorf("a name that is reserved for another key: %v", told)
 	}
 	must(ask(alice, chat.List, chat.ListRequest{}))(t)
@@ -235,7 +235,10 @@ func enterMsg(t *testing.T, name string) *nats.Msg {
 	t.Helper()
 	q := nats.NewMsg(chat.Enter.Subject(chat.Address{}))
 	seal := must(must(nkeys.CreateCurveKeys())(t).PublicKey())(t)
-	q.Data = must(json.Marshal(chat.EnterRequest{Proto: chat.Proto, Name: name, Key: newLogin(t).public, Seal: seal}))(t)
+	key := newLogin(t)
+	ask := chat.EnterRequest{Proto: chat.Proto, Name: name, Key: key.public, Seal: seal}
+	ask.Proof = key.prove(t, ask)
+	q.Data = must(json.Marshal(ask))(t)
 	return q
 }
 
@@ -289,7 +292,7 @@ func TestLobbyAnswersAreSealed(t *testing.T) {
 	if err := spy.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	ticket, told := enter(t, in, "alice", newLogin(t).public) // opens it: the positive control
+	ticket, told := enter(t, in, "alice", newLogin(t)) // opens it: the positive control
 	if told != nil {
 		t.Fatal(told)
 	}

@@ -194,7 +194,7 @@ func TestLobbyPayloadsThatAreNone(t *testing.T) {
 			code(t, fmt.Sprintf("%.80q", h), err, chat.Arguments)
 		}
 	}
-	if _, told := enter(t, in, "alice", newLogin(t).public); told != nil {
+	if _, told := enter(t, in, "alice", newLogin(t)); told != nil {
 		t.Error(told)
 	}
 }

@@ -309,7 +309,7 @@ func TestLobbyAnswersGoNowhereElse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, told := enter(t, in, "last", newLogin(t).public); told != nil {
+	if _, told := enterWith(t, in, newLogin(t), chat.EnterRequest{Name: "last"}); told != nil {
 		t.Fatal(told)
 	}
 	for _, m := range everything.heard(t) {

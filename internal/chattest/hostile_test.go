@@ -56,29 +56,40 @@ func newLogin(t *testing.T) loginKey {
 	return loginKey{pair, public}
 }
 
+// theirs is the terminal of every intruder.
+const theirs = "t"
+
 // enter asks the lobby for a name and opens the answer.
-func enter(t *testing.T, in *chattest.Installation, name, key string) (chat.Ticket, *chat.Error) {
+func enter(t *testing.T, in *chattest.Installation, name string, key loginKey) (chat.Ticket, *chat.Error) {
 	t.Helper()
-	return enterWith(t, in, chat.EnterRequest{Name: name, Key: key})
+	return enterWith(t, in, key, chat.EnterRequest{Name: name, Hello: &chat.EnterHello{Terminal: theirs}})
 }
 
-// enterWith is enter with more to say.
-func enterWith(t *testing.T, in *chattest.Installation, q chat.EnterRequest) (chat.Ticket, *chat.Error) {
+// enterWith is enter with more to say, or less: without a hello it takes no name.
+func enterWith(t *testing.T, in *chattest.Installation, key loginKey, q chat.EnterRequest) (chat.Ticket, *chat.Error) {
+	t.Helper()
+	reply := entering(t, in, key, q)
+	return reply.Ticket, reply.Error
+}
+
+// entering is enterWith with the whole reply.
+func entering(t *testing.T, in *chattest.Installation, key loginKey, q chat.EnterRequest) chat.EnterReply {
 	t.Helper()
 	curve, err := nkeys.CreateCurveKeys()
 	if err != nil {
 		t.Fatal(err)
 	}
-	q.Proto = chat.Proto
+	q.Proto, q.Key = chat.Proto, key.public
 	q.Seal, err = curve.PublicKey()
 	if err != nil {
 		t.Fatal(err)
 	}
+	q.Proof = key.prove(t, q)
 	lobby := brokertest.Lobby(t, in.Server)
 	defer lobby.Close()
 	box, err := broker.Call(t.Context(), lobby.Conn, chat.Enter, chat.Address{}, q)
 	if told, ok := err.(*chat.Error); ok {
-		return chat.Ticket{}, told
+		return chat.EnterReply{Error: told}
 	}
 	data, err := curve.Open(box.Box, box.From)
 	if err != nil {
@@ -88,7 +99,16 @@ func enterWith(t *testing.T, in *chattest.Installation, q chat.EnterRequest) (ch
 	if err := json.Unmarshal(data, &reply); err != nil {
 		t.Fatal(err)
 	}
-	return reply.Ticket, reply.Error
+	return reply
+}
+
+// prove signs a request; a key that is none signs nothing.
+func (k loginKey) prove(t *testing.T, q chat.EnterRequest) []byte {
+	t.Helper()
+	if k.KeyPair == nil {
+		return nil
+	}
+	return must(k.Sign(chat.EnterText(q)))(t)
 }
 
 // intrude lets an intruder in under a name, with a key of their own; they are visible.
@@ -99,7 +119,7 @@ func intrude(t *testing.T, in *chattest.Installation, name string) *intruder {
 
 func intrudeWith(t *testing.T, in *chattest.Installation, name string, key loginKey) *intruder {
 	t.Helper()
-	ticket, told := enter(t, in, name, key.public)
+	ticket, told := enter(t, in, name, key)
 	if told != nil {
 		t.Fatalf("%s enters: %v", name, told)
 	}
@@ -139,6 +159,9 @@ func (m *intruder) raw(r *chat.Route, header nats.Header, data []byte) *chat.Err
 	m.t.Helper()
 	q := &nats.Msg{Subject: r.Subject(chat.Address{User: m.user}), Header: header, Data: data}
 	reply, err := m.RequestMsg(q, patience)
+	if errors.Is(err, nats.ErrMaxPayload) { // the server has told the library what the ticket carries
+		return chat.Errorf(chat.TooLong, "refused by the library")
+	}
 	if err != nil {
 		m.t.Fatalf("%s %.60q: %v", q.Subject, data, err)
 	}

@@ -161,7 +161,7 @@ func TestFalsePlaces(t *testing.T) {
 	in := chattest.Run(t)
 	mallory, bob := intrude(t, in, "mallory"), intrude(t, in, "bob")
 	id := must(mallory.GetClientID())(t)
-	hello := chat.HelloRequest{Proto: chat.Proto, Name: "mallory", Terminal: "m"}
+	hello := chat.HelloRequest{Proto: chat.Proto, Name: "mallory", Terminal: theirs}
 	began := time.Now()
 	for _, p := range []chat.Place{
 		{Server: mallory.ConnectedServerId(), Connection: id + 1000},
@@ -205,7 +205,7 @@ func TestHelloOfADeadProgram(t *testing.T) {
 	says := chat.HelloRequest{Proto: chat.Proto, Name: "mallory", Terminal: "dead", Place: &place}
 	dead.Close()
 	of(ends)
-	says.Terminal, says.Place = "new", &chat.Place{Server: mallory.ConnectedServerId(), Connection: must(mallory.GetClientID())(t)}
+	says.Terminal, says.Place = theirs, &chat.Place{Server: mallory.ConnectedServerId(), Connection: must(mallory.GetClientID())(t)}
 	must(ask(mallory, chat.Hello, says))(t)
 	if err := errors.Join(system.Publish(connected.Subject, connected.Data), system.Flush()); err != nil {
 		t.Fatal(err)
@@ -256,6 +256,7 @@ func TestComingBackIsCheap(t *testing.T) {
 	if _, err := netip.ParseAddrPort(first.Address); err != nil {
 		t.Error(err)
 	}
+	searches() // that the operator has asked for
 	if _, err := system.Request("$SYS.REQ.SERVER."+first.Server+".KICK", fmt.Appendf(nil, `{"cid":%d}`, first.Connection), patience); err != nil {
 		t.Fatal(err)
 	}

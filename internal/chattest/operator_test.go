@@ -109,7 +109,7 @@ func TestBanInASession(t *testing.T) {
 	if bob.Online() {
 		t.Error("bob is still connected")
 	}
-	_, told := enter(t, in, "bob", newLogin(t).public)
+	_, told := enter(t, in, "bob", newLogin(t))
 	if told == nil || told.Code != chat.Reserved || told.Text != "The username bob cannot be taken." {
 		t.Errorf("another key reads %v", told)
 	}
@@ -147,7 +147,7 @@ func TestBanOfOneWhoIgnoresIt(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"mallory", "Mallory2"} {
-		if _, told := enter(t, in, name, key.public); told == nil || told.Code != chat.Banned || told.Text != "You are banned: a b." {
+		if _, told := enter(t, in, name, key); told == nil || told.Code != chat.Banned || told.Text != "You are banned: a b." {
 			t.Errorf("as %s mallory reads %v", name, told)
 		}
 	}
@@ -206,7 +206,7 @@ func TestBanSurvivesRestart(t *testing.T) {
 	}
 	srv.Stop()
 	in = chattest.RunIn(t, dir)
-	if _, told := enter(t, in, "bob", key.public); told == nil || told.Code != chat.Banned || !strings.HasPrefix(told.Text, "You are banned until 20") {
+	if _, told := enter(t, in, "bob", key); told == nil || told.Code != chat.Banned || !strings.HasPrefix(told.Text, "You are banned until 20") {
 		t.Errorf("bob reads %v", told)
 	}
 	bans := must(operate(t, in, chat.AdminBans, chat.AdminRequest{}))(t).Bans
@@ -225,11 +225,11 @@ func TestBanEnds(t *testing.T) {
 	in := chattest.Run(t)
 	must(operate(t, in, chat.AdminBan, chat.BanRequest{Target: chat.Target{Name: "bob"}, For: 2 * time.Second}))(t)
 	key := newLogin(t)
-	if _, told := enter(t, in, "bob", key.public); told == nil {
+	if _, told := enter(t, in, "bob", key); told == nil {
 		t.Fatal("bob is not banned")
 	}
 	eventually(t, "the end of the ban", func() bool {
-		_, told := enter(t, in, "bob", key.public)
+		_, told := enter(t, in, "bob", key)
 		return told == nil
 	})
 	if bans := must(operate(t, in, chat.AdminBans, chat.AdminRequest{}))(t).Bans; len(bans) != 0 {
@@ -246,7 +246,7 @@ func TestBanOfANetwork(t *testing.T) {
 	must(operate(t, in, chat.AdminKick, chat.KickRequest{Target: chat.Target{Network: "127.0.0.1"}}))(t)
 	bob.Close()
 	must(operate(t, in, chat.AdminBan, chat.BanRequest{Target: chat.Target{Network: "::ffff:127.0.0.0/104"}, Reason: "flood"}))(t)
-	if _, told := enter(t, in, "carol", newLogin(t).public); told == nil || told.Code != chat.Banned {
+	if _, told := enter(t, in, "carol", newLogin(t)); told == nil || told.Code != chat.Banned {
 		t.Errorf("carol reads %v", told)
 	}
 	other := newLogin(t)
@@ -303,7 +303,7 @@ func TestInheritance(t *testing.T) {
 			t.Errorf("on %s the former bob has got %d messages of the new one's", subject, n)
 		}
 	}
-	if _, told := enter(t, in, "BOB", key.public); told == nil {
+	if _, told := enter(t, in, "BOB", key); told == nil {
 		t.Error("the former bob is let in as the new one")
 	}
 }
@@ -360,7 +360,7 @@ func TestDeletedName(t *testing.T) {
 		"bob": chat.Reserved, "BOB": chat.Reserved, "bOb": chat.Reserved,
 		"b\u043eb": chat.Invalid, "bob\u200b": chat.Invalid, "ｂob": chat.Invalid, "bob ": chat.Invalid, "B\u00d6B": chat.Invalid,
 	} {
-		if _, told := enter(t, in, name, newLogin(t).public); told == nil || told.Code != want {
+		if _, told := enter(t, in, name, newLogin(t)); told == nil || told.Code != want {
 			t.Errorf("%q: %v, want %s", name, told, want)
 		}
 	}
@@ -381,8 +381,8 @@ func TestWithoutRevocation(t *testing.T) {
 	if left := time.Until(reply.Free); left < chat.MemberTicketTTL-time.Minute {
 		t.Errorf("bob is free in %v already", left)
 	}
-	for what, public := range map[string]string{"another": newLogin(t).public, "the former owner": key.public} {
-		if _, told := enter(t, in, "bob", public); told == nil || told.Text != "The username bob is not free yet." {
+	for what, other := range map[string]loginKey{"another": newLogin(t), "the former owner": key} {
+		if _, told := enter(t, in, "bob", other); told == nil || told.Text != "The username bob is not free yet." {
 			t.Errorf("%s reads %v", what, told)
 		}
 	}
@@ -413,7 +413,7 @@ func TestOtherReplicaFinishes(t *testing.T) {
 		eventually(t, "bob's connection is closed", func() bool { return !bob.IsConnected() })
 		bob.Close()
 		for range 4 {
-			if _, told := enter(t, in, "bob2", key.public); told == nil || told.Code != chat.Banned {
+			if _, told := enter(t, in, "bob2", key); told == nil || told.Code != chat.Banned {
 				t.Errorf("bob reads %v", told)
 			}
 		}

@@ -150,7 +150,7 @@ func TestAStubbornTerminal(t *testing.T) {
 	in := chattest.Run(t)
 	bob, key := in.User("bob"), newLogin(t)
 	older := intrudeWith(t, in, "alice", key)
-	hello := chat.HelloRequest{Proto: chat.Proto, Name: "alice", Terminal: "older"}
+	hello := chat.HelloRequest{Proto: chat.Proto, Name: "alice", Terminal: theirs}
 	must(ask(older, chat.Hello, hello))(t)
 	told := must(older.SubscribeSync("chat.user.alice.server"))(t)
 	cut := older.StatusChanged(nats.RECONNECTING)

@@ -158,7 +158,7 @@ func TestAPassIsForOneName(t *testing.T) {
 	link, key := pass(t, in, chat.PassRequest{}), newLogin(t)
 	conns := map[chat.User]*intruder{}
 	for _, u := range []chat.User{"ann", "ben", "cat"} {
-		ticket, told := enterWith(t, in, chat.EnterRequest{Name: string(u), Key: key.public, Pass: chat.ShowPass(link, key.public)})
+		ticket, told := enterWith(t, in, key, chat.EnterRequest{Name: string(u), Pass: chat.ShowPass(link, key.public)})
 		if told != nil {
 			t.Fatalf("%s: %v", u, told)
 		}
@@ -169,26 +169,29 @@ func TestAPassIsForOneName(t *testing.T) {
 		_, err := ask(conns[u], chat.Hello, chat.HelloRequest{Proto: chat.Proto, Name: chat.Name(u)})
 		code(t, string(u), err, chat.Denied)
 	}
-	if _, told := enterWith(t, in, chat.EnterRequest{Name: "dan", Key: key.public, Pass: chat.ShowPass(link, key.public)}); told == nil || told.Code != chat.Denied {
+	if _, told := enterWith(t, in, key, chat.EnterRequest{Name: "ann", Hello: &chat.EnterHello{Terminal: theirs}, Pass: chat.ShowPass(link, key.public)}); told == nil || told.Code != chat.Denied {
+		t.Errorf("another one in the lobby: %v", told)
+	}
+	if _, told := enterWith(t, in, key, chat.EnterRequest{Name: "dan", Hello: &chat.EnterHello{Terminal: "t"}, Pass: chat.ShowPass(link, key.public)}); told == nil || told.Code != chat.Denied {
 		t.Errorf("one more: %v", told)
 	}
-	if _, told := enterWith(t, in, chat.EnterRequest{Name: "ben", Key: key.public, Takeover: true}); told != nil {
+	if _, told := enterWith(t, in, key, chat.EnterRequest{Name: "ben", Hello: &chat.EnterHello{Terminal: "t"}, Takeover: true}); told != nil {
 		t.Errorf("who was invited comes again: %v", told)
 	}
 }
 
-// TestBanOfAReservedName is none of the key that somebody has reserved it for: it may be
-// another one's, which is public.
+// TestBanOfAReservedName is none of the key that somebody has reserved it for and not
+// taken.
 func TestBanOfAReservedName(t *testing.T) {
 	t.Parallel()
 	in := chattest.Run(t, quiet)
 	key := newLogin(t)
 	alice := intrudeWith(t, in, "alice", key)
-	if _, told := enter(t, in, "villain", key.public); told != nil {
+	if _, told := enterWith(t, in, key, chat.EnterRequest{Name: "villain"}); told != nil {
 		t.Fatal(told)
 	}
 	must(operate(t, in, chat.AdminBan, chat.BanRequest{Target: chat.Target{Name: "villain"}}))(t)
-	if _, told := enterWith(t, in, chat.EnterRequest{Name: "alice", Key: key.public, Takeover: true}); told != nil {
+	if _, told := enterWith(t, in, key, chat.EnterRequest{Name: "alice", Hello: &chat.EnterHello{Terminal: "t"}, Takeover: true}); told != nil {
 		t.Errorf("alice: %v", told)
 	}
 	if !alice.IsConnected() {
@@ -204,7 +207,7 @@ func TestOfficeBehindOneAddress(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for range 50 {
-				if _, told := enter(t, in, "u"+strings.ToLower(newLogin(t).public[1:10]), newLogin(t).public); told != nil {
+				if _, told := enter(t, in, "u"+strings.ToLower(newLogin(t).public[1:10]), newLogin(t)); told != nil {
 					t.Error(told)
 				}
 			}
@@ -280,7 +283,7 @@ func TestAPassIsNotHeard(t *testing.T) {
 			shown = q.Pass
 		}
 	}
-	if _, told := enterWith(t, in, chat.EnterRequest{Name: "mallory", Key: newLogin(t).public, Pass: shown}); shown == "" || told == nil || told.Code != chat.Denied {
+	if _, told := enterWith(t, in, newLogin(t), chat.EnterRequest{Name: "mallory", Pass: shown}); shown == "" || told == nil || told.Code != chat.Denied {
 		t.Errorf("%q is good for another one: %v", shown, told)
 	}
 }

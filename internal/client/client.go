@@ -104,6 +104,7 @@ type Client struct {
 	signedOut bool        // nothing is to be heard any more
 	exiting   bool        // the user has asked to be out
 	spent     bool        // the pass: see PassSpent
+	anew      bool        // the lobby has let the user in again, who was not present any more
 }
 
 // known is a session as the user last heard of it.

@@ -116,6 +116,13 @@ func (d *directs) tooFast(from chat.User, now time.Time) (over, tell bool) {
 	return true, tell
 }
 
+// maxText is the longest text that the user's connection carries.
+func (c *Client) maxText() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ticket.MaxText(c.rules.MaxText)
+}
+
 // Direct sends a direct message and waits until it has arrived. Code Unavailable if the
 // receiver does not answer: then the text was not sent. Code Unknown if they have answered,
 // but nobody knows whether they got the text: the same one, sent again, is shown once.
@@ -126,8 +133,9 @@ func (c *Client) Direct(ctx context.Context, name, text string) error {
 		return unreachable(chat.CleanLine(name))
 	case to.User() == c.me.User():
 		return chat.Errorf(chat.Self, "That is you.")
-	case len(text) > c.rules.MaxText:
-		return session.TooLong(len(text), c.rules.MaxText)
+	}
+	if most := c.maxText(); len(text) > most {
+		return session.TooLong(len(text), most)
 	}
 	if err := c.paceDirect(ctx, text); err != nil {
 		return err

@@ -66,11 +66,15 @@ func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.Hell
 	if err != nil {
 		return hello, err
 	}
-	nc, err := c.dialFresh(ctx, lobby)
+	nc, in, err := c.dialFresh(ctx, lobby)
 	if err != nil {
 		return hello, err
 	}
-	if hello, err = c.arrive(ctx, nc, nil); err != nil {
+	if in != nil {
+		hello = *in
+		c.welcomed(hello)
+		c.settle(nc, hello)
+	} else if hello, err = c.arrive(ctx, nc, nil); err != nil {
 		return hello, err
 	}
 	if lobby := c.takeConn(&c.lobby); lobby != nil {
@@ -87,23 +91,24 @@ func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.Hell
 const asks = 10
 
 // dialFresh connects with a ticket of the lobby. One of several coordinators may have a clock
-// by which its tickets have expired when it makes them; then perhaps another one answers.
-func (c *Client) dialFresh(ctx context.Context, lobby *nats.Conn) (nc *nats.Conn, err error) {
+// by which its tickets have expired when it makes them; then perhaps another one answers. The
+// reply is that to a hello, if the lobby has let the user in.
+func (c *Client) dialFresh(ctx context.Context, lobby *nats.Conn) (nc *nats.Conn, in *chat.HelloReply, err error) {
 	for range asks {
-		if err := c.enterEither(ctx, lobby); err != nil {
-			return nil, err
+		if in, err = c.enterEither(ctx, lobby); err != nil {
+			return nil, nil, err
 		}
 		if err := c.key.save(ctx, c.me); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if nc, err = c.dialUser(ctx); err == nil {
-			return nc, nil
+			return nc, in, nil
 		}
 		if !errors.Is(err, nats.ErrAuthorization) {
-			return nil, chat.Errorf(chat.NotConnected, "The server does not accept the connection: %s.", broker.Plainly(err))
+			return nil, nil, chat.Errorf(chat.NotConnected, "The server does not accept the connection: %s.", broker.Plainly(err))
 		}
 	}
-	return nil, chat.Errorf(chat.Denied, "The server does not accept the ticket that the coordinator has just made: the clock of one of the two is wrong. Tell who runs them; chatcoord doctor says more.")
+	return nil, nil, chat.Errorf(chat.Denied, "The server does not accept the ticket that the coordinator has just made: the clock of one of the two is wrong. Tell who runs them; chatcoord doctor says more.")
 }
 
 // arrive says hello for the first time on the user's connection.
@@ -119,7 +124,14 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 		nc.Close()
 		return hello, err
 	}
+	c.settle(nc, hello)
+	return hello, nil
+}
+
+// settle begins the life of a user who has been let in.
+func (c *Client) settle(nc *nats.Conn, hello chat.HelloReply) {
 	c.mu.Lock()
+	c.nc, c.at = nc, place(nc)
 	c.rules, c.presence = hello.Rules, hello.Presence
 	c.directs.limit(hello.Rules.DirectRate)
 	c.mu.Unlock()
@@ -128,44 +140,55 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 	c.wg.Go(c.beats)
 	c.inOrder(func() { c.applyAll(hello) })
 	c.wg.Go(c.renewals)
-	return hello, nil
 }
 
-// enter asks the lobby for a ticket; with over although the user is here.
-func (c *Client) enter(ctx context.Context, lobby *nats.Conn, over bool) error {
+// enter asks the lobby for a ticket; with over although the user is here. Unless it is for a
+// change of keys, the user is let in as well, if they are not present yet: then there is a
+// reply to a hello.
+func (c *Client) enter(ctx context.Context, lobby *nats.Conn, over bool) (*chat.HelloReply, error) {
 	seal, err := nkeys.CreateCurveKeys()
 	if err != nil {
-		return fmt.Errorf("make a key for the answer: %w", err)
+		return nil, fmt.Errorf("make a key for the answer: %w", err)
 	}
-	public, err := seal.PublicKey()
+	q, err := c.enterRequest(seal, over)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callFor)
 	defer cancel()
-	pass := c.cfg.Pass
-	if pass != "" {
-		pass = chat.ShowPass(pass, c.key.public)
-	}
-	box, err := broker.Call(ctx, lobby, chat.Enter, chat.Address{}, chat.EnterRequest{
-		Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Seal: public, Takeover: over, Pass: pass,
-	})
+	box, err := broker.Call(ctx, lobby, chat.Enter, chat.Address{}, q)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	data, err := seal.Open(box.Box, box.From)
 	if err != nil {
-		return chat.Errorf(chat.Internal, "The coordinator's answer cannot be read.")
+		return nil, chat.Errorf(chat.Internal, "The coordinator's answer cannot be read.")
 	}
 	var reply chat.EnterReply
 	if err := json.Unmarshal(data, &reply); err != nil {
-		return chat.Errorf(chat.Internal, "The coordinator's answer cannot be read.")
+		return nil, chat.Errorf(chat.Internal, "The coordinator's answer cannot be read.")
 	}
 	if reply.Error != nil {
-		return reply.Error
+		return nil, reply.Error
 	}
 	c.setTicket(reply.Ticket, life(reply.Ticket))
-	return nil
+	return reply.Hello, nil
+}
+
+func (c *Client) enterRequest(seal nkeys.KeyPair, over bool) (chat.EnterRequest, error) {
+	q := chat.EnterRequest{Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Takeover: over}
+	var err error
+	if q.Seal, err = seal.PublicKey(); err != nil {
+		return q, err
+	}
+	if c.cfg.Pass != "" {
+		q.Pass = chat.ShowPass(c.cfg.Pass, c.key.public)
+	}
+	if !c.rotating {
+		q.Hello = &chat.EnterHello{Presence: c.Presence(), Terminal: c.terminal, Identity: c.key.kept.PublicIdentity()}
+	}
+	q.Proof, err = c.key.pair.Sign(chat.EnterText(q))
+	return q, err
 }
 
 // setTicket takes a ticket that is good for so long from now on. That is told by the
@@ -200,6 +223,9 @@ func (c *Client) dialUser(ctx context.Context) (*nats.Conn, error) {
 	nc, err := broker.Connect(ctx, c.cfg.URL, broker.ClientName, append(options, c.cfg.Options...)...)
 	if err != nil {
 		return nil, err
+	}
+	if c.rotating { // nothing is heard, and may be heard
+		return nc, nil
 	}
 	if err := c.subscribe(nc); err != nil {
 		nc.Close()
@@ -304,9 +330,13 @@ func (c *Client) replaceTicket() error {
 		return err
 	}
 	defer lobby.Close()
-	if err := c.enter(c.ctx, lobby, true); err != nil { // whether another terminal is there, hello tells
+	in, err := c.enter(c.ctx, lobby, true)
+	if err != nil { // whether another terminal is there, hello tells
 		return err
 	}
+	c.mu.Lock()
+	c.anew = c.anew || in != nil
+	c.mu.Unlock()
 	c.keepTicket()
 	return nil
 }

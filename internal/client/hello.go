@@ -41,6 +41,10 @@ func (c *Client) hello(ctx context.Context, q chat.HelloRequest) (chat.HelloRepl
 	reply, err := call(ctx, c, chat.Hello, q)
 	if err == nil {
 		c.welcomed(reply)
+		c.mu.Lock()
+		reply.Back = reply.Back && !c.anew
+		c.anew = false
+		c.mu.Unlock()
 	}
 	return reply, err
 }

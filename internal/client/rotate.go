@@ -42,7 +42,7 @@ func (c *Client) Rotate(ctx context.Context, name string) (backup string, err er
 	}
 	c.key.takeNext()
 	backup, err = c.key.settle(ctx)
-	if err == nil {
+	if err == nil && ticket.JWT != "" {
 		c.setTicket(ticket, life(ticket))
 		c.keepTicket()
 	}
@@ -69,7 +69,7 @@ func (c *Client) asOwner(ctx context.Context, n chat.Name) (nc *nats.Conn, err e
 	if err != nil {
 		return nil, err
 	}
-	if err := c.enterEither(ctx, lobby); err != nil {
+	if _, err := c.enterEither(ctx, lobby); err != nil {
 		return nil, err
 	}
 	nc, err = c.dialUser(ctx)
@@ -96,22 +96,23 @@ func (c *Client) askRotate(ctx context.Context, nc *nats.Conn) (chat.Ticket, err
 
 // enterEither asks the lobby for a ticket with the key of the file, or with the one that
 // a change of keys has left beside it: nobody heard whether the change was made.
-func (c *Client) enterEither(ctx context.Context, lobby *nats.Conn) error {
-	err := c.enter(ctx, lobby, c.over)
+func (c *Client) enterEither(ctx context.Context, lobby *nats.Conn) (*chat.HelloReply, error) {
+	in, err := c.enter(ctx, lobby, c.over)
 	foreign := errors.Is(err, &chat.Error{Code: chat.ForeignKey}) || errors.Is(err, &chat.Error{Code: chat.Taken})
 	if !foreign || !c.key.takeNext() {
-		return err
+		return in, err
 	}
-	if c.enter(ctx, lobby, c.over) != nil {
+	in, second := c.enter(ctx, lobby, c.over)
+	if second != nil {
 		c.key.takeBack()
-		return err
+		return nil, err
 	}
 	if !c.rotating {
 		if _, err := c.key.settle(ctx); err != nil {
 			c.log.Warn("keep the new key alone", "user", c.me, "err", err) // both are tried again
 		}
 	}
-	return nil
+	return in, nil
 }
 
 // prepare has the file hold the next key as well. One that an earlier change has left

@@ -47,6 +47,7 @@ type Links struct {
 type Config struct {
 	Rules    chat.Rules
 	Limits   broker.Limits
+	Door     presence.Door
 	MaxUsers int           // 0: no limit
 	NameTTL  time.Duration // 0: names are kept for ever
 	Invited  bool          // new names need a pass
@@ -70,6 +71,7 @@ func Defaults() Config {
 			MessageRate: chat.MessageRate, DirectRate: chat.DirectRate,
 		},
 		Limits:  broker.Limits{Requests: chat.RequestRate, Lobby: chat.RequestRate, Invites: chat.InviteRate, Lists: chat.ListRate},
+		Door:    presence.DefaultDoor(),
 		NameTTL: chat.NameTTL,
 		Class:   chat.Transparent,
 		Log:     slog.New(slog.DiscardHandler),
@@ -246,7 +248,7 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	c.presence, err = presence.NewService(presence.Config{
 		Users: c.users, Accounts: accounts, Passes: passes, Invited: c.cfg.Invited, ClockOK: c.cfg.ClockOK, Minter: c.links.Minter, Revoker: c.links.Revoker, Notices: c.links.Store,
 		System: c.links.System, ChatID: c.links.ChatID, Trail: c.trail, Log: c.cfg.Log,
-		Shared: c.cfg.Shared, Rules: c.cfg.Rules, MaxUsers: c.most(), NameTTL: c.cfg.NameTTL,
+		Door: c.cfg.Door, Shared: c.cfg.Shared, Rules: c.cfg.Rules, MaxUsers: c.most(), NameTTL: c.cfg.NameTTL,
 		Partners: c.session.Partners, Sessions: c.session.Of,
 		Bans:    presence.NewBans(log, func(b broker.Change[account.Ban]) { c.presence.BanChanged(b) }),
 		Times:   presence.NewTimes(log, func(t broker.Change[account.Known]) { c.presence.TimesChanged(t) }),
