@@ -1,10 +1,6 @@
 package chat
 
-import (
-	"strconv"
-	"strings"
-	"time"
-)
+import "time"
 
 // Proto is the version of the protocol; both sides of a Hello must have the same.
 const Proto = 1
@@ -59,19 +55,6 @@ const directUnit = 4 << 10
 // DirectCost is how much a direct message of so many bytes on the wire counts against
 // DirectRate.
 func DirectCost(size int) int { return 1 + size/directUnit }
-
-// EnterText is what the login key of an EnterRequest signs.
-func EnterText(q EnterRequest) []byte {
-	var h EnterHello
-	if q.Hello != nil {
-		h = *q.Hello
-	}
-	fields := []string{
-		"natter/v1 enter", q.Name, q.Key, q.Seal, strconv.FormatBool(q.Takeover),
-		strconv.FormatBool(q.Hello != nil), string(h.Presence), h.Terminal, h.Identity,
-	}
-	return []byte(strings.Join(fields, "\x00"))
-}
 
 // RotationText is what the old login key of a user signs when a new one takes its place.
 func RotationText(u User, key string) []byte {

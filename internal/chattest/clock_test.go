@@ -82,10 +82,10 @@ func TestStartFarAhead(t *testing.T) {
 	keep(t, js, "clock.newest", account.Known{Newest: ago})
 	holds := func(when string) {
 		t.Helper()
-		if _, told := enter(t, in, "alice", newLogin(t).public); told == nil {
+		if _, told := enter(t, in, "alice", newLogin(t)); told == nil {
 			t.Errorf("%s, a stranger gets the name", when)
 		}
-		if _, told := enter(t, in, "mallory", banned.public); told == nil || told.Code != chat.Banned {
+		if _, told := enter(t, in, "mallory", banned); told == nil || told.Code != chat.Banned {
 			t.Errorf("%s, who is banned is told %v", when, told)
 		}
 		if data, _, err := broker.Last(t.Context(), js.Conn(), broker.LiveStream, chat.StateRoot+".pass."+invited); err != nil || strings.Contains(string(data), "gone") {
@@ -111,14 +111,14 @@ func TestStartFarAhead(t *testing.T) {
 	in.Config.ClockOK = false
 	in.Start()
 	holds("after another start on that day")
-	if _, told := enter(t, in, "alice", alice.public); told != nil {
+	if _, told := enterWith(t, in, alice, chat.EnterRequest{Name: "alice"}); told != nil {
 		t.Errorf("the owner is told %v", told)
 	}
 	in.StopCoordinator()
 
 	keep(t, js, "clock.newest", account.Known{Newest: now}) // the day is over
 	in.Start()
-	if _, told := enter(t, in, "alice", newLogin(t).public); told != nil {
+	if _, told := enter(t, in, "alice", newLogin(t)); told != nil {
 		t.Errorf("nobody gets the name any more: %v", told)
 	}
 	eventually(t, "the ban ends", func() bool {
@@ -172,7 +172,7 @@ func TestNewestTimeLost(t *testing.T) {
 	}
 	in.Start()
 	saysOfClock(t, js, "later than the newest time")
-	if _, told := enter(t, in, "alice", newLogin(t).public); told == nil {
+	if _, told := enter(t, in, "alice", newLogin(t)); told == nil {
 		t.Error("a stranger gets the name")
 	}
 }

@@ -32,7 +32,7 @@ func TestTakenNamesTellNothing(t *testing.T) {
 			}
 			kinds := map[string][]string{}
 			for _, name := range []string{"alice", "bobby", "carol"} {
-				_, told := enter(t, in, name, newLogin(t).public)
+				_, told := enter(t, in, name, newLogin(t))
 				if told == nil || told.Code != chat.Taken {
 					t.Fatalf("%s: %+v", name, told)
 				}
