@@ -94,7 +94,7 @@ func (s *Service) tellAgain(u chat.User) {
 		if session.State == chat.Closed {
 			continue
 		}
-		if err := broker.Tell(s.Notices, chat.UserSession, chat.Address{User: u}, chat.SessionNotice{Session: session, Revision: revision}); err != nil {
+		if err := broker.Tell(s.Notices, chat.UserSession, chat.Address{User: u}, chat.SessionNotice{Session: session, Revision: revision, Installation: s.log.Installation()}); err != nil {
 			s.Log.Warn("tell a user again", "user", u, "err", err)
 		}
 	}
