@@ -61,6 +61,9 @@ type TalkConfig struct {
 	Unpark func(ctx context.Context, id string, take func(from chat.User, kept chat.Parked)) error
 	// Tell takes the events Text, Bye, Sent, KeptLost and NotDelivered in order. It must not block.
 	Tell func(Event)
+	// Crowded reports whether nothing more is to be told of what others say; nil: never. It
+	// comes again, as long as it is not acknowledged.
+	Crowded func() bool
 	// Said is told, in order, what the member says, when that is accepted; nil: nobody is.
 	// It must not block.
 	Said func(at time.Time, text string)

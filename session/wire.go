@@ -232,7 +232,7 @@ func (t *Talk) heard(from chat.User, msg chat.Message) {
 	case msg.N <= p.have:
 		p.owed = true
 		t.poke()
-	case t.tooFast(p):
+	case t.Crowded != nil && t.Crowded(), t.tooFast(p):
 	default:
 		p.have++
 		p.owed = true

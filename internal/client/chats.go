@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -241,7 +240,7 @@ func (c *Client) receive(m *nats.Msg) {
 			c.later(func() { c.noticed(n) })
 		})
 	case chat.UserPresence.Route:
-		notify(c, m, func(n chat.PresenceNotice) { c.events.push(PresenceChanged{n}) })
+		notify(c, m, func(n chat.PresenceNotice) { c.presenceChanged(n) })
 	case chat.UserHeld.Route:
 		notify(c, m, func(n chat.HeldNotice) {
 			if n.Invitations > 0 {
@@ -253,15 +252,6 @@ func (c *Client) receive(m *nats.Msg) {
 	case chat.Direct.Route:
 		notify(c, m, func(d chat.DirectMessage) { c.direct(a.User, d) })
 	}
-}
-
-func notify[M any](c *Client, m *nats.Msg, take func(M)) {
-	var n M
-	if err := json.Unmarshal(m.Data, &n); err != nil {
-		c.log.Warn("a notice cannot be read", "subject", m.Subject, "err", err)
-		return
-	}
-	take(n)
 }
 
 // heard applies the answer to a request and returns when its events are told.
@@ -423,7 +413,7 @@ func (c *Client) begin(s chat.Session, rejoin bool) *session.Talk {
 func (c *Client) newTalk(s chat.Session, rejoin bool) *session.Talk {
 	return session.NewTalk(session.TalkConfig{
 		Me: c.me.User(), Rejoin: rejoin, Rules: c.rules, Log: c.log, Sent: c.cfg.Sent,
-		Join: c.join, Park: c.park, Unpark: c.unpark, Tell: c.tellTalk, AllBye: c.allBye,
+		Join: c.join, Park: c.park, Unpark: c.unpark, Tell: c.tellTalk, Crowded: c.events.crowded, AllBye: c.allBye,
 		Said: func(at time.Time, text string) {
 			c.cfg.Transcript.Take(transcript.Own{Session: s.ID, At: at, Text: text})
 		},

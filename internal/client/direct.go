@@ -301,7 +301,7 @@ func (c *Client) takeDirect(k directKey, d chat.DirectMessage) {
 	ok := c.welcome(k.from) && d.Text != "" && len(d.Text) <= c.rules.MaxText
 	asked := c.directs.asked.Has(k)
 	c.mu.Unlock()
-	if !ok || !asked && !c.inTime(k.from) {
+	if !ok || c.events.crowded() || !asked && !c.inTime(k.from) {
 		return
 	}
 	c.mu.Lock()

@@ -239,7 +239,11 @@ func (c *Client) subscribe(nc *nats.Conn) error {
 		if subject == chat.Inbox(c.me.User())+".>" {
 			continue // the library's own
 		}
-		if _, err := nc.Subscribe(subject, c.receive); err != nil {
+		sub, err := nc.Subscribe(subject, c.receive)
+		if err != nil {
+			return err
+		}
+		if err := sub.SetPendingLimits(maxPending, maxPendingBytes); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ type queue struct {
 
 	mu      sync.Mutex
 	waiting []Event
+	bytes   int // of the texts that wait
 	pumping bool
 	closed  bool
 }
@@ -38,6 +39,31 @@ func (q *queue) push(e Event) {
 		q.wg.Go(q.pump)
 	}
 	q.waiting = append(q.waiting, e)
+	q.bytes += textBytes(e)
+}
+
+// maxWaiting bounds the texts that wait for a reader, in bytes.
+const maxWaiting = 16 << 20
+
+// crowded reports whether so much waits that nothing more is taken from others for now.
+func (q *queue) crowded() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes > maxWaiting
+}
+
+// textBytes is how much of an event others have written, and what it takes to keep it.
+func textBytes(e Event) int {
+	const least = 256
+	switch e := e.(type) {
+	case Text:
+		return len(e.Text) + least
+	case DirectText:
+		return len(e.Text) + least
+	case PresenceChanged:
+		return least * (1 + len(e.Changed) + len(e.Gone))
+	}
+	return least
 }
 
 // pump moves what waits into the channel as the reader gets on.
@@ -51,6 +77,7 @@ func (q *queue) pump() {
 		}
 		e := q.waiting[0]
 		q.waiting = q.waiting[1:]
+		q.bytes -= textBytes(e)
 		q.mu.Unlock()
 		select {
 		case q.out <- e:
