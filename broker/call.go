@@ -28,6 +28,10 @@ func tryFor(try int) time.Duration {
 // restFor is how long the answers to the other tries are waited for when one was refused.
 const restFor = 2 * time.Second
 
+// maxAnswer bounds an answer, in bytes: none of a coordinator is nearly as long, and what it
+// is decoded to takes several times as much.
+const maxAnswer = 4 << 20
+
 // Call sends a request and waits for its answer until ctx is done. Whoever asks too fast
 // is slowed down: it asks again when the coordinator says, if there is time. Its error is
 // a *chat.Error: the coordinator's own, NotConnected while the connection is down, or
@@ -54,6 +58,9 @@ func call[Q, R any](ctx context.Context, nc *nats.Conn, r chat.Request[Q, R], a 
 		msg, err := ask(ctx, nc, r.Subject(a), data, tryFor)
 		if err != nil {
 			return reply, err
+		}
+		if len(msg.Data) > maxAnswer {
+			return reply, chat.Errorf(chat.Internal, "The coordinator's answer is too long.")
 		}
 		if !refused(msg) {
 			if err := json.Unmarshal(msg.Data, &reply); err != nil {

@@ -35,3 +35,12 @@ func (c *Client) presenceChanged(n chat.PresenceNotice) {
 		c.events.push(PresenceChanged{n})
 	}
 }
+
+// mostText bounds the texts that a server may have its users take, in bytes.
+const mostText = 256 << 10
+
+// bounded are a server's rules, with no text longer than an operator can choose.
+func bounded(r chat.Rules) chat.Rules {
+	r.MaxText = min(max(r.MaxText, 0), mostText)
+	return r
+}

@@ -132,7 +132,7 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 func (c *Client) settle(nc *nats.Conn, hello chat.HelloReply) {
 	c.mu.Lock()
 	c.nc, c.at = nc, place(nc)
-	c.rules, c.presence = hello.Rules, hello.Presence
+	c.rules, c.presence = bounded(hello.Rules), hello.Presence
 	c.directs.limit(hello.Rules.DirectRate)
 	c.mu.Unlock()
 	c.cfg.Transcript.Start(c.me, c.Server(), func(err error) { c.events.push(TranscriptFailed{err}) })
@@ -489,16 +489,4 @@ func (c *Client) renew() error {
 		old.Close()
 	}
 	return err
-}
-
-// replaceConn puts a connection in the place of the user's, and tells whether that one is
-// lost. Whoever has been signed out or closed meanwhile gets none: it would stay for ever.
-func (c *Client) replaceConn(nc *nats.Conn) (old *nats.Conn, lost bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.nc == nil || c.ctx.Err() != nil {
-		return nil, false
-	}
-	old, c.nc = c.nc, nc
-	return old, !c.lostAt.IsZero()
 }

@@ -67,3 +67,15 @@ func (c *Client) adopt(nc *nats.Conn) {
 		c.ended(nc)
 	}
 }
+
+// replaceConn puts a connection in the place of the user's, and tells whether that one is
+// lost. Whoever has been signed out or closed meanwhile gets none: it would stay for ever.
+func (c *Client) replaceConn(nc *nats.Conn) (old *nats.Conn, lost bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.nc == nil || c.ctx.Err() != nil {
+		return nil, false
+	}
+	old, c.nc = c.nc, nc
+	return old, !c.lostAt.IsZero()
+}
