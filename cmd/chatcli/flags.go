@@ -20,7 +20,7 @@ type config struct {
 	linger                    linger
 	presence, onBye, logLevel flags.Choice
 	accept                    policy
-	takeover                  bool
+	takeover, fresh           bool
 	plain, echo, time, bell   bool
 	strict, keepGoing         bool
 	logFile, transcript       string
@@ -42,6 +42,7 @@ func (c *config) register(fs *pflag.FlagSet) {
 	fs.StringVar(&c.key, "key", "", "identity key")
 	fs.StringVar(&c.passphraseFile, "passphrase-file", "", "file with the passphrase of the key")
 	fs.BoolVar(&c.takeover, "takeover", false, "sign out another terminal of the same user")
+	fs.BoolVar(&c.fresh, "new", false, "send, list, listen: take a name that is new")
 	fs.VarP((*server)(&c.server), "server", "s", "server")
 	fs.StringVar(&c.context, "context", "", "server that was joined")
 	fs.StringVar(&c.tlsCA, "tls-ca", "", "CA of the server: a file, or sha256: and its fingerprint")

@@ -44,6 +44,7 @@ type program struct {
 	joined contexts.Context // the server, if it was joined; otherwise empty
 	root   *cobra.Command
 	code   int
+	known  bool          // the name must be the user's already: the verb does one thing
 	lines  *bufio.Reader // of in, for verbs that ask something
 }
 
@@ -150,6 +151,7 @@ func (p *program) once(do func(context.Context, *client.Client, ui.Options) int)
 	if p.name == "" {
 		return flags.Usagef("your own username is missing: --name NAME or CHATCLI_NAME")
 	}
+	p.known = !p.fresh
 	return p.visit(do)
 }
 
@@ -189,7 +191,11 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	dir := p.keyDir()
 	p.warnUnkept(dir)
 	cfg.KeyDir, cfg.KeyFile, cfg.Name, cfg.Presence = dir, p.key, p.name, presenceOf(p.presence.Value)
-	cfg.Passphrase, cfg.Takeover, cfg.Transcript = passphrase, p.takeover, keeper
+	cfg.Passphrase, cfg.Takeover, cfg.Transcript, cfg.Known = passphrase, p.takeover, keeper, p.known
+	if err := p.openKey(ctx, &cfg); err != nil {
+		p.code = p.failed(err)
+		return nil
+	}
 	c, err := client.Dial(ctx, cfg)
 	if err != nil {
 		p.code = p.failed(err)

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"natter/chat"
+	"natter/internal/client"
+	"natter/internal/flags"
 	"natter/internal/keyfile"
 	"natter/internal/private"
 	"natter/internal/ui"
@@ -44,6 +47,28 @@ func (p *program) unlock(ctx context.Context, whose, path string) (*keyfile.File
 		return p.askToUnlock(ctx, whose, path)
 	}
 	return f, missing(whose, path, err)
+}
+
+// openKey asks on a terminal for the passphrase of a key that a verb needs, where nobody
+// else would.
+func (p *program) openKey(ctx context.Context, cfg *client.Config) error {
+	path := p.key
+	if path == "" && cfg.KeyDir != "" {
+		path = filepath.Join(cfg.KeyDir, string(chat.Name(p.name).User())+".key")
+	}
+	if !p.known || path == "" || cfg.Passphrase != "" || !isTerminal(p.in) {
+		return nil
+	}
+	if _, err := keyfile.Read(path, ""); !errors.Is(err, &chat.Error{Code: chat.Auth}) {
+		return nil // anything else that is wrong with it is told later
+	}
+	q := *p
+	q.out = flags.NewOutput(p.err) // what the verb prints may go elsewhere
+	f, err := q.askToUnlock(ctx, p.name, path)
+	if err == nil {
+		cfg.Passphrase = f.Passphrase
+	}
+	return err
 }
 
 func (p *program) askToUnlock(ctx context.Context, whose, path string) (*keyfile.File, error) {

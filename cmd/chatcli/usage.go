@@ -17,6 +17,7 @@ Who       -n, --name NAME            user name (also the first argument)
               --key FILE             your keys (default: per name, in the data directory)
               --passphrase-file FILE its first line opens a protected key
               --takeover             sign out another terminal of the same user
+              --new                  (send, list, listen) take the name if nobody has it; else it must be yours already
 Server    -s, --server URL           HOST, HOST:PORT, nats://, tls:// or ws:// (default nats://127.0.0.1:4222)
               --context NAME         a server that was joined (default the current one); of join, what to call it
               --tls-ca FILE|sha256:…   its CA, if the system does not know it

@@ -79,6 +79,9 @@ func (c *Client) loadKey(ctx context.Context, n chat.Name) (*key, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return k, err
 	}
+	if c.cfg.Known {
+		return nil, chat.Errorf(chat.NotRegistered, "There is no key of %s on this computer. With --new the name is taken, if it is free.", n)
+	}
 	file := c.keyFile(n)
 	if file == "" {
 		return newKey(n, "")

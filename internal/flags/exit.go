@@ -56,7 +56,7 @@ func ChatcliExit(err error) int {
 	switch told.Code {
 	case chat.Arguments:
 		return ExitUsage
-	case chat.Taken, chat.Invalid, chat.Reserved, chat.ForeignKey, chat.SignedIn:
+	case chat.Taken, chat.NotRegistered, chat.Invalid, chat.Reserved, chat.ForeignKey, chat.SignedIn:
 		return ExitName
 	case chat.Denied, chat.Auth, chat.Banned:
 		return ExitDenied

@@ -151,7 +151,11 @@ func (f *front) show(who, text string) {
 
 func (f *front) onInvited(s chat.Session) {
 	f.invitations = append(f.invitations, s)
-	f.out.notice(invited(s, f.me))
+	if _, decided := f.o.Accept.answer(s); f.o.Listen && !decided {
+		f.out.notice(strings.TrimSuffix(invited(s, f.me), acceptIt) + unanswered)
+	} else {
+		f.out.notice(invited(s, f.me))
+	}
 	if f.o.Bell {
 		f.out.bell()
 	}

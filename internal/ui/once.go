@@ -32,8 +32,8 @@ func visit(ctx context.Context, c *client.Client, o Options, do func(context.Con
 	return v.code
 }
 
-// SendOnce sends one direct message, or with text "-" every line of the input as one.
-// It returns the exit code.
+// SendOnce sends one direct message, or with text "-" every line of the input as one,
+// until the receiver cannot be reached. It returns the exit code.
 func SendOnce(ctx context.Context, c *client.Client, o Options, to, text string) int {
 	return visit(ctx, c, o, func(ctx context.Context, v *once) {
 		if text != "-" {
@@ -49,6 +49,9 @@ func SendOnce(ctx context.Context, c *client.Client, o Options, to, text string)
 				v.fail(lineCut(o.CutsAt), ExitFailure)
 			default:
 				v.send(ctx, to, l.text)
+			}
+			if v.code == ExitRefused { // nor would the other lines arrive
+				return
 			}
 		}
 	})

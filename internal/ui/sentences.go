@@ -64,6 +64,11 @@ func invitationsHeld(n int) string {
 	return "* " + what + " held back: too many came at once. /block NAME stops those of one user, /hide all of them."
 }
 
+const (
+	acceptIt   = " Accept? (y/n)"
+	unanswered = " Nobody can answer here; --accept all, or names, does." // chatcli listen
+)
+
 const hiddenList = "! You are hidden, so there is no list. With --presence visible you see it, and others see you."
 
 // refused says why the name cannot be had, and what to do.
@@ -170,7 +175,7 @@ func invited(s chat.Session, me chat.User) string {
 	if s.Class == chat.Transparent {
 		shown = " It is shown on the server console."
 	}
-	return fmt.Sprintf("* %s invites you%s.%s Accept? (y/n)", s.NameOf(s.Host), to, shown)
+	return fmt.Sprintf("* %s invites you%s.%s"+acceptIt, s.NameOf(s.Host), to, shown)
 }
 
 // accepted tells the host, and guests who wait for the others.
