@@ -46,6 +46,7 @@ func (s *Service) Changed(c broker.Change[chat.Session]) {
 		s.letGoLater(after.ID, delay(c.Own))
 	}
 	if after.State == chat.Open && c.Before.State != chat.Open {
+		s.crowd.meet(after.Members)
 		for _, m := range after.Members {
 			s.repairAll(m.User(), c.Own)
 		}

@@ -14,18 +14,21 @@ import (
 const (
 	crowdAtOnce  = 20
 	crowdPause   = 3 * time.Second
-	nearAtOnce   = 5
+	nearAtOnce   = 10
 	nearPause    = 12 * time.Second
 	crowdAgain   = 15 * time.Second // the host is told to try again after so long at least
 	crowdToldFor = 10 * time.Second // the receiver is told so long after the first one that was held back
+	mostMet      = 1 << 16          // pairs of users who are remembered to have chatted
 )
 
-// crowd keeps the invitations that each user receives to a rate. nil keeps nobody to anything.
+// crowd keeps the invitations that each user receives to a rate, but for those of users
+// with whom they have chatted. nil keeps nobody to anything.
 type crowd struct {
 	all, near *broker.Buckets
 
 	mu   sync.Mutex
 	held map[chat.User]int // invitations that were held back, since the user was told
+	met  *broker.Recent[[2]chat.User]
 }
 
 func newCrowd() *crowd {
@@ -33,6 +36,7 @@ func newCrowd() *crowd {
 		all:  broker.NewBucketsOf(1/crowdPause.Seconds(), crowdAtOnce),
 		near: broker.NewBucketsOf(1/nearPause.Seconds(), nearAtOnce),
 		held: map[chat.User]int{},
+		met:  broker.NewRecent[[2]chat.User](mostMet),
 	}
 }
 
@@ -66,6 +70,32 @@ func (c *crowd) take(guest chat.User, address string, now time.Time) {
 	c.near.Take(near, now)
 }
 
+// meet notes that the members of a session chat: they wanted to.
+func (c *crowd) meet(members []chat.Member) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range members {
+		for _, b := range members {
+			if a.User() != b.User() {
+				c.met.Add([2]chat.User{a.User(), b.User()})
+			}
+		}
+	}
+}
+
+// friends reports whether two users have chatted.
+func (c *crowd) friends(a, b chat.User) bool {
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.met.Has([2]chat.User{a, b})
+}
+
 // hold counts an invitation that is held back, and reports whether it is the first since the
 // guest was told.
 func (c *crowd) hold(guest chat.User) bool {
@@ -89,6 +119,9 @@ func (c *crowd) release(guest chat.User) int {
 func (s *Service) crowded(proposal chat.Session, now time.Time) (chat.User, error) {
 	address := s.addressOf(proposal.Host)
 	for _, g := range proposal.Guests() {
+		if s.crowd.friends(g.User(), proposal.Host) {
+			continue
+		}
 		if err := s.crowd.room(g, address, now); err != nil {
 			return g.User(), err
 		}
@@ -104,6 +137,9 @@ func (s *Service) addressOf(u chat.User) string {
 // received counts a new invitation for each guest.
 func (s *Service) received(proposal chat.Session, now time.Time) {
 	for _, g := range proposal.Guests() {
+		if s.crowd.friends(g.User(), proposal.Host) {
+			continue
+		}
 		s.crowd.take(g.User(), s.addressOf(proposal.Host), now)
 	}
 }
