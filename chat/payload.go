@@ -432,6 +432,24 @@ type AdminSessionsReply struct {
 	More     bool      `json:"more,omitempty"` // behind the last one
 }
 
+// LogRequest asks for the records of the audit trail, oldest first, of which an answer has a
+// part.
+type LogRequest struct {
+	After   uint64    `json:"after,omitempty"` // the part behind this sequence: the last answer's
+	Since   time.Time `json:"since,omitzero"`
+	Until   time.Time `json:"until,omitzero"`
+	User    string    `json:"user,omitempty"`    // a username: records that name it
+	Session string    `json:"session,omitempty"` // the beginning of an id
+}
+
+// LogReply is a part of the audit trail. It may have no records although there are more.
+type LogReply struct {
+	Records []Audit `json:"records"`
+	After   uint64  `json:"after"`             // up to this sequence the trail was read
+	Missing uint64  `json:"missing,omitempty"` // records in this part that the stream does not hold
+	More    bool    `json:"more,omitempty"`
+}
+
 // WatchRequest asks about a session.
 type WatchRequest struct {
 	Session string `json:"session"` // its id

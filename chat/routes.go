@@ -50,6 +50,7 @@ var (
 	AdminDelete = request[DeleteRequest, Done](adminFamily, "delete", "deletes an account; nobody can have its name any more")
 	AdminPass   = request[PassRequest, PassReply](adminFamily, "pass", "makes a pass, with which new users may come where only who is invited may")
 	AdminUnpass = request[UnpassRequest, Done](adminFamily, "unpass", "takes a pass back: it lets nobody in any longer")
+	AdminLog    = request[LogRequest, LogReply](adminFamily, "log", "reads the audit trail, a part at a time")
 
 	WatchSession = request[WatchRequest, WatchReply](watchFamily, "session", "asks who is in a session, and on which channel")
 

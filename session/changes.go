@@ -32,7 +32,7 @@ func (s *Service) Changed(c broker.Change[chat.Session]) {
 	}
 	if c.Own {
 		s.tell(Effects(c.Before, after), after, c.Revision)
-		for _, a := range trail(c.Before, after, time.Now()) {
+		for _, a := range trail(c.Before, after, s.here, time.Now()) {
 			s.Trail.Action(a)
 		}
 		if c.Before.State == chat.Open || after.State == chat.Open {
@@ -158,8 +158,15 @@ func (s *Service) expire(ctx context.Context, id string) error {
 	return err
 }
 
-// trail is what a change is to those who watch, in the order in which it is read.
-func trail(before, after chat.Session, now time.Time) []chat.Audit {
+// here reports whether a user is registered, perhaps without a connection.
+func (s *Service) here(u chat.User) bool {
+	row, ok := s.Users.Get(broker.Committed, string(u))
+	return ok && row.Record.Present()
+}
+
+// trail is what a change is to those who watch, in the order in which it is read. here
+// reports who is registered.
+func trail(before, after chat.Session, here func(chat.User) bool, now time.Time) []chat.Audit {
 	var lines []chat.Audit
 	add := func(event, format string, args ...any) {
 		lines = append(lines, chat.Audit{
@@ -198,11 +205,12 @@ func trail(before, after chat.Session, now time.Time) []chat.Audit {
 	case before.State == chat.Open && after.State == chat.Closed:
 		add("session.end", "session %s ended: %s, %.1f s", id, why(after), now.Sub(before.At).Seconds())
 	}
-	return append(lines, statuses(before, after)...)
+	return append(lines, statuses(before, after, here)...)
 }
 
-// statuses are the lines about who has become busy or available.
-func statuses(before, after chat.Session) []chat.Audit {
+// statuses are the lines about who has become busy or available. Who has been removed is
+// neither.
+func statuses(before, after chat.Session, here func(chat.User) bool) []chat.Audit {
 	var lines []chat.Audit
 	for _, m := range byName(after.Members) {
 		_, was := before.Member(m.User())
@@ -212,7 +220,7 @@ func statuses(before, after chat.Session) []chat.Audit {
 		switch {
 		case is && !was:
 			text = fmt.Sprintf("%s: available -> busy, chatting with %s", m.Name, chat.Names(after.Others(m.User())))
-		case was && !is:
+		case was && !is && here(m.User()):
 			text = fmt.Sprintf("%s: busy -> available", m.Name)
 		default:
 			continue

@@ -89,6 +89,6 @@ func (p *program) verbs() []*cobra.Command {
 		p.kickVerb(), p.banVerb(), p.unbanVerb(), p.freeVerb(), p.deleteVerb(),
 		p.command(verb{use: "bans", short: "print the bans", flags: asking(), run: plain(p.bans)}),
 		p.initVerb(), p.inviteVerb(), p.healthVerb(),
-		p.backupVerb(), p.restoreVerb(), p.verifyVerb(),
+		p.backupVerb(), p.restoreVerb(), p.verifyVerb(), p.logVerb(),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -72,6 +73,13 @@ func (s *screens) add(nc *nats.Conn, queue string, who func(string) (chat.WatchR
 	})
 	s.stop = append(s.stop, stop)
 	s.t.Cleanup(stop)
+}
+
+// short is a context for what is not answered.
+func short(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 // end lets them show what they have.
@@ -199,5 +207,106 @@ func TestConsoleShowsWhatIsKept(t *testing.T) {
 	}
 	if got := s.lines(" ended: quit"); len(got) != 1 || !strings.HasSuffix(got[0], ", 20 messages") || len(s.lines("not come by")) > 0 {
 		t.Errorf("the end: %q %q", got, s.lines("not come by"))
+	}
+}
+
+// TestRemovedIsNotAvailable: who has left the server in the middle of a chat becomes neither
+// available nor anything else.
+func TestRemovedIsNotAvailable(t *testing.T) {
+	in := chattest.Run(t)
+	s := raise(t, in, 1)
+	alice, bob := in.User("alice"), in.User("bob")
+	chattest.Chat(alice, bob)
+	must(broker.Call(t.Context(), brokertest.Operator(t, in.Server).Conn, chat.AdminKick, chat.Address{}, chat.KickRequest{Target: chat.Target{Name: "bob"}}))(t)
+	eventually(t, "alice is available", func() bool { return len(s.lines("alice: busy -> available")) > 0 })
+	in.Coord.Say("server.test", "done")
+	eventually(t, "everything is shown", func() bool { return len(s.lines("done")) > 0 })
+	if got := s.lines("bob: busy -> available"); len(got) > 0 || len(s.lines("bob removed")) != 1 {
+		t.Errorf("shown: %q", got)
+	}
+}
+
+// TestTrailKeepsItsLastRecord: an orderly stop ends with a record that is stored.
+func TestTrailKeepsItsLastRecord(t *testing.T) {
+	dir := t.TempDir()
+	for n := range 5 {
+		in := chattest.RunIn(t, dir)
+		in.User(fmt.Sprint("user", n))
+		in.Stop()
+	}
+	in := chattest.RunIn(t, dir)
+	links := must(coord.Embed(in.Server))(t)
+	t.Cleanup(links.Close)
+	events := map[string]int{}
+	for q := (chat.LogRequest{}); ; {
+		part := must(broker.ReadTrail(t.Context(), links.Store, q))(t)
+		for _, a := range part.Records {
+			events[a.Event]++
+		}
+		if part.Missing > 0 {
+			t.Errorf("%d records are missing", part.Missing)
+		}
+		if q.After = part.After; !part.More {
+			break
+		}
+	}
+	if events["server.stopped"] != 5 || events["user.registered"] != 5 {
+		t.Errorf("the trail has %v", events)
+	}
+}
+
+// TestOperatorReadsTheTrail: in parts, as they are asked for; nobody else may.
+func TestOperatorReadsTheTrail(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob := in.User("alice"), in.User("Bob")
+	chatting := chattest.Chat(alice, bob)
+	must0(t, bob.Quit(t.Context()))
+	chattest.Wait[session.Ended](alice)
+	for n := range 9000 { // more than one part
+		in.Coord.Say("server.test", fmt.Sprint("record ", n))
+	}
+	operator := brokertest.Operator(t, in.Server)
+	read := func(q chat.LogRequest) (all []chat.Audit, parts int) {
+		for {
+			part := must(broker.Call(t.Context(), operator.Conn, chat.AdminLog, chat.Address{}, q))(t)
+			all, parts = append(all, part.Records...), parts+1
+			if q.After = part.After; !part.More {
+				return all, parts
+			}
+		}
+	}
+	var all []chat.Audit
+	eventually(t, "everything is stored", func() bool {
+		var parts int
+		all, parts = read(chat.LogRequest{})
+		return len(all) > 9000 && parts > 1 && all[len(all)-1].Text == "record 8999"
+	})
+	for what, test := range map[string]struct {
+		q  chat.LogRequest
+		is func(chat.Audit) bool
+	}{
+		"a user":    {chat.LogRequest{User: "bOB"}, func(a chat.Audit) bool { return a.User == "Bob" || slices.Contains(a.Users, "Bob") }},
+		"a session": {chat.LogRequest{Session: chatting.ID[:6]}, func(a chat.Audit) bool { return a.Session == chatting.ID }},
+		"since":     {chat.LogRequest{Since: all[7].Time}, func(a chat.Audit) bool { return !a.Time.Before(all[7].Time) }},
+		"until":     {chat.LogRequest{Until: all[7].Time}, func(a chat.Audit) bool { return !a.Time.After(all[7].Time) }},
+	} {
+		want := 0
+		for _, a := range all {
+			if test.is(a) {
+				want++
+			}
+		}
+		got, _ := read(test.q)
+		for _, a := range got {
+			if !test.is(a) {
+				t.Errorf("%s: %+v", what, a)
+			}
+		}
+		if len(got) != want || want == 0 {
+			t.Errorf("%s: %d records, want %d", what, len(got), want)
+		}
+	}
+	if _, err := broker.Call(short(t), brokertest.Observer(t, in.Server).Conn, chat.AdminLog, chat.Address{}, chat.LogRequest{}); err == nil {
+		t.Error("an observer reads the trail")
 	}
 }

@@ -29,6 +29,7 @@ type entry struct {
 	to      []chat.Name
 	count   int  // of lines or messages that are missing, or that the line stands for
 	outside bool // of somebody who is not a member
+	dated   bool // in text, the day stands before the time
 
 	key    string                   // lines of the same key are coalesced; "": none is
 	tell   func(n, size int) string // the head of a line for n of size bytes together, if there is a key
@@ -52,6 +53,9 @@ var colors = map[string]string{
 // message can be taken for a line of the console.
 func appendText(buf []byte, e entry, where *time.Location, color bool) []byte {
 	stamp := e.at.In(where).Format("15:04:05.000 ")
+	if e.dated {
+		stamp = e.at.In(where).Format(time.DateOnly) + " " + stamp
+	}
 	kind := strings.ToUpper(e.kind)
 	pad := strings.Repeat(" ", max(0, 8-len(kind))+1)
 	if c := colors[e.kind]; color && c != "" {
@@ -65,6 +69,20 @@ func appendText(buf []byte, e entry, where *time.Location, color bool) []byte {
 		buf = append(buf, stamp+kind+pad+e.head+line+"\n"...)
 	}
 	return buf
+}
+
+// AppendText appends a record of the audit trail as a line for people, with its day.
+func AppendText(buf []byte, a chat.Audit, where *time.Location, color bool) []byte {
+	e := recordOf(a)
+	e.dated = true
+	return appendText(buf, e, where, color)
+}
+
+// AppendJSON appends a record of the audit trail as a line for programs.
+func AppendJSON(buf []byte, a chat.Audit) []byte { return appendJSON(buf, recordOf(a)) }
+
+func recordOf(a chat.Audit) entry {
+	return entry{at: a.Time, kind: chat.CleanLine(a.Kind), event: a.Event, head: chat.CleanLine(a.Text), audit: &a}
 }
 
 // Lines for programs

@@ -291,7 +291,7 @@ func (c *Coordinator) serve() error {
 		service.Abuse = c.abuse
 	}
 	c.service = service
-	if err := errors.Join(c.presence.Serve(service), c.session.Serve(service)); err != nil {
+	if err := errors.Join(c.presence.Serve(service), c.session.Serve(service), broker.Handle(service, chat.AdminLog, c.readLog)); err != nil {
 		return err
 	}
 	if err := presence.NewDirects(c.cfg.Rules.DirectRate, c.tooManyDirects).Listen(c.links.Direct); err != nil {
@@ -302,6 +302,11 @@ func (c *Coordinator) serve() error {
 
 // Failed gives the error that the coordinator cannot go on after.
 func (c *Coordinator) Failed() <-chan error { return c.failed }
+
+// readLog reads the audit trail for the operator.
+func (c *Coordinator) readLog(ctx context.Context, _ broker.Caller, q chat.LogRequest) (chat.LogReply, error) {
+	return broker.ReadTrail(ctx, c.links.Store, q)
+}
 
 // Watched returns who can speak and be heard in a session: see console.Console.
 func (c *Coordinator) Watched(id string) (chat.WatchReply, bool) { return c.session.Watched(id), true }
@@ -345,9 +350,8 @@ func (c *Coordinator) Farewell(why string) {
 // coordinator, or this one after a restart, goes on from there.
 func (c *Coordinator) Stop() {
 	c.halt()
-	c.trail.Write(chat.AuditServer, chat.Audit{Event: "server.stopped", Text: fmt.Sprintf(
+	c.trail.Last(chat.AuditServer, chat.Audit{Event: "server.stopped", Text: fmt.Sprintf(
 		"stopped after %s: %s, %s", lasted(time.Since(c.started)), users(int(c.met.Load())), sessions(int(c.opened.Load())))})
-	_ = c.links.Store.FlushTimeout(time.Second) // the console shows what arrives
 }
 
 func (c *Coordinator) halt() {
