@@ -103,6 +103,7 @@ func NewService(cfg Config, l *broker.Log) (*Service, error) {
 	s := &Service{Config: cfg, log: l, seal: seal, chores: broker.NewChores(cfg.Log)}
 	s.push.turn = make(chan struct{}, 1)
 	s.entrants.keys = map[chat.User]string{}
+	s.Accounts.Seen = s.accountSeen
 	s.live, err = NewLiveness(cfg.System, cfg.ChatID, s.connectionGone, s.connectionCame)
 	if err == nil {
 		s.live.differs = s.clockDiffers

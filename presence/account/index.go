@@ -185,7 +185,14 @@ func (s *Store) follow(ctx context.Context, loaded func()) error {
 		if json.Unmarshal(m.Data(), &r) == nil {
 			s.Names.Note(u, r, time.Now())
 		}
-		if meta, err := m.Metadata(); err == nil && meta.NumPending == 0 {
+		meta, err := m.Metadata()
+		if err != nil {
+			continue
+		}
+		if s.Seen != nil {
+			s.Seen(u, r, meta.Sequence.Stream, m.Headers().Get(broker.GoneHeader) != "")
+		}
+		if meta.NumPending == 0 {
 			loaded()
 		}
 	}

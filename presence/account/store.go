@@ -24,6 +24,10 @@ const (
 type Store struct {
 	Names Index // of all accounts, once Follow has read them
 
+	// Seen is told of every record that Follow reads, with its revision; gone is of a
+	// tombstone. It must not block. Set it before Follow; nil: nobody is told.
+	Seen func(u chat.User, r Record, revision uint64, gone bool)
+
 	js jetstream.JetStream
 
 	watch broker.StoreWatch
@@ -121,6 +125,33 @@ func (s *Store) publish(ctx context.Context, u chat.User, data []byte, revision 
 		return broker.Told(storing, err)
 	}
 	return nil
+}
+
+// Release removes an account whose name was reserved and not taken, if the rule agrees: it
+// puts a tombstone in its place, which Purge removes later. Until then those who follow the
+// stream learn that it is gone.
+func (s *Store) Release(ctx context.Context, u chat.User, over func(Record) bool) error {
+	r, revision, err := s.Get(ctx, u)
+	if err != nil || revision == 0 || !over(r) {
+		return err
+	}
+	m := nats.NewMsg(subject(u))
+	m.Data = []byte("{}")
+	m.Header.Set(broker.GoneHeader, "1")
+	_, err = s.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(revision))
+	if broker.Raced(err) {
+		return nil // it was asked for again
+	}
+	return err
+}
+
+// Purge removes a tombstone, and nothing that came after it.
+func (s *Store) Purge(ctx context.Context, u chat.User, revision uint64) error {
+	stream, err := s.js.Stream(ctx, broker.AccountsStream)
+	if err != nil {
+		return err
+	}
+	return stream.Purge(ctx, jetstream.WithPurgeSubject(subject(u)), jetstream.WithPurgeSequence(revision+1))
 }
 
 func subject(u chat.User) string { return chat.StateRoot + ".account." + string(u) }
