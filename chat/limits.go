@@ -10,30 +10,30 @@ const Release = "0.1.0"
 
 // Limits and times. Those with a flag are defaults.
 const (
-	DefaultURL      = "nats://127.0.0.1:4222"
-	MaxText         = 16 << 10         // bytes of one message (--max-message)
-	MaxPayload      = 64 << 10         // bytes of one request
-	MaxKnown        = 64               // sessions that a hello asks for
-	MaxTerminal     = 64               // bytes of what a hello calls its terminal
-	MaxIdentity     = 100              // bytes of a public identity key
-	MaxBlocks       = 200              // users whom one user can block
-	MaxGroup        = 16               // members of a group, its host included (--max-group)
-	InviteTimeout   = 60 * time.Second // an invitation waits so long (--invite-timeout)
-	Grace           = 30 * time.Second // a name outlives its connection so long (--grace)
-	Hold            = time.Minute      // a new name asked for in the lobby is reserved so long, and its first ticket lives so long
-	HelloIn         = 15 * time.Second // who has taken a name in the lobby connects in this time, and a user's connection says hello
-	LobbyIdle       = 30 * time.Second // a connection to the lobby that asks for nothing is closed after so long
-	LobbyConns      = 64               // of one address at once
-	TicketConns     = 8                // connections with one key
-	RefusalDelay    = 300 * time.Millisecond
-	UserTicketTTL   = 12 * time.Hour
-	MemberTicketTTL = 23 * time.Hour      // less than a name outlives its user at least: it passes to nobody while one is good
-	NameTTL         = 30 * 24 * time.Hour // an account outlives its last login so long (--name-ttl)
-	PassTTL         = 24 * time.Hour      // a pass is good so long (--ttl)
-	MaxUses         = 500                 // new users that one pass lets in, at most (--uses)
-	MuteFor         = time.Hour           // a mute lasts so long
-	DirectTimeout   = 2 * time.Second     // the receiver of a direct message answers in this time, and then acknowledges the text in this time
-	DirectRepeat    = 10 * time.Minute    // a text of which it is not known whether it arrived can be sent again so long, and is shown once
+	DefaultURL        = "nats://127.0.0.1:4222"
+	MaxText           = 16 << 10         // bytes of one message (--max-message)
+	MaxPayload        = 64 << 10         // bytes of one request
+	MaxKnown          = 64               // sessions that a hello asks for
+	MaxTerminal       = 64               // bytes of what a hello calls its terminal
+	MaxIdentity       = 100              // bytes of a public identity key
+	MaxBlocks         = 200              // users whom one user can block
+	MaxGroup          = 16               // members of a group, its host included (--max-group)
+	InviteTimeout     = 60 * time.Second // an invitation waits so long (--invite-timeout)
+	Grace             = 30 * time.Second // a name outlives its connection so long (--grace)
+	Hold              = time.Minute      // a new name asked for in the lobby is reserved so long, and its first ticket lives so long
+	HelloIn           = 15 * time.Second // who has taken a name in the lobby connects in this time, and a user's connection says hello
+	TicketConns       = 8                // connections with one key
+	MaxReserved       = 32               // names asked for from one address and not taken yet
+	MaxReservedByPass = 3                // the same with one use of a pass
+	RefusalDelay      = 300 * time.Millisecond
+	UserTicketTTL     = 12 * time.Hour
+	MemberTicketTTL   = 23 * time.Hour      // less than a name outlives its user at least: it passes to nobody while one is good
+	NameTTL           = 30 * 24 * time.Hour // an account outlives its last login so long (--name-ttl)
+	PassTTL           = 24 * time.Hour      // a pass is good so long (--ttl)
+	MaxUses           = 500                 // new users that one pass lets in, at most (--uses)
+	MuteFor           = time.Hour           // a mute lasts so long
+	DirectTimeout     = 2 * time.Second     // the receiver of a direct message answers in this time, and then acknowledges the text in this time
+	DirectRepeat      = 10 * time.Minute    // a text of which it is not known whether it arrived can be sent again so long, and is shown once
 )
 
 // Defaults of what one user may do for long, a second (--rate and the like); a short burst may be

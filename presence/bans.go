@@ -103,6 +103,7 @@ func (s *Service) connectionCame(c Link) {
 	}
 	if !c.Member {
 		s.entered(c.Holder, c.Key)
+		s.watch(c)
 	}
 	if c.Member && s.removed(c.Holder) {
 		s.chores.Do(throwingOut, func(ctx context.Context) error { return s.dismiss(ctx, c) })

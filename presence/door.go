@@ -1,20 +1,50 @@
 package presence
 
 import (
+	"context"
+	"fmt"
 	"time"
 
+	"natter/broker"
 	"natter/chat"
 )
 
 // Door limits connections that nobody has a name for, or too many of.
 type Door struct {
-	HelloIn   time.Duration // a connection with a user's ticket says hello, and who took a name in the lobby connects
-	LobbyIdle time.Duration // a connection to the lobby asks for something
-	Address   int           // connections to the lobby of one address
-	Ticket    int           // connections with one key
+	HelloIn time.Duration // a connection with a user's ticket says hello, and who took a name in the lobby connects
+	Ticket  int           // connections with one key, and not to a chat
+
+	// Names asked for and not taken yet; 0 is no limit. Each replica counts its own.
+	Reserved       int // from one address
+	ReservedByPass int // by one key with a pass
 }
 
 // DefaultDoor are the usual limits.
 func DefaultDoor() Door {
-	return Door{HelloIn: chat.HelloIn, LobbyIdle: chat.LobbyIdle, Address: chat.LobbyConns, Ticket: chat.TicketConns}
+	return Door{HelloIn: chat.HelloIn, Ticket: chat.TicketConns, Reserved: chat.MaxReserved, ReservedByPass: chat.MaxReservedByPass}
+}
+
+// watch cuts a connection with a user's ticket that is one too many of its key, or whose user
+// is not let in within a time.
+func (s *Service) watch(c Link) {
+	own := func(other Link) bool { return !other.Member }
+	if n := len(s.live.LinksOf(c.Key, own)); s.Door.Ticket > 0 && n > s.Door.Ticket {
+		s.cut(c)
+		return
+	}
+	if s.Door.HelloIn <= 0 {
+		return
+	}
+	s.chores.After(fmt.Sprintf(" hello %s %d", c.Server, c.ID), s.Door.HelloIn, "cut a connection that says no hello", func(context.Context) error {
+		if row, _ := s.Users.Get(broker.Committed, string(c.Holder)); !row.Record.Present() {
+			s.cut(c)
+		}
+		return nil
+	})
+}
+
+func (s *Service) cut(c Link) {
+	if err := s.live.Cut([]Link{c}); err != nil {
+		s.Log.Warn("cut a connection", "user", c.Holder, "err", err)
+	}
 }

@@ -24,7 +24,7 @@ func (s *Service) enter(ctx context.Context, c broker.Caller, q chat.EnterReques
 	reply, err := s.admit(ctx, s.origin(ctx, c), q)
 	if err != nil {
 		var told *chat.Error
-		if !errors.As(err, &told) {
+		if !errors.As(err, &told) || told.Code == chat.Rate { // who is to wait asks again by itself
 			return chat.Sealed{}, err
 		}
 		reply = chat.EnterReply{Error: told}
@@ -79,7 +79,7 @@ func (s *Service) letIn(ctx context.Context, name chat.Name, from string, q chat
 
 // enterAs reserves a name for its key, and with a hello takes it.
 func (s *Service) enterAs(ctx context.Context, name chat.Name, from string, q chat.EnterRequest) (reply chat.EnterReply, err error) {
-	acc, err := s.reserve(ctx, name, q)
+	acc, err := s.reserve(ctx, name, from, q)
 	if err != nil {
 		return reply, err
 	}
@@ -92,7 +92,7 @@ func (s *Service) enterAs(ctx context.Context, name chat.Name, from string, q ch
 	return reply, err
 }
 
-func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterRequest) (account.Record, error) {
+func (s *Service) reserve(ctx context.Context, name chat.Name, from string, q chat.EnterRequest) (account.Record, error) {
 	if err := s.invited(ctx, name, q); err != nil {
 		return account.Record{}, err
 	}
@@ -110,7 +110,20 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, q chat.EnterReque
 		return account.Record{}, err
 	}
 	now := time.Now()
-	acc, err := s.Accounts.Update(ctx, name.User(), func(r account.Record) (account.Record, error) { return s.reserved(r, name, q, now) })
+	acc, _, err := s.Accounts.Get(ctx, name.User())
+	if err != nil {
+		return acc, err
+	}
+	undo := func() {}
+	if !acc.Knows(q.Key) {
+		if undo, err = s.mayReserve(name, from, q, now); err != nil {
+			return acc, err
+		}
+	}
+	acc, err = s.Accounts.Update(ctx, name.User(), func(r account.Record) (account.Record, error) { return s.reserved(r, name, q, now) })
+	if err != nil {
+		undo()
+	}
 	if errors.Is(err, &chat.Error{Code: chat.Taken}) {
 		return acc, s.taken(ctx, name)
 	}

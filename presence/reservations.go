@@ -2,12 +2,89 @@ package presence
 
 import (
 	"context"
+	"maps"
+	"net"
+	"sync"
 	"time"
 
 	"natter/broker"
 	"natter/chat"
 	"natter/presence/account"
 )
+
+// pending are the names that were asked for here and not taken yet.
+type pending struct {
+	mu    sync.Mutex
+	names map[string]map[chat.User]time.Time // until when, by whose they are
+}
+
+// add notes a name for each of some owners, unless one of them has as many already as they
+// may; 0 is no limit. fresh is that none of them had it.
+func (p *pending) add(u chat.User, owners map[string]int, now, until time.Time) (fresh, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fresh = true
+	for owner, most := range owners {
+		maps.DeleteFunc(p.names[owner], func(_ chat.User, until time.Time) bool { return !now.Before(until) })
+		_, again := p.names[owner][u]
+		fresh = fresh && !again
+		if most > 0 && !again && len(p.names[owner]) >= most {
+			return false, false
+		}
+	}
+	if p.names == nil {
+		p.names = map[string]map[chat.User]time.Time{}
+	}
+	for owner := range owners {
+		if p.names[owner] == nil {
+			p.names[owner] = map[chat.User]time.Time{}
+		}
+		p.names[owner][u] = until
+	}
+	return fresh, true
+}
+
+// undo takes back what add has noted.
+func (p *pending) undo(u chat.User, owners map[string]int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for owner := range owners {
+		if delete(p.names[owner], u); len(p.names[owner]) == 0 {
+			delete(p.names, owner)
+		}
+	}
+}
+
+// drop forgets a name that was taken, or is free.
+func (p *pending) drop(u chat.User) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for owner, names := range p.names {
+		if delete(names, u); len(names) == 0 {
+			delete(p.names, owner)
+		}
+	}
+}
+
+// mayReserve refuses who has asked for many names and taken none: with a wait, because they
+// may be one of many who come from one address at once.
+func (s *Service) mayReserve(name chat.Name, from string, q chat.EnterRequest, now time.Time) (undo func(), err error) {
+	host, _, err := net.SplitHostPort(from)
+	if err != nil {
+		host = from
+	}
+	owners := map[string]int{"address " + host: s.Door.Reserved}
+	if id, ok := chat.ReadPass(q.Pass, q.Key); ok && s.Invited {
+		owners["pass "+id+" "+q.Key] = s.Door.ReservedByPass
+	}
+	switch fresh, ok := s.pending.add(name.User(), owners, now, now.Add(chat.Hold)); {
+	case !ok:
+		return nil, broker.TooFast("names asked for and not taken", time.Second)
+	case fresh:
+		return func() { s.pending.undo(name.User(), owners) }, nil
+	}
+	return func() {}, nil
+}
 
 const (
 	// released is how long after its end a reservation is removed: its ticket has expired.
@@ -28,6 +105,9 @@ func (s *Service) accountSeen(u chat.User, r account.Record, revision uint64, go
 		s.chores.After(key, max(time.Until(r.Reserved), 0)+released, "remove a reservation", func(ctx context.Context) error { return s.release(ctx, u) })
 	default:
 		s.chores.Cancel(key)
+	}
+	if !reservation(r) {
+		s.pending.drop(u)
 	}
 }
 

@@ -76,6 +76,7 @@ type Service struct {
 	log      *broker.Log
 	live     *Liveness
 	entrants entrants
+	pending  pending
 	seal     nkeys.KeyPair // lobby answers are sealed with it
 	news     news
 	list     listing

@@ -57,6 +57,7 @@ func run(t testing.TB, dir string, unrevoking bool, change []func(*coord.Config)
 	cfg := coord.Defaults()
 	cfg.Memory = dir == ""
 	cfg.Limits = broker.Limits{} // one address and a few users act as thousands
+	cfg.Door.Reserved = 0        // the same
 	cfg.Log = slog.New(slog.NewTextHandler(newTestWriter(t), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	for _, c := range change {
 		c(&cfg)

@@ -253,3 +253,30 @@ func TestAnOlderTicketCarriesLess(t *testing.T) {
 		t.Errorf("with a new ticket: %v", err)
 	}
 }
+
+// A ticket has a few connections, and one whose user is not let in does not stay.
+func TestConnectionsOfOneTicket(t *testing.T) {
+	t.Parallel()
+	in := chattest.Run(t, hurried, func(c *coord.Config) { c.Door.Ticket = 3 })
+	mallory := intrude(t, in, "mallory")
+	var cut []chan nats.Status
+	for range 4 {
+		more := holder(t, in, mallory.ticket, mallory.key, chat.Inbox("mallory"))
+		cut = append(cut, more.StatusChanged(nats.RECONNECTING))
+	}
+	isCut := func(what string, c chan nats.Status) {
+		t.Helper()
+		select {
+		case <-c:
+		case <-time.After(patience):
+			t.Errorf("in vain waited for: %s", what)
+		}
+	}
+	isCut("one too many is cut", cut[3])
+	must(ask(mallory, chat.List, chat.ListRequest{}))(t)
+
+	key := newLogin(t)
+	reply := entering(t, in, key, chat.EnterRequest{Name: "eve"})
+	silent := holder(t, in, reply.Ticket, key, chat.Inbox("eve")).StatusChanged(nats.RECONNECTING)
+	isCut("who says no hello is cut", silent)
+}

@@ -1,13 +1,16 @@
 package chattest_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"natter/broker"
+	"natter/broker/brokertest"
 	"natter/chat"
 	"natter/internal/chattest"
+	"natter/internal/coord"
 	"natter/presence/account"
 )
 
@@ -54,5 +57,35 @@ func TestReservationsEnd(t *testing.T) {
 	}
 	if _, told := enter(t, in, "later", newLogin(t)); told == nil || told.Code != chat.Taken {
 		t.Errorf("a reservation that lasts: %v", told)
+	}
+}
+
+// One address has a few names at once that it has asked for and not taken; those that are
+// taken do not count.
+func TestManyReservations(t *testing.T) {
+	t.Parallel()
+	in := chattest.Run(t, quiet, func(c *coord.Config) { c.Door.Reserved = 3; c.Door.HelloIn = time.Hour })
+	in.User("alice")
+	in.User("bob")
+	lobby := brokertest.Lobby(t, in.Server)
+	reserve := func(name string) *chat.Error {
+		return refusal(t, must(lobby.RequestMsg(enterMsg(t, name), patience))(t))
+	}
+	eventually(t, "those of alice and bob are taken", func() bool {
+		for _, u := range []chat.User{"alice", "bob"} {
+			if acc, _, err := store(t, in).Get(t.Context(), u); err != nil || !acc.Taken() {
+				return false
+			}
+		}
+		return true
+	})
+	for i := range 3 {
+		eventually(t, "a few are let in", func() bool { return reserve(fmt.Sprint("eve", i)) == nil })
+	}
+	if told := reserve("eve4"); told == nil || told.Code != chat.Rate || told.Wait == 0 {
+		t.Errorf("one more: %v", told)
+	}
+	if told := reserve("eve0"); told != nil {
+		t.Errorf("one of them again: %v", told)
 	}
 }
