@@ -21,7 +21,10 @@ type EnterRequest struct {
 	// with it signs them out.
 	Takeover bool   `json:"takeover,omitempty"`
 	Pass     string `json:"pass,omitempty"` // that of a link, as ShowPass writes it, where only who is invited may come
-	Proof    []byte `json:"proof"`          // the key's signature over EnterText
+	// Side asks for a ticket bound to this key, for a connection beside the user's terminals: the
+	// name must be the login key's already. See SideGrant; there are at most MaxSides at once.
+	Side  string `json:"side,omitempty"`
+	Proof []byte `json:"proof"` // the key's signature over EnterText
 }
 
 // EnterHello is the part of an EnterRequest that takes the name; see HelloRequest.
@@ -92,7 +95,7 @@ func EnterText(q EnterRequest) []byte {
 	}
 	fields := []string{
 		"natter/v1 enter", q.Name, q.Key, q.Seal, strconv.FormatBool(q.Takeover),
-		strconv.FormatBool(q.Hello != nil), string(h.Presence), h.Terminal, h.Identity,
+		strconv.FormatBool(q.Hello != nil), string(h.Presence), h.Terminal, h.Identity, q.Side,
 	}
 	return []byte(strings.Join(fields, "\x00"))
 }

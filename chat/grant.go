@@ -100,6 +100,25 @@ func UserGrant(u User, blocked ...User) Grant {
 	return g
 }
 
+// SideGrant is for a connection beside those of a user: it lists users, and sends and hears
+// direct messages, and nothing else.
+func SideGrant(u User, blocked ...User) Grant {
+	g := UserGrant(u, blocked...)
+	g.Publish = []string{List.Subject(Address{User: u}), fill(dmFamily.pattern, func(p string) string {
+		if p == "{user}" {
+			return string(u)
+		}
+		return "*"
+	})}
+	g.Subscribe = []string{fill(dmFamily.arrives, func(p string) string {
+		if p == "{to}" {
+			return string(u)
+		}
+		return "*"
+	}), Inbox(u) + ".>"}
+	return g
+}
+
 // AskerGrant is for who holds the key of a name and has not said hello: they may ask the
 // coordinator, and say nothing to anybody else.
 func AskerGrant(u User) Grant {

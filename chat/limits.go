@@ -25,6 +25,7 @@ const (
 	TicketConns       = 8                // connections with one key
 	MaxReserved       = 32               // names asked for from one address and not taken yet
 	MaxReservedByPass = 3                // the same with one use of a pass
+	MaxSides          = 4                // connections of one user beside the terminals
 	RefusalDelay      = 300 * time.Millisecond
 	UserTicketTTL     = 12 * time.Hour
 	MemberTicketTTL   = 23 * time.Hour      // less than a name outlives its user at least: it passes to nobody while one is good

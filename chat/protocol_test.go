@@ -97,6 +97,7 @@ func grants() string {
 		{"lobby: anybody", chat.LobbyGrant()},
 		{"user `alice`", chat.UserGrant("alice")},
 		{"`alice`, who has not said hello", chat.AskerGrant("alice")},
+		{"beside the terminals of `alice`", chat.SideGrant("alice")},
 		{"member `alice` of the channel `CHANNEL`", chat.MemberGrant("alice", "CHANNEL")},
 		{"observer, for the `nats` CLI", chat.ObserverGrant()},
 		{"operator's verbs", chat.OperatorGrant()},

@@ -65,6 +65,7 @@ type conn struct {
 	since   time.Time // it is known
 	holder  chat.User // of the ticket; "" if it is no user's
 	member  bool
+	side    bool
 	address string // IP
 }
 
@@ -75,6 +76,7 @@ type Link struct {
 	Key     string
 	Holder  chat.User
 	Member  bool   // to a session, with a key of its own
+	Side    bool   // beside the user's terminals, with a key of its own
 	Address string // IP
 
 	since time.Time // it is known
@@ -96,6 +98,14 @@ func (o owner) member() bool {
 	return slices.ContainsFunc(o.NATS.Pub.Allow, func(s string) bool {
 		r, _, ok := chat.Parse(s)
 		return ok && r == chat.Said.Route
+	})
+}
+
+// side reports whether it is a ticket for a connection beside a user's terminals.
+func (o owner) side() bool {
+	return slices.ContainsFunc(o.NATS.Pub.Allow, func(s string) bool {
+		r, _, ok := chat.Parse(s)
+		return ok && r == chat.List.Route
 	})
 }
 
@@ -127,7 +137,7 @@ func NewLiveness(nc *nats.Conn, chatAccount string, gone func(key string), came 
 			}
 			l.named(e.Server)
 			if o := ownerOf(e.Client.JWT); o.Key != "" {
-				handle(o.Key, connID{e.Server.ID, e.Client.ID}, conn{time.Now(), o.Holder, o.member(), e.Client.Host})
+				handle(o.Key, connID{e.Server.ID, e.Client.ID}, conn{time.Now(), o.Holder, o.member(), o.side(), e.Client.Host})
 			}
 		})
 		if err != nil {
@@ -182,7 +192,7 @@ func (l *Liveness) add(key string, id connID, c conn) {
 }
 
 func link(key string, id connID, c conn) Link {
-	return Link{id.server, id.id, key, c.holder, c.member, c.address, c.since}
+	return Link{id.server, id.id, key, c.holder, c.member, c.side, c.address, c.since}
 }
 
 // Links are the users' and members' connections that a condition picks.

@@ -74,6 +74,9 @@ func (s *Service) letIn(ctx context.Context, name chat.Name, from string, q chat
 	if err != nil {
 		return chat.EnterReply{}, err
 	}
+	if q.Side != "" {
+		return s.beside(ctx, name, q)
+	}
 	return s.enterAs(ctx, name, from, q)
 }
 

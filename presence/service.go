@@ -425,6 +425,9 @@ func (s *Service) sendList(ctx context.Context, c broker.Caller, q chat.ListRequ
 		return reply, err
 	}
 	viewer, err := s.user(ctx, c.User)
+	if errors.Is(err, errNotHere) && !q.Watch {
+		viewer, err = s.besideViewer(ctx, c.User)
+	}
 	if err != nil {
 		return reply, err
 	}

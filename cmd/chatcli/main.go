@@ -46,6 +46,7 @@ type program struct {
 	code   int
 	known  bool          // the name must be the user's already: the verb does one thing
 	lines  *bufio.Reader // of in, for verbs that ask something
+	aside  bool          // it comes in beside the user's terminals
 }
 
 // run does what the arguments say and returns the exit code.
@@ -88,12 +89,13 @@ func (p *program) commands() *cobra.Command {
 	root.AddCommand(
 		verb("send", cobra.ExactArgs(2), "send needs whom to write to and a text, or - for standard input",
 			func(args []string) error {
+				p.aside = true
 				return p.once(func(ctx context.Context, c *client.Client, o ui.Options) int {
 					return ui.SendOnce(ctx, c, o, args[0], args[1])
 				})
 			}),
 		verb("list", cobra.NoArgs, "list takes no arguments",
-			func([]string) error { return p.once(ui.ListOnce) }),
+			func([]string) error { p.aside = true; return p.once(ui.ListOnce) }),
 		verb("listen", cobra.NoArgs, "listen takes no arguments",
 			func([]string) error { return p.once(listen) }),
 		p.keyCommand(), p.rotateCommand(), p.joinVerb(), p.contextVerb(), p.transcripts(),
@@ -192,6 +194,9 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	p.warnUnkept(dir)
 	cfg.KeyDir, cfg.KeyFile, cfg.Name, cfg.Presence = dir, p.key, p.name, presenceOf(p.presence.Value)
 	cfg.Passphrase, cfg.Takeover, cfg.Transcript, cfg.Known = passphrase, p.takeover, keeper, p.known
+	if p.aside {
+		cfg.Name = "" // no ticket of a terminal is used
+	}
 	if err := p.openKey(ctx, &cfg); err != nil {
 		p.code = p.failed(err)
 		return nil
@@ -233,7 +238,7 @@ func (p *program) options(log *slog.Logger) ui.Options {
 		In: p.in, Out: p.out, Terminal: isTerminal(p.in) && p.out.Terminal(), CutsAt: cutsAt(p.in),
 		Name: p.name, Presence: presenceOf(p.presence.Value), Accept: p.accept.policy,
 		ByeExits: p.onBye.Value == "exit", Echo: p.echo, Time: p.time, Bell: p.bell,
-		Linger: time.Duration(p.linger), Strict: p.strict, KeepGoing: p.keepGoing, Home: home, Log: log, Secret: hider(p.in),
+		New: p.fresh, Linger: time.Duration(p.linger), Strict: p.strict, KeepGoing: p.keepGoing, Home: home, Log: log, Secret: hider(p.in),
 	}
 }
 

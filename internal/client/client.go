@@ -61,6 +61,9 @@ type Client struct {
 	rotating bool          // this client changes the login key, and nothing else
 	once     sync.Once
 
+	side    nkeys.KeyPair // of a connection beside the user's terminals; nil: this is one of them
+	listens bool          // beside them, to what they hear
+
 	spare nkeys.KeyPair // of a name that has no key yet: see shareKey
 
 	mu        sync.Mutex
@@ -265,7 +268,7 @@ func (c *Client) Close() {
 // Exit ends what is open, gives the name free and closes the client.
 func (c *Client) Exit(ctx context.Context) error {
 	defer c.Close()
-	if c.conn() == nil {
+	if c.conn() == nil || c.side != nil {
 		return nil
 	}
 	if s, ok := c.Session(); ok {
@@ -367,7 +370,7 @@ func call[Q, R any](ctx context.Context, c *Client, r chat.Request[Q, R], q Q) (
 	case changed:
 		c.events.push(CoordinatorBack{})
 	}
-	if errors.Is(err, &chat.Error{Code: chat.NotRegistered}) && staying(q) {
+	if errors.Is(err, &chat.Error{Code: chat.NotRegistered}) && staying(q) && c.side == nil {
 		c.forgotten()
 	}
 	return reply, err

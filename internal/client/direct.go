@@ -247,6 +247,10 @@ func (c *Client) direct(from chat.User, d chat.DirectMessage) {
 		c.answered(directID{from, d.Run, d.Here}, false)
 	case d.Ack > 0:
 		c.answered(directID{from, d.Run, d.Ack}, true)
+	case c.side != nil:
+		if d.N > 0 {
+			c.heardBeside(from, d)
+		}
 	case d.Ask > 0:
 		c.answerDirect(directKey{from, d.Run, d.Ask})
 	case d.N > 0:
@@ -308,13 +312,17 @@ func (c *Client) takeDirect(k directKey, d chat.DirectMessage) {
 	fresh := c.directs.heard.Add(k)
 	c.mu.Unlock()
 	if fresh {
-		name := chat.Name(k.from)
-		if n, err := chat.ParseName(string(d.Name)); err == nil && n.User() == k.from {
-			name = n // not only folded to it: U+212A is a k in lower case
-		}
-		c.events.push(DirectText{From: name, Text: d.Text})
+		c.events.push(DirectText{From: nameOf(k.from, d.Name), Text: d.Text})
 	}
 	c.replyDirect(k.from, chat.DirectMessage{Run: k.run, Ack: k.n})
+}
+
+// nameOf is how a sender writes their name.
+func nameOf(from chat.User, says chat.Name) chat.Name {
+	if n, err := chat.ParseName(string(says)); err == nil && n.User() == from {
+		return n // not only folded to it: U+212A is a k in lower case
+	}
+	return chat.Name(from)
 }
 
 // welcome reports whether the user takes messages of somebody. c.mu is held.

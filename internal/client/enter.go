@@ -184,27 +184,16 @@ func (c *Client) enterRequest(seal nkeys.KeyPair, over bool) (chat.EnterRequest,
 	if c.cfg.Pass != "" {
 		q.Pass = chat.ShowPass(c.cfg.Pass, c.key.public)
 	}
-	if !c.rotating {
+	switch {
+	case c.side != nil:
+		if q.Side, err = c.side.PublicKey(); err != nil {
+			return q, err
+		}
+	case !c.rotating:
 		q.Hello = &chat.EnterHello{Presence: c.Presence(), Terminal: c.terminal, Identity: c.key.kept.PublicIdentity()}
 	}
 	q.Proof, err = c.key.pair.Sign(chat.EnterText(q))
 	return q, err
-}
-
-// setTicket takes a ticket that is good for so long from now on. That is told by the
-// monotonic clock: what the wall clock says may be wrong, and may be set while we run.
-func (c *Client) setTicket(t chat.Ticket, good time.Duration) {
-	c.mu.Lock()
-	c.ticket, c.goodUntil = t, time.Now().Add(good)
-	c.mu.Unlock()
-}
-
-// life is how long a ticket is good that was made a moment ago.
-func life(t chat.Ticket) time.Duration {
-	if t.TTL > 0 {
-		return t.TTL
-	}
-	return time.Until(t.Expires)
 }
 
 // dialUser connects with the present ticket and subscribes to what the user hears.
@@ -235,7 +224,11 @@ func (c *Client) dialUser(ctx context.Context) (*nats.Conn, error) {
 }
 
 func (c *Client) subscribe(nc *nats.Conn) error {
-	for _, subject := range chat.UserGrant(c.me.User()).Subscribe {
+	grant := chat.UserGrant(c.me.User())
+	if c.side != nil {
+		grant = chat.SideGrant(c.me.User())
+	}
+	for _, subject := range grant.Subscribe {
 		if subject == chat.Inbox(c.me.User())+".>" {
 			continue // the library's own
 		}
@@ -265,7 +258,12 @@ func (c *Client) presentTicket() (string, error) {
 	return c.presented, nil
 }
 
-func (c *Client) sign(nonce []byte) ([]byte, error) { return c.key.pair.Sign(nonce) }
+func (c *Client) sign(nonce []byte) ([]byte, error) {
+	if c.side != nil {
+		return c.side.Sign(nonce)
+	}
+	return c.key.pair.Sign(nonce)
+}
 
 // disconnected starts the time that the user is away.
 func (c *Client) disconnected(nc *nats.Conn, err error) {
@@ -290,6 +288,10 @@ func (c *Client) faulty(nc *nats.Conn, _ *nats.Subscription, err error) {
 	}
 	c.log.Debug("connection", "user", c.me, "err", err)
 	if nc != c.conn() {
+		return
+	}
+	if c.side != nil {
+		c.later(func() { c.signOut(SignedOut{Reason: "the ticket is not accepted"}) })
 		return
 	}
 	select {
@@ -347,7 +349,7 @@ func (c *Client) replaceTicket() error {
 
 // reconnected asks for everything that was missed.
 func (c *Client) reconnected(nc *nats.Conn) {
-	if nc != c.conn() {
+	if nc != c.conn() || c.side != nil {
 		return
 	}
 	c.later(func() { c.again() })

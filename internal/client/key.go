@@ -80,7 +80,7 @@ func (c *Client) loadKey(ctx context.Context, n chat.Name) (*key, error) {
 		return k, err
 	}
 	if c.cfg.Known {
-		return nil, chat.Errorf(chat.NotRegistered, "There is no key of %s on this computer. With --new the name is taken, if it is free.", n)
+		return nil, c.unknownKey(n, err)
 	}
 	file := c.keyFile(n)
 	if file == "" {
@@ -105,6 +105,14 @@ func (c *Client) loadKey(ctx context.Context, n chat.Name) (*key, error) {
 	}
 	unlock()
 	return k, err
+}
+
+// unknownKey says that a key that must be there is not.
+func (c *Client) unknownKey(n chat.Name, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return chat.Errorf(chat.NotRegistered, "There is no key of %s on this computer. With --new the name is taken, if it is free.", n)
+	}
+	return err
 }
 
 func newKey(n chat.Name, file string) (*key, error) {

@@ -11,7 +11,7 @@ import (
 // ended is told that the library has closed the user's connection for good, as it does after
 // an error that it does not know.
 func (c *Client) ended(nc *nats.Conn) {
-	if c.ctx.Err() != nil || nc != c.conn() {
+	if c.ctx.Err() != nil || nc != c.conn() || c.side != nil {
 		return
 	}
 	c.mu.Lock()

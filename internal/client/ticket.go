@@ -27,6 +27,22 @@ type kept struct {
 	Until  time.Time   `json:"until"` // when it expires, by the clock of this computer
 }
 
+// setTicket takes a ticket that is good for so long from now on. That is told by the
+// monotonic clock: what the wall clock says may be wrong, and may be set while we run.
+func (c *Client) setTicket(t chat.Ticket, good time.Duration) {
+	c.mu.Lock()
+	c.ticket, c.goodUntil = t, time.Now().Add(good)
+	c.mu.Unlock()
+}
+
+// life is how long a ticket is good that was made a moment ago.
+func life(t chat.Ticket) time.Duration {
+	if t.TTL > 0 {
+		return t.TTL
+	}
+	return time.Until(t.Expires)
+}
+
 // ticketFile is where the ticket of a key is kept; "" nowhere.
 func (k *key) ticketFile() string {
 	if k.file == "" {

@@ -32,6 +32,11 @@ func (f *front) tryName(s string, enter func(context.Context, string) (client.We
 			return func() { f.nameRefused(s, err) }
 		}
 		w, err := enter(ctx, s)
+		if f.o.Listen && isCode(err, chat.SignedIn) {
+			if w, err = f.c.EnterBeside(ctx, s, true); err == nil {
+				return func() { f.listenBeside(w) }
+			}
+		}
 		if err != nil {
 			return func() { f.nameRefused(s, err) }
 		}
@@ -46,6 +51,14 @@ func (f *front) tryName(s string, enter func(context.Context, string) (client.We
 			f.presence(remembered != "", w.Presence)
 		}
 	})
+}
+
+// listenBeside goes on where a terminal of the user answers: this program only shows what is
+// said directly.
+func (f *front) listenBeside(w client.Welcome) {
+	f.name, f.me, f.grace = w.Name, w.Name.User(), w.Rules.Grace
+	f.out.notice(besideTerminal(w.Name))
+	f.settled()
 }
 
 // nameRefused asks for another name, if another one can help and somebody is there.

@@ -31,6 +31,7 @@ type Options struct {
 	Linger    time.Duration    // after the end of input; Forever
 	Strict    bool             // an error line makes the exit code 1
 	KeepGoing bool             // a /wait that ends in vain does not end the program
+	New       bool             // of a program that does one thing: the name may be new
 	Listen    bool             // there is no input: nothing is asked, no menu is shown
 	Home      string           // shown as ~
 	Now       func() time.Time // nil: time.Now

@@ -16,12 +16,18 @@ type once struct {
 	code int
 }
 
-// visit enters under the name, does the one thing, and leaves. The name has to be
-// known: a program that does one thing asks nothing.
+// visit comes in beside the user's terminals, does the one thing, and leaves. With o.New a
+// name that is not the user's yet is taken first.
 func visit(ctx context.Context, c *client.Client, o Options, do func(context.Context, *once)) int {
 	v := &once{c: c, out: &printer{w: o.Out, time: o.Time, now: time.Now}}
 	defer c.Close()
-	if _, err := c.Enter(ctx, o.Name); err != nil {
+	_, err := c.EnterBeside(ctx, o.Name, false)
+	if o.New && isCode(err, chat.NotRegistered) {
+		if _, err = c.Enter(ctx, o.Name); err == nil {
+			err = c.SetPresence(ctx, o.Presence != chat.HiddenAway)
+		}
+	}
+	if err != nil {
 		v.out.notice(refused(o.Name, err))
 		return nameCode(err)
 	}
@@ -77,14 +83,10 @@ func (v *once) send(ctx context.Context, to, text string) {
 // that they do here makes others see them.
 func ListOnce(ctx context.Context, c *client.Client, o Options) int {
 	return visit(ctx, c, o, func(ctx context.Context, v *once) {
-		if o.Presence != chat.Visible && c.Presence() == chat.HiddenAway {
+		users, err := c.List(ctx)
+		if isCode(err, chat.Hidden) {
 			v.fail(hiddenList, ExitRefused)
 			return
-		}
-		var users []chat.Entry
-		err := c.SetPresence(ctx, true)
-		if err == nil {
-			users, err = c.List(ctx)
 		}
 		if err != nil {
 			v.fail(problem(err), ExitFailure)

@@ -69,7 +69,12 @@ const (
 	unanswered = " Nobody can answer here; --accept all, or names, does." // chatcli listen
 )
 
-const hiddenList = "! You are hidden, so there is no list. With --presence visible you see it, and others see you."
+// besideTerminal says what chatcli listen shows while the user is signed in elsewhere.
+func besideTerminal(name chat.Name) string {
+	return fmt.Sprintf("* %s is signed in on another terminal, which answers. Direct messages are shown here too.", name)
+}
+
+const hiddenList = "! You are hidden, so there is no list. Become visible first: /show in chatcli."
 
 // refused says why the name cannot be had, and what to do.
 func refused(name string, err error) string {

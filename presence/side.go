@@ -1,0 +1,67 @@
+package presence
+
+import (
+	"context"
+	"time"
+
+	"natter/broker"
+	"natter/chat"
+	"natter/presence/account"
+)
+
+// beside gives a ticket for a connection beside those of a user: it may list users and send
+// direct messages, and neither takes the user's place nor makes them present. The login key
+// has signed for the key that the ticket is bound to. Code NotRegistered if the name is not
+// that key's already, Full if there are chat.MaxSides of them.
+func (s *Service) beside(ctx context.Context, name chat.Name, q chat.EnterRequest) (chat.EnterReply, error) {
+	var reply chat.EnterReply
+	if !validKey(q.Side) || q.Side == q.Key {
+		return reply, chat.Errorf(chat.Arguments, `The field "side" must be another public user key.`)
+	}
+	if err := s.owned(ctx, name, q); err != nil {
+		return reply, err
+	}
+	acc, _, err := s.Accounts.Get(ctx, name.User())
+	switch {
+	case err != nil:
+		return reply, err
+	case acc.Key != q.Key || !acc.Taken():
+		return reply, chat.Errorf(chat.NotRegistered, "The username %s is not yours here. With --new it is taken, if it is free.", name)
+	case len(s.live.Links(func(c Link) bool { return c.Holder == name.User() && c.Side })) >= chat.MaxSides:
+		return reply, chat.Errorf(chat.Full, "%s has %d programs here beside the terminal; no more can come.", name, chat.MaxSides)
+	}
+	now := time.Now()
+	blocked := blockedBy(acc, s.settled())
+	reply.Ticket, err = s.Minter.Mint(q.Side, chat.SideGrant(name.User(), blocked...).WithText(s.Rules.MaxText), acc.TicketTTL(now, s.settled(), s.NameTTL), now)
+	reply.Ticket.Blocked = blocked
+	reply.Hello = &chat.HelloReply{
+		Returning: true, LastSeen: acc.LastLogin, Presence: s.viewer(name.User(), acc).Presence, Blocks: account.Holding(acc.Blocks, s.settled()),
+		Sessions: []chat.Session{}, Revision: s.log.Revision(), Installation: s.log.Installation(), Now: now.UTC(), Rules: s.Rules,
+	}
+	return reply, err
+}
+
+// viewer is a user who may not be present, as far as lists go. Users who have not chosen yet
+// whether they are visible may look.
+func (s *Service) viewer(u chat.User, acc account.Record) Record {
+	if row, _ := s.Users.Get(broker.Committed, string(u)); row.Record.Present() {
+		return row.Record
+	}
+	r := Record{Name: acc.Name, Key: acc.Key, State: Here, Presence: acc.Presence}
+	if r.Presence == chat.Undecided {
+		r.Presence = chat.Visible
+	}
+	return r
+}
+
+// besideViewer is the owner of a name who asks for a list and is not present.
+func (s *Service) besideViewer(ctx context.Context, u chat.User) (Record, error) {
+	if len(s.live.Links(func(c Link) bool { return c.Holder == u && c.Side })) == 0 {
+		return Record{}, errNotHere
+	}
+	acc, _, err := s.Accounts.Get(ctx, u)
+	if err == nil && !acc.Taken() {
+		err = errNotHere
+	}
+	return s.viewer(u, acc), err
+}
