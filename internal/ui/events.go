@@ -115,7 +115,7 @@ func (f *front) handleConnection(e client.Event) {
 	case client.TranscriptFailed:
 		f.out.notice(transcriptFailed(e.Err))
 	case client.Stopping:
-		f.out.notice("* The server is restarting; chats go on when it is back.")
+		f.out.notice("* The server stops; chats go on if it is back in time.")
 	}
 }
 

@@ -285,7 +285,11 @@ func connected(e client.Connected, me chat.User) string {
 	default:
 		s += fmt.Sprintf(" Your chat with %s goes on", chat.Names(e.Chat.Others(me)))
 		if e.Sent > 0 {
-			return s + fmt.Sprintf("; %s sent.", count(e.Sent, "message"))
+			verb := "go"
+			if e.Sent == 1 {
+				verb = "goes"
+			}
+			return s + fmt.Sprintf("; %s %s out now.", count(e.Sent, "message"), verb)
 		}
 		s += "."
 	}
