@@ -102,8 +102,8 @@ func UserGrant(u User, blocked ...User) Grant {
 
 // SideGrant is for a connection beside those of a user: it lists users, and sends and hears
 // direct messages, and nothing else.
-func SideGrant(u User, blocked ...User) Grant {
-	g := UserGrant(u, blocked...)
+func SideGrant(u User) Grant {
+	g := UserGrant(u)
 	g.Publish = []string{List.Subject(Address{User: u}), fill(dmFamily.pattern, func(p string) string {
 		if p == "{user}" {
 			return string(u)

@@ -91,7 +91,7 @@ func (s *Service) enterAs(ctx context.Context, name chat.Name, from string, q ch
 			return reply, err
 		}
 	}
-	reply.Ticket, err = s.mint(q.Key, name.User(), acc, time.Now())
+	reply.Ticket, err = s.mint(q.Key, name.User(), acc, nil, time.Now())
 	return reply, err
 }
 

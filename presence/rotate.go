@@ -48,7 +48,7 @@ func (s *Service) rotate(ctx context.Context, c broker.Caller, q chat.RotateRequ
 	if row, _ := s.Users.Get(broker.Committed, string(c.User)); !row.Record.Present() {
 		return chat.Ticket{}, nil // they are let in first
 	}
-	return s.mint(q.Key, c.User, acc, now)
+	return s.mint(q.Key, c.User, acc, nil, now)
 }
 
 // refuseHolder tells whether a ban keeps somebody away who is connected: they could get

@@ -472,7 +472,7 @@ func (s *Service) renew(ctx context.Context, c broker.Caller, _ chat.RenewReques
 	if err != nil {
 		return chat.Ticket{}, err
 	}
-	return s.mint(r.Key, c.User, acc, now)
+	return s.mint(r.Key, c.User, acc, blockedBy(acc, s.settled()), now)
 }
 
 func (s *Service) exit(ctx context.Context, c broker.Caller, q chat.ExitRequest) (chat.Done, error) {

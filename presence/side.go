@@ -31,9 +31,7 @@ func (s *Service) beside(ctx context.Context, name chat.Name, q chat.EnterReques
 		return reply, chat.Errorf(chat.Full, "%s has %d programs here beside the terminal; no more can come.", name, chat.MaxSides)
 	}
 	now := time.Now()
-	blocked := blockedBy(acc, s.settled())
-	reply.Ticket, err = s.Minter.Mint(q.Side, chat.SideGrant(name.User(), blocked...).WithText(s.Rules.MaxText), acc.TicketTTL(now, s.settled(), s.NameTTL), now)
-	reply.Ticket.Blocked = blocked
+	reply.Ticket, err = s.Minter.Mint(q.Side, chat.SideGrant(name.User()).WithText(s.Rules.MaxText), acc.TicketTTL(now, s.settled(), s.NameTTL), now)
 	reply.Hello = &chat.HelloReply{
 		Returning: true, LastSeen: acc.LastLogin, Presence: s.viewer(name.User(), acc).Presence, Blocks: account.Holding(acc.Blocks, s.settled()),
 		Sessions: []chat.Session{}, Revision: s.log.Revision(), Installation: s.log.Installation(), Now: now.UTC(), Rules: s.Rules,

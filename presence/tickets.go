@@ -9,11 +9,12 @@ import (
 )
 
 // mint makes a ticket for who is present; for others who hold the key of a name, one with
-// which they may ask the coordinator only.
-func (s *Service) mint(key string, u chat.User, acc account.Record, now time.Time) (chat.Ticket, error) {
-	grant, blocked := chat.AskerGrant(u), []chat.User(nil)
+// which they may ask the coordinator only. The direct messages of those who are blocked do
+// not reach it. Only a ticket that is renewed has any: with many of them it is so long that a
+// server may refuse it, and then there must be another one.
+func (s *Service) mint(key string, u chat.User, acc account.Record, blocked []chat.User, now time.Time) (chat.Ticket, error) {
+	grant := chat.AskerGrant(u)
 	if row, _ := s.Users.Get(broker.Committed, string(u)); row.Record.Present() {
-		blocked = blockedBy(acc, s.settled())
 		grant = chat.UserGrant(u, blocked...).WithText(s.Rules.MaxText)
 	}
 	ticket, err := s.Minter.Mint(key, grant, acc.TicketTTL(now, s.settled(), s.NameTTL), now)

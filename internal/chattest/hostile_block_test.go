@@ -27,6 +27,9 @@ func TestABlockKeepsMessagesOffTheLine(t *testing.T) {
 	if theirs := must(ask(sender, chat.Renew, chat.RenewRequest{}))(t); len(theirs.Blocked) > 0 {
 		t.Errorf("the ticket of who is blocked keeps %v away", theirs.Blocked)
 	}
+	if again, told := enterWith(t, in, blocker.key, chat.EnterRequest{Name: "blocker", Takeover: true, Hello: &chat.EnterHello{Terminal: theirs}}); told != nil || len(again.Blocked) > 0 || len(again.JWT) > 3000 {
+		t.Errorf("the lobby's ticket, with which one gets in where lines are short, has %d bytes: %v", len(again.JWT), told)
+	}
 	c := holder(t, in, ticket, blocker.key, chat.Inbox("blocker"))
 	heard := must(c.SubscribeSync(chat.Direct.Arrival(chat.Address{To: "blocker", User: "*"})))(t)
 	if err := c.Flush(); err != nil {
