@@ -59,6 +59,31 @@ func CleanAll(s string) string {
 	return c.out.String()
 }
 
+// WithoutControls takes control characters out of a text that is to be sent, but for line
+// feeds and tabs; CR LF becomes LF. Receivers clean what they show all the same: see
+// CleanAll.
+func WithoutControls(s string) string {
+	if !hasControls(s) {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+func hasControls(s string) bool {
+	for i := range len(s) {
+		b := s[i]
+		if b < ' ' && b != '\n' && b != '\t' || b == 0x7f || b == 0xc2 && i+1 < len(s) && s[i+1] < 0xa0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Blank reports whether nothing of a text is left to be seen once it is clean. Such a
 // text is not sent.
 func Blank(s string) bool { return strings.TrimSpace(CleanAll(s)) == "" }

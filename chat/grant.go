@@ -39,6 +39,18 @@ func payloadFor(text int) int { return max(MaxPayload, jsonGrowth*text+messageAr
 // TextFor is the longest text that surely fits into so many bytes.
 func TextFor(payload int) int { return (payload - messageAround) / jsonGrowth }
 
+// frameAround is at most what a frame has beside its texts: numbers and receipts.
+const frameAround = 8 << 10
+
+// FrameTextFor is the longest text that fits into a frame of so many bytes.
+func FrameTextFor(payload int) int { return payload - frameAround }
+
+// WithFrames is a member's grant where texts have at most so many bytes.
+func (g Grant) WithFrames(most int) Grant {
+	g.Payload = max(most, MaxFrameText) + frameAround
+	return g
+}
+
 // WithText is a grant of users or members where texts have at most so many bytes.
 func (g Grant) WithText(most int) Grant {
 	g.Payload = payloadFor(most)

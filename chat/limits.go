@@ -17,6 +17,9 @@ const (
 	MaxTerminal       = 64               // bytes of what a hello calls its terminal
 	MaxIdentity       = 100              // bytes of a public identity key
 	MaxBlocks         = 200              // users whom one user can block
+	MaxFrame          = 64               // messages in one frame
+	MaxFrameText      = 32 << 10         // bytes of all texts in a frame of several messages
+	MaxReceipts       = 64               // receipts in one frame
 	MaxGroup          = 16               // members of a group, its host included (--max-group)
 	InviteTimeout     = 60 * time.Second // an invitation waits so long (--invite-timeout)
 	Grace             = 30 * time.Second // a name outlives its connection so long (--grace)

@@ -301,12 +301,11 @@ type Message struct {
 	Text string    `json:"text"`
 }
 
-// MemberSignal is what members tell each other about their talk. Any of its
-// fields may be absent.
+// MemberSignal is what members tell each other beside messages: all of them, or one.
 type MemberSignal struct {
-	Ack  map[User]uint64 `json:"ack,omitempty"`  // cumulative: has N and all before it from these
-	Sync *Sync           `json:"sync,omitempty"` // a connection came up
-	Bye  *bool           `json:"bye,omitempty"`  // says bye, or takes it back
+	Sync    *Sync `json:"sync,omitempty"`    // where the sender stands
+	Bye     *bool `json:"bye,omitempty"`     // says bye, or takes it back
+	Receipt bool  `json:"receipt,omitempty"` // asks for a receipt at once
 }
 
 // Sync says where a member stands when its connection has come up. Who reads it

@@ -44,7 +44,7 @@ func TestEveryRouteHasItsOwnSubjects(t *testing.T) {
 
 func TestEveryRouteIsDescribed(t *testing.T) {
 	for _, r := range chat.Routes() {
-		if r.Doc == "" || (r.Payload == nil && r != chat.Chunk.Route) {
+		if r.Doc == "" || (r.Payload == nil && r != chat.Chunk.Route && r != chat.Said.Route) {
 			t.Errorf("%s: doc %q, payload %v", r.Pattern(), r.Doc, r.Payload)
 		}
 	}

@@ -10,6 +10,7 @@ var (
 	userFamily  = &family{pattern: "chat.user.{user}.{kind}", from: Coordinator, to: AUser}
 	dmFamily    = &family{pattern: "chat.dm.{to}.{user}", from: AUser, to: AUser, arrives: "_DM.{to}.{user}"}
 	talkFamily  = &family{pattern: "chat.session.{session}.{kind}.{user}", from: AMember, to: AMember}
+	toFamily    = &family{pattern: "chat.session.{session}.to.{to}.{user}", from: AMember, to: AMember}
 	fileFamily  = &family{pattern: "chat.session.{session}.file.{to}.{user}", from: AMember, to: AMember}
 	keptFamily  = &family{pattern: "chat.kept.{session}.{user}", from: Coordinator, to: Observer}
 	auditFamily = &family{pattern: "chat.audit.{kind}", from: Coordinator, to: Observer}
@@ -61,9 +62,10 @@ var (
 
 	Direct = notice[DirectMessage](dmFamily, "", "one step of a message to one user without a session")
 
-	Said   = notice[Message](talkFamily, "msg", "what a member says")
-	Signal = notice[MemberSignal](talkFamily, "sig", "receipts, where a member stands after a lost connection, bye")
-	Chunk  = notice[[]byte](fileFamily, "", "a piece of a file")
+	Said    = notice[[]byte](talkFamily, "msg", "what a member says: a frame of messages")
+	Signal  = notice[MemberSignal](talkFamily, "sig", "where a member stands after a lost connection, bye")
+	Whisper = notice[MemberSignal](toFamily, "", "what one member tells another: a receipt (a decimal number), or where they stand")
+	Chunk   = notice[[]byte](fileFamily, "", "a piece of a file")
 
 	Stored = notice[Parked](keptFamily, "", "what a member had stored for others, who get it from the store; the session is its id")
 

@@ -40,30 +40,11 @@
 //
 // # Messages
 //
-// What members say goes from one to the others by way of the broker alone (talk.go,
-// wire.go). The sender keeps it until everybody has acknowledged it, and sends it again
-// when a connection was lost; receivers drop what they have. What somebody does not get now,
-// because they are lost or silent or the sender leaves, is handed to the coordinator
-// (keep.go), which stores it (parked.go): then it outlives its sender. So a message is
-// sending, perhaps stored, delivered; or it is told as not delivered. That something has been
-// sending for a second, and that something is stored, is told once (waits.go), for as long as
-// it is so: every message is not an event.
-//
-// A number is never used twice, and that depends on nobody but the coordinator: a program
-// that is started anew within the grace time gets a run of its own, whose numbers lie
-// behind those of all before. It neither waits for the other members nor believes what they
-// say of it, so one who keeps silent or lies cannot hold it up. The others learn where the
-// run begins from its first sync. Before they skip what is between, they ask for what is
-// stored of the former run. What is neither there nor comes again had never been
-// acknowledged: it is lost with the run that said it, which has told nobody otherwise.
-//
-// A new run as a receiver is told by each sender what the former one had acknowledged, and
-// hears the rest. It waits for that two seconds at most before it asks for what is stored:
-// whoever is silent for so long may have something repeated that the former run had shown.
-//
-// The end of a session lets go of what is stored, and its members tell their users what has
-// not arrived. Who had left before cannot be told any more: what they said stays for those
-// who are about to hear of the end, who take it first (Collect).
+// What members say goes from one to the others by way of the broker alone: see package
+// delivery. What somebody does not get now is stored by the coordinator (parked.go), and
+// outlives its sender. The end of a session lets go of what is stored, and its members tell
+// their users what has not arrived. Those who had left before cannot be told: what they said
+// stays for members who are about to hear of the end, who fetch it first.
 //
 // # What is promised
 //

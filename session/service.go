@@ -353,7 +353,7 @@ func (s *Service) join(ctx context.Context, c broker.Caller, q chat.JoinRequest)
 	}
 	m, _ := record.Member(c.User)
 	channel := record.Channel()
-	ticket, err := s.Minter.Mint(q.Key, chat.MemberGrant(c.User, channel).WithText(s.Rules.MaxText), chat.MemberTicketTTL, time.Now())
+	ticket, err := s.Minter.Mint(q.Key, chat.MemberGrant(c.User, channel).WithFrames(s.Rules.MaxText), chat.MemberTicketTTL, time.Now())
 	return chat.JoinReply{Ticket: ticket, Channel: channel, Run: m.Run}, err
 }
 

@@ -2,7 +2,6 @@ package session
 
 import (
 	"slices"
-	"time"
 
 	"natter/chat"
 )
@@ -56,13 +55,11 @@ type MemberBack struct {
 // whose doing it was.
 type Ended struct{ Session chat.Session }
 
-// Text is what a member said.
-type Text struct {
-	Session string // id
-	From    chat.Name
-	N       uint64
-	At      time.Time
-	Text    string // as it was sent: clean it before it is shown
+// Texts is what a member said: one message or several, in order.
+type Texts struct {
+	Session  string // id
+	From     chat.Name
+	Messages []chat.Message // as they were sent: clean the texts before they are shown
 }
 
 // Bye is a member who says bye, or takes it back. When everybody has said it, the
@@ -141,7 +138,7 @@ func (MessageWaits) isEvent()    {}
 func (MessageKept) isEvent()     {}
 func (Slowed) isEvent()          {}
 func (TooFast) isEvent()         {}
-func (Text) isEvent()            {}
+func (Texts) isEvent()           {}
 func (Bye) isEvent()             {}
 func (Sent) isEvent()            {}
 func (NotDelivered) isEvent()    {}

@@ -146,9 +146,9 @@ func (m *mail) sayUntilKept(c *client.Client, text string) error {
 
 // listen counts what is heard of this turn, and what comes twice or in another order.
 func (m *mail) listen(c *client.Client, back chan<- struct{}) error {
-	next := 0
+	next, heard := 0, hearing{c: c}
 	for next < m.each {
-		e, err := await[client.Text](m.b.ctx, c)
+		_, e, err := heard.next(m.b.ctx)
 		if err != nil {
 			return err
 		}

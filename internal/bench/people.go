@@ -131,7 +131,7 @@ func (b *bench) warmUp(all ...*client.Client) error {
 			if other == c {
 				continue
 			}
-			if _, err := await[client.Text](b.ctx, other); err != nil {
+			if _, err := await[client.Texts](b.ctx, other); err != nil {
 				return err
 			}
 		}
@@ -192,3 +192,23 @@ func said(u chat.User, channel string) string {
 }
 
 func heard(channel string) string { return "chat.session." + channel + ".msg.*" }
+
+// hearing reads what a client hears, message by message.
+type hearing struct {
+	c    *client.Client
+	from chat.Name
+	rest []chat.Message
+}
+
+func (h *hearing) next(ctx context.Context) (chat.Name, chat.Message, error) {
+	if len(h.rest) == 0 {
+		e, err := await[client.Texts](ctx, h.c)
+		if err != nil {
+			return "", chat.Message{}, err
+		}
+		h.from, h.rest = e.From, e.Messages
+	}
+	m := h.rest[0]
+	h.rest = h.rest[1:]
+	return h.from, m, nil
+}

@@ -103,8 +103,9 @@ func (m *metronome) speak(two []*client.Client, first time.Time) error {
 
 // listen hears what the other one says, in order.
 func (m *metronome) listen(b *bench, c *client.Client, first time.Time) (delays []float64, err error) {
+	heard := hearing{c: c}
 	for len(delays) < m.each/2 {
-		e, err := await[client.Text](b.ctx, c)
+		_, e, err := heard.next(b.ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -88,7 +88,7 @@ func (b *bench) lone() error {
 			if err := people[0].Say(text); err != nil {
 				return time.Time{}, err
 			}
-			_, err := await[client.Text](b.ctx, people[1])
+			_, err := await[client.Texts](b.ctx, people[1])
 			return time.Now(), err
 		})
 	}
@@ -236,10 +236,11 @@ func say(c *client.Client, n int) error {
 func (b *bench) hears(c *client.Client, n int) error {
 	defer context.AfterFunc(b.ctx, c.Close)()
 	for e := range c.Events() {
-		if _, ok := e.(client.Text); !ok {
+		said, ok := e.(client.Texts)
+		if !ok {
 			continue
 		}
-		if n--; n == 0 {
+		if n -= len(said.Messages); n <= 0 {
 			return nil
 		}
 	}

@@ -11,7 +11,6 @@ import (
 
 	"natter/broker/brokertest"
 	"natter/internal/chattest"
-	"natter/internal/client"
 )
 
 // BenchmarkMessage measures one lone message of 256 bytes from Say to the receiver's
@@ -30,7 +29,7 @@ func BenchmarkMessage(b *testing.B) {
 		if err := alice.Say(text); err != nil {
 			b.Fatal(err)
 		}
-		chattest.Wait[client.Text](bob)
+		chattest.Wait[chattest.Text](bob)
 		ours = append(ours, time.Since(begin))
 
 		theirs = append(theirs, plain([]byte(text)))

@@ -98,10 +98,56 @@ func (in *Installation) Stop() {
 	in.Server.Stop()
 }
 
-// User is a client in a test.
+// User is a client in a test, whose events are read message by message.
 type User struct {
 	*client.Client
 	T testing.TB
+
+	once   sync.Once // begins to split
+	events chan client.Event
+}
+
+// Text is one message of a client.Texts.
+type Text struct {
+	Session string
+	From    chat.Name
+	N       uint64
+	At      time.Time
+	Text    string
+}
+
+// Events are the client's, with a Text for each message.
+func (u *User) Events() <-chan client.Event {
+	u.once.Do(func() {
+		u.events = make(chan client.Event)
+		go u.split()
+	})
+	return u.events
+}
+
+func (u *User) split() {
+	defer close(u.events)
+	for e := range u.Client.Events() {
+		for _, e := range Split(e) {
+			select {
+			case u.events <- e:
+			case <-u.T.Context().Done():
+			}
+		}
+	}
+}
+
+// Split is an event as the events of single messages.
+func Split(e client.Event) []client.Event {
+	said, ok := e.(client.Texts)
+	if !ok {
+		return []client.Event{e}
+	}
+	var all []client.Event
+	for _, m := range said.Messages {
+		all = append(all, Text{Session: said.Session, From: said.From, N: m.N, At: m.At, Text: m.Text})
+	}
+	return all
 }
 
 // Guest dials without a name.
@@ -112,7 +158,7 @@ func (in *Installation) Guest() *User {
 		in.T.Fatal(err)
 	}
 	in.T.Cleanup(c.Close)
-	return &User{c, in.T}
+	return &User{Client: c, T: in.T}
 }
 
 // User is a visible user.
@@ -135,7 +181,7 @@ func Dial(t testing.TB, cfg client.Config, name string) *User {
 	if err := c.SetPresence(t.Context(), true); err != nil {
 		t.Fatalf("%s becomes visible: %v", name, err)
 	}
-	return &User{c, t}
+	return &User{Client: c, T: t}
 }
 
 // Chat begins a chat between a host and guests.

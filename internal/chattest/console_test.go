@@ -17,7 +17,6 @@ import (
 	"natter/broker/brokertest"
 	"natter/chat"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/internal/console"
 	"natter/internal/coord"
 	"natter/session"
@@ -116,9 +115,9 @@ func TestConsoleShowsWhatMembersHear(t *testing.T) {
 			others := []chat.User{"alice", "bob"}
 			must(ask(mallory, chat.Park, chat.ParkRequest{Session: chatting.ID, For: others, Messages: words(1, "text 1", "text 2")}))(t)
 			for n := 2; n <= 3; n++ {
-				speak(t, member, chatting.ID, "mallory", "msg", fmt.Sprintf(`{"n":%d,"at":"2026-01-02T15:04:05Z","text":"text %d"}`, n, n))
+				speak(t, member, chatting.ID, "mallory", "msg", fmt.Sprintf("1 %d 1767366245000 0:6\ntext %d\n", n, n))
 			}
-			speak(t, member, chatting.ID, "mallory", "msg", `{"n":3,"at":"2026-01-02T15:04:05Z","text":"text 3"}`)
+			speak(t, member, chatting.ID, "mallory", "msg", "1 3 1767366245000 0:6\ntext 3\n")
 			must0(t, member.Flush())
 			eventually(t, "the messages are shown", func() bool { return len(s.lines("mallory: text 3")) > 0 })
 			must(ask(mallory, chat.Leave, chat.SessionRequest{Session: chatting.ID}))(t)
@@ -129,7 +128,7 @@ func TestConsoleShowsWhatMembersHear(t *testing.T) {
 			eventually(t, "each console knows of the leave", func() bool { return len(s.lines("every console")) == replicas })
 			s.later(2 * time.Second)
 			for n := 4; n < 24; n++ {
-				speak(t, member, chatting.ID, "mallory", "msg", fmt.Sprintf(`{"n":%d,"at":"2026-01-02T15:04:05Z","text":"old ticket"}`, n))
+				speak(t, member, chatting.ID, "mallory", "msg", fmt.Sprintf("1 %d 1767366245000 0:10\nold ticket\n", n))
 			}
 			must0(t, member.Flush())
 			must0(t, alice.Quit(t.Context()))
@@ -170,7 +169,7 @@ func TestWatchKnowsMembers(t *testing.T) {
 	eventually(t, "it is shown", func() bool { return len(s.lines("bob: hello")) == 1 })
 	s.later(time.Minute)
 	for n := range 20 {
-		speak(t, member, chatting.ID, "mallory", "msg", fmt.Sprintf(`{"n":%d,"at":"2026-01-02T15:04:05Z","text":"old ticket"}`, n+1))
+		speak(t, member, chatting.ID, "mallory", "msg", fmt.Sprintf("1 %d 1767366245000 0:10\nold ticket\n", n+1))
 	}
 	must0(t, member.Flush())
 	eventually(t, "it is marked", func() bool { return len(s.lines("mallory: not a member")) > 0 })
@@ -193,7 +192,7 @@ func TestConsoleShowsWhatIsKept(t *testing.T) {
 	becomes(bob, all[19], session.Stored)
 	back := a.comes()
 	for _, text := range all {
-		if got := chattest.Wait[client.Text](back); got.Text != text {
+		if got := chattest.Wait[chattest.Text](back); got.Text != text {
 			t.Fatalf("alice hears %q, want %q", got.Text, text)
 		}
 	}

@@ -50,7 +50,7 @@ func TestStreamsAtTheirLimit(t *testing.T) {
 					if err := alice.Say("hello"); err != nil {
 						t.Error(err)
 					}
-					chattest.Wait[client.Text](bob)
+					chattest.Wait[chattest.Text](bob)
 					if err := alice.Quit(t.Context()); err != nil {
 						t.Error(err)
 					}

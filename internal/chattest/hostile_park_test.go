@@ -12,7 +12,6 @@ import (
 	"natter/broker"
 	"natter/chat"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/session"
 )
 
@@ -36,7 +35,7 @@ func TestStrangersKeepNothing(t *testing.T) {
 	alice.Close()
 	chattest.Wait[session.MemberLost](bob)
 	says(t, bob, "a secret")
-	speak(t, member, s.ID, "mallory", "sig", `{"ack":{"bob":6}}`)
+	speak(t, member, s.ID, "mallory", "to.bob", "6")
 	becomes(bob, "a secret", session.Stored)
 	everything := listenTo(t, a.in)
 	x := examine(t, a.in)
@@ -74,7 +73,7 @@ func TestStrangersKeepNothing(t *testing.T) {
 			t.Errorf("on %s: %s", m.Subject, m.Data)
 		}
 	}
-	if got := chattest.Wait[client.Text](a.comes()); got.Text != "a secret" {
+	if got := chattest.Wait[chattest.Text](a.comes()); got.Text != "a secret" {
 		t.Errorf("alice hears %q", got.Text)
 	}
 }
@@ -86,9 +85,9 @@ func TestParkedNumbers(t *testing.T) {
 	mallory := intrude(t, a.in, "mallory")
 	s, member, _ := group(t, alice, bob, mallory)
 	converse(t, alice, bob, "before")
-	speak(t, member, s.ID, "mallory", "msg", `{"n":1,"text":"live"}`)
+	speak(t, member, s.ID, "mallory", "msg", "1 1 0 0:4\nlive\n")
 	for _, u := range []*chattest.User{alice, bob} {
-		chattest.Wait[client.Text](u)
+		chattest.Wait[chattest.Text](u)
 	}
 	park := func(messages ...chat.Message) error {
 		_, err := ask(mallory, chat.Park, chat.ParkRequest{Session: s.ID, For: []chat.User{"alice", "bob"}, Messages: messages})
@@ -111,9 +110,9 @@ func TestParkedNumbers(t *testing.T) {
 	if err := park(words(1, "another one")...); err != nil { // as does what was said live, unless one is new
 		t.Fatal(err)
 	}
-	speak(t, member, s.ID, "mallory", "msg", `{"n":2,"text":"live two"}`)
+	speak(t, member, s.ID, "mallory", "msg", "1 2 0 0:8\nlive two\n")
 	speak(t, member, s.ID, "mallory", "sig", `{"sync":{"have":{},"first":2,"acked":{"alice":1}}}`)
-	if got := chattest.Wait[client.Text](bob); got.Text != "live two" {
+	if got := chattest.Wait[chattest.Text](bob); got.Text != "live two" {
 		t.Errorf("bob hears %q", got.Text)
 	}
 	says(t, bob, "hello")

@@ -148,7 +148,7 @@ func TestPayloadsThatAreNone(t *testing.T) {
 	}
 	for _, m := range everything.heard(t) {
 		fitForTheTrail(t, m)
-		if !covered([]string{"chat.audit.*", "chat.coord.*.mallory", "_IN.mallory.>", "_IN.coordinator.>", "$JS.>", "chat.session." + id + ".sig.*"}, m.Subject) {
+		if !covered([]string{"chat.audit.*", "chat.coord.*.mallory", "_IN.mallory.>", "_IN.coordinator.>", "$JS.>", "chat.session." + id + ".sig.*", "chat.session." + id + ".to.>"}, m.Subject) {
 			t.Errorf("delivered: %s %.80q", m.Subject, m.Data)
 		}
 	}

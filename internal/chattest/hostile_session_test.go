@@ -225,7 +225,7 @@ func TestLeaverHearsNoMore(t *testing.T) {
 	chattest.Wait[session.MemberLeft](bob)
 
 	for range 20 { // whoever is asked again must not say more
-		speak(t, member, s.ID, "mallory", "msg", `{"n":1,"text":"forged"}`)
+		speak(t, member, s.ID, "mallory", "msg", "1 1 0 0:6\nforged\n")
 		speak(t, member, s.ID, "mallory", "sig", `{"sync":{"have":{},"first":1,"ask":true}}`)
 	}
 	converse(t, alice, bob, "secret")

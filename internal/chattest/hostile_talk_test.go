@@ -24,19 +24,21 @@ import (
 
 // badMessages are messages that must not be shown.
 var badMessages = []string{
-	`{"n":0,"text":"forged"}`, `{"n":-1,"text":"forged"}`, `{"n":1.5,"text":"forged"}`, `{"n":"1","text":"forged"}`, `{"n":1e400,"text":"forged"}`, `{"n":18446744073709551616,"text":"forged"}`,
-	`{"n":9223372036854775808,"text":"forged"}`, `{"n":18446744073709551615,"text":"forged"}`, `{"n":2,"text":"forged"}`, `{"n":1000,"text":"forged"}`, `{"text":"forged"}`, `{"n":null,"text":"forged"}`,
-	`{"n":1,"text":["forged"]}`, `{"n":1,"at":"yesterday","text":"forged"}`, `{"n":1,"text":"` + strings.Repeat("x", chat.MaxText+1) + `"}`, `{"n":1,"text":"` + strings.Repeat("x", 900<<10) + `"}`,
+	"1 0 0 0:6\nforged\n", "1 -1 0 0:6\nforged\n", "1 1.5 0 0:6\nforged\n", "1 01 0 0:6\nforged\n", "1 18446744073709551616 0 0:6\nforged\n",
+	"1 9223372036854775808 0 0:6\nforged\n", "1 18446744073709551615 0 0:6\nforged\n", "1 2 0 0:6\nforged\n", "1 1000 0 0:6\nforged\n", "1 1 0\nforged\n", "2 1 0 0:6\nforged\n",
+	"1 1 0 0:7\nforged\n", "1 1 0 0:5\nforged\n", "1 1 0 0:6\nforged", "1 1 0 0:-6\nforged\n", "1 1 0 0:6 @\nforged\n", "1 1 0 0:6 @alice\nforged\n", "1 1 0 0:6 @alice=18446744073709551615\nforged\n",
+	"1 1 0 0:99999999999999999999\nforged\n", "1 1 99999999999999999999 0:6\nforged\n", `{"n":1,"text":"forged"}`,
+	"1 1 0 0:" + fmt.Sprint(chat.MaxText+1) + "\n" + strings.Repeat("x", chat.MaxText+1) + "\n", "1 1 0" + strings.Repeat(" 0:1", 65) + "\n" + strings.Repeat("x\n", 65), strings.Repeat("1", 39<<10),
 }
 
 // badSignals are lies, and what is no signal at all.
 func badSignals() []string {
 	all := []string{
-		`{"ack":{"alice":9223372036854775808,"bob":18446744073709551615}}`, `{"ack":{"alice":1,"bob":1}}`, `{"ack":{"mallory":5,"nobody":1,"":1,"*":1}}`, `{"ack":{"alice":-1}}`, `{"ack":{"alice":0}}`, `{"ack":null}`, `{"ack":[]}`,
+		`{"receipt":true}`, `{"receipt":"yes"}`, "18446744073709551615", "9007199254740993", "-1", "0", "1e3",
 		`{"sync":{"have":{"alice":18446744073709551615,"bob":9223372036854775808},"first":0}}`, `{"sync":{"have":null,"first":1,"ask":true}}`, `{"sync":{"have":{},"ask":true}}`, `{"sync":{}}`, `{"sync":null}`, `{"sync":{"first":-1}}`,
-		`{"ack":{"alice":3},"sync":{"have":{"alice":0,"bob":0},"first":0,"ask":true},"bye":true}`, `{"bye":"yes"}`, `{"bye":null}`, `{"unknown":1}`,
+		`{"receipt":true,"sync":{"have":{"alice":0,"bob":0},"first":0,"ask":true},"bye":true}`, `{"bye":"yes"}`, `{"bye":null}`, `{"unknown":1}`,
 	}
-	return append(all, strings.Repeat(`{"bye":true}|{"bye":false}|`, 1)+`{}`, `{"ack":{`+strings.Repeat(`"x":1,`, 10000)+`"y":1}}`)
+	return append(all, strings.Repeat(`{"bye":true}|{"bye":false}|`, 1)+`{}`, `{"sync":{"have":{`+strings.Repeat(`"x":1,`, 5000)+`"y":1}}}`)
 }
 
 // annoy sends everything bad that there is in a session.
@@ -51,6 +53,8 @@ func annoy(t *testing.T, member *brokertest.Conn, channel string) {
 	}
 	for _, s := range badSignals() {
 		speak(t, member, channel, "mallory", "sig", s)
+		speak(t, member, channel, "mallory", "to.alice", s)
+		speak(t, member, channel, "mallory", "to.bob", s)
 		speak(t, member, channel, "mallory", "msg", s)
 	}
 	for range 100 {
@@ -75,33 +79,33 @@ func TestHonestTalkGoesOn(t *testing.T) {
 		annoy(t, member, s.ID)
 		converse(t, alice, bob, fmt.Sprint("while annoyed ", i))
 	}
-	speak(t, member, s.ID, "mallory", "msg", `{"n":1,"text":"sorry"}`)
-	speak(t, member, s.ID, "mallory", "msg", `{"n":1,"text":"sorry again"}`)
-	speak(t, member, s.ID, "mallory", "msg", `{"n":3,"text":"skipped"}`)
-	speak(t, member, s.ID, "mallory", "msg", `{"n":2,"text":"so sorry"}`)
+	speak(t, member, s.ID, "mallory", "msg", "1 1 0 0:5\nsorry\n")
+	speak(t, member, s.ID, "mallory", "msg", "1 1 0 0:11\nsorry again\n")
+	speak(t, member, s.ID, "mallory", "msg", "1 3 0 0:7\nskipped\n")
+	speak(t, member, s.ID, "mallory", "msg", "1 2 0 0:8\nso sorry\n")
 	for _, u := range []*chattest.User{alice, bob} {
 		for _, text := range []string{"sorry", "so sorry"} {
-			if got := chattest.Wait[client.Text](u); got.Text != text || got.From != "mallory" {
+			if got := chattest.Wait[chattest.Text](u); got.Text != text || got.From != "mallory" {
 				t.Errorf("%s hears %q from %s, want %q from mallory", u.Me(), got.Text, got.From, text)
 			}
 		}
 	}
 	// From here on mallory has spoilt only what mallory says. The others look first whether
 	// anything is kept of what mallory jumps over, and then say that they lack the rest.
-	const last = `{"n":18446744073709551615,"text":"the last"}`
+	const last = "1 9007199254740990 0 0:8\nthe last\n"
 	subject := chat.Said.Subject(chat.Address{User: "mallory", Session: s.ID})
-	if _, err := member.Subscribe("chat.session."+s.ID+".sig.*", func(*nats.Msg) { _ = member.Publish(subject, []byte(last)) }); err != nil {
+	if _, err := member.Subscribe("chat.session."+s.ID+".to.mallory.*", func(*nats.Msg) { _ = member.Publish(subject, []byte(last)) }); err != nil {
 		t.Fatal(err)
 	}
-	speak(t, member, s.ID, "mallory", "sig", `{"sync":{"have":{},"first":18446744073709551615}}`)
+	speak(t, member, s.ID, "mallory", "sig", `{"sync":{"have":{},"first":9007199254740990}}`)
 	speak(t, member, s.ID, "mallory", "msg", last)
 	for _, u := range []*chattest.User{alice, bob} {
-		if got := chattest.Wait[client.Text](u); got.Text != "the last" || got.From != "mallory" {
+		if got := chattest.Wait[chattest.Text](u); got.Text != "the last" || got.From != "mallory" {
 			t.Errorf("%s hears %q from %s", u.Me(), got.Text, got.From)
 		}
 	}
-	speak(t, member, s.ID, "mallory", "msg", `{"n":0,"text":"forged"}`)
-	speak(t, member, s.ID, "mallory", "msg", `{"n":1,"text":"forged"}`)
+	speak(t, member, s.ID, "mallory", "msg", "1 0 0 0:6\nforged\n")
+	speak(t, member, s.ID, "mallory", "msg", "1 1 0 0:6\nforged\n")
 	converse(t, alice, bob, "after")
 	if err := alice.Leave(t.Context()); err != nil {
 		t.Fatal(err)
@@ -132,7 +136,7 @@ func TestComingBackAmongLiars(t *testing.T) {
 			}
 			alice = chattest.Dial(t, cfg, "alice")
 			must(asked.NextMsg(patience))(t)
-			speak(t, member, s.ID, "mallory", "sig", `{"ack":{"alice":`+lie+`}}`)
+			speak(t, member, s.ID, "mallory", "sig", lie)
 			speak(t, member, s.ID, "mallory", "sig", `{"sync":{"have":{"alice":`+lie+`},"first":1}}`)
 			chattest.Wait[session.Opened](alice)
 			converse(t, alice, bob, "after")

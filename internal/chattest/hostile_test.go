@@ -20,7 +20,6 @@ import (
 	"natter/broker/brokertest"
 	"natter/chat"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/internal/coord"
 )
 
@@ -224,7 +223,7 @@ func says(t *testing.T, from *chattest.User, text string, to ...*chattest.User) 
 		t.Fatalf("%s says %q: %v", from.Me(), text, err)
 	}
 	for _, u := range to {
-		if got := chattest.Wait[client.Text](u); got.From != from.Me() || got.Text != text {
+		if got := chattest.Wait[chattest.Text](u); got.From != from.Me() || got.Text != text {
 			t.Fatalf("%s hears %.60q from %s, want %q from %s", u.Me(), got.Text, got.From, text, from.Me())
 		}
 	}

@@ -39,7 +39,7 @@ func TestFastWriter(t *testing.T) {
 		}
 	}
 	for i := range n {
-		if got := chattest.Wait[client.Text](bob); got.Text != fmt.Sprint(i) {
+		if got := chattest.Wait[chattest.Text](bob); got.Text != fmt.Sprint(i) {
 			t.Fatalf("%q came as number %d", got.Text, i)
 		}
 	}
@@ -59,13 +59,13 @@ func TestFloodOfMessages(t *testing.T) {
 	says(t, bob, "before", alice)
 	begin := time.Now()
 	for i := range 5000 {
-		speak(t, member, s.ID, "mallory", "msg", fmt.Sprintf(`{"n":%d,"text":"x"}`, i+1))
+		speak(t, member, s.ID, "mallory", "msg", fmt.Sprintf("1 %d 0 0:1\nx\n", i+1))
 	}
 	speak(t, member, s.ID, "mallory", "sig", `{"bye":true}`) // comes after them
 	taken, complaints := 0, 0
 	chattest.Until(alice, "mallory's bye", func(e client.Event) bool {
 		switch e := e.(type) {
-		case client.Text:
+		case chattest.Text:
 			taken++
 		case session.TooFast:
 			complaints++
@@ -83,11 +83,11 @@ func TestFloodOfMessages(t *testing.T) {
 	}
 	says(t, bob, "meanwhile", alice)
 	eventually(t, "the next of mallory's messages", func() bool {
-		speak(t, member, s.ID, "mallory", "msg", fmt.Sprintf(`{"n":%d,"text":"later"}`, taken+1))
+		speak(t, member, s.ID, "mallory", "msg", fmt.Sprintf("1 %d 0 0:5\nlater\n", taken+1))
 		for {
 			select {
 			case e := <-alice.Events():
-				if text, ok := e.(client.Text); ok && text.Text == "later" {
+				if text, ok := e.(chattest.Text); ok && text.Text == "later" {
 					return true
 				}
 			default:

@@ -138,7 +138,7 @@ func TestWhoIsLostAndDoesNotNotice(t *testing.T) {
 	if err := alice.Say("was I away?"); err != nil {
 		t.Fatal(err)
 	}
-	chattest.Wait[client.Text](bob)
+	chattest.Wait[chattest.Text](bob)
 }
 
 // TestWhoIsForgottenAndDoesNotNotice: the grace time is over before the user's server is

@@ -32,7 +32,7 @@ func TestToldWhatIsLost(t *testing.T) {
 	var told, heard bool
 	chattest.Until(alice, "both", func(e client.Event) bool { // bob, who is here, may say it again before it comes
 		told = told || e == session.KeptLost{Session: s.ID, From: "bob"}
-		if text, ok := e.(client.Text); ok {
+		if text, ok := e.(chattest.Text); ok {
 			heard = heard || text.From == "bob" && text.Text == "this is left"
 		}
 		return told && heard

@@ -25,7 +25,7 @@ func hears(u *chattest.User, n int) map[chat.Name][]string {
 	u.T.Helper()
 	heard := map[chat.Name][]string{}
 	for range n {
-		e := chattest.Wait[client.Text](u)
+		e := chattest.Wait[chattest.Text](u)
 		heard[e.From] = append(heard[e.From], e.Text)
 	}
 	return heard
@@ -35,7 +35,7 @@ func hears(u *chattest.User, n int) map[chat.Name][]string {
 func hearsToTheEnd(u *chattest.User) (heard []string) {
 	u.T.Helper()
 	chattest.Until(u, "the end", func(e client.Event) bool {
-		if text, ok := e.(client.Text); ok {
+		if text, ok := e.(chattest.Text); ok {
 			heard = append(heard, text.Text)
 		}
 		_, over := e.(session.Ended)
@@ -293,7 +293,7 @@ func TestComingBackBesideTheSilent(t *testing.T) {
 	chattest.Wait[session.MemberLost](bob)
 	says(t, bob, "while you were away")
 	alice = a.comes()
-	if got := chattest.Wait[client.Text](alice); got.Text != "while you were away" {
+	if got := chattest.Wait[chattest.Text](alice); got.Text != "while you were away" {
 		t.Errorf("alice hears %q", got.Text)
 	}
 	converse(t, alice, bob, "after")
@@ -353,7 +353,7 @@ func TestStartLetsGoOfWhatIsOld(t *testing.T) {
 	a.in.Start()
 	stream := must(x.js.Stream(t.Context(), broker.ParkedStream))(t)
 	eventually(t, "the old is dropped", func() bool { return must(stream.Info(t.Context()))(t).State.Msgs == 1 })
-	if got := chattest.Wait[client.Text](a.comes()); got.Text != "kept" {
+	if got := chattest.Wait[chattest.Text](a.comes()); got.Text != "kept" {
 		t.Errorf("alice hears %q", got.Text)
 	}
 }

@@ -114,7 +114,7 @@ func TestManyTakeOverAtOnce(t *testing.T) {
 						if e, ok := e.(client.SignedOut); ok && e.Elsewhere {
 							out <- i
 						}
-						if e, ok := e.(client.Text); ok && e.Text == "who is left" {
+						if e, ok := e.(chattest.Text); ok && e.Text == "who is left" {
 							mu.Lock()
 							left = u
 							mu.Unlock()
@@ -196,10 +196,10 @@ func TestAStubbornTerminal(t *testing.T) {
 		again := must(ask(newer, chat.Hello, hello))(t)
 		return again.Sessions[0].Epoch > s.Epoch
 	})
-	speak(t, member, channel, "alice", "msg", `{"n":1,"text":"stubborn"}`)
+	speak(t, member, channel, "alice", "msg", "1 1 0 0:8\nstubborn\n")
 	line, channel := newer.joins(s.ID)
-	speak(t, line, channel, "alice", "msg", `{"n":1,"text":"honest"}`)
-	if got := chattest.Wait[client.Text](bob); got.Text != "honest" {
+	speak(t, line, channel, "alice", "msg", "1 1 0 0:6\nhonest\n")
+	if got := chattest.Wait[chattest.Text](bob); got.Text != "honest" {
 		t.Errorf("bob hears %q", got.Text)
 	}
 	if err := bob.Say("secret"); err != nil {

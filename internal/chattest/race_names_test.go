@@ -133,7 +133,7 @@ func untilEnd(t *testing.T, u *chattest.User) (heard, missed []string) {
 		select {
 		case e := <-u.Events():
 			switch e := e.(type) {
-			case client.Text:
+			case chattest.Text:
 				heard = append(heard, e.Text)
 			case client.NotDelivered:
 				missed = append(missed, e.Text)

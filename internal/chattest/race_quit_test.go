@@ -53,7 +53,7 @@ func (s *speaker) listen() {
 		case session.Opened:
 			s.note(faults.Record{What: faults.Opened, Session: e.Session.ID, Members: present(e.Session)})
 			s.opened <- e.Session
-		case session.Text:
+		case chattest.Text:
 			s.note(faults.Record{What: faults.Heard, Session: e.Session, From: string(e.From.User()), Text: e.Text})
 		case session.Sent:
 			if e.State == session.Delivered {

@@ -5,7 +5,6 @@ import (
 
 	"natter/chat"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/internal/coord"
 	"natter/session"
 )
@@ -26,7 +25,7 @@ func TestReplicasServeTogether(t *testing.T) {
 		if err := bob.Say("hello"); err != nil {
 			t.Fatal(err)
 		}
-		chattest.Wait[client.Text](carol)
+		chattest.Wait[chattest.Text](carol)
 		if err := carol.Leave(t.Context()); err != nil {
 			t.Fatal(err)
 		}

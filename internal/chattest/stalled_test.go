@@ -11,7 +11,6 @@ import (
 
 	"natter/internal/chattest"
 	"natter/internal/client"
-	"natter/session"
 )
 
 // stillLine dials connections that nobody reads from while it is locked.
@@ -51,7 +50,7 @@ func TestAStandstillHoldsUpNobody(t *testing.T) {
 	}
 	say("first")
 	for _, u := range []*chattest.User{ben, cid} {
-		chattest.Wait[session.Text](u)
+		chattest.Wait[chattest.Text](u)
 	}
 	line.Lock()
 	going := sync.OnceFunc(line.Unlock)
@@ -64,7 +63,7 @@ func TestAStandstillHoldsUpNobody(t *testing.T) {
 	hears := func(u *chattest.User) {
 		n := 0
 		chattest.Until(u, "everything", func(e client.Event) bool {
-			if e, ok := e.(session.Text); ok {
+			if e, ok := e.(chattest.Text); ok {
 				if e.Text != fmt.Sprint(n) {
 					t.Fatalf("%s hears %q as number %d", u.Me(), e.Text, n)
 				}

@@ -34,7 +34,7 @@ func TestTwoPeopleChat(t *testing.T) {
 		if err := alice.Say(text); err != nil {
 			t.Fatal(err)
 		}
-		if got := chattest.Wait[client.Text](bob); got.Text != text || got.From != "alice" {
+		if got := chattest.Wait[chattest.Text](bob); got.Text != text || got.From != "alice" {
 			t.Fatalf("bob hears %+v", got)
 		}
 	}
@@ -44,7 +44,7 @@ func TestTwoPeopleChat(t *testing.T) {
 	if err := bob.Quit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := chattest.Wait[client.Text](alice); got.Text != "bye for now" {
+	if got := chattest.Wait[chattest.Text](alice); got.Text != "bye for now" {
 		t.Fatalf("alice hears %+v", got)
 	}
 	if e := chattest.Wait[session.Ended](alice); e.Session.Reason != chat.ByQuit || e.Session.By[0] != "bob" {
@@ -59,8 +59,8 @@ func TestGroupGoesOnWithoutTheLeaver(t *testing.T) {
 	if err := carol.Say("first"); err != nil {
 		t.Fatal(err)
 	}
-	chattest.Wait[client.Text](alice)
-	chattest.Wait[client.Text](bob)
+	chattest.Wait[chattest.Text](alice)
+	chattest.Wait[chattest.Text](bob)
 	if err := carol.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestGroupGoesOnWithoutTheLeaver(t *testing.T) {
 		if err := alice.Say(text); err != nil {
 			t.Fatal(err)
 		}
-		if got := chattest.Wait[client.Text](bob); got.Text != text || got.N != uint64(i+1) {
+		if got := chattest.Wait[chattest.Text](bob); got.Text != text || got.N != uint64(i+1) {
 			t.Fatalf("bob hears %+v", got)
 		}
 	}
@@ -118,7 +118,7 @@ func TestLostAndBack(t *testing.T) {
 	if err := bob.Say("one"); err != nil {
 		t.Fatal(err)
 	}
-	chattest.Wait[client.Text](alice)
+	chattest.Wait[chattest.Text](alice)
 	bob.Close()
 	chattest.Wait[session.MemberLost](alice)
 	if err := alice.Say("while you were away"); err != nil {
@@ -127,13 +127,13 @@ func TestLostAndBack(t *testing.T) {
 	bob = chattest.Dial(t, cfg, "bob")
 	chattest.Wait[session.Opened](bob)
 	chattest.Wait[session.MemberBack](alice)
-	if got := chattest.Wait[client.Text](bob); got.Text != "while you were away" {
+	if got := chattest.Wait[chattest.Text](bob); got.Text != "while you were away" {
 		t.Fatalf("bob hears %+v", got)
 	}
 	if err := bob.Say("two"); err != nil {
 		t.Fatal(err)
 	}
-	if got := chattest.Wait[client.Text](alice); got.Text != "two" {
+	if got := chattest.Wait[chattest.Text](alice); got.Text != "two" {
 		t.Fatalf("alice hears %+v", got)
 	}
 }

@@ -56,7 +56,7 @@ func TestTranscriptOfAChat(t *testing.T) {
 		t.Fatal(err)
 	}
 	alice = kept(in, "alice", mine)
-	chattest.Wait[client.Text](alice)
+	chattest.Wait[chattest.Text](alice)
 	say(t, alice, bob, "four")
 	if err := bob.Bye(); err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func say(t *testing.T, from, to *chattest.User, text string) {
 	if err := from.Say(text); err != nil {
 		t.Fatal(err)
 	}
-	for chattest.Wait[client.Text](to).Text != text {
+	for chattest.Wait[chattest.Text](to).Text != text {
 	}
 }
 

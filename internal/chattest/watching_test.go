@@ -17,7 +17,6 @@ import (
 	"natter/internal/chattest"
 	"natter/internal/console"
 	"natter/internal/coord"
-	"natter/session"
 )
 
 // inquire asks the service as "nats micro" does.
@@ -213,7 +212,7 @@ func TestConsoleOfAnObserver(t *testing.T) {
 	if err := alice.Say("hello bob"); err != nil {
 		t.Fatal(err)
 	}
-	for chattest.Wait[session.Text](bob).Text != "hello bob" {
+	for chattest.Wait[chattest.Text](bob).Text != "hello bob" {
 	}
 	own, far := stopOwn(), stopFar()
 	for _, want := range []string{"alice registered (new)", "established: alice, bob", s.Short() + " alice: hello bob"} {

@@ -14,6 +14,7 @@ import (
 	"natter/broker"
 	"natter/chat"
 	"natter/session"
+	"natter/session/delivery"
 	"natter/session/transcript"
 )
 
@@ -206,20 +207,20 @@ func unheard(err error) bool {
 }
 
 // flush gives what was said a moment to arrive before the end.
-func flush(ctx context.Context, t *session.Talk) {
+func flush(ctx context.Context, t *delivery.Conn) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	_ = t.Flush(ctx) // what is missing then is told
 }
 
 // part has stored what somebody who is away has yet to get from a member who leaves.
-func part(ctx context.Context, t *session.Talk) {
+func part(ctx context.Context, t *delivery.Conn) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	_ = t.Part(ctx) // what is not stored is told
 }
 
-func (c *Client) talking() (*session.Talk, error) {
+func (c *Client) talking() (*delivery.Conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.talk == nil {
@@ -374,7 +375,7 @@ func (c *Client) take(s chat.Session, revision uint64) {
 
 // collect takes what is kept of a session that is over, unless the user has ended it and the
 // coordinator could not be told.
-func (c *Client) collect(t *session.Talk, s chat.Session) {
+func (c *Client) collect(t *delivery.Conn, s chat.Session) {
 	c.mu.Lock()
 	_, unsaid := c.unsaid[s.ID]
 	c.mu.Unlock()
@@ -402,7 +403,7 @@ func (c *Client) forgetOld() {
 }
 
 // begin takes part in a session.
-func (c *Client) begin(s chat.Session, rejoin bool) *session.Talk {
+func (c *Client) begin(s chat.Session, rejoin bool) *delivery.Conn {
 	t := c.newTalk(s, rejoin)
 	c.mu.Lock()
 	c.talk, c.open = t, s.ID
@@ -410,10 +411,10 @@ func (c *Client) begin(s chat.Session, rejoin bool) *session.Talk {
 	return t
 }
 
-func (c *Client) newTalk(s chat.Session, rejoin bool) *session.Talk {
-	return session.NewTalk(session.TalkConfig{
-		Me: c.me.User(), Rejoin: rejoin, Rules: c.rules, Log: c.log, Sent: c.cfg.Sent,
-		Join: c.join, Park: c.park, Unpark: c.unpark, Tell: c.tellTalk, Crowded: c.events.crowded, AllBye: c.allBye,
+func (c *Client) newTalk(s chat.Session, rejoin bool) *delivery.Conn {
+	return delivery.New(delivery.Options{
+		Me: c.me.User(), Rejoin: rejoin, Rules: c.rules, Log: c.log, Report: c.cfg.Sent,
+		Join: c.join, Store: c.park, Fetch: c.unpark, Tell: c.tellTalk, Crowded: c.events.crowded, AllBye: c.allBye,
 		Said: func(at time.Time, text string) {
 			c.cfg.Transcript.Take(transcript.Own{Session: s.ID, At: at, Text: text})
 		},
@@ -431,7 +432,7 @@ func (c *Client) tellTalk(e session.Event) {
 
 // finish stops listening and tells what was not acknowledged; if the session goes on without
 // the user, what is stored will.
-func (c *Client) finish(t *session.Talk, goesOn bool) {
+func (c *Client) finish(t *delivery.Conn, goesOn bool) {
 	c.mu.Lock()
 	c.talk, c.open = nil, ""
 	c.mu.Unlock()

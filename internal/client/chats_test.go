@@ -89,7 +89,7 @@ func tells(t *testing.T, from, to *chattest.User, text string) {
 	if err := from.Say(text); err != nil {
 		t.Fatal(err)
 	}
-	if e := chattest.Wait[session.Text](to); e.Text != text {
+	if e := chattest.Wait[chattest.Text](to); e.Text != text {
 		t.Errorf("heard %q, not %q", e.Text, text)
 	}
 }

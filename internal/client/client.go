@@ -17,7 +17,7 @@ import (
 	"natter/chat"
 	"natter/internal/keyfile"
 	"natter/internal/secure"
-	"natter/session"
+	"natter/session/delivery"
 	"natter/session/transcript"
 )
 
@@ -89,8 +89,8 @@ type Client struct {
 	waited       int  // messages said since then
 	away         bool // the coordinator does not answer
 	known        map[string]known
-	open         string        // id of the open session
-	talk         *session.Talk // of the open session
+	open         string         // id of the open session
+	talk         *delivery.Conn // of the open session
 	directs      directs
 	unsaid       map[string]chat.Reason // sessions ended without a connection
 

@@ -13,7 +13,7 @@ type Event any
 
 // What members say in the open session.
 type (
-	Text         = session.Text
+	Texts        = session.Texts
 	Bye          = session.Bye
 	NotDelivered = session.NotDelivered
 	KeptLost     = session.KeptLost

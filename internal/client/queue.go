@@ -54,10 +54,14 @@ func (q *queue) crowded() bool {
 
 // textBytes is how much of an event others have written, and what it takes to keep it.
 func textBytes(e Event) int {
-	const least = 256
+	const least, perMessage = 256, 64
 	switch e := e.(type) {
-	case Text:
-		return len(e.Text) + least
+	case Texts:
+		n := least
+		for _, m := range e.Messages {
+			n += len(m.Text) + perMessage
+		}
+		return n
 	case DirectText:
 		return len(e.Text) + least
 	case PresenceChanged:

@@ -13,7 +13,7 @@ func TestCrowded(t *testing.T) {
 	text := strings.Repeat("x", chat.MaxText)
 	n := 0
 	for ; !q.crowded() && n < 1<<20; n++ {
-		q.push(Text{Text: text})
+		q.push(Texts{Messages: []chat.Message{{Text: text}}})
 	}
 	if most := cap(q.out) + maxWaiting/len(text) + 2; n > most {
 		t.Fatalf("%d texts are taken, want at most %d", n, most)

@@ -126,7 +126,7 @@ func TestRotateOfSomebodyWhoIsHere(t *testing.T) {
 	if w, err := c.Enter(t.Context(), "alice"); err != nil || w.Presence != chat.Visible {
 		t.Fatalf("%+v, %v", w, err)
 	}
-	chattest.Wait[client.Text](func() *chattest.User {
+	chattest.Wait[chattest.Text](func() *chattest.User {
 		if err := bob.Say("still here?"); err != nil {
 			t.Fatal(err)
 		}

@@ -2,10 +2,12 @@ package console
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"natter/chat"
+	"natter/session/delivery"
 )
 
 // What the book keeps at most; beyond it forgets the oldest, or all names, and
@@ -119,14 +121,19 @@ func (b *book) message(at chat.Address, data []byte, now time.Time) []entry {
 	if where == stranger {
 		return []entry{notMember(short(id), from, data, now)}
 	}
-	m, err := chat.ParseMessage(data)
-	switch {
-	case err != nil || m.N == 0:
-		return []entry{unreadable(fmt.Sprintf("message in %s from %s", short(id), from), what, 0, data, now)}
-	case len(m.Text) > b.maxText:
-		return []entry{unreadable(fmt.Sprintf("message in %s from %s", short(id), from), what, b.maxText, data, now)}
+	f, err := delivery.ParseFrame(data, b.maxText)
+	if err != nil {
+		most := 0
+		if errors.Is(err, delivery.ErrTextTooLong) {
+			most = b.maxText
+		}
+		return []entry{unreadable(fmt.Sprintf("message in %s from %s", short(id), from), what, most, data, now)}
 	}
-	return b.line(id, t, at.User, m, where == late, now)
+	var entries []entry
+	for _, m := range f.Messages {
+		entries = append(entries, b.line(id, t, at.User, m, where == late, now)...)
+	}
+	return entries
 }
 
 // stored are messages of a member that others will get from the coordinator, which has

@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"natter/chat"
+	"natter/session/delivery"
 )
 
 var update = flag.Bool("update", false, "rewrite the recorded outcomes in testdata")
@@ -43,6 +44,9 @@ func play(t *testing.T, file string, b *book) []entry {
 		}
 		if strings.HasPrefix(part[1], "chat.audit.") {
 			part[2] = strings.Replace(part[2], "{", fmt.Sprintf(`{"time":%q,`, at.Format(time.RFC3339Nano)), 1)
+		}
+		if strings.Contains(part[1], ".msg.") { // a frame has several lines
+			part[2] = strings.ReplaceAll(part[2], `\n`, "\n")
 		}
 		for _, e := range b.feed(part[1], []byte(part[2]), at) {
 			if e.direct != nil {
@@ -113,7 +117,7 @@ func TestShow(t *testing.T) {
 
 // say is a message of bob in the session sid.
 func say(b *book, n uint64, text string) string {
-	data, _ := json.Marshal(chat.Message{N: n, Text: text})
+	data := frame(n, text)
 	subject := chat.Said.Subject(chat.Address{User: "bob", Session: sid})
 	return textOf(b.feed(subject, data, time.Time{}))
 }
@@ -156,7 +160,7 @@ func TestNumbers(t *testing.T) {
 		{1<<52 + 5, line},
 		{11, line}, // a lie about the number hides nothing
 		{11, ""},
-		{0, "REFUSED  message in 7f3a9c from bob is unreadable, 46 bytes\n"},
+		{0, "REFUSED  message in 7f3a9c from bob is unreadable, 12 bytes\n"},
 	}
 	for i, s := range steps {
 		if got := say(b, s.n, "x"); got != s.want {
@@ -217,7 +221,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	b := newBook(Config{Show: ShowAll})
 	for i := range 3 * maxSessions {
 		id := fmt.Sprintf("%032x", i)
-		data, _ := json.Marshal(chat.Message{N: 1})
+		data := frame(1, "")
 		b.feed(chat.Said.Subject(chat.Address{User: "bob", Session: id}), data, time.Time{})
 		if i%3 == 0 {
 			b.follow("action session.end", chat.Audit{Session: id}, &entry{}, time.Time{})
@@ -257,7 +261,7 @@ func TestEscapes(t *testing.T) {
 		b := newBook(Config{Show: ShowAll})
 		direct, _ := json.Marshal(chat.DirectMessage{N: 1, Text: text})
 		record, _ := json.Marshal(chat.Audit{Kind: "refused", Event: "limit", Text: text, Session: text, User: chat.Name(text)})
-		said, _ := json.Marshal(chat.Message{N: 1, Text: text})
+		said := frame(1, text)
 		for prefix, entries := range map[string][]entry{
 			"00:00:00.000 MESSAGE  7f3a9c bob: ": b.feed(chat.Said.Subject(chat.Address{User: "bob", Session: sid}), said, time.Time{}),
 			"00:00:00.000 MESSAGE  bob -> carol": b.feed(chat.Direct.Subject(chat.Address{User: "bob", To: "carol"}), direct, time.Time{}),
@@ -402,4 +406,9 @@ func serve(b *backlog, out io.Writer, log *slog.Logger) <-chan struct{} {
 		b.writeTo(out, render, func() time.Time { return time.Time{} }, log)
 	}()
 	return done
+}
+
+// frame is a frame of one message.
+func frame(n uint64, text string) []byte {
+	return delivery.Frame{Messages: []chat.Message{{N: n, At: time.UnixMilli(0), Text: text}}}.Append(nil)
 }

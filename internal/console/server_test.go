@@ -70,7 +70,7 @@ func (s *stage) act(t *testing.T, r chat.Notice[chat.Audit], event, text string)
 
 func (s *stage) say(t *testing.T, c *brokertest.Conn, u chat.User, n uint64, text string) {
 	t.Helper()
-	if err := broker.Tell(c.Conn, chat.Said, chat.Address{User: u, Session: sid}, chat.Message{N: n, Text: text}); err != nil {
+	if err := c.Publish(chat.Said.Subject(chat.Address{User: u, Session: sid}), frame(n, text)); err != nil {
 		t.Fatal(err)
 	}
 	flush(t, c)

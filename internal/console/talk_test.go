@@ -24,6 +24,10 @@ func newStand() *stand {
 
 func (s *stand) feeds(subject string, v any) string {
 	data, _ := json.Marshal(v)
+	return s.reads(subject, data)
+}
+
+func (s *stand) reads(subject string, data []byte) string {
 	text := textOf(s.feed(subject, data, s.at))
 	return strings.ReplaceAll(text, s.at.UTC().Format("15:04:05.000 "), "")
 }
@@ -33,7 +37,7 @@ func (s *stand) hears(event, channel string, users ...chat.Name) string {
 }
 
 func (s *stand) says(channel string, u chat.User, n uint64, text string) string {
-	return s.feeds(chat.Said.Subject(chat.Address{User: u, Session: channel}), chat.Message{N: n, Text: text})
+	return s.reads(chat.Said.Subject(chat.Address{User: u, Session: channel}), frame(n, text))
 }
 
 func (s *stand) stores(u chat.User, ns ...uint64) string {
@@ -62,15 +66,15 @@ func TestNotAMember(t *testing.T) {
 	is(t, "a member who has not changed the channel yet", s.says(sid, "bob", 1, "hi"), "MESSAGE  7f3a9c bob: hi\n")
 	is(t, "and said again where others are", s.says(sid+"-1", "bob", 1, "hi"), "")
 	s.at = s.at.Add(lateTime)
-	is(t, "an old ticket", s.says(sid, "carol", 3, "three"), "REFUSED  7f3a9c carol: not a member, 1 message of 50 bytes not shown\n")
-	is(t, "nobody ever", s.says(sid+"-1", "mallory", 1, "x"), "REFUSED  7f3a9c mallory: not a member, 1 message of 46 bytes not shown\n")
+	is(t, "an old ticket", s.says(sid, "carol", 3, "three"), "REFUSED  7f3a9c carol: not a member, 1 message of 16 bytes not shown\n")
+	is(t, "nobody ever", s.says(sid+"-1", "mallory", 1, "x"), "REFUSED  7f3a9c mallory: not a member, 1 message of 12 bytes not shown\n")
 	s.at = s.at.Add(moveTime)
-	is(t, "a former epoch", s.says(sid, "bob", 2, "x"), "REFUSED  7f3a9c bob: not a member, 1 message of 46 bytes not shown\n")
+	is(t, "a former epoch", s.says(sid, "bob", 2, "x"), "REFUSED  7f3a9c bob: not a member, 1 message of 12 bytes not shown\n")
 	is(t, "the present one", s.says(sid+"-1", "bob", 2, "x"), "MESSAGE  7f3a9c bob: x\n")
 	is(t, "what is counted", s.hears("session.end", "", "alice", "bob", "dave"), "ACTION   session.end, 3 messages\n")
 	is(t, "on its way at the end", s.says(sid+"-1", "dave", 1, "x"), "MESSAGE  7f3a9c dave (not a member): x\n")
 	s.at = s.at.Add(lateTime)
-	is(t, "after the end", s.says(sid+"-1", "bob", 3, "x"), "REFUSED  7f3a9c bob: not a member, 1 message of 46 bytes not shown\n")
+	is(t, "after the end", s.says(sid+"-1", "bob", 3, "x"), "REFUSED  7f3a9c bob: not a member, 1 message of 12 bytes not shown\n")
 	is(t, "in all", s.feeds("chat.audit.server", chat.Audit{Event: "server.stopped", Text: "stopped", Time: s.at}), "SERVER   stopped, 3 messages\n")
 }
 
@@ -93,7 +97,7 @@ func TestAskedForMembers(t *testing.T) {
 	answer, ok = chat.WatchReply{Channel: sid + "-2", Users: []chat.Name{"alice", "Bob"}}, true
 	is(t, "on its way when the answer came", s.says(sid, "bob", 6, "x"), "MESSAGE  7f3a9c bob (not a member): x\n")
 	s.at = s.at.Add(lateTime)
-	is(t, "a former epoch", s.says(sid, "bob", 7, "x"), "REFUSED  7f3a9c bob: not a member, 1 message of 46 bytes not shown\n")
+	is(t, "a former epoch", s.says(sid, "bob", 7, "x"), "REFUSED  7f3a9c bob: not a member, 1 message of 12 bytes not shown\n")
 	is(t, "a member", s.says(sid+"-2", "alice", 1, "x"), "MESSAGE  7f3a9c alice: x\n")
 	answer = chat.WatchReply{Channel: sid + "-3", Users: []chat.Name{"alice", "Bob"}}
 	s.at = s.at.Add(askAgain)
@@ -103,7 +107,7 @@ func TestAskedForMembers(t *testing.T) {
 	s.at = s.at.Add(lateTime)
 	s.says(sid+"-3", "bob", 8, "x")
 	s.at = s.at.Add(lateTime)
-	is(t, "its end was missed", s.says(sid+"-3", "bob", 9, "x"), "REFUSED  7f3a9c bob: not a member, 1 message of 46 bytes not shown\n")
+	is(t, "its end was missed", s.says(sid+"-3", "bob", 9, "x"), "REFUSED  7f3a9c bob: not a member, 1 message of 12 bytes not shown\n")
 }
 
 // What goes to others through the store is shown once, whichever way it goes besides.
@@ -122,7 +126,7 @@ func TestStored(t *testing.T) {
 func TestTooLong(t *testing.T) {
 	s := newStand()
 	s.maxText = 10
-	is(t, "too long", s.says(sid, "bob", 1, "hello, world"), "REFUSED  message in 7f3a9c from bob is longer than 10 bytes, 57 bytes\n")
+	is(t, "too long", s.says(sid, "bob", 1, "hello, world"), "REFUSED  message in 7f3a9c from bob is longer than 10 bytes, 24 bytes\n")
 	direct := chat.Direct.Subject(chat.Address{User: "bob", To: "carol"})
 	is(t, "direct", s.feeds(direct, chat.DirectMessage{N: 1, Text: "hello, world"}), "REFUSED  direct message from bob is longer than 10 bytes, 29 bytes\n")
 }
@@ -183,7 +187,7 @@ func TestCoalescing(t *testing.T) {
 		is(t, "another", pass("bob", "1"), "")
 	}
 	is(t, "another sender", pass("carol", "1"), "REFUSED  message in 7f3a9c from carol is unreadable, 1 byte\n")
-	is(t, "a message", pass("bob", `{"n":1,"text":"x"}`), "MESSAGE  7f3a9c bob: x\n")
+	is(t, "a message", pass("bob", string(frame(1, "x"))), "MESSAGE  7f3a9c bob: x\n")
 	is(t, "too early", shownText(c.due(at.Add(coalesceFor-1), false)), "")
 	is(t, "in time", shownText(c.due(at.Add(coalesceFor), false)), "REFUSED  message in 7f3a9c from bob: 100000 are unreadable, 100000 bytes together\n")
 	is(t, "nothing more", shownText(c.due(at.Add(3*coalesceFor), false)), "")

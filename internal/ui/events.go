@@ -58,9 +58,11 @@ func (f *front) handle(e client.Event) {
 // handleTalk is handle for what is said and what becomes of the connection.
 func (f *front) handleTalk(e client.Event) {
 	switch e := e.(type) {
-	case client.Text:
-		f.show(string(e.From), e.Text)
-		f.tally.add(happening{kind: "message", text: e.Text})
+	case client.Texts:
+		for _, m := range e.Messages {
+			f.show(string(e.From), m.Text)
+			f.tally.add(happening{kind: "message", text: m.Text})
+		}
 	case client.DirectText:
 		f.show(string(e.From)+" (direct)", e.Text)
 		f.lastDirect = e.From

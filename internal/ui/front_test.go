@@ -98,7 +98,7 @@ func TestChat(t *testing.T) {
 	s := begun("alice", "dave")
 	f.event(session.Opened{Session: s})
 	b.Reset()
-	f.event(client.Text{Session: s.ID, From: "dave", Text: "one\ntwo"})
+	f.event(said("dave", "one\ntwo"))
 	f.event(client.DirectText{From: "bob", Text: "psst"})
 	f.event(session.MemberLost{Session: s, Name: "dave"})
 	f.event(session.MemberBack{Session: s, Name: "dave"})
@@ -161,7 +161,7 @@ func TestEventsWaitForTheAnswer(t *testing.T) {
 	s := begun("alice", "dave")
 	f.event(client.DirectText{From: "bob", Text: "first"})
 	f.event(session.Opened{Session: s})
-	f.event(client.Text{Session: s.ID, From: "dave", Text: "last"})
+	f.event(said("dave", "last"))
 	expect(t, b, "bob (direct): first")
 	f.asking, f.ordered = "", false
 	f.catchUp()
@@ -226,7 +226,7 @@ func TestNothingAnybodyWritesReachesTheTerminalRaw(t *testing.T) {
 	s := begun("alice", "dave")
 	s.Members[1].Name = chat.Name(evil)
 	for _, e := range []client.Event{
-		session.Invited{Session: s}, session.Opened{Session: s}, client.Text{From: chat.Name(evil), Text: evil},
+		session.Invited{Session: s}, session.Opened{Session: s}, said(chat.Name(evil), evil),
 		client.DirectText{From: chat.Name(evil), Text: evil}, client.NotDelivered{Text: evil}, client.Bye{From: chat.Name(evil)},
 		client.Lost{Server: evil}, session.MemberLost{Session: s, Name: chat.Name(evil)},
 	} {
@@ -405,4 +405,8 @@ func TestListInTheFormOfTheThirdSeed(t *testing.T) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
+}
+
+func said(from chat.Name, text string) client.Texts {
+	return client.Texts{From: from, Messages: []chat.Message{{N: 1, Text: text}}}
 }

@@ -196,8 +196,10 @@ func (k *Keeper) take(at time.Time, e any) {
 	switch e := e.(type) {
 	case session.Opened:
 		k.begin(at, e.Session)
-	case session.Text:
-		k.add(e.Session, Line{Kind: Said, At: at, From: e.From, N: e.N, Sent: e.At, Text: e.Text})
+	case session.Texts:
+		for _, m := range e.Messages {
+			k.add(e.Session, Line{Kind: Said, At: at, From: e.From, N: m.N, Sent: m.At, Text: m.Text})
+		}
 	case Own:
 		k.add(e.Session, Line{Kind: Said, At: at, From: k.me, Sent: e.At, Text: e.Text})
 	case session.NotDelivered:

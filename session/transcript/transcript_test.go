@@ -51,8 +51,8 @@ func keep(t testing.TB, dir string, events ...any) {
 	k.Close()
 }
 
-func bobSays(n uint64, text string) session.Text {
-	return session.Text{Session: aliceAndBob.ID, From: "Bob", N: n, At: began.Add(time.Duration(n)), Text: text}
+func bobSays(n uint64, text string) session.Texts {
+	return session.Texts{Session: aliceAndBob.ID, From: "Bob", Messages: []chat.Message{{N: n, At: began.Add(time.Duration(n)), Text: text}}}
 }
 
 func ended(reason chat.Reason, by ...chat.User) session.Ended {
@@ -89,7 +89,7 @@ func TestAChat(t *testing.T) {
 		session.Opened{Session: aliceAndBob},
 		transcript.Own{Session: aliceAndBob.ID, At: began, Text: "hello"},
 		bobSays(1, "two\nlines"),
-		session.Text{Session: "another", From: "Eve", N: 1, Text: "not here"},
+		session.Texts{Session: "another", From: "Eve", Messages: []chat.Message{{N: 1, Text: "not here"}}},
 		session.Bye{Session: aliceAndBob.ID, From: "Bob"},
 		session.Bye{Session: aliceAndBob.ID, From: "Bob", Back: true},
 		session.MemberLost{Session: aliceAndBob, Name: "Bob"},
@@ -133,7 +133,7 @@ func TestGoingOn(t *testing.T) {
 	dir := folder(t)
 	keep(t, dir, session.Opened{Session: aliceAndBob}, bobSays(1, "one"), bobSays(2, "two"))
 	renumbered := bobSays(2, "two, by a client of bob's that counts anew")
-	renumbered.At = renumbered.At.Add(time.Minute)
+	renumbered.Messages[0].At = renumbered.Messages[0].At.Add(time.Minute)
 	keep(t, dir, session.Opened{Session: aliceAndBob}, bobSays(2, "two"), bobSays(3, "three"), renumbered, ended(chat.ByBye))
 	tells(t, filepath.Join(dir, aliceAndBobFile), "chat", "said Bob one", "said Bob two", "resumed", "said Bob three",
 		"said Bob two, by a client of bob's that counts anew", "ended")

@@ -129,7 +129,7 @@ func TestKillInAChat(t *testing.T) {
 			s.kill()
 			s.again()
 		}
-		if got := chattest.Wait[client.Text](bob); got.Text != strconv.Itoa(i) {
+		if got := chattest.Wait[chattest.Text](bob); got.Text != strconv.Itoa(i) {
 			t.Fatalf("message %d is %q", i, got.Text)
 		}
 	}
@@ -139,7 +139,7 @@ func TestKillInAChat(t *testing.T) {
 	if err := bob.Say("all here"); err != nil {
 		t.Fatal(err)
 	}
-	if got := chattest.Wait[client.Text](alice); got.Text != "all here" {
+	if got := chattest.Wait[chattest.Text](alice); got.Text != "all here" {
 		t.Fatalf("alice hears %q", got.Text)
 	}
 	if err := alice.Quit(t.Context()); err != nil {
@@ -188,7 +188,7 @@ func TestKillKeepsNamesAndInvitations(t *testing.T) {
 	if err := alice.Say("still here"); err != nil {
 		t.Fatal(err)
 	}
-	chattest.Wait[client.Text](bob)
+	chattest.Wait[chattest.Text](bob)
 }
 
 // TestQuitWithoutAConnection ends a chat while the server is down: here at once, for the
@@ -245,7 +245,7 @@ func TestKeptThroughAKill(t *testing.T) {
 	chattest.Wait[session.Opened](alice)
 	next := map[chat.Name]int{}
 	for range 2 * each {
-		e := chattest.Wait[client.Text](alice)
+		e := chattest.Wait[chattest.Text](alice)
 		if e.Text != strconv.Itoa(next[e.From]) {
 			t.Fatalf("%s says %q, want %d", e.From, e.Text, next[e.From])
 		}
@@ -254,7 +254,7 @@ func TestKeptThroughAKill(t *testing.T) {
 	if err := carol.Say("all here?"); err != nil {
 		t.Fatal(err)
 	}
-	if e := chattest.Wait[client.Text](alice); e.Text != "all here?" {
+	if e := chattest.Wait[chattest.Text](alice); e.Text != "all here?" {
 		t.Fatalf("alice hears %q", e.Text)
 	}
 }
@@ -267,7 +267,7 @@ func TestLinesWithoutAConnection(t *testing.T) {
 	if err := alice.Say("before"); err != nil {
 		t.Fatal(err)
 	}
-	chattest.Wait[client.Text](bob)
+	chattest.Wait[chattest.Text](bob)
 	if err := alice.Flush(t.Context()); err != nil { // it waits for nothing more
 		t.Fatal(err)
 	}
@@ -292,7 +292,7 @@ func TestLinesWithoutAConnection(t *testing.T) {
 	}
 	s.again()
 	for i := range said {
-		if got := chattest.Wait[client.Text](bob); got.Text != strconv.Itoa(i) {
+		if got := chattest.Wait[chattest.Text](bob); got.Text != strconv.Itoa(i) {
 			t.Fatalf("line %d is %q", i, got.Text)
 		}
 	}

@@ -57,7 +57,7 @@ func says(t *testing.T, from, to *chattest.User, text string) {
 		t.Fatalf("%s says %q: %v", from.Me(), text, err)
 	}
 	for {
-		if m := chattest.Wait[client.Text](to); m.Text == text {
+		if m := chattest.Wait[chattest.Text](to); m.Text == text {
 			return
 		}
 	}

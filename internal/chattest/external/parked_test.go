@@ -84,7 +84,7 @@ func TestKeptThroughTheLossOfALeader(t *testing.T) { // not beside others: three
 	}
 	alice = &chattest.User{Client: c, T: t}
 	for i := range 40 {
-		if e := chattest.Wait[client.Text](alice); e.Text != fmt.Sprint(i) || e.From != chat.Name("bob") {
+		if e := chattest.Wait[chattest.Text](alice); e.Text != fmt.Sprint(i) || e.From != chat.Name("bob") {
 			t.Fatalf("alice hears %q from %s, want %d", e.Text, e.From, i)
 		}
 	}

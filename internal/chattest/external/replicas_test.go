@@ -221,7 +221,7 @@ func TestUsersLeaveASilentServer(t *testing.T) { // not beside others: three ser
 	if err := alice.Say("nobody answers"); err != nil {
 		t.Fatal(err)
 	}
-	for chattest.Wait[client.Text](bob).Text != "nobody answers" {
+	for chattest.Wait[chattest.Text](bob).Text != "nobody answers" {
 	}
 	took := time.Since(began)
 	t.Logf("after %s", took)

@@ -14,7 +14,6 @@ import (
 
 	"natter/internal/chattest/faults"
 	"natter/internal/client"
-	"natter/session"
 )
 
 // seen is something that somebody was told, and when.
@@ -113,8 +112,10 @@ func (a *actor) heard() (texts []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, s := range a.told {
-		if text, ok := s.event.(session.Text); ok {
-			texts = append(texts, text.Text)
+		if said, ok := s.event.(client.Texts); ok {
+			for _, m := range said.Messages {
+				texts = append(texts, m.Text)
+			}
 		}
 	}
 	return texts

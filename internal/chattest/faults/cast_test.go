@@ -196,8 +196,10 @@ func (u *user) read(c *client.Client, life int, done chan struct{}) {
 			u.note(faults.Record{Life: life, What: faults.Ended, Session: e.Session.ID, Reason: string(e.Session.Reason)})
 		case session.InvitationEnded:
 			u.note(faults.Record{Life: life, What: faults.Over, Session: e.Session.ID, Reason: string(e.Session.Reason)})
-		case session.Text:
-			u.note(faults.Record{Life: life, What: faults.Heard, Session: e.Session, From: string(e.From.User()), Text: e.Text})
+		case client.Texts:
+			for _, m := range e.Messages {
+				u.note(faults.Record{Life: life, What: faults.Heard, Session: e.Session, From: string(e.From.User()), Text: m.Text})
+			}
 		case client.Lost, client.Connected, client.CoordinatorAway, client.CoordinatorBack:
 			u.diary.note(fmt.Sprintf("%T %+v", e, e))
 		case client.SignedOut:

@@ -95,7 +95,7 @@ func silence(a *actor, from time.Time) (longest time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, s := range a.told {
-		if _, ok := s.event.(session.Text); ok && s.at.After(from) {
+		if _, ok := s.event.(client.Texts); ok && s.at.After(from) {
 			longest = max(longest, s.at.Sub(from))
 			from = s.at
 		}

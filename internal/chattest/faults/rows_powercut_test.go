@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"natter/broker"
+	"natter/internal/client"
 	"natter/session"
 )
 
@@ -160,7 +161,7 @@ func (f *farewell) arrives(sure []string) {
 	f.to.t.Helper()
 	must(f.to.t, f.to.live())
 	for at := (time.Time{}); len(f.to.heard()) < len(sure); {
-		_, at = told[session.Text](f.to, at)
+		_, at = told[client.Texts](f.to, at)
 	}
 	heard := f.to.heard()
 	if first := complete(f.to.t, f.to.name, heard, len(heard)); first != 0 {

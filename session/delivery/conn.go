@@ -1,0 +1,367 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"golang.org/x/time/rate"
+
+	"natter/chat"
+	"natter/session"
+)
+
+const (
+	// incoming is how many payloads of others may wait to be read; what does not fit is asked
+	// for again.
+	incoming = 8192
+	// together is how soon after a publish the next message may come and still travel in a
+	// frame with others: a message that comes later leaves at once.
+	together = 100 * time.Microsecond
+	// farewell is how long the last receipts are waited for at the end.
+	farewell = 250 * time.Millisecond
+	// collectFor is how long the end may be kept back for what somebody has said who left.
+	collectFor   = 5 * time.Second
+	collectAgain = 200 * time.Millisecond
+	// noticeable is how much waiting the user is told of.
+	noticeable = time.Second
+)
+
+// Options are what a Conn needs.
+type Options struct {
+	Me     chat.User
+	Rejoin bool // an earlier incarnation of this program may have been in the session
+	Rules  chat.Rules
+	Log    *slog.Logger
+	Report bool // tell what becomes of each message
+	// Join makes a member's connection to the session's present channel; again asks for
+	// another incarnation.
+	Join func(ctx context.Context, id string, again bool, opts ...nats.Option) (*nats.Conn, chat.JoinReply, error)
+	// Store has messages stored for members who do not get them now.
+	Store func(ctx context.Context, q chat.ParkRequest) (chat.ParkReply, error)
+	// Fetch hands over everything that is stored for the member, in the order in which it was
+	// stored.
+	Fetch func(ctx context.Context, id string, take func(from chat.User, kept chat.Parked)) error
+	// Tell takes events in order: those of session that are about messages. It must not block.
+	Tell func(session.Event)
+	// Crowded reports whether nothing more is to be told of what others say; nil: never. It
+	// comes again, as long as it is not acknowledged.
+	Crowded func() bool
+	// Said is told, in order, what the member says, when that is accepted; nil: nobody is.
+	// It must not block.
+	Said func(at time.Time, text string)
+	// AllBye is called once everybody, the member included, has said bye. It must not block.
+	AllBye func(id string)
+}
+
+// Conn is one member's part in an open session: a Core with its connection, its timer and
+// its goroutines. Messages arrive once, and in each sender's order.
+type Conn struct {
+	opt    Options
+	id     string
+	start  time.Time
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	timer  *time.Timer
+	write  chan struct{} // wakes the writer
+	pace   *rate.Limiter // of what is said; nil: no limit
+
+	mu      sync.Mutex // never held over I/O
+	core    *Core
+	effects []Effect
+	out     outbox
+	line    *line         // nil until joined
+	armed   Time          // when the timer fires
+	moved   chan struct{} // closed at the next Moved; nil: nobody waits
+	drained chan bool     // answers Part; nil: nobody waits
+	closed  bool
+	paced   time.Duration // how long the user has waited for pace
+}
+
+// New takes part in an open session. What is said before Start waits.
+func New(opt Options, s chat.Session) *Conn {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Conn{
+		opt: opt, id: s.ID, start: time.Now(), ctx: ctx, cancel: cancel, write: make(chan struct{}, 1), armed: never,
+		core: NewCore(Config{Me: opt.Me, Rejoin: opt.Rejoin, Rules: opt.Rules, Report: opt.Report, Session: s}),
+	}
+	if r := opt.Rules.MessageRate; r > 0 {
+		c.pace = rate.NewLimiter(rate.Limit(r), chat.BurstFactor*r)
+	}
+	c.timer = time.AfterFunc(time.Hour, func() { c.step(Input{Kind: Tick}) })
+	c.wg.Go(c.writer)
+	return c
+}
+
+// Start makes the connection, in the background.
+func (c *Conn) Start() { c.step(Input{Kind: Tick}) }
+
+// Update tells what has become of the session.
+func (c *Conn) Update(s chat.Session) { c.step(Input{Kind: Record, Session: &s}) }
+
+// Bye tells the others that the member would like to end.
+func (c *Conn) Bye() { c.step(Input{Kind: Bye, Yes: true}) }
+
+// Waiting counts the messages that somebody has yet to acknowledge.
+func (c *Conn) Waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.core.Unacknowledged()
+}
+
+// step runs a step of the core and carries out what follows; what is to be written is left
+// to the writer, so that nobody who reads waits for the network.
+func (c *Conn) step(in Input) {
+	c.mu.Lock()
+	c.stepLocked(in)
+	write := len(c.out.waiting) > 0 && !c.out.busy
+	c.mu.Unlock()
+	if write {
+		c.wakeWriter()
+	}
+}
+
+// stepLocked runs a step and does all but writing to the connection. c.mu is held.
+func (c *Conn) stepLocked(in Input) {
+	c.effects = c.core.Step(in, time.Since(c.start), c.effects[:0])
+	for i := range c.effects {
+		c.do(c.effects[i])
+		c.effects[i] = Effect{}
+	}
+	if at := c.core.Next(); at < c.armed || c.armed <= time.Since(c.start) {
+		c.arm(at)
+	}
+}
+
+func (c *Conn) arm(at Time) {
+	c.armed = at
+	switch {
+	case c.closed:
+		c.timer.Stop()
+	case at != never:
+		c.timer.Reset(max(at-time.Since(c.start), time.Millisecond))
+	}
+}
+
+// do carries out an effect, or leaves it to be written. c.mu is held.
+func (c *Conn) do(e Effect) {
+	switch e.Kind {
+	case Tell:
+		c.opt.Tell(e.Event)
+	case Moved:
+		if c.moved != nil {
+			close(c.moved)
+			c.moved = nil
+		}
+	case Join:
+		c.wg.Go(func() { c.join(e.Yes) })
+	case Store:
+		q := c.storeRequest(e)
+		c.wg.Go(func() { c.store(q, e) })
+	case Fetch:
+		c.wg.Go(c.fetch)
+	case Drained:
+		if c.drained != nil {
+			c.drained <- e.Yes
+			c.drained = nil
+		}
+	case AllBye:
+		c.opt.AllBye(c.id)
+	default:
+		c.queueOut(e)
+	}
+}
+
+// waiter is closed when there may be room or everything may have arrived. c.mu is held.
+func (c *Conn) waiter() <-chan struct{} {
+	if c.moved == nil {
+		c.moved = make(chan struct{})
+	}
+	return c.moved
+}
+
+// Say sends a message to all other members. It waits while too many are on their way, and
+// while the member is faster than the coordinator wants. Code TooLong; NotConnected while
+// enough messages wait for the connection; NotInChat at the end.
+func (c *Conn) Say(ctx context.Context, text string) error {
+	text = chat.WithoutControls(text)
+	if most := c.maxText(); len(text) > most {
+		return session.TooLong(len(text), most)
+	}
+	if err := c.keepPace(ctx); err != nil {
+		return err
+	}
+	for {
+		full, err := c.trySay(text)
+		if err != nil || full == nil {
+			return err
+		}
+		select {
+		case <-full:
+		case <-ctx.Done():
+			return chat.Errorf(chat.Timeout, "The others do not read; this line was not kept.")
+		}
+	}
+}
+
+// maxText is the longest text that can be said now: a ticket may be older than the rule.
+func (c *Conn) maxText() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.line != nil && c.line.carries > 0 {
+		return min(c.opt.Rules.MaxText, chat.FrameTextFor(c.line.carries))
+	}
+	return c.opt.Rules.MaxText
+}
+
+var errNotInChat = chat.Errorf(chat.NotInChat, "You are not in a chat.")
+
+// trySay sends a message, or returns what to wait for.
+func (c *Conn) trySay(text string) (<-chan struct{}, error) {
+	c.mu.Lock()
+	switch c.core.Admit() {
+	case NotInChat:
+		c.mu.Unlock()
+		return nil, errNotInChat
+	case Offline:
+		c.mu.Unlock()
+		return nil, chat.Errorf(chat.NotConnected, "Not connected; this line was not kept.")
+	case Wait:
+		defer c.mu.Unlock()
+		return c.waiter(), nil
+	}
+	at := time.Now()
+	if c.opt.Said != nil {
+		c.opt.Said(at.UTC(), text)
+	}
+	c.stepLocked(Input{Kind: Say, Text: text, At: at.UnixMilli()})
+	if c.out.lone(at) {
+		c.mu.Unlock()
+		c.flushOut()
+		return nil, nil
+	}
+	c.mu.Unlock()
+	c.wakeWriter()
+	return nil, nil
+}
+
+// keepPace waits until the member may say something again. The first time that this can be
+// noticed, it is told.
+func (c *Conn) keepPace(ctx context.Context) error {
+	if c.pace == nil {
+		return nil
+	}
+	now := time.Now()
+	r := c.pace.ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	before := c.paced
+	c.paced += wait
+	if before < noticeable && c.paced >= noticeable {
+		c.opt.Tell(session.Slowed{Session: c.id, Rate: c.opt.Rules.MessageRate})
+	}
+	c.mu.Unlock()
+	select {
+	case <-time.After(wait):
+		return nil
+	case <-ctx.Done():
+		r.Cancel()
+		return chat.Errorf(chat.Rate, "You write faster than %d messages a second; this line was not kept.", c.opt.Rules.MessageRate)
+	}
+}
+
+// Flush waits until everybody who is connected has everything.
+func (c *Conn) Flush(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		c.stepLocked(Input{Kind: Flush})
+		done, moved := c.core.Flushed(), c.waiter()
+		c.mu.Unlock()
+		c.flushOut()
+		if done {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return chat.Errorf(chat.Timeout, "Not everything has arrived yet.")
+		}
+	}
+}
+
+// Part has everything stored that somebody does not have yet, for a member who leaves while
+// the session goes on.
+func (c *Conn) Part(ctx context.Context) error {
+	drained := make(chan bool, 1)
+	c.mu.Lock()
+	c.drained = drained
+	c.stepLocked(Input{Kind: Drain})
+	c.stepLocked(Input{Kind: Tick})
+	c.mu.Unlock()
+	c.flushOut()
+	select {
+	case all := <-drained:
+		if !all {
+			return chat.Errorf(chat.Full, "The server could not keep everything.")
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Collect takes what is stored when the session is over, as s says: of those who had left it
+// before, whom nobody can tell now that something has not arrived.
+func (c *Conn) Collect(ctx context.Context, s chat.Session) {
+	c.step(Input{Kind: Over, Session: &s})
+	if len(s.Present()) == len(s.Members) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, collectFor)
+	defer cancel()
+	for {
+		err := c.opt.Fetch(ctx, c.id, c.fetched)
+		if err == nil || refused(err) {
+			return
+		}
+		c.opt.Log.Debug("collect", "session", c.id, "err", err)
+		select {
+		case <-time.After(collectAgain):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Close ends the delivery: the last receipts are sent, those of the others are waited for,
+// and nobody listens after that. It returns what somebody did not acknowledge; if the session
+// goes on, without what is stored for all who lack it.
+func (c *Conn) Close(goesOn bool) []session.NotDelivered {
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	_ = c.Flush(ctx)
+	cancel()
+	c.mu.Lock()
+	c.stepLocked(Input{Kind: Close})
+	c.closed = true
+	c.arm(never)
+	lost, told := c.core.Undelivered(goesOn)
+	for _, e := range told {
+		c.opt.Tell(e)
+	}
+	l := c.line
+	c.mu.Unlock()
+	c.flushOut()
+	c.cancel()
+	if l != nil {
+		_ = l.nc.FlushTimeout(farewell)
+		l.nc.Close()
+	}
+	c.wg.Wait()
+	return lost
+}

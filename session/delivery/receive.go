@@ -1,0 +1,145 @@
+package delivery
+
+import (
+	"natter/chat"
+	"natter/session"
+)
+
+const (
+	// bearable is how much faster than the rate a peer may be: who keeps to it may still be
+	// bunched on the way.
+	bearable = 1.5
+	// tellFastAgain is how often it is told that a peer is faster than that.
+	tellFastAgain = Time(60e9)
+)
+
+// frame takes messages of a peer: those that come next are told, old ones are acknowledged
+// again, and ones that are too early show that something is missing.
+func (c *Core) frame(from chat.User, f *Frame) {
+	p := c.peer(from)
+	if p == nil || c.over {
+		return
+	}
+	for _, r := range f.Receipts {
+		if r.From == c.cfg.Me {
+			c.acked(p, r.N)
+		}
+	}
+	if len(f.Messages) == 0 {
+		return
+	}
+	first, last := f.Messages[0].N, f.Messages[len(f.Messages)-1].N
+	switch {
+	case c.cfg.Rejoin && !p.known: // perhaps an earlier incarnation has told it; it comes again
+		c.nack(p, first)
+	case p.first > p.have+1: // something may be stored that comes before it
+	case first > p.have+1:
+		c.nack(p, first)
+	case last <= p.have:
+		c.owe(p)
+	default:
+		c.accept(p, f.Messages[p.have+1-first:])
+	}
+}
+
+// accept tells messages that come next.
+func (c *Core) accept(p *peer, messages []chat.Message) {
+	if n := p.pace.take(c.now, len(messages)); n < len(messages) {
+		messages = messages[:n]
+		c.tooFast(p)
+	}
+	if len(messages) == 0 {
+		return
+	}
+	p.have = messages[len(messages)-1].N
+	if p.state == Joining {
+		p.state = InSync
+	}
+	c.owe(p)
+	if p.bye {
+		p.bye, c.bye.told = false, false
+		c.tell(session.Bye{Session: c.id(), From: p.name, Back: true})
+	}
+	c.tell(session.Texts{Session: c.id(), From: p.name, Messages: messages})
+}
+
+// tooFast notes that not everything was taken that a peer has sent. It comes again as long as
+// it is not acknowledged, and is not asked for earlier.
+func (c *Core) tooFast(p *peer) {
+	p.missed, p.missedAt = p.have+1, c.now+redeliverAfter
+	if p.fastAt == 0 || c.now-p.fastAt >= tellFastAgain {
+		p.fastAt = max(c.now, 1)
+		c.tell(session.TooFast{Session: c.id(), From: p.name})
+	}
+}
+
+// owe notes that a peer is to get a receipt: in the next frame, or soon.
+func (c *Core) owe(p *peer) {
+	if int(p.have-p.receipts) >= max(1, c.share()/4) && p.have > p.receipts {
+		c.receipt(p)
+		return
+	}
+	if p.owedAt == never {
+		p.owedAt = c.now + receiptAfter
+		c.sooner(p.owedAt)
+	}
+}
+
+// receipt sends a receipt to a peer at once.
+func (c *Core) receipt(p *peer) {
+	p.owedAt = never
+	if !c.link.up || p.have == 0 {
+		return
+	}
+	p.receipts = p.have
+	c.emit(Effect{Kind: SendReceipt, To: p.user, N: p.have})
+}
+
+// nack asks a peer to send again what is missing, once: until that comes, everything else
+// that was under way is too early as well. An incarnation that is new to us must say first
+// where its numbers begin.
+func (c *Core) nack(p *peer, n uint64) {
+	if p.missed == p.have+1 && c.now-p.missedAt < nackAgain || !c.link.up {
+		return
+	}
+	p.missed, p.missedAt = p.have+1, c.now
+	ask := c.cfg.Rejoin && !p.known || chat.RunOf(n) != chat.RunOf(p.have)
+	c.announce(p, ask)
+}
+
+// announce tells one peer where we stand.
+func (c *Core) announce(p *peer, ask bool) {
+	p.receipts, p.owedAt = p.have, never
+	c.emit(Effect{Kind: SendAnnounce, To: p.user, Yes: c.bye.mine, Announce: c.standing(p, ask)})
+}
+
+// announced takes where a peer stands. What they will not send again has been acknowledged by
+// an earlier incarnation of ours, or was said by one of theirs: then it may be stored for us,
+// and nothing that comes after it is taken before that is here.
+func (c *Core) announced(p *peer, a Announcement, toAll bool) {
+	if a.First > Greatest || a.Have > Greatest || a.Acked > Greatest {
+		return
+	}
+	p.known = true
+	p.heard(c.now)
+	c.acked(p, a.Have)
+	if a.Acked > p.have { // this is still kept for somebody else
+		p.have, p.receipts = a.Acked, a.Acked
+	}
+	if a.First > p.have+1 && a.First > p.first {
+		p.first = a.First
+		c.mail.must = true
+		c.fetchBy(c.now)
+	}
+	c.fetchIfAllKnown()
+	if p.acked < c.send.sent && !c.link.holding {
+		if p.resend.take(c.now, 1) == 1 {
+			c.resend(p)
+		} else {
+			c.resendTo(p, c.now+nackAgain)
+		}
+	}
+	if (a.Ask || toAll && c.bye.mine) && c.link.up { // they may not have heard the bye
+		c.announce(p, false)
+	}
+}
