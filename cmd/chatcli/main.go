@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,14 +45,15 @@ type program struct {
 	joined contexts.Context // the server, if it was joined; otherwise empty
 	root   *cobra.Command
 	code   int
-	known  bool          // the name must be the user's already: the verb does one thing
-	lines  *bufio.Reader // of in, for verbs that ask something
-	aside  bool          // it comes in beside the user's terminals
+	known  bool                           // the name must be the user's already: the verb does one thing
+	lines  *bufio.Reader                  // of in, for verbs that ask something
+	aside  bool                           // it comes in beside the user's terminals
+	client *atomic.Pointer[client.Client] // once the server is reached
 }
 
 // run does what the arguments say and returns the exit code.
 func run(args []string, in io.Reader, out, err io.Writer) int {
-	p := &program{in: in, out: flags.NewOutput(out), err: err, lines: bufio.NewReader(in)}
+	p := &program{in: in, out: flags.NewOutput(out), err: err, lines: bufio.NewReader(in), client: new(atomic.Pointer[client.Client])}
 	return p.out.End(p.execute(args), func(lost error) { fmt.Fprintf(err, "chatcli: %v\n", lost) })
 }
 
@@ -186,6 +188,7 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	}
 	ctx, end := signals(context.Background())
 	defer end(context.Canceled)
+	guardHeap(mostHeap, func() { p.endTooMuch(end) })
 	cfg, err := p.reach(logger)
 	if err != nil {
 		return err
@@ -205,6 +208,7 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	if err != nil {
 		p.code = p.failed(err)
 	} else {
+		p.client.Store(c)
 		o := p.options(logger)
 		o.In = attend(p.in, end)
 		p.code = do(ctx, c, o)
@@ -212,8 +216,11 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 			p.spend(logger)
 		}
 	}
-	if sig, ok := context.Cause(ctx).(toldToStop); ok {
-		p.code = sig.code()
+	switch cause := context.Cause(ctx).(type) {
+	case toldToStop:
+		p.code = cause.code()
+	case tooMuch:
+		p.code = p.failed(cause)
 	}
 	return nil
 }

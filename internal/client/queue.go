@@ -18,7 +18,7 @@ type queue struct {
 }
 
 func newQueue(also func(Event)) *queue {
-	return &queue{out: make(chan Event, 4096), also: also, stop: make(chan struct{})}
+	return &queue{out: make(chan Event, 256), also: also, stop: make(chan struct{})}
 }
 
 // push adds an event. It never blocks.

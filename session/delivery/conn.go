@@ -16,7 +16,7 @@ import (
 const (
 	// incoming is how many payloads of others may wait to be read; what does not fit is asked
 	// for again.
-	incoming = 8192
+	incoming = 2048
 	// together is how soon after a publish the next message may come and still travel in a
 	// frame with others: a message that comes later leaves at once.
 	together = 100 * time.Microsecond
