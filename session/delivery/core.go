@@ -214,12 +214,24 @@ func (c *Core) signalled(p *peer, in *Input) {
 
 func (c *Core) id() string { return c.cfg.Session.ID }
 
-// peer finds a member of whom something is taken now.
+// peer finds a member of whom something is taken now. A member that can be heard is there,
+// whatever the record says of their connection: it may be late.
 func (c *Core) peer(u chat.User) *peer {
 	if c.closed {
 		return nil
 	}
-	return find(c.peers, u)
+	p := find(c.peers, u)
+	if p != nil && p.state == Lost {
+		c.back(p)
+	}
+	return p
+}
+
+// back notes that a peer is there who was lost: they may get all that waits for them, from
+// here or from the store.
+func (c *Core) back(p *peer) {
+	p.state = Joining
+	c.markOut(c.queue.first, c.last())
 }
 
 func find(peers []*peer, u chat.User) *peer {
@@ -312,8 +324,7 @@ func (c *Core) record(s chat.Session) {
 			p.state, p.toldStored = Lost, false
 			c.fetchBy(c.now + fetchLost)
 		case !m.Lost && p.state == Lost:
-			p.state = Joining
-			c.markOut(c.queue.first, c.last())
+			c.back(p)
 		}
 	}
 	if s.Epoch > c.link.epoch {

@@ -88,9 +88,7 @@ func (p *peer) joining() {
 // heard notes that a peer listens.
 func (p *peer) heard(now Time) {
 	p.heardAt = now
-	if p.state == Joining || p.state == Slow {
-		p.state = InSync
-	}
+	p.state = InSync
 }
 
 // waitedFor reports whether the window waits for a peer.

@@ -66,11 +66,12 @@ func (c *Core) say(text string, at int64) {
 	c.sooner(c.now + storeLost) // the first thing that time can make due
 }
 
-// pump publishes what waits, as long as nothing is under way: first what is sent again, so
-// that order is kept.
+// pump publishes what waits, as long as nothing is under way and somebody is there to get it:
+// what has not gone out has certainly not arrived. What is sent again comes first, so that
+// order is kept.
 func (c *Core) pump() {
 	s := &c.send
-	if s.busy || !c.publishable() {
+	if s.busy || !c.publishable() || !c.anyConnected() {
 		return
 	}
 	var first, last uint64
@@ -91,9 +92,7 @@ func (c *Core) pump() {
 		return
 	}
 	s.busy = true
-	if c.anyConnected() {
-		c.markOut(first, last)
-	}
+	c.markOut(first, last)
 	s.receipts = s.receipts[:0]
 	for _, p := range c.peers {
 		if p.owedAt != never && len(s.receipts) < chat.MaxReceipts {
@@ -141,9 +140,6 @@ func (c *Core) AppendFrame(b []byte, e Effect) []byte {
 // and answers goes on, but does not know which of the last messages to ask for.
 func (c *Core) acked(p *peer, n uint64) {
 	n = min(n, c.last())
-	if p.state == Lost { // they are there
-		c.markOut(c.queue.first, c.last())
-	}
 	if c.link.holding || n < p.acked {
 		return
 	}

@@ -109,15 +109,17 @@ func (s *sim) interrupt(l *simLife) {
 
 // sleep has a computer stand still. What comes in meanwhile waits at its socket, or is lost.
 func (s *sim) sleep(l *simLife) {
-	if l == nil || l.dead || l.asleep {
+	if l == nil || l.dead || l.asleep || l.cut {
 		return
 	}
 	l.asleep = true
+	l.naps++
+	nap := l.naps
 	s.log("%s falls asleep", l.m.name)
 	lost := s.one(2)
 	if lost {
 		s.after(s.between(0, time.Second), func() {
-			if l.asleep {
+			if l.asleep && l.naps == nap {
 				l.cut = true // the broker has given it up
 				s.lose(l.m)
 			}

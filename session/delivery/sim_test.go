@@ -73,6 +73,7 @@ type simLife struct {
 	core   *Core
 	dead   bool
 	asleep bool
+	naps   int
 	line   int  // number of its connection; 0: none
 	cut    bool // the connection is interrupted
 	epoch  int  // channel that it listens to
