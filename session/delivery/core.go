@@ -214,15 +214,15 @@ func (c *Core) signalled(p *peer, in *Input) {
 
 func (c *Core) id() string { return c.cfg.Session.ID }
 
-// peer finds a member of whom something is taken now. A member that can be heard is there,
-// whatever the record says of their connection: it may be late.
+// peer finds a member of whom something is taken now. One that is thought to be lost and can
+// be heard may also have asked for what is stored.
 func (c *Core) peer(u chat.User) *peer {
 	if c.closed {
 		return nil
 	}
 	p := find(c.peers, u)
 	if p != nil && p.state == Lost {
-		c.back(p)
+		c.markOut(c.queue.first, c.last())
 	}
 	return p
 }

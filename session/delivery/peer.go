@@ -85,10 +85,19 @@ func (p *peer) joining() {
 	}
 }
 
-// heard notes that a peer listens.
+// heard notes that a peer has announced themselves: they are there.
 func (p *peer) heard(now Time) {
 	p.heardAt = now
 	p.state = InSync
+}
+
+// listens notes that a peer acknowledges. What they had sent before they were lost may come
+// late.
+func (p *peer) listens(now Time) {
+	p.heardAt = now
+	if p.state != Lost {
+		p.state = InSync
+	}
 }
 
 // waitedFor reports whether the window waits for a peer.

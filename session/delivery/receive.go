@@ -121,7 +121,7 @@ func (c *Core) announced(p *peer, a Announcement, toAll bool) {
 		return
 	}
 	p.known = true
-	p.heard(c.now)
+	p.heard(c.now) // whatever the record says of their connection: it may be late
 	c.acked(p, a.Have)
 	if a.Acked > p.have { // this is still kept for somebody else
 		p.have, p.receipts = a.Acked, a.Acked

@@ -147,7 +147,7 @@ func (c *Core) acked(p *peer, n uint64) {
 		c.resendTo(p, c.now+nackAgain)
 	}
 	if p.state == Slow || n > p.acked {
-		p.heard(c.now)
+		p.listens(c.now)
 	}
 	if n > p.acked {
 		p.acked, p.ackedAt = n, c.now
