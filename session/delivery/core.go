@@ -263,6 +263,9 @@ func (c *Core) joined(epoch, run int) {
 	if l.holding {
 		c.number(run)
 	}
+	if !first {
+		c.missedRecords()
+	}
 	c.mailJoined(first)
 	c.announceAll(!first || c.cfg.Rejoin)
 	c.moved()
@@ -284,10 +287,15 @@ func (c *Core) linkUp() {
 		return
 	}
 	c.link.up, c.link.upAt = true, c.now
+	c.missedRecords()
 	c.fetchBy(c.now + fetchLost)
 	c.announceAll(true)
 	c.moved()
 }
+
+// missedRecords notes that peers may have been back while our connection was interrupted, and
+// have fetched what is stored.
+func (c *Core) missedRecords() { c.markOut(c.queue.first, c.last()) }
 
 // announceAll tells all peers where we stand.
 func (c *Core) announceAll(ask bool) {
