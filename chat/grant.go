@@ -11,7 +11,7 @@ type Grant struct {
 	Holder        User // whose connection it is; "" if no user's
 	Publish       []string
 	Subscribe     []string
-	DenySubscribe []string // where an allow-list cannot say it: queue groups, and whom a user blocks
+	DenySubscribe []string // where an allow-list cannot say it: queue groups, whom a user blocks, what observers ask
 
 	// Limits of the connection; 0 is none.
 	Subscriptions int
@@ -51,6 +51,12 @@ func (g Grant) WithFrames(most int) Grant {
 	return g
 }
 
+// Equal reports whether two grants give the same rights.
+func (g Grant) Equal(o Grant) bool {
+	return g.Holder == o.Holder && g.Subscriptions == o.Subscriptions && g.Payload == o.Payload &&
+		slices.Equal(g.Publish, o.Publish) && slices.Equal(g.Subscribe, o.Subscribe) && slices.Equal(g.DenySubscribe, o.DenySubscribe)
+}
+
 // WithText is a grant of users or members where texts have at most so many bytes.
 func (g Grant) WithText(most int) Grant {
 	g.Payload = payloadFor(most)
@@ -76,6 +82,16 @@ func Inbox(u User) string { return InboxRoot + "." + string(u) }
 
 // MemberInbox is the prefix of a member's inbox: one for each session.
 func MemberInbox(u User, channel string) string { return Inbox(u) + "." + channel }
+
+// inboxToken is how many characters of a public key name an observer's inbox.
+const inboxToken = 12
+
+// ObserverInbox is the prefix of the inbox of an observer whose credentials have a public
+// key: the nats CLI takes it as --inbox-prefix.
+func ObserverInbox(publicKey string) string {
+	token := strings.TrimPrefix(publicKey, "U")
+	return ObserverInboxes + "." + token[:min(inboxToken, len(token))]
+}
 
 // AuditSubjects are the subjects of all audit records.
 const AuditSubjects = "chat.audit.>"
@@ -160,13 +176,27 @@ func MemberGrant(u User, channel string) Grant {
 	}
 }
 
-// ObserverGrant is for the stock nats CLI. Queue groups are denied: an observer
-// in one would swallow the requests of others.
-func ObserverGrant() Grant {
+// noQueueGroups denies subscriptions in all of them: an observer in one would take the
+// requests of others.
+const noQueueGroups = "> >"
+
+// ObserverGrant is for the stock nats CLI; the inbox is that of ObserverInbox. What observers
+// ask is denied: it shows where another one waits for the answer.
+func ObserverGrant(inbox string) Grant {
 	return Grant{
 		Publish:       append(publishes(Observer, Address{}), "$SRV.>"),
-		Subscribe:     []string{"chat.>", "_INBOX.>"},
-		DenySubscribe: []string{"> >"},
+		Subscribe:     []string{"chat.>", inbox + ".>"},
+		DenySubscribe: append([]string{noQueueGroups}, publishes(Observer, Address{})...),
+		Subscriptions: watchSubscriptions,
+		Payload:       MaxPayload,
+	}
+}
+
+// AuditGrant is for those who may read the audit records, and no messages.
+func AuditGrant() Grant {
+	return Grant{
+		Subscribe:     []string{AuditSubjects},
+		DenySubscribe: []string{noQueueGroups},
 		Subscriptions: watchSubscriptions,
 		Payload:       MaxPayload,
 	}
@@ -186,7 +216,7 @@ func OperatorGrant() Grant {
 // only one that ever uses a reply subject from outside, so it may publish
 // nowhere but to inboxes.
 func AnsweringGrant() Grant {
-	g := Grant{Publish: []string{InboxRoot + ".>", "_INBOX.>", ImportInbox + ".>"}}
+	g := Grant{Publish: []string{InboxRoot + ".>", ObserverInboxes + ".>", ImportInbox + ".>"}}
 	for _, f := range []*family{coordFamily, lobbyFamily, adminFamily, watchFamily} {
 		g.Subscribe = append(g.Subscribe, f.root()+".>")
 	}

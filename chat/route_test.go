@@ -100,7 +100,7 @@ var (
 		chat.AUser:    {chat.UserGrant("bob"), chat.UserGrant("alic"), chat.UserGrant("alice2")},
 		chat.AMember:  {chat.MemberGrant("bob", sid), chat.MemberGrant("alice", sid+"-1"), chat.MemberGrant("alice", "0")},
 		chat.Operator: {chat.OperatorGrant()},
-		chat.Observer: {chat.ObserverGrant()},
+		chat.Observer: {chat.ObserverGrant("_INBOX.O"), chat.AuditGrant()},
 	}
 )
 
@@ -146,8 +146,12 @@ func TestOnlyReceiversHear(t *testing.T) {
 		} else {
 			hear(t, r, subject, "bob", "carol")
 		}
-		if !mayHear([]chat.Grant{chat.ObserverGrant()}, subject) {
-			t.Errorf("observers do not hear %s", subject)
+		watching := chat.ObserverGrant("_INBOX.O")
+		if denied := listed(watching.DenySubscribe, subject); !mayHear([]chat.Grant{watching}, subject) || denied != (r.From() == chat.Observer) {
+			t.Errorf("observers do not hear %s, or each other", subject)
+		}
+		if got, want := mayHear([]chat.Grant{chat.AuditGrant()}, subject), strings.HasPrefix(subject, "chat.audit."); got != want {
+			t.Errorf("who reads the trail hears %s: %v", subject, got)
 		}
 		if mayHear([]chat.Grant{chat.LobbyGrant(), chat.OperatorGrant()}, subject) {
 			t.Errorf("the lobby or the operator hears %s", subject)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"natter/broker/embedded"
+	"natter/broker/ticket"
 	"natter/chat"
 
 	"github.com/nats-io/nats.go"
@@ -70,7 +71,11 @@ func Member(t testing.TB, srv *embedded.Server, u chat.User, channel string) *Co
 // Observer connects as the nats CLI does with the observer's credentials.
 func Observer(t testing.TB, srv *embedded.Server) *Conn {
 	t.Helper()
-	return Dial(t, srv, chat.ObserverGrant(), "_INBOX")
+	creds, err := srv.Minter().NewCredsFor(func(key string) chat.Grant { return chat.ObserverGrant(chat.ObserverInbox(key)) }, time.Hour, time.Now())
+	if err != nil {
+		t.Fatalf("minting a ticket: %v", err)
+	}
+	return dial(t, srv, creds, chat.ObserverInbox(creds.User))
 }
 
 // Operator connects as chatcoord's own verbs do.
@@ -88,19 +93,20 @@ func Lobby(t testing.TB, srv *embedded.Server) *Conn {
 // Dial connects over TCP with a ticket for g, bound to a new key.
 func Dial(t testing.TB, srv *embedded.Server, g chat.Grant, inbox string, opts ...nats.Option) *Conn {
 	t.Helper()
-	text, key, err := srv.Minter().Creds(g, time.Hour, time.Now())
+	creds, err := srv.Minter().NewCreds(g, time.Hour, time.Now())
 	if err != nil {
 		t.Fatalf("minting a ticket: %v", err)
 	}
-	public, err := key.PublicKey()
-	if err != nil {
-		t.Fatalf("minting a ticket: %v", err)
-	}
+	return dial(t, srv, creds, inbox, opts...)
+}
+
+func dial(t testing.TB, srv *embedded.Server, creds *ticket.Creds, inbox string, opts ...nats.Option) *Conn {
+	t.Helper()
 	all := []nats.Option{
-		nats.UserJWT(func() (string, error) { return text, nil }, key.Sign),
+		nats.UserJWT(func() (string, error) { return creds.JWT, nil }, creds.Key.Sign),
 		nats.CustomInboxPrefix(inbox),
 	}
-	return connect(t, srv, &Conn{Key: public}, append(all, opts...)...)
+	return connect(t, srv, &Conn{Key: creds.User}, append(all, opts...)...)
 }
 
 func connect(t testing.TB, srv *embedded.Server, c *Conn, opts ...nats.Option) *Conn {

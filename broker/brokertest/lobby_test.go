@@ -118,6 +118,28 @@ func TestObserverHearsAndSwallowsNothing(t *testing.T) {
 	}
 }
 
+// Observers do not hear what others of them ask: it says where the answer is awaited.
+func TestObserversDoNotHearEachOther(t *testing.T) {
+	srv := brokertest.Run(t)
+	heard := listen(t, brokertest.Observer(t, srv).Conn, "chat.>")
+	served := listen(t, answering(t, srv), "chat.watch.>")
+	other := brokertest.Observer(t, srv)
+	asked := chat.WatchSession.Subject(chat.Address{})
+	if !other.MayPublish(t, asked) {
+		t.Fatalf("an observer may not publish to %s", asked)
+	}
+	if m := next(t, served); m.Subject != asked {
+		t.Errorf("served %s", m.Subject)
+	}
+	last := chat.List.Subject(chat.Address{User: "alice"})
+	if !brokertest.User(t, srv, "alice").MayPublish(t, last) {
+		t.Fatal("alice may not ask for the list")
+	}
+	if m := next(t, heard); m.Subject != last {
+		t.Errorf("heard %s", m.Subject)
+	}
+}
+
 // TestFilesOfOthersAreNotHeard is the hole that a wildcard in the middle of a
 // member's list would leave: see chat.TestGrantsAreNotWidened.
 func TestFilesOfOthersAreNotHeard(t *testing.T) {

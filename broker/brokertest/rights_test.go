@@ -1,6 +1,7 @@
 package brokertest_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,7 +26,7 @@ var concrete = []string{
 	"chat.audit.request", "chat.admin.users", "chat",
 	"natter.state.user.alice", "$JS.API.INFO", "$JS.API.STREAM.DELETE.LIVE", "$JS.ACK.LIVE.x.1.1.1.1.0", "$SYS.REQ.SERVER.PING", "$SRV.PING",
 	"_IN.alice.1", "_IN.bob.1", "_IN.alice." + sid + ".1", "_IN.alice." + sid + "-1.1", "_IN.lobby.1", "_IN.coordinator.1", "_IN.admin.1",
-	"_INBOX.1", "_R_.1", "other",
+	"_INBOX.1", "_INBOX.O.1", "_INBOX.P.1", "chat.watch.session", "_R_.1", "other",
 }
 
 // wild are what somebody would subscribe to who wants more than is theirs.
@@ -41,7 +42,7 @@ var wild = []string{
 	"chat.audit.>", "chat.audit.*", "chat.admin.>", "chat.admin.*",
 	"natter.>", "natter.state.>", "$JS.>", "$JS.API.>", "$SYS.>", "$SYS.ACCOUNT.>", "$SRV.>",
 	"_IN.>", "_IN.*.>", "_IN.*", "_IN.alice.>", "_IN.alice.*", "_IN.bob.>", "_IN.alice." + sid + ".>", "_IN.alice." + sid + ".*",
-	"_IN.lobby.>", "_IN.coordinator.>", "_IN.admin.>", "_INBOX.>", "_INBOX.*", "_R_.>",
+	"_IN.lobby.>", "_IN.coordinator.>", "_IN.admin.>", "_INBOX.>", "_INBOX.*", "_INBOX.*.>", "_INBOX.*.*", "_INBOX.O.>", "_INBOX.P.>", "chat.watch.>", "chat.watch.*", "chat.*.session", "_R_.>",
 }
 
 // TestRights asks the server, for each kind of connection and every subject, and
@@ -61,7 +62,8 @@ func TestRights(t *testing.T) {
 		"lobby":     {chat.LobbyGrant(), with(brokertest.Lobby)},
 		"user":      {chat.UserGrant("alice"), dial(chat.UserGrant("alice"))},
 		"member":    {chat.MemberGrant("alice", sid), dial(chat.MemberGrant("alice", sid))},
-		"observer":  {chat.ObserverGrant(), with(brokertest.Observer)},
+		"observer":  {chat.ObserverGrant("_INBOX.O"), dial(chat.ObserverGrant("_INBOX.O"))},
+		"trail":     {chat.AuditGrant(), dial(chat.AuditGrant())},
 		"operator":  {chat.OperatorGrant(), with(brokertest.Operator)},
 		"answering": {chat.AnsweringGrant(), dial(chat.AnsweringGrant())},
 		"storing":   {chat.StoringGrant(), dial(chat.StoringGrant())},
@@ -77,7 +79,7 @@ func TestRights(t *testing.T) {
 			}
 			queue := len(kind.grant.DenySubscribe) == 0
 			for _, s := range append(concrete, wild...) {
-				want := allowed(kind.grant.Subscribe, s)
+				want := allowed(kind.grant.Subscribe, s) && !slices.Contains(kind.grant.DenySubscribe, s)
 				if got := c.MaySubscribe(t, s, ""); got != want {
 					t.Errorf("may subscribe to %s: %v, want %v", s, got, want)
 				}

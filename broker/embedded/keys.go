@@ -112,37 +112,46 @@ func trust(ids *ticket.Installation, opts *server.Options) error {
 	return nil
 }
 
-// writeCreds writes the files for the nats CLI and for chatcoord's own verbs, if
-// they are not there, or damaged: nothing else depends on what is in them.
+// credsFiles are the files for the nats CLI and for chatcoord's own verbs, with what each
+// allows whoever has its key.
+var credsFiles = map[string]func(publicKey string) chat.Grant{
+	"observer.creds": func(key string) chat.Grant { return chat.ObserverGrant(chat.ObserverInbox(key)) },
+	"audit.creds":    func(string) chat.Grant { return chat.AuditGrant() },
+	"operator.creds": func(string) chat.Grant { return chat.OperatorGrant() },
+}
+
+// writeCreds writes the files that are missing, damaged or of other rights than this release
+// gives: nothing else depends on what is in them.
 func writeCreds(dir string, m *ticket.Minter, log *slog.Logger) error {
-	for name, grant := range map[string]chat.Grant{
-		"observer.creds": chat.ObserverGrant(),
-		"operator.creds": chat.OperatorGrant(),
-	} {
+	for name, grant := range credsFiles {
 		path := filepath.Join(dir, name)
-		switch have, err := os.ReadFile(path); {
-		case err == nil && usable(have, m):
-			continue
-		case !errors.Is(err, fs.ErrNotExist):
-			log.Warn("credentials are damaged, and written anew", "file", path)
+		text, err := os.ReadFile(path)
+		if !errors.Is(err, fs.ErrNotExist) {
+			have, parsed := ticket.ParseCreds(private.Plain(text))
+			switch {
+			case err != nil, parsed != nil, have.Key == nil, have.Account != m.Account():
+				log.Warn("credentials are damaged, and written anew", "file", path)
+			case !have.Grant.Equal(grant(have.User)):
+				log.Warn("credentials have the rights of another release, and are written anew; copies of the former file keep theirs", "file", path)
+			default:
+				continue
+			}
 		}
-		text, key, err := m.Creds(grant, 0, time.Now())
-		if err != nil {
-			return err
-		}
-		creds, err := ticket.FormatCreds(text, key)
-		if err != nil {
-			return err
-		}
-		if err := private.Write(path, creds); err != nil {
+		if err := writeCredsFile(path, m, grant); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// usable reports whether credentials are whole, and of the account that they are for.
-func usable(text []byte, m *ticket.Minter) bool {
-	c, err := ticket.ParseCreds(private.Plain(text))
-	return err == nil && c.Key != nil && c.Account == m.Account()
+func writeCredsFile(path string, m *ticket.Minter, grant func(publicKey string) chat.Grant) error {
+	creds, err := m.NewCredsFor(grant, 0, time.Now())
+	if err != nil {
+		return err
+	}
+	text, err := ticket.FormatCreds(creds.JWT, creds.Key)
+	if err != nil {
+		return err
+	}
+	return private.Write(path, text)
 }

@@ -7,9 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"natter/broker"
 	"natter/broker/embedded"
+	"natter/broker/ticket"
 	"natter/chat"
 
 	"github.com/nats-io/nats.go"
@@ -112,11 +114,50 @@ func TestDamagedAccountIsLost(t *testing.T) {
 	}
 }
 
+// Credentials of other rights than this release gives are named, and written anew; others stay.
+func TestCredsOfOtherRights(t *testing.T) {
+	dir := t.TempDir()
+	srv := start(t, dir)
+	before := map[string]string{}
+	for _, name := range []string{"operator.creds", "observer.creds", "audit.creds"} {
+		before[name] = read(t, filepath.Join(dir, name))
+	}
+	wide, err := srv.Minter().NewCreds(chat.ObserverGrant("_INBOX"), 0, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Stop()
+	text, err := ticket.FormatCreds(wide.JWT, wide.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "observer.creds")
+	write(t, path, string(text))
+	var log bytes.Buffer
+	srv, err = embedded.Start(embedded.Config{Listen: anyPort, DataDir: dir, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Stop()
+	creds, err := ticket.ParseCreds([]byte(read(t, path)))
+	if err != nil || !creds.Grant.Equal(chat.ObserverGrant(chat.ObserverInbox(creds.User))) {
+		t.Errorf("%+v, %v", creds, err)
+	}
+	if !strings.Contains(log.String(), path) {
+		t.Errorf("not named: %s", &log)
+	}
+	for _, name := range []string{"operator.creds", "audit.creds"} {
+		if read(t, filepath.Join(dir, name)) != before[name] {
+			t.Errorf("%s was written anew", name)
+		}
+	}
+}
+
 // Credentials that are damaged are named, and written anew.
 func TestDamagedCreds(t *testing.T) {
 	dir := t.TempDir()
 	start(t, dir).Stop()
-	for _, name := range []string{"operator.creds", "observer.creds"} {
+	for _, name := range []string{"operator.creds", "observer.creds", "audit.creds"} {
 		path := filepath.Join(dir, name)
 		whole := read(t, path)
 		for _, at := range []int{len(whole) / 4, len(whole) - 120} { // in the JWT, and in the seed

@@ -260,7 +260,7 @@ func TestSecretsAreOursAlone(t *testing.T) {
 	if err != nil || len(secrets) != 5 {
 		t.Fatalf("keys %v, %v", secrets, err)
 	}
-	for _, path := range append(secrets, filepath.Join(dir, "observer.creds"), filepath.Join(dir, "operator.creds"), filepath.Join(dir, "lock")) {
+	for _, path := range append(secrets, filepath.Join(dir, "observer.creds"), filepath.Join(dir, "audit.creds"), filepath.Join(dir, "operator.creds"), filepath.Join(dir, "lock")) {
 		if mode := stat(t, path).Perm(); mode != 0o600 {
 			t.Errorf("%s: mode %04o", path, mode)
 		}

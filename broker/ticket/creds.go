@@ -25,11 +25,20 @@ type Creds struct {
 
 // NewCreds makes a new key and credentials for it.
 func (m *Minter) NewCreds(g chat.Grant, ttl time.Duration, now time.Time) (*Creds, error) {
-	text, key, err := m.Creds(g, ttl, now)
+	return m.NewCredsFor(func(string) chat.Grant { return g }, ttl, now)
+}
+
+// NewCredsFor is NewCreds for a grant that depends on the public key.
+func (m *Minter) NewCredsFor(grant func(publicKey string) chat.Grant, ttl time.Duration, now time.Time) (*Creds, error) {
+	key, public, err := fresh()
 	if err != nil {
 		return nil, err
 	}
-	c, err := readJWT(text)
+	t, err := m.Mint(public, grant(public), ttl, now)
+	if err != nil {
+		return nil, err
+	}
+	c, err := readJWT(t.JWT)
 	if err != nil {
 		return nil, err
 	}

@@ -141,7 +141,7 @@ func TestBearer(t *testing.T) {
 
 func TestCredsFileIsOneThatNATSReads(t *testing.T) {
 	m, _, _ := newMinter(t)
-	text, key, err := m.Creds(chat.ObserverGrant(), 0, noon)
+	text, key, err := m.Creds(chat.ObserverGrant("_INBOX.O"), 0, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestCredsFileIsOneThatNATSReads(t *testing.T) {
 
 func TestCredsAreReadBack(t *testing.T) {
 	m, account, _ := newMinter(t)
-	g := chat.ObserverGrant()
+	g := chat.ObserverGrant("_INBOX.O")
 	made, err := m.NewCreds(g, time.Hour, noon)
 	if err != nil {
 		t.Fatal(err)

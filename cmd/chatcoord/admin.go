@@ -139,14 +139,15 @@ func (p *program) dial(who string, options ...nats.Option) (*nats.Conn, error) {
 		return nil, chat.Errorf(chat.Denied, "the %s's credentials %s cannot be read: %v. A coordinator writes them into its data directory; --creds names another file", who, creds, err)
 	}
 	text = private.Plain(text)
-	if c, err := ticket.ParseCreds(text); err != nil || c.Key == nil {
+	c, err := ticket.ParseCreds(text)
+	if err != nil || c.Key == nil {
 		return nil, private.Errorf(private.ErrFile, "The file %s is damaged: it does not hold credentials. Bring the right one back; a coordinator with an embedded server writes it anew when it starts.", creds)
 	}
 	secured, err := p.secured()
 	if err != nil {
 		return nil, err
 	}
-	options = slices.Concat(secured, []nats.Option{nats.UserCredentialBytes(text)}, options)
+	options = slices.Concat(secured, []nats.Option{nats.UserCredentialBytes(text), nats.CustomInboxPrefix(chat.ObserverInbox(c.User))}, options)
 	nc, err := broker.Connect(context.Background(), p.server, broker.CoordinatorName, options...)
 	if unsafe := secure.Explain(broker.Redact(p.server), "", err); unsafe != nil {
 		return nil, unsafe

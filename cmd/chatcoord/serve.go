@@ -12,9 +12,11 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"natter/broker"
+	"natter/broker/ticket"
 	"natter/chat"
 	"natter/internal/console"
 	"natter/internal/coord"
+	"natter/internal/private"
 	"natter/internal/secure"
 )
 
@@ -57,13 +59,18 @@ func (p *program) serve() error {
 // watchWith says how to watch with the stock CLI; "" if its credentials are not in dir.
 func (p *program) watchWith(url, dir string) string {
 	creds := filepath.Join(dir, "observer.creds")
-	if _, err := os.Stat(creds); dir == "" || err != nil {
+	text, err := os.ReadFile(creds)
+	if dir == "" || err != nil {
+		return ""
+	}
+	c, err := ticket.ParseCreds(private.Plain(text))
+	if err != nil {
 		return ""
 	}
 	if p.tls.Value != "" {
 		url += " --tlsca " + secure.CAFile(dir)
 	}
-	return fmt.Sprintf("watch with: nats --server %s --creds %s sub 'chat.>'", url, creds)
+	return fmt.Sprintf("watch with: nats --server %s --creds %s --inbox-prefix %s sub 'chat.>'", url, creds, chat.ObserverInbox(c.User))
 }
 
 // coordinate runs the coordinator and the console on a server that is ready.

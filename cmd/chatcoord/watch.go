@@ -36,7 +36,7 @@ func (p *program) watch(ctx context.Context) error {
 	err = view.Subscribe(nc, "") // observers may be in no queue group, and see everything
 	switch {
 	case errors.Is(err, nats.ErrPermissionViolation):
-		return chat.Errorf(chat.Denied, "these credentials may not watch; a coordinator writes observer.creds into its data directory")
+		return chat.Errorf(chat.Denied, "these credentials may not watch that. With observer.creds, which a coordinator writes into its data directory, one may watch everything; with audit.creds what is done: --show actions")
 	case err != nil:
 		return chat.Errorf(chat.NotConnected, "lost %s before it could be watched", p.server)
 	}

@@ -135,6 +135,25 @@ func TestWatchForPrograms(t *testing.T) {
 	}
 }
 
+// Who has the credentials for the trail sees what is done, and is told that they see no more.
+func TestWatchTheTrail(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	srv := brokertest.RunIn(t, dir)
+	creds := filepath.Join(dir, "audit.creds")
+	out, err, end := watching(t, "--server", srv.URL(), "--creds", creds, "--show", "actions")
+	err.await(t, "Watching")
+	act(t, srv, "alice registered")
+	out.await(t, " ACTION   alice registered\n")
+	if failure := end(); failure != nil {
+		t.Error(failure)
+	}
+	var stdout, stderr bytes.Buffer
+	got := run([]string{"watch", "--server", srv.URL(), "--creds", creds}, &stdout, &stderr)
+	if got != flags.ExitDenied || !strings.Contains(stderr.String(), "--show actions") {
+		t.Errorf("exit code %d\n%s", got, &stderr)
+	}
+}
+
 func TestWatchRefused(t *testing.T) {
 	dir, other := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "other")
 	srv := brokertest.RunIn(t, dir)

@@ -194,7 +194,7 @@ func TestNobodySpeaksAsAnother(t *testing.T) {
 		{"a user", mallory.Conn, chat.UserGrant("mallory")},
 		{"a member", member, chat.MemberGrant("mallory", channel)},
 		{"the lobby", lobby, chat.LobbyGrant()},
-		{"an observer", brokertest.Observer(t, in.Server), chat.ObserverGrant()},
+		{"an observer", brokertest.Observer(t, in.Server), chat.ObserverGrant("_INBOX.O")},
 	} {
 		tried := 0
 		for _, s := range grammar(ours, ours+"-1", theirs, "0") {

@@ -102,7 +102,7 @@ func TestAClockThatIsWrong(t *testing.T) {
 func TestRenewSaysHelloUntilItIsHeard(t *testing.T) {
 	in := chattest.Run(t)
 	alice := in.User("alice")
-	tap := brokertest.Dial(t, in.Server, chat.ObserverGrant(), "_INBOX")
+	tap := brokertest.Observer(t, in.Server)
 	hellos := make(chan *nats.Msg, 1024)
 	if _, err := tap.ChanSubscribe(chat.Hello.Subject(chat.Address{User: "alice"}), hellos); err != nil {
 		t.Fatal(err)

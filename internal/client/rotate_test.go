@@ -144,7 +144,7 @@ func keeps(t *testing.T, cfg client.Config) bool {
 // heard is what an observer hears.
 func heard(t *testing.T, in *chattest.Installation, subject string) *nats.Subscription {
 	t.Helper()
-	nc, err := in.Server.Dial("observer", chat.ObserverGrant(), "_INBOX")
+	nc, err := in.Server.Dial("observer", chat.ObserverGrant("_INBOX.O"), "_INBOX.O")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func (e *exam) files() {
 		case !r.InSystem() && !inChat:
 			e.fail("credentials", mendCreds, "%s is of another account than store.creds", r.File())
 		}
-		if more, less := compare(creds.Grant, r.Grant(e.Keys.ChatID)); len(more)+len(less) > 0 {
+		if more, less := compare(creds.Grant, r.Grant(e.Keys.ChatID, creds.User)); len(more)+len(less) > 0 {
 			e.wrongGrant(r, more, less)
 		} else {
 			right = append(right, r.File())
@@ -66,7 +66,7 @@ func compare(have, want chat.Grant) (more, less []string) {
 	}
 	diff("publish", have.Publish, want.Publish, &more)
 	diff("subscribe", have.Subscribe, want.Subscribe, &more)
-	diff("queue groups, not denied by", want.DenySubscribe, have.DenySubscribe, &more)
+	diff("subscribe, not denied,", want.DenySubscribe, have.DenySubscribe, &more)
 	diff("publish", want.Publish, have.Publish, &less)
 	diff("subscribe", want.Subscribe, have.Subscribe, &less)
 	return more, less
@@ -79,7 +79,8 @@ func (e *exam) grants() {
 	before, tried := len(e.findings), 0
 	for _, r := range setup.Roles {
 		if nc := e.conns[r.Name]; nc != nil {
-			tried += e.tryGrant(r.File(), nc, shared(e.Keys.Creds(r).Grant, r.Grant(e.Keys.ChatID)))
+			creds := e.Keys.Creds(r)
+			tried += e.tryGrant(r.File(), nc, shared(creds.Grant, r.Grant(e.Keys.ChatID, creds.User)))
 		}
 	}
 	if len(e.findings) == before {

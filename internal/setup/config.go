@@ -113,14 +113,14 @@ func (p Plan) node(i int, h Host, password string) node {
 }
 
 // readme says which file goes where.
-func (p Plan) readme() []byte {
+func (p Plan) readme(observerInbox string) []byte {
 	var urls, confs []string
 	for i, h := range p.Hosts {
 		urls = append(urls, h.URL())
 		confs = append(confs, confName(i+1, p.Nodes))
 	}
 	text, err := page("README.txt", map[string]any{
-		"Dir": p.Dir, "URLs": strings.Join(urls, ","), "Confs": confs, "Roles": Roles, "Cluster": p.Nodes > 1,
+		"Dir": p.Dir, "URLs": strings.Join(urls, ","), "Confs": confs, "Roles": Roles, "Cluster": p.Nodes > 1, "Inbox": observerInbox,
 	})
 	if err != nil {
 		panic("setup: " + err.Error()) // a template of ours

@@ -7,7 +7,7 @@
 //	 ┌────────────────────┼────────────────────────┐
 //	 ▼                    ▼                        ▼
 //	a safe               the NATS servers         the coordinators          people
-//	operator.nk          accounts.conf            coord store tap sys       observer.creds
+//	operator.nk          accounts.conf            coord store tap sys       observer.creds audit.creds
 //	system.nk chat.nk    nats.conf or             .creds                    operator.creds
 //	lobby.nk             node-1.conf …            signing.nk                sentinel.jwt
 //	                     (no seeds)               operator-signing.nk, to ban at once

@@ -118,7 +118,7 @@ func (p Plan) exists() (bool, error) {
 	ours := false
 	for _, name := range p.names() {
 		ours = ours || have[name]
-		if !have[name] {
+		if !have[name] && name != Audit.File() { // nothing needs it, and earlier releases did not write it
 			missing = append(missing, name)
 		}
 	}
@@ -172,35 +172,40 @@ func (p Plan) files() (map[string][]byte, error) {
 	files := map[string][]byte{
 		"operator.jwt": []byte(jwts.Operator + "\n"),
 		sentinelJWT:    []byte(jwts.Sentinel + "\n"),
-		"README.txt":   p.readme(),
 	}
 	for _, slot := range append(ids.Keys(), ticket.KeySlot{Name: strings.TrimSuffix(deputyKey, ".nk"), Key: &ids.OperatorSigning}) {
 		if files[keyName(slot.Name)], err = seed(*slot.Key); err != nil {
 			return nil, err
 		}
 	}
-	if err := p.addCreds(files, ids); err != nil {
+	observer, err := p.addCreds(files, ids)
+	if err != nil {
 		return nil, err
 	}
+	files["README.txt"] = p.readme(chat.ObserverInbox(observer))
 	return files, p.addConfigs(files, jwts)
 }
 
-func (p Plan) addCreds(files map[string][]byte, ids *ticket.Installation) error {
+// addCreds makes the credentials of all roles, and returns the public key of the observer's.
+func (p Plan) addCreds(files map[string][]byte, ids *ticket.Installation) (observer string, err error) {
 	chatID := ids.ChatMinter().Account()
 	for _, r := range Roles {
 		m := ids.ChatMinter()
 		if r.system {
 			m = ids.SystemMinter()
 		}
-		creds, err := m.NewCreds(r.Grant(chatID), 0, time.Now())
+		creds, err := r.newCreds(m, chatID, 0, time.Now())
 		if err != nil {
-			return err
+			return "", err
 		}
 		if files[r.File()], err = ticket.FormatCreds(creds.JWT, creds.Key); err != nil {
-			return err
+			return "", err
+		}
+		if r.Name == Observer.Name {
+			observer = creds.User
 		}
 	}
-	return nil
+	return observer, nil
 }
 
 func seed(key nkeys.KeyPair) ([]byte, error) {

@@ -24,35 +24,48 @@ import (
 // Role is one connection of an installation: its credentials are in a file of its
 // name, and can do what its grant says.
 type Role struct {
-	Name  string
-	Inbox string // where its answers come to
-	For   string // who has it
+	Name string
+	For  string // who has it
 
+	inbox  string // where its answers come to; "": each key has its own
 	system bool
-	grant  chat.Grant
+	grant  func(chatAccount, publicKey string) chat.Grant
 }
+
+// always is a grant that is the same in every installation and for every key.
+func always(g chat.Grant) func(string, string) chat.Grant {
+	return func(string, string) chat.Grant { return g }
+}
+
+func observing(_, publicKey string) chat.Grant {
+	return chat.ObserverGrant(chat.ObserverInbox(publicKey))
+}
+
+func hearingSystem(chatAccount, _ string) chat.Grant { return chat.SystemGrant(chatAccount) }
 
 // The roles.
 var (
-	Answer   = Role{Name: "coord", Inbox: chat.StoreInbox, For: "coordinators: answers requests", grant: chat.AnsweringGrant()}
-	Store    = Role{Name: "store", Inbox: chat.StoreInbox, For: "coordinators: keeps state, tells users", grant: chat.StoringGrant()}
-	Tap      = Role{Name: "tap", Inbox: chat.StoreInbox, For: "coordinators: the console", grant: chat.TappingGrant()}
-	System   = Role{Name: "sys", Inbox: chat.StoreInbox, For: "coordinators: who comes and leaves", system: true}
-	Operator = Role{Name: "operator", Inbox: chat.AdminInbox, For: "you: chatcoord users, chatcoord sessions", grant: chat.OperatorGrant()}
-	Observer = Role{Name: "observer", Inbox: "_INBOX", For: "who may watch with the nats CLI", grant: chat.ObserverGrant()}
+	Answer   = Role{Name: "coord", inbox: chat.StoreInbox, For: "coordinators: answers requests", grant: always(chat.AnsweringGrant())}
+	Store    = Role{Name: "store", inbox: chat.StoreInbox, For: "coordinators: keeps state, tells users", grant: always(chat.StoringGrant())}
+	Tap      = Role{Name: "tap", inbox: chat.StoreInbox, For: "coordinators: the console", grant: always(chat.TappingGrant())}
+	System   = Role{Name: "sys", inbox: chat.StoreInbox, For: "coordinators: who comes and leaves", system: true, grant: hearingSystem}
+	Operator = Role{Name: "operator", inbox: chat.AdminInbox, For: "you: chatcoord users, chatcoord sessions", grant: always(chat.OperatorGrant())}
+	Observer = Role{Name: "observer", For: "who may watch with the nats CLI", grant: observing}
+	Audit    = Role{Name: "audit", For: "who may watch what is done, and read no messages", grant: always(chat.AuditGrant())}
 )
 
 // Roles are all of them; a coordinator needs the first four.
-var Roles = []Role{Answer, Store, Tap, System, Operator, Observer}
+var Roles = []Role{Answer, Store, Tap, System, Operator, Observer, Audit}
 
 const needed = 4
 
-// Grant is what the role may do in an installation whose users are in an account.
-func (r Role) Grant(chatAccount string) chat.Grant {
-	if r.system {
-		return chat.SystemGrant(chatAccount)
-	}
-	return r.grant
+// Grant is what credentials of the role with a public key may do in an installation whose
+// users are in an account.
+func (r Role) Grant(chatAccount, publicKey string) chat.Grant { return r.grant(chatAccount, publicKey) }
+
+// newCreds makes credentials of the role.
+func (r Role) newCreds(m *ticket.Minter, chatAccount string, ttl time.Duration, now time.Time) (*ticket.Creds, error) {
+	return m.NewCredsFor(func(publicKey string) chat.Grant { return r.grant(chatAccount, publicKey) }, ttl, now)
 }
 
 // File is the name of the role's credentials.
@@ -171,7 +184,7 @@ func Derive(i *ticket.Installation, now time.Time) (*Keys, error) {
 		if r.system {
 			m = i.SystemMinter()
 		}
-		creds, err := m.NewCreds(r.Grant(k.ChatID), lent, now)
+		creds, err := r.newCreds(m, k.ChatID, lent, now)
 		if err != nil {
 			return nil, err
 		}
@@ -192,7 +205,7 @@ func (k *Keys) Dial(urls string, r Role, opts ...nats.Option) (*nats.Conn, error
 	}
 	all := []nats.Option{
 		nats.UserJWT(func() (string, error) { return creds.JWT, nil }, creds.Key.Sign),
-		nats.CustomInboxPrefix(r.Inbox),
+		nats.CustomInboxPrefix(cmp.Or(r.inbox, chat.ObserverInbox(creds.User))),
 		nats.IgnoreAuthErrorAbort(), // a server may learn of its accounts later than of its clients
 	}
 	nc, err := broker.Connect(context.Background(), urls, broker.CoordinatorName, append(all, opts...)...)

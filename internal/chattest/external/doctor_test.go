@@ -38,15 +38,20 @@ func (in *installation) keys() *setup.Keys {
 // creds writes other credentials into the place of a role's.
 func (in *installation) creds(r setup.Role, g chat.Grant) {
 	in.t.Helper()
-	text, key, err := in.keys().Minter.Creds(g, 0, time.Now())
+	in.credsFor(r, func(string) chat.Grant { return g })
+}
+
+func (in *installation) credsFor(r setup.Role, g func(key string) chat.Grant) {
+	in.t.Helper()
+	creds, err := in.keys().Minter.NewCredsFor(g, 0, time.Now())
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	creds, err := ticket.FormatCreds(text, key)
+	text, err := ticket.FormatCreds(creds.JWT, creds.Key)
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	write(in.t, filepath.Join(in.dir, r.File()), string(creds))
+	write(in.t, filepath.Join(in.dir, r.File()), string(text))
 }
 
 // without removes a block of the server's configuration.
@@ -94,10 +99,12 @@ func TestDoctorFindsFaults(t *testing.T) {
 			in.creds(setup.Answer, chat.Grant{Publish: chat.AnsweringGrant().Publish, Subscribe: []string{"chat.coord.>"}})
 		}, doctor.Fail, "grants", "coord.creds lacks a right: subscribe chat.lobby.>"},
 		"an observer in queue groups": {func(in *installation) {
-			g := chat.ObserverGrant()
-			g.DenySubscribe = nil
-			in.creds(setup.Observer, g)
-		}, doctor.Fail, "grants", "observer.creds has a right that nobody should have there: queue groups, not denied by"},
+			in.credsFor(setup.Observer, func(key string) chat.Grant {
+				g := chat.ObserverGrant(chat.ObserverInbox(key))
+				g.DenySubscribe = nil
+				return g
+			})
+		}, doctor.Fail, "grants", "observer.creds has a right that nobody should have there: subscribe, not denied, > >"},
 		"no JetStream": {func(in *installation) {
 			in.without("jetstream")
 		}, doctor.Fail, "JetStream", "has no JetStream"},
