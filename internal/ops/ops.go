@@ -14,7 +14,9 @@
 //
 // There are no passwords here: who reaches the address reads the figures. What pprof
 // shows is more than that, the memory of the process, so it is for loopback only;
-// whoever calls Listen sees to it.
+// callers of Listen see to it. A web page must not get there by way of a browser on this
+// computer: on loopback, requests are answered only if their Host is localhost or a
+// loopback address, so a name that was made to resolve to one (DNS rebinding) is refused.
 package ops
 
 import (
@@ -24,6 +26,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -65,7 +69,7 @@ func Listen(addr string, profiles bool) (*Server, error) {
 	}
 	s := &Server{listener: l, registry: prometheus.NewRegistry(), meters: newMeters()}
 	s.register()
-	s.http = http.Server{Handler: s.handler(profiles), ReadTimeout: readLimit, WriteTimeout: writeLimit, MaxHeaderBytes: 16 << 10}
+	s.http = http.Server{Handler: s.handler(profiles, onLoopback(l.Addr().String())), ReadTimeout: readLimit, WriteTimeout: writeLimit, MaxHeaderBytes: 16 << 10}
 	return s, nil
 }
 
@@ -108,7 +112,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) handler(profiles bool) http.Handler {
+func (s *Server) handler(profiles, local bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "The process works.") })
 	mux.HandleFunc("GET /readyz", s.ready)
@@ -120,7 +124,34 @@ func (s *Server) handler(profiles bool) http.Handler {
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
+	if profiles || local {
+		return forHere(mux)
+	}
 	return mux
+}
+
+// forHere refuses requests that are not addressed to this computer.
+func forHere(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !onLoopback(r.Host) {
+			say(w, http.StatusForbidden, "The request is for another host. Ask for localhost or a loopback address; a proxy must set the Host header to one.")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// onLoopback reports whether a host, perhaps with a port, is localhost or a loopback address.
+func onLoopback(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
+	return err == nil && ip.Unmap().IsLoopback()
 }
 
 // ready says whether requests would be answered now, and how long the certificate is good.

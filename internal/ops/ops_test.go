@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -90,6 +91,48 @@ func TestProfilesOnlyIfAskedFor(t *testing.T) {
 				t.Errorf("%s with profiles %v: %d", path, profiles, code)
 			}
 		}
+	}
+}
+
+// A name that resolves to this computer must not open it to a web page.
+func TestHostOfRequests(t *testing.T) {
+	good := []string{"localhost", "LocalHost:8080", "127.0.0.1", "127.0.0.1:8080", "127.9.9.9:1", "[::1]", "[::1]:8080", "[::ffff:127.0.0.1]:80"}
+	bad := []string{
+		"", "example.org", "example.org:8080", "localhost.example.org", "127.0.0.1.example.org:80", "xlocalhost", "localhost:80:80", "0.0.0.0:8080", "[::]:8080",
+		"192.0.2.1", "[2001:db8::1]:80", "2130706433", "127.1", "user@127.0.0.1",
+	}
+	paths := []string{"/healthz", "/readyz", "/metrics", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/symbol", "/debug/pprof/heap", "/nothing"}
+	status := func(h http.Handler, path, host string) int {
+		r := httptest.NewRequest("GET", path, nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code
+	}
+	s := run(t, true)
+	s.Watch(Source{Ready: func() error { return nil }})
+	for _, path := range paths {
+		for _, host := range good {
+			want := 200
+			if path == "/nothing" {
+				want = 404
+			}
+			if got := status(s.http.Handler, path, host); got != want {
+				t.Errorf("%s, host %q: %d, want %d", path, host, got, want)
+			}
+		}
+		for _, host := range bad {
+			for what, h := range map[string]http.Handler{
+				"on loopback": s.http.Handler, "with profiles": s.handler(true, false), "without profiles": s.handler(false, true),
+			} {
+				if got := status(h, path, host); got != 403 {
+					t.Errorf("%s, %s, host %q: %d, want 403", what, path, host, got)
+				}
+			}
+		}
+	}
+	if got := status(s.handler(false, false), "/metrics", "chat.example.org:8080"); got != 200 {
+		t.Errorf("a network's monitoring is answered with %d", got)
 	}
 }
 
