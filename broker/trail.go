@@ -18,12 +18,13 @@ import (
 // Trail writes the audit records: one for each request, action and refusal.
 // Observers, the console and the AUDIT stream read the same ones.
 type Trail struct {
-	nc  *nats.Conn
-	log *slog.Logger
+	nc      *nats.Conn
+	log     *slog.Logger
+	refused refusals
 }
 
 // NewTrail writes on nc, which needs chat.StoringGrant.
-func NewTrail(nc *nats.Conn, log *slog.Logger) *Trail { return &Trail{nc, log} }
+func NewTrail(nc *nats.Conn, log *slog.Logger) *Trail { return &Trail{nc: nc, log: log} }
 
 // Write writes a record of the route's kind.
 func (t *Trail) Write(r chat.Notice[chat.Audit], a chat.Audit) {
@@ -44,9 +45,12 @@ func filled(r chat.Notice[chat.Audit], a chat.Audit) chat.Audit {
 // lastFor is how long the last record may take to be stored.
 const lastFor = 2 * time.Second
 
-// Last writes a record and waits until it is stored, and so everything that was written
+// Last writes what was counted, and a record, and waits until it is stored, and so everything that was written
 // before it.
 func (t *Trail) Last(r chat.Notice[chat.Audit], a chat.Audit) {
+	for _, counted := range t.refused.end() {
+		t.Write(chat.AuditRefused, counted)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), lastFor)
 	defer cancel()
 	data, err := json.Marshal(filled(r, a))
@@ -68,8 +72,20 @@ func (t *Trail) Request(a chat.Audit) { t.Write(chat.AuditRequest, a) }
 // Action writes what was done.
 func (t *Trail) Action(a chat.Audit) { t.Write(chat.AuditAction, a) }
 
-// Refused writes what was not done, and why.
-func (t *Trail) Refused(a chat.Audit) { t.Write(chat.AuditRefused, a) }
+// Refused writes what was not done, and why. What follows of the same event and code, of the
+// same user or address, is counted, and written as one record every ten seconds.
+func (t *Trail) Refused(a chat.Audit) {
+	for _, a := range t.refused.take(filled(chat.AuditRefused, a), t.repeatedly) {
+		t.Write(chat.AuditRefused, a)
+	}
+}
+
+// repeatedly writes what was counted, unless the connection has been closed.
+func (t *Trail) repeatedly(a chat.Audit) {
+	if !t.nc.IsClosed() {
+		t.Write(chat.AuditRefused, a)
+	}
+}
 
 const (
 	// trailBatch and trailBytes bound a part of the trail: its records, and their bytes.

@@ -475,4 +475,5 @@ type Audit struct {
 	Class   Class     `json:"class,omitempty"`
 	Address string    `json:"address,omitempty"`
 	Code    Code      `json:"code,omitempty"`
+	Count   int       `json:"count,omitempty"` // refusals of one kind and user that this is, if more than one
 }

@@ -202,11 +202,11 @@ func (s *Service) step(ctx context.Context, id string, rule func(World, chat.Ses
 }
 
 // reply is the answer to a step; a refusal is written to the trail.
-func (s *Service) reply(row broker.Row[chat.Session], err error, refused string) (chat.SessionReply, error) {
+func (s *Service) reply(row broker.Row[chat.Session], err error, u chat.User, refused string) (chat.SessionReply, error) {
 	if err != nil {
 		var told *chat.Error
 		if errors.As(err, &told) {
-			s.Trail.Refused(chat.Audit{Event: "user.refused", Code: told.Code, Text: refused + ": " + told.Text})
+			s.Trail.Refused(chat.Audit{Event: "user.refused", User: s.name(u), Code: told.Code, Text: refused + ": " + told.Text})
 		}
 		return chat.SessionReply{}, err
 	}
@@ -274,7 +274,7 @@ func (s *Service) invite(ctx context.Context, c broker.Caller, q chat.InviteRequ
 		case <-ctx.Done():
 		}
 	}
-	return s.reply(row, err, fmt.Sprintf("invitation from %s to %s", s.name(c.User), guests))
+	return s.reply(row, err, c.User, fmt.Sprintf("invitation from %s to %s", s.name(c.User), guests))
 }
 
 func (s *Service) answer(ctx context.Context, c broker.Caller, q chat.AnswerRequest) (chat.SessionReply, error) {
@@ -286,7 +286,7 @@ func (s *Service) answer(ctx context.Context, c broker.Caller, q chat.AnswerRequ
 	row, err := s.step(ctx, q.Session, func(w World, before chat.Session) (chat.Session, error) {
 		return Answer(w, before, c.User, q.Accept, now)
 	})
-	return s.reply(row, err, fmt.Sprintf("answer of %s to %s", s.name(c.User), short(q.Session)))
+	return s.reply(row, err, c.User, fmt.Sprintf("answer of %s to %s", s.name(c.User), short(q.Session)))
 }
 
 func (s *Service) withdraw(ctx context.Context, c broker.Caller, q chat.SessionRequest) (chat.SessionReply, error) {
@@ -294,7 +294,7 @@ func (s *Service) withdraw(ctx context.Context, c broker.Caller, q chat.SessionR
 	row, err := s.step(ctx, q.Session, func(_ World, before chat.Session) (chat.Session, error) {
 		return Withdraw(before, c.User)
 	})
-	return s.reply(row, err, fmt.Sprintf("withdrawal by %s of %s", s.name(c.User), short(q.Session)))
+	return s.reply(row, err, c.User, fmt.Sprintf("withdrawal by %s of %s", s.name(c.User), short(q.Session)))
 }
 
 func (s *Service) end(ctx context.Context, c broker.Caller, q chat.EndRequest) (chat.SessionReply, error) {
@@ -310,7 +310,7 @@ func (s *Service) end(ctx context.Context, c broker.Caller, q chat.EndRequest) (
 	row, err := s.step(ctx, q.Session, func(_ World, before chat.Session) (chat.Session, error) {
 		return End(before, c.User, q.Reason)
 	})
-	return s.reply(row, err, fmt.Sprintf("end by %s of %s", s.name(c.User), short(q.Session)))
+	return s.reply(row, err, c.User, fmt.Sprintf("end by %s of %s", s.name(c.User), short(q.Session)))
 }
 
 func (s *Service) leave(ctx context.Context, c broker.Caller, q chat.SessionRequest) (chat.SessionReply, error) {
@@ -320,7 +320,7 @@ func (s *Service) leave(ctx context.Context, c broker.Caller, q chat.SessionRequ
 		_, in = before.Member(c.User)
 		return Leave(before, c.User, chat.ByLeave)
 	})
-	reply, err := s.reply(row, err, fmt.Sprintf("leave by %s of %s", s.name(c.User), short(q.Session)))
+	reply, err := s.reply(row, err, c.User, fmt.Sprintf("leave by %s of %s", s.name(c.User), short(q.Session)))
 	if err == nil && !in { // after an error the rule may still be running
 		reply.Session = parted(reply.Session, c.User)
 	}

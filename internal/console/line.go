@@ -189,6 +189,9 @@ func auditAttrs(e entry) []slog.Attr {
 	}
 	l.text("address", a.Address)
 	l.text("code", string(a.Code))
+	if a.Count > 0 {
+		l = append(l, slog.Int("count", a.Count))
+	}
 	l.text("detail", e.head)
 	return l
 }
