@@ -94,9 +94,9 @@ func TestRefusalsInTime(t *testing.T) {
 			for _, a := range r.take(refusedBy("bob", "", chat.Rate, "t", time.Now()), write) {
 				write(a)
 			}
-			time.Sleep(50 * time.Millisecond) // 20 a second
+			<-time.After(50 * time.Millisecond) // 20 a second
 		}
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		synctest.Wait()
 		mu.Lock()
 		defer mu.Unlock()
