@@ -23,14 +23,14 @@ func (p *program) logger() (*slog.Logger, func(), error) {
 		if p.given("log-level") {
 			level = flags.Level(p.logLevel.Value)
 		}
-		return slog.New(p.handler(p.err, level)), func() {}, nil
+		return slog.New(newThin(p.handler(p.err, level))), func() {}, nil
 	}
 	f, err := flags.OpenLog(p.logFile)
 	if err != nil {
 		return nil, nil, err
 	}
 	p.logTo = f
-	return slog.New(p.handler(f, flags.Level(p.logLevel.Value))), func() { _ = f.Close() }, nil
+	return slog.New(newThin(p.handler(f, flags.Level(p.logLevel.Value)))), func() { _ = f.Close() }, nil
 }
 
 // handler writes a log in the format of --log-format.
