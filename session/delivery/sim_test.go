@@ -57,7 +57,6 @@ type simStored struct {
 // know yet that another terminal has taken over.
 type simMember struct {
 	name  chat.Name
-	life  int
 	live  *simLife
 	said  int
 	runs  int
