@@ -15,7 +15,7 @@ func TestNohup(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	bob := h.guest("bob")
-	for name, verb := range map[string]string{"alice": "--plain --presence visible --linger forever alice", "carol": "listen --name carol"} {
+	for name, verb := range map[string]string{"alice": "--plain --presence visible --linger forever alice", "carol": "listen --new --name carol"} {
 		cmd := exec.Command("sh", "-c", `trap "" HUP; exec chatcli `+verb)
 		cmd.Env = h.environ(name)
 		a, err := begun(cmd)

@@ -265,6 +265,9 @@ func (b *bench) floodOfLobby(s *server) (*flood, error) {
 	if q.Seal, err = curve.PublicKey(); err != nil {
 		return nil, err
 	}
+	if q.Proof, err = key.Sign(chat.EnterText(q)); err != nil {
+		return nil, err
+	}
 	data, err := json.Marshal(q)
 	if err != nil {
 		return nil, err
