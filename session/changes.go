@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -190,7 +189,7 @@ func trail(before, after chat.Session, here func(chat.User) bool, now time.Time)
 			}
 		}
 	case before.State == chat.Proposed && after.State == chat.Closed:
-		add("invitation.end", "invitation %s closed: %s; %s told", id, why(after), chat.Names(told(after)))
+		add("invitation.end", "invitation %s closed: %s", id, why(after))
 	case before.State != chat.Open && after.State == chat.Open:
 		add("session.start", "session %s established: %s (%s)", id, chat.Names(names(after)), after.Class)
 	case before.State == chat.Open && after.State == chat.Open:
@@ -249,13 +248,6 @@ func why(s chat.Session) string {
 	default:
 		return string(s.Reason) + " by " + all
 	}
-}
-
-// told are those who learn of the end of an invitation: everybody but whose doing it was.
-func told(s chat.Session) []chat.Name {
-	return slices.DeleteFunc(names(s), func(n chat.Name) bool {
-		return s.Reason != chat.ByExpiry && slices.Contains(s.By, n.User())
-	})
 }
 
 // names are the names, in order, of the members who have not left.

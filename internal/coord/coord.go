@@ -330,10 +330,12 @@ func (c *Coordinator) Warn(event, text string) {
 	c.trail.Write(chat.AuditError, chat.Audit{Event: event, Text: text})
 }
 
-// Farewell tells every user that the server restarts, and why it stops to the trail.
+// Farewell sends every user the notice that the server stops, and writes why to the trail. The
+// record claims neither that they have got it nor that their chats go on: nothing is kept by a
+// server that keeps its state in memory.
 func (c *Coordinator) Farewell(why string) {
-	told := c.users.Snapshot()
-	for _, row := range told {
+	online := c.users.Snapshot()
+	for _, row := range online {
 		_ = broker.Tell(c.links.Store, chat.UserServer, chat.Address{User: row.Record.User()}, chat.ServerNotice{Stopping: true}) // who misses it notices by itself
 	}
 	open := 0
@@ -343,7 +345,7 @@ func (c *Coordinator) Farewell(why string) {
 		}
 	}
 	c.trail.Write(chat.AuditServer, chat.Audit{Event: "server.stopping", Text: fmt.Sprintf(
-		"stopping: %s, %s told, %s kept for %g s", why, users(len(told)), sessions(open), c.cfg.Rules.Grace.Seconds())})
+		"stopping: %s, %s online, %s open", why, users(len(online)), sessions(open))})
 }
 
 // Stop finishes what is under way and stops answering. What is stored stays: another

@@ -117,7 +117,7 @@ func (f *front) handleConnection(e client.Event) {
 	case client.TranscriptFailed:
 		f.out.notice(transcriptFailed(e.Err))
 	case client.Stopping:
-		f.out.notice("* The server stops; chats go on if it is back in time.")
+		f.out.notice("* The server stops. Chats go on if it is back in time and has kept them.")
 	}
 }
 

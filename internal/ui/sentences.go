@@ -364,13 +364,10 @@ func messageWaits(e client.MessageWaits) string {
 	return fmt.Sprintf("* Waiting for %s to get your message.", chat.Names(e.For))
 }
 
-// messageKept tells that what the user said arrives even if they leave the group meanwhile.
+// messageKept tells that the server has stored what the user said. Whether its receiver comes
+// back before the chat ends, nobody knows.
 func messageKept(e client.MessageKept) string {
-	is := "is"
-	if len(e.For) > 1 {
-		is = "are"
-	}
-	return fmt.Sprintf("* Kept on the server until %s %s back.", chat.Names(e.For), is)
+	return fmt.Sprintf("* Kept on the server for %s.", chat.Names(e.For))
 }
 
 // lineCut tells that a line is as long as those are whose end the terminal has dropped.
