@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/url"
@@ -148,6 +149,13 @@ func Redact(urls string) string {
 		}
 	}
 	return strings.Join(parts, ",")
+}
+
+// TurnedAway reports whether a server that was reached has ended a connection before it was
+// made, as one does that takes no more for now.
+func TurnedAway(err error) bool {
+	return strings.Contains(strings.ToLower(err.Error()), nats.MAX_CONNECTIONS_ERR) ||
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)
 }
 
 // Plainly is why there is no connection, without the library's names.

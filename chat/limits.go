@@ -26,6 +26,8 @@ const (
 	Hold              = time.Minute      // a new name asked for in the lobby is reserved so long, and its first ticket lives so long
 	HelloIn           = 15 * time.Second // who has taken a name in the lobby connects in this time, and a user's connection says hello
 	TicketConns       = 8                // connections with one key
+	LobbyConns        = 64               // connections in the lobby from one address, at once
+	LobbyIdle         = 30 * time.Second // one in the lobby is closed so long after its last use
 	MaxReserved       = 32               // names asked for from one address and not taken yet
 	MaxReservedByPass = 3                // the same with one use of a pass
 	MaxSides          = 4                // connections of one user beside the terminals

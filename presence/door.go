@@ -14,6 +14,9 @@ type Door struct {
 	HelloIn time.Duration // a connection with a user's ticket says hello, and who took a name in the lobby connects
 	Ticket  int           // connections with one key, and not to a chat
 
+	Lobby     int           // connections in the lobby from one address, at once; 0 is no limit
+	LobbyIdle time.Duration // one in the lobby is closed so long after its last use; 0 is never
+
 	// Names asked for and not taken yet; 0 is no limit. Each replica counts its own.
 	Reserved       int // from one address
 	ReservedByPass int // by one key with a pass
@@ -21,7 +24,7 @@ type Door struct {
 
 // DefaultDoor are the usual limits.
 func DefaultDoor() Door {
-	return Door{HelloIn: chat.HelloIn, Ticket: chat.TicketConns, Reserved: chat.MaxReserved, ReservedByPass: chat.MaxReservedByPass}
+	return Door{HelloIn: chat.HelloIn, Ticket: chat.TicketConns, Lobby: chat.LobbyConns, LobbyIdle: chat.LobbyIdle, Reserved: chat.MaxReserved, ReservedByPass: chat.MaxReservedByPass}
 }
 
 // watch cuts a connection with a user's ticket that is one too many of its key, or whose user

@@ -21,6 +21,7 @@ func (s *Service) enter(ctx context.Context, c broker.Caller, q chat.EnterReques
 	if !nkeys.IsValidPublicCurveKey(q.Seal) {
 		return chat.Sealed{}, chat.Errorf(chat.Arguments, `The field "seal" must be a public curve key.`)
 	}
+	s.guests.lobbyIs(c.Origin.Account)
 	reply, err := s.admit(ctx, s.origin(ctx, c), q)
 	if err != nil {
 		var told *chat.Error

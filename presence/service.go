@@ -37,10 +37,16 @@ type Config struct {
 	Notices  *nats.Conn // publishes to users
 	System   *nats.Conn // in the system account
 	ChatID   string     // public key of the account that the users are in
+	LobbyID  string     // public key of the account that newcomers are in; "": their requests say it
 	Trail    *broker.Trail
 	Log      *slog.Logger
 
-	Door     Door
+	Door Door
+
+	// Connections returns how many connections the server in this process has, and may have; nil
+	// if the servers are not ours.
+	Connections func() (have, most int)
+
 	Shared   bool // other replicas may be there: this one may be behind
 	Rules    chat.Rules
 	Invited  bool          // new names need a pass
@@ -77,6 +83,7 @@ type Service struct {
 	live     *Liveness
 	entrants entrants
 	pending  pending
+	guests   lobbyists
 	seal     nkeys.KeyPair // lobby answers are sealed with it
 	news     news
 	list     listing
@@ -104,6 +111,7 @@ func NewService(cfg Config, l *broker.Log) (*Service, error) {
 	s := &Service{Config: cfg, log: l, seal: seal, chores: broker.NewChores(cfg.Log)}
 	s.push.turn = make(chan struct{}, 1)
 	s.entrants.keys = map[chat.User]string{}
+	s.guests = lobbyists{account: cfg.LobbyID, closed: map[string]uint64{}, told: map[string]time.Time{}, uses: uses{}}
 	s.Accounts.Seen = s.accountSeen
 	s.live, err = NewLiveness(cfg.System, cfg.ChatID, s.connectionGone, s.connectionCame)
 	if err == nil {

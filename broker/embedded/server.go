@@ -326,6 +326,9 @@ func connectionsByMemory(limit int64) int {
 // Room is how many users can be served: each has a second connection while they chat.
 func (s *Server) Room() int { return (s.opts.MaxConn - within) / 2 }
 
+// Connections returns how many connections there are, and how many there may be.
+func (s *Server) Connections() (have, most int) { return s.ns.NumClients(), s.opts.MaxConn }
+
 // Addr is the host:port that the server listens on.
 func (s *Server) Addr() string { return s.addr }
 
@@ -347,6 +350,9 @@ func (s *Server) Minter() *ticket.Minter { return s.chat }
 
 // ChatAccount is the public key of the account that users are in.
 func (s *Server) ChatAccount() string { return s.chat.Account() }
+
+// LobbyAccount is the public key of the account that newcomers are in.
+func (s *Server) LobbyAccount() string { return ticket.Public(s.ids.Lobby) }
 
 // Dial opens a connection within the process that can do what g says and has its
 // inboxes under inbox. The name is for the log; the server is told none.

@@ -16,7 +16,6 @@ import (
 	"natter/broker"
 	"natter/chat"
 	"natter/internal/keyfile"
-	"natter/internal/secure"
 	"natter/session/delivery"
 	"natter/session/transcript"
 )
@@ -140,27 +139,6 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// reachLobby is the connection to the lobby, made now if Dial did without.
-func (c *Client) reachLobby(ctx context.Context) (*nats.Conn, error) {
-	c.mu.Lock()
-	lobby := c.lobby
-	c.mu.Unlock()
-	if lobby != nil && !lobby.IsClosed() { // the server may have ended one that was not used
-		return lobby, nil
-	}
-	lobby, err := c.dialLobby(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	c.lobby = lobby
-	c.mu.Unlock()
-	if c.ctx.Err() != nil {
-		lobby.Close() // Close came first
-	}
-	return lobby, nil
-}
-
 // takeConn takes a connection out of its field.
 func (c *Client) takeConn(field **nats.Conn) *nats.Conn {
 	c.mu.Lock()
@@ -174,34 +152,6 @@ func (c *Client) takeConn(field **nats.Conn) *nats.Conn {
 // come back at once all of them are served at the same time, and none for long: who gives up
 // early makes the server do the work again, and more of it each time.
 const handshakeFor = 10 * time.Second
-
-func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
-	options := []nats.Option{nats.CustomInboxPrefix(chat.LobbyInbox)}
-	if c.cfg.Creds != "" {
-		present, err := bearer(c.cfg.Creds)
-		if err != nil {
-			return nil, err
-		}
-		options = append(options, present)
-	} else if c.cfg.Sentinel != "" {
-		options = append(options, presenting(c.cfg.Sentinel))
-	}
-	options = append(options, c.cfg.Options...)
-	until := time.Now().Add(c.cfg.Wait)
-	for {
-		nc, err := broker.Connect(ctx, c.cfg.URL, broker.ClientName, options...)
-		if err == nil {
-			return nc, nil
-		}
-		if time.Now().After(until) || ctx.Err() != nil || secure.Explain("", "", err) != nil {
-			return nil, c.unreached(err)
-		}
-		select {
-		case <-time.After(200 * time.Millisecond):
-		case <-ctx.Done():
-		}
-	}
-}
 
 // Server is the URL that the client was given, without a password.
 func (c *Client) Server() string { return broker.Redact(c.cfg.URL) }

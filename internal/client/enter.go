@@ -62,11 +62,7 @@ func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.Hell
 	if err := c.key.reserve(); err != nil {
 		return hello, err
 	}
-	lobby, err := c.reachLobby(ctx)
-	if err != nil {
-		return hello, err
-	}
-	nc, in, err := c.dialFresh(ctx, lobby)
+	nc, in, err := c.dialFresh(ctx)
 	if err != nil {
 		return hello, err
 	}
@@ -77,9 +73,7 @@ func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.Hell
 	} else if hello, err = c.arrive(ctx, nc, nil); err != nil {
 		return hello, err
 	}
-	if lobby := c.takeConn(&c.lobby); lobby != nil {
-		lobby.Close()
-	}
+	c.leaveLobby()
 	c.mu.Lock()
 	c.spent = c.cfg.Pass != "" && !hello.Returning
 	c.mu.Unlock()
@@ -93,15 +87,15 @@ const asks = 10
 // dialFresh connects with a ticket of the lobby. One of several coordinators may have a clock
 // by which its tickets have expired when it makes them; then perhaps another one answers. The
 // reply is that to a hello, if the lobby has let the user in.
-func (c *Client) dialFresh(ctx context.Context, lobby *nats.Conn) (nc *nats.Conn, in *chat.HelloReply, err error) {
+func (c *Client) dialFresh(ctx context.Context) (nc *nats.Conn, in *chat.HelloReply, err error) {
 	for range asks {
-		if in, err = c.enterEither(ctx, lobby); err != nil {
+		if in, err = c.enterEither(ctx); err != nil {
 			return nil, nil, err
 		}
 		if err := c.key.save(ctx, c.me); err != nil {
 			return nil, nil, err
 		}
-		if nc, err = c.dialUser(ctx); err == nil {
+		if nc, err = c.dialUserIn(ctx); err == nil {
 			return nc, in, nil
 		}
 		if !errors.Is(err, nats.ErrAuthorization) {
@@ -145,7 +139,7 @@ func (c *Client) settle(nc *nats.Conn, hello chat.HelloReply) {
 // enter asks the lobby for a ticket; with over although the user is here. Unless it is for a
 // change of keys, the user is let in as well, if they are not present yet: then there is a
 // reply to a hello.
-func (c *Client) enter(ctx context.Context, lobby *nats.Conn, over bool) (*chat.HelloReply, error) {
+func (c *Client) enter(ctx context.Context, over bool) (*chat.HelloReply, error) {
 	seal, err := nkeys.CreateCurveKeys()
 	if err != nil {
 		return nil, fmt.Errorf("make a key for the answer: %w", err)
@@ -156,7 +150,7 @@ func (c *Client) enter(ctx context.Context, lobby *nats.Conn, over bool) (*chat.
 	}
 	ctx, cancel := context.WithTimeout(ctx, callFor)
 	defer cancel()
-	box, err := broker.Call(ctx, lobby, chat.Enter, chat.Address{}, q)
+	box, err := c.askLobby(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -331,12 +325,8 @@ func (c *Client) outlived() bool {
 }
 
 func (c *Client) replaceTicket() error {
-	lobby, err := c.dialLobby(c.ctx)
-	if err != nil {
-		return err
-	}
-	defer lobby.Close()
-	in, err := c.enter(c.ctx, lobby, true)
+	defer c.leaveLobby()
+	in, err := c.enter(c.ctx, true)
 	if err != nil { // whether another terminal is there, hello tells
 		return err
 	}

@@ -65,11 +65,7 @@ func (c *Client) asOwner(ctx context.Context, n chat.Name) (nc *nats.Conn, err e
 	if err != nil {
 		return nil, err
 	}
-	lobby, err := c.reachLobby(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := c.enterEither(ctx, lobby); err != nil {
+	if _, err := c.enterEither(ctx); err != nil {
 		return nil, err
 	}
 	nc, err = c.dialUser(ctx)
@@ -96,13 +92,13 @@ func (c *Client) askRotate(ctx context.Context, nc *nats.Conn) (chat.Ticket, err
 
 // enterEither asks the lobby for a ticket with the key of the file, or with the one that
 // a change of keys has left beside it: nobody heard whether the change was made.
-func (c *Client) enterEither(ctx context.Context, lobby *nats.Conn) (*chat.HelloReply, error) {
-	in, err := c.enter(ctx, lobby, c.over)
+func (c *Client) enterEither(ctx context.Context) (*chat.HelloReply, error) {
+	in, err := c.enter(ctx, c.over)
 	foreign := errors.Is(err, &chat.Error{Code: chat.ForeignKey}) || errors.Is(err, &chat.Error{Code: chat.Taken})
 	if !foreign || !c.key.takeNext() {
 		return in, err
 	}
-	in, second := c.enter(ctx, lobby, c.over)
+	in, second := c.enter(ctx, c.over)
 	if second != nil {
 		c.key.takeBack()
 		return nil, err

@@ -27,17 +27,11 @@ func (c *Client) EnterBeside(ctx context.Context, name string, listen bool) (Wel
 		return Welcome{}, err
 	}
 	c.listens = listen
-	lobby, err := c.reachLobby(ctx)
+	nc, hello, err := c.dialFresh(ctx)
 	if err != nil {
 		return Welcome{}, err
 	}
-	nc, hello, err := c.dialFresh(ctx, lobby)
-	if err != nil {
-		return Welcome{}, err
-	}
-	if lobby := c.takeConn(&c.lobby); lobby != nil {
-		lobby.Close()
-	}
+	c.leaveLobby()
 	c.mu.Lock()
 	c.nc, c.rules, c.presence = nc, hello.Rules, chat.Undecided
 	c.directs.limit(hello.Rules.DirectRate)

@@ -35,12 +35,14 @@ type Links struct {
 	System *nats.Conn // chat.SystemGrant, in the system account
 	Direct *nats.Conn // chat.TappingGrant: counts direct messages, see presence.Directs
 	ChatID string     // public key of the account that users are in
+	Lobby  string     // public key of the account that newcomers are in; "": their requests say it
 	Minter presence.Minter
 
 	Revoker  presence.Revoker                        // nil: tickets are good until they expire
 	Storing  context.Context                         // done when nothing can be stored, its cause a broker.Outage; nil: nobody would know
 	Dropping func(subject string, upTo uint64) error // see broker.Parked; nil: nobody needs to know
 	Room     int                                     // users whom the server can serve; 0: not known
+	Conns    func() (have, most int)                 // see presence.Config.Connections
 }
 
 // Config is what an operator may choose.
@@ -108,6 +110,9 @@ type Coordinator struct {
 // Start brings a coordinator up. When it returns, requests are answered.
 func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 	c := &Coordinator{cfg: cfg, links: links, started: time.Now(), failed: make(chan error, 1)}
+	if cfg.Limits.Lobby == 0 {
+		c.cfg.Door.Lobby = 0
+	}
 	c.trail = broker.NewTrail(links.Store, cfg.Log)
 	c.space = broker.NewSpace(links.System, c.noSpace)
 	if err := c.openStreams(ctx); err != nil {
@@ -139,6 +144,7 @@ func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 		c.halt()
 		return nil, err
 	}
+	c.run.Go(func() { c.presence.KeepDoor(life) })
 	c.presence.Start()
 	c.session.Start()
 	return c, nil
@@ -247,7 +253,7 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	})
 	c.presence, err = presence.NewService(presence.Config{
 		Users: c.users, Accounts: accounts, Passes: passes, Invited: c.cfg.Invited, ClockOK: c.cfg.ClockOK, Minter: c.links.Minter, Revoker: c.links.Revoker, Notices: c.links.Store,
-		System: c.links.System, ChatID: c.links.ChatID, Trail: c.trail, Log: c.cfg.Log,
+		System: c.links.System, ChatID: c.links.ChatID, LobbyID: c.links.Lobby, Connections: c.links.Conns, Trail: c.trail, Log: c.cfg.Log,
 		Door: c.cfg.Door, Shared: c.cfg.Shared, Rules: c.cfg.Rules, MaxUsers: c.most(), NameTTL: c.cfg.NameTTL,
 		Partners: c.session.Partners, Sessions: c.session.Of,
 		Bans:    presence.NewBans(log, func(b broker.Change[account.Ban]) { c.presence.BanChanged(b) }),

@@ -8,6 +8,10 @@ import (
 // Refused counts the requests that were over a limit, by its class.
 func (c *Coordinator) Refused() map[string]uint64 { return c.service.Refused() }
 
+// Lobby counts the connections in the lobby, and those without a user that were closed, by
+// reason.
+func (c *Coordinator) Lobby() (now int, closed map[string]uint64) { return c.presence.Lobby() }
+
 // limited writes to the trail who asks too much.
 func (c *Coordinator) limited(all []broker.Excess) {
 	for _, e := range all {

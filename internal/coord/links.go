@@ -22,7 +22,7 @@ type Connections struct {
 
 // Embed makes the connections to the embedded server of the same process.
 func Embed(s *embedded.Server) (*Connections, error) {
-	c := &Connections{Links: Links{ChatID: s.ChatAccount(), Minter: s.Minter(), Revoker: s, Storing: s.Storing(), Dropping: s.Dropping, Room: s.Room()}}
+	c := &Connections{Links: Links{ChatID: s.ChatAccount(), Lobby: s.LobbyAccount(), Conns: s.Connections, Minter: s.Minter(), Revoker: s, Storing: s.Storing(), Dropping: s.Dropping, Room: s.Room()}}
 	var failed error
 	dial := func(name string, g chat.Grant, dial func(string, chat.Grant, string, ...nats.Option) (*nats.Conn, error)) *nats.Conn {
 		if failed != nil {
@@ -59,7 +59,7 @@ func Dial(urls, keysDir string, log *slog.Logger, opts ...nats.Option) (*Connect
 	if _, err := setup.Fit(urls); err != nil {
 		return nil, err
 	}
-	c := &Connections{Links: Links{ChatID: keys.ChatID, Minter: keys.Minter}}
+	c := &Connections{Links: Links{ChatID: keys.ChatID, Lobby: keys.LobbyID(), Minter: keys.Minter}}
 	for _, link := range []struct {
 		name string
 		role setup.Role

@@ -17,11 +17,12 @@ type Source struct {
 	Users     func() (online, lost int)
 	Sessions  func() (open, invitations int)
 	Steps     func() broker.LogFigures
-	Ignored   func() uint64            // requests that were not answered: see broker.Service
-	Refused   func() map[string]uint64 // requests that were over a limit, by class
-	Minted    func() uint64            // tickets
-	Told      func() uint64            // notices to users
-	Dropped   func() uint64            // lines of the console
+	Ignored   func() uint64                              // requests that were not answered: see broker.Service
+	Refused   func() map[string]uint64                   // requests that were over a limit, by class
+	Lobby     func() (now int, closed map[string]uint64) // connections without a user: see presence.Service.Lobby
+	Minted    func() uint64                              // tickets
+	Told      func() uint64                              // notices to users
+	Dropped   func() uint64                              // lines of the console
 	Connected func() map[string]bool
 	Streams   func() map[string]broker.Usage
 
@@ -42,6 +43,8 @@ var (
 	repeated    = figure("natter_steps_repeated_total", "Steps that were run again because another replica was faster, or the store did not answer.")
 	ignored     = figure("natter_requests_ignored_total", "Requests that were not answered, because their answer would have gone to somebody else.")
 	limited     = figure("natter_requests_limited_total", "Requests that were over a limit, most of them not even answered.", "limit")
+	inLobby     = figure("natter_lobby_connections", "Connections in the lobby, of those who have no name yet.")
+	closed      = figure("natter_lobby_closed_total", "Connections without a user that this replica has closed, by reason: not used (idle), too many from one address (address), or hardly a connection left (room).", "reason")
 	minted      = figure("natter_tickets_minted_total", "Tickets that this replica has made.")
 	told        = figure("natter_notices_sent_total", "Notices that this replica has sent to users.")
 	dropped     = figure("natter_console_lines_dropped_total", "Lines that the console did not show because it was behind.")
@@ -109,7 +112,7 @@ type sourced struct{ *Server }
 func (sourced) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		usersOnline, usersLost, open, invitations, revision, committed, repeated,
-		ignored, limited, minted, told, dropped, connected, messages, bytes, expires,
+		ignored, limited, inLobby, closed, minted, told, dropped, connected, messages, bytes, expires,
 	} {
 		to <- d
 	}
@@ -144,6 +147,10 @@ func (s *Source) gauges(set setter) {
 		set(open, float64(opened))
 		set(invitations, float64(waiting))
 	}
+	if s.Lobby != nil {
+		now, _ := s.Lobby()
+		set(inLobby, float64(now))
+	}
 	if s.Certificate != nil {
 		if at, _ := s.Certificate(); !at.IsZero() {
 			set(expires, float64(at.Unix()))
@@ -163,6 +170,12 @@ func (s *Source) counters(set func(d *prometheus.Desc, n uint64, labels ...strin
 	if s.Refused != nil {
 		for limit, n := range s.Refused() {
 			set(limited, n, limit)
+		}
+	}
+	if s.Lobby != nil {
+		_, ended := s.Lobby()
+		for reason, n := range ended {
+			set(closed, n, reason)
 		}
 	}
 	for d, count := range map[*prometheus.Desc]func() uint64{ignored: s.Ignored, minted: s.Minted, told: s.Told, dropped: s.Dropped} {

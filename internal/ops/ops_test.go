@@ -158,6 +158,7 @@ func busy(t *testing.T) *Server {
 		Steps:     func() broker.LogFigures { return broker.LogFigures{Committed: 40, Repeated: 4, Revision: 77} },
 		Ignored:   func() uint64 { return 6 },
 		Refused:   func() map[string]uint64 { return map[string]uint64{"lists": 12} },
+		Lobby:     func() (int, map[string]uint64) { return 13, map[string]uint64{"idle": 14} },
 		Minted:    func() uint64 { return 7 },
 		Told:      func() uint64 { return 8 },
 		Dropped:   func() uint64 { return 9 },
@@ -175,7 +176,7 @@ func TestFigures(t *testing.T) {
 	for _, want := range []string{
 		"natter_users_online 5", "natter_users_lost 2", "natter_sessions_open 3", "natter_invitations_waiting 1",
 		"natter_revision 77", "natter_steps_committed_total 40", "natter_steps_repeated_total 4",
-		"natter_requests_ignored_total 6", `natter_requests_limited_total{limit="lists"} 12`, "natter_tickets_minted_total 7", "natter_notices_sent_total 8",
+		"natter_requests_ignored_total 6", `natter_requests_limited_total{limit="lists"} 12`, "natter_lobby_connections 13", `natter_lobby_closed_total{reason="idle"} 14`, "natter_tickets_minted_total 7", "natter_notices_sent_total 8",
 		"natter_console_lines_dropped_total 9", `natter_broker_connected{link="store"} 1`, `natter_broker_connected{link="tap"} 0`,
 		`natter_stream_messages{stream="LIVE"} 10`, `natter_stream_bytes{stream="LIVE"} 11`, "natter_certificate_expiry_timestamp_seconds 2e+09",
 		`natter_requests_total{outcome="ok",route="hello"} 1`, `natter_requests_total{outcome="taken",route="hello"} 1`,

@@ -193,6 +193,15 @@ func Derive(i *ticket.Installation, now time.Time) (*Keys, error) {
 	return k, nil
 }
 
+// LobbyID is the public key of the account that newcomers are in; "" without a sentinel.
+func (k *Keys) LobbyID() string {
+	c, err := ticket.ParseCreds([]byte(k.Sentinel))
+	if err != nil {
+		return ""
+	}
+	return c.Account
+}
+
 // Creds are the credentials of a role; nil if they are not there.
 func (k *Keys) Creds(r Role) *ticket.Creds { return k.creds[r.Name] }
 

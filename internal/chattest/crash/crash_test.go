@@ -56,15 +56,22 @@ type server struct {
 	t           *testing.T
 	dir, listen string
 	cmd         *exec.Cmd
+	files       int // that it may have open; 0: as many as this process
 }
 
 func start(t *testing.T) *server {
+	t.Helper()
+	return startWith(t, 0)
+}
+
+// startWith starts a server that may have so many files open.
+func startWith(t *testing.T, files int) *server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, dir: t.TempDir(), listen: l.Addr().String()}
+	s := &server{t: t, dir: t.TempDir(), listen: l.Addr().String(), files: files}
 	_ = l.Close()
 	s.again()
 	t.Cleanup(s.kill)
@@ -75,6 +82,9 @@ func start(t *testing.T) *server {
 func (s *server) again() {
 	s.t.Helper()
 	s.cmd = exec.Command(os.Args[0])
+	if s.files > 0 {
+		s.cmd = exec.Command("sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0"`, s.files), os.Args[0])
+	}
 	s.cmd.Env = append(os.Environ(), serveIn+"="+s.dir, serveAt+"="+s.listen)
 	s.cmd.Stderr = os.Stderr
 	out, err := s.cmd.StdoutPipe()

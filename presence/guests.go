@@ -1,0 +1,364 @@
+package presence
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"natter/broker"
+	"natter/chat"
+)
+
+// guest is a connection without a user: one in the lobby, or one that has presented nothing yet.
+type guest struct {
+	id      connID
+	network string // as in broker.Network
+	age     time.Duration
+	sent    int64     // messages that the server has counted
+	used    time.Time // last: a message, or else the connection itself
+}
+
+// oldest sorts guests: those that were not used for longest first.
+func oldest(a, b guest) int {
+	return cmp.Or(a.used.Compare(b.used), cmp.Compare(a.id.id, b.id.id))
+}
+
+// crowded returns the guests beyond most from one network: those that were not used for longest.
+// 0 is no limit.
+func crowded(all []guest, most int) []guest {
+	if most <= 0 {
+		return nil
+	}
+	var over []guest
+	for _, same := range byNetwork(all) {
+		over = append(over, same[:max(len(same)-most, 0)]...)
+	}
+	return over
+}
+
+// idle returns the guests that were not used for a time. 0 is no limit.
+func idle(all []guest, most time.Duration, now time.Time) []guest {
+	return slices.DeleteFunc(slices.Clone(all), func(g guest) bool { return most <= 0 || now.Sub(g.used) < most })
+}
+
+// fewest returns n guests to close so that others come in. Each is of the network that has most
+// when it goes, and the one there that was not used for longest.
+func fewest(all []guest, n int) []guest {
+	type ranked struct {
+		guest
+		left int // of its network, when it goes
+	}
+	var order []ranked
+	for _, same := range byNetwork(all) {
+		for i, g := range same {
+			order = append(order, ranked{g, len(same) - i})
+		}
+	}
+	slices.SortFunc(order, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.left, a.left), oldest(a.guest, b.guest)) })
+	var out []guest
+	for _, r := range order[:min(max(n, 0), len(order))] {
+		out = append(out, r.guest)
+	}
+	return out
+}
+
+func byNetwork(all []guest) map[string][]guest {
+	networks := map[string][]guest{}
+	for _, g := range all {
+		networks[g.network] = append(networks[g.network], g)
+	}
+	for _, same := range networks {
+		slices.SortFunc(same, oldest)
+	}
+	return networks
+}
+
+// mostReserve bounds how many connections a server keeps free for those who come.
+const mostReserve = 256
+
+// short returns how many guests must go so that a server with have of at most most connections
+// has some free; most is 0 if it is not known. The newest stay, however many users are connected: among them are those who
+// are about to come in.
+func short(have, most, guests int) int {
+	if most <= 0 {
+		return 0
+	}
+	reserve := min(max(most/8, 2), mostReserve)
+	return max(min(have-(most-reserve), guests-reserve/2), 0)
+}
+
+// uses remembers when guests were used.
+type uses map[connID]guest
+
+// note sets the last use of guests that were found on servers that answered, and forgets all
+// others there.
+func (u uses) note(found []guest, answered map[string]bool, now time.Time) []guest {
+	next := uses{}
+	for i, g := range found {
+		before, known := u[g.id]
+		switch {
+		case known && before.sent == g.sent:
+			found[i].used = before.used
+		case g.sent == 0:
+			found[i].used = now.Add(-g.age)
+		default:
+			found[i].used = now
+		}
+		next[g.id] = found[i]
+	}
+	maps.DeleteFunc(u, func(id connID, _ guest) bool { return answered[id.server] })
+	maps.Copy(u, next)
+	return found
+}
+
+// Reasons why connections without a user are closed.
+const (
+	ForIdle    = "idle"    // not used for too long
+	ForAddress = "address" // too many from one address
+	ForRoom    = "room"    // the server was about to have no connection left
+)
+
+// lobbyists counts the guests, and those that were closed.
+type lobbyists struct {
+	account string // public key of the lobby; "" until a request says it
+
+	mu     sync.Mutex
+	now    int
+	closed map[string]uint64 // by reason
+	told   map[string]time.Time
+	uses   uses
+}
+
+// lobbyIs sets the account of the lobby, if nothing else has said it.
+func (l *lobbyists) lobbyIs(account string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.account = cmp.Or(l.account, account)
+}
+
+func (l *lobbyists) lobby() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.account
+}
+
+// Lobby counts the connections in the lobby, and those without a user that this replica has
+// closed, by reason.
+func (s *Service) Lobby() (now int, closed map[string]uint64) {
+	s.guests.mu.Lock()
+	defer s.guests.mu.Unlock()
+	return s.guests.now, maps.Clone(s.guests.closed)
+}
+
+const (
+	lookEvery  = 500 * time.Millisecond // who is in the lobby
+	countEvery = 50 * time.Millisecond  // how many connections our own server has
+	lookPause  = 4                      // times as long as the last look took, if that is longer
+	mostGuests = 16_384                 // that are looked at, of one server and account
+	nobodyYet  = "$G"                   // the account of connections that have presented nothing
+)
+
+// KeepDoor closes connections without a user until ctx is done: those that are not used, too
+// many from one address, and, where a server has hardly a connection left, of the address that
+// has most.
+func (s *Service) KeepDoor(ctx context.Context) {
+	next := time.Now()
+	for wait := countEvery; ; {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		begin := time.Now()
+		if begin.Before(next) && !s.ownIsShort() {
+			continue
+		}
+		s.lookAtGuests(ctx)
+		took := time.Since(begin)
+		next = time.Now().Add(max(lookEvery, lookPause*took))
+		if wait = max(countEvery, lookPause*took); s.Connections == nil {
+			wait = max(wait, lookEvery)
+		}
+	}
+}
+
+// ownIsShort reports whether the server in this process has hardly a connection left.
+func (s *Service) ownIsShort() bool {
+	if s.Connections == nil {
+		return false
+	}
+	have, most := s.Connections()
+	return short(have, most, have) > 0
+}
+
+func (s *Service) lookAtGuests(ctx context.Context) {
+	lobby := s.guests.lobby()
+	var found []guest
+	answered := map[string]bool{}
+	for _, server := range s.live.guestServers(s.Shared) {
+		if lobby == "" {
+			break
+		}
+		some, err := s.live.guestsOf(ctx, server, lobby)
+		if err != nil {
+			continue // it has gone, or says it later
+		}
+		found, answered[server] = append(found, some...), true
+	}
+	now := time.Now()
+	s.guests.mu.Lock()
+	found = s.guests.uses.note(found, answered, now)
+	s.guests.now = len(found)
+	s.guests.mu.Unlock()
+	out := map[connID]bool{}
+	s.close(ForIdle, idle(found, s.Door.LobbyIdle, now), out)
+	s.close(ForAddress, crowded(found, s.Door.Lobby), out)
+	for _, server := range s.live.guestServers(s.Shared) {
+		s.makeRoom(ctx, server, slices.DeleteFunc(slices.Clone(found), func(g guest) bool { return g.id.server != server }), out)
+	}
+}
+
+// makeRoom closes guests of a server that has hardly a connection left. Those that have
+// presented nothing are looked at only then: the server itself ends them soon.
+func (s *Service) makeRoom(ctx context.Context, server string, all []guest, out map[connID]bool) {
+	have, most, err := s.connectionsOf(ctx, server)
+	if err != nil || short(have, most, have) == 0 {
+		return
+	}
+	silent, err := s.live.guestsOf(ctx, server, nobodyYet)
+	if err != nil {
+		return
+	}
+	all = append(all, uses{}.note(silent, nil, time.Now())...)
+	gone := 0
+	all = slices.DeleteFunc(all, func(g guest) bool {
+		if out[g.id] {
+			gone++
+		}
+		return out[g.id]
+	})
+	s.close(ForRoom, fewest(all, short(have-gone, most, len(all))), out)
+}
+
+func (s *Service) connectionsOf(ctx context.Context, server string) (have, most int, err error) {
+	if s.Connections != nil {
+		have, most = s.Connections()
+		return have, most, nil
+	}
+	return s.live.connectionsOf(ctx, server)
+}
+
+// tellEvery is how often a reason is told, of which there may be thousands a minute.
+const tellEvery = time.Minute
+
+// close closes guests that are not in out yet, and notes them there.
+func (s *Service) close(reason string, some []guest, out map[connID]bool) {
+	some = slices.DeleteFunc(some, func(g guest) bool { return out[g.id] })
+	if len(some) == 0 {
+		return
+	}
+	var links []Link
+	for _, g := range some {
+		out[g.id] = true
+		links = append(links, Link{Server: g.id.server, ID: g.id.id})
+	}
+	if err := s.live.Cut(links); err != nil {
+		s.Log.Warn("close connections without a user", "reason", reason, "err", err)
+		return
+	}
+	s.tellClosed(reason, some)
+}
+
+// tellClosed counts connections that were closed, and writes to the trail which address had most.
+func (s *Service) tellClosed(reason string, some []guest) {
+	g := &s.guests
+	g.mu.Lock()
+	g.closed[reason] += uint64(len(some))
+	tell := reason != ForIdle && time.Since(g.told[reason]) >= tellEvery
+	if tell {
+		g.told[reason] = time.Now()
+	}
+	g.mu.Unlock()
+	if !tell {
+		return
+	}
+	from, most := "", 0
+	for network, same := range byNetwork(some) {
+		if len(same) > most {
+			from, most = network, len(same)
+		}
+	}
+	text := fmt.Sprintf("%s: more than %d connections in the lobby; the oldest unused ones are closed", from, s.Door.Lobby)
+	if reason == ForRoom {
+		text = fmt.Sprintf("the server has hardly a connection left: %d without a user are closed, most of them from %s", len(some), from)
+	}
+	s.Trail.Refused(chat.Audit{Event: "limit", Code: chat.Rate, Address: from, Text: text})
+}
+
+// guestServers are the servers whose guests this replica looks at.
+func (l *Liveness) guestServers(shared bool) []string {
+	own := l.nc.ConnectedServerId()
+	if !shared {
+		return []string{own}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := slices.Collect(maps.Values(l.names))
+	if own != "" && !slices.Contains(all, own) {
+		all = append(all, own)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// guestsOf lists a server's connections of an account without users.
+func (l *Liveness) guestsOf(ctx context.Context, server, account string) ([]guest, error) {
+	m, err := l.ask(ctx, server, fmt.Appendf(nil, `{"acc":%q,"limit":%d}`, account, mostGuests))
+	if err != nil {
+		return nil, err
+	}
+	var reply struct {
+		Data struct {
+			Now         time.Time `json:"now"`
+			Connections []struct {
+				ID    uint64    `json:"cid"`
+				IP    string    `json:"ip"`
+				Start time.Time `json:"start"`
+				Sent  int64     `json:"in_msgs"`
+			} `json:"connections"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(m.Data, &reply); err != nil {
+		return nil, err
+	}
+	var found []guest
+	for _, c := range reply.Data.Connections {
+		found = append(found, guest{
+			id: connID{server, c.ID}, network: broker.Network(c.IP), sent: c.Sent, age: max(reply.Data.Now.Sub(c.Start), 0),
+		})
+	}
+	return found, nil
+}
+
+// connectionsOf asks a server how many connections it has, and how many it may have.
+func (l *Liveness) connectionsOf(ctx context.Context, server string) (have, most int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerFor)
+	defer cancel()
+	m, err := l.nc.RequestWithContext(ctx, "$SYS.REQ.SERVER."+server+".VARZ", nil)
+	if err != nil {
+		return 0, 0, err
+	}
+	var reply struct {
+		Data struct {
+			Have int `json:"connections"`
+			Most int `json:"max_connections"`
+		} `json:"data"`
+	}
+	err = json.Unmarshal(m.Data, &reply)
+	return reply.Data.Have, reply.Data.Most, err
+}
