@@ -142,6 +142,8 @@ func limits() string {
 		{"an invitation waits (unless the server says otherwise)", chat.InviteTimeout},
 		{"a name outlives its connection (unless the server says otherwise)", chat.Grace},
 		{"a name asked for in the lobby waits for its `hello`", chat.Hold},
+		{"connections in the lobby from one address, at once", chat.LobbyConns},
+		{"one in the lobby is closed so long after its last request", chat.LobbyIdle},
 		{"a user's ticket is good for", chat.UserTicketTTL},
 		{"a member's ticket is good for", chat.MemberTicketTTL},
 		{"the receiver of a direct message answers within, and acknowledges its text within", chat.DirectTimeout},

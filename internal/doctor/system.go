@@ -27,6 +27,7 @@ type server struct {
 	Name, Version string
 	Ahead         time.Duration // of our clock
 	ControlLine   int           // bytes of a line of the protocol
+	AuthTimeout   float64       // seconds that a connection has to present something
 	JetStream     *jetStreamConfig
 	Stored        stored
 }
@@ -58,6 +59,7 @@ func (e *exam) system(ctx context.Context) {
 	e.ok("system account", "%s", count(len(servers), "server answers", "servers answer"))
 	e.versions(servers)
 	e.lines(servers)
+	e.silent(servers)
 	e.sync(servers)
 	e.clocks(servers)
 	e.events(ctx, nc)
@@ -98,6 +100,7 @@ func (e *exam) read(m *nats.Msg, asked time.Time) (server, bool) {
 		Data *struct {
 			Version   string    `json:"version"`
 			Line      int       `json:"max_control_line"`
+			Auth      float64   `json:"auth_timeout"`
 			Now       time.Time `json:"now"`
 			JetStream struct {
 				Config *jetStreamConfig `json:"config"`
@@ -108,7 +111,7 @@ func (e *exam) read(m *nats.Msg, asked time.Time) (server, bool) {
 	if json.Unmarshal(m.Data, &v) != nil || v.Data == nil {
 		return server{}, false
 	}
-	s := server{Name: v.Server.Name, Version: v.Data.Version, ControlLine: v.Data.Line, JetStream: v.Data.JetStream.Config, Stored: v.Data.JetStream.Stats}
+	s := server{Name: v.Server.Name, Version: v.Data.Version, ControlLine: v.Data.Line, AuthTimeout: v.Data.Auth, JetStream: v.Data.JetStream.Config, Stored: v.Data.JetStream.Stats}
 	s.Ahead = presence.Ahead(asked, v.Data.Now, e.Now())
 	return s, true
 }
@@ -122,6 +125,20 @@ func (e *exam) lines(servers []server) {
 		}
 	}
 	e.ok("blocks", "the servers take the tickets of users who block others")
+}
+
+// mostAuth is how many seconds a server should leave a connection to present something.
+const mostAuth = 10
+
+// silent checks that connections that present nothing end soon.
+func (e *exam) silent(servers []server) {
+	for _, s := range servers {
+		if s.AuthTimeout > mostAuth {
+			e.warn("strangers", "In the configuration of each server: authorization: { timeout: 10 }", "%s keeps connections that present nothing for %g s", s.Name, s.AuthTimeout)
+			return
+		}
+	}
+	e.ok("strangers", "the servers soon end connections that present nothing")
 }
 
 func (e *exam) versions(servers []server) {
