@@ -111,6 +111,9 @@ func TestDoctorFindsFaults(t *testing.T) {
 		"default sync": {func(in *installation) {
 			in.change("nats.conf", "sync_interval: always", "")
 		}, doctor.Warn, "sync", "every 2m0s"},
+		"connections that present nothing": {func(in *installation) {
+			in.change("nats.conf", "timeout: 10", "timeout: 30")
+		}, doctor.Warn, "strangers", "keeps connections that present nothing for 30 s"},
 		"not the system account": {func(in *installation) {
 			in.creds(setup.System, chat.SystemGrant(in.keys().ChatID))
 		}, doctor.Fail, "system account", "sys.creds"},
