@@ -97,7 +97,7 @@ func TestStrangersTakeAllConnections(t *testing.T) {
 		if _, lost := e.(client.Lost); lost {
 			t.Error("bob was disconnected")
 		}
-		text, ok := e.(client.Text)
+		text, ok := e.(chattest.Text)
 		return ok && text.Text == "all the time"
 	})
 }
