@@ -144,8 +144,13 @@ func ReconnectAfter(tries int) time.Duration {
 func Redact(urls string) string {
 	parts := strings.Split(urls, ",")
 	for i, part := range parts {
-		if u, err := url.Parse(strings.TrimSpace(part)); err == nil {
+		if u, err := url.Parse(strings.TrimSpace(part)); err == nil && u.Opaque == "" && (u.User != nil || !strings.Contains(part, "@")) {
 			parts[i] = u.Redacted()
+		} else if at := strings.LastIndex(part, "@"); at >= 0 { // what cannot be understood may be a password
+			scheme, _, ok := strings.Cut(part[:at], "://")
+			if parts[i] = "xxxxx" + part[at:]; ok {
+				parts[i] = scheme + "://" + parts[i]
+			}
 		}
 	}
 	return strings.Join(parts, ",")

@@ -120,7 +120,7 @@ func order[Q, R any](ctx context.Context, p *program, r chat.Request[Q, R], q Q,
 		return none, err
 	}
 	if broker.Settle(nc) != nil { // somebody else's credentials, or none: the lobby's rights
-		return none, chat.Errorf(chat.Denied, "%s does not take %s for the operator's credentials", p.server, p.credsOf("operator"))
+		return none, chat.Errorf(chat.Denied, "%s does not take %s for the operator's credentials", broker.Redact(p.server), p.credsOf("operator"))
 	}
 	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
@@ -154,9 +154,9 @@ func (p *program) dial(who string, options ...nats.Option) (*nats.Conn, error) {
 	}
 	switch {
 	case errors.Is(err, nats.ErrAuthorization):
-		return nil, chat.Errorf(chat.Denied, "%s does not accept the credentials %s", p.server, creds)
+		return nil, chat.Errorf(chat.Denied, "%s does not accept the credentials %s", broker.Redact(p.server), creds)
 	case err != nil:
-		return nil, chat.Errorf(chat.NotConnected, "cannot reach %s: is a coordinator running there? --server names another place", p.server)
+		return nil, chat.Errorf(chat.NotConnected, "cannot reach %s: is a coordinator running there? --server names another place", broker.Redact(p.server))
 	}
 	return nc, nil
 }

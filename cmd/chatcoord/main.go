@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"natter/broker"
 	"natter/broker/embedded"
 	"natter/chat"
 	"natter/internal/flags"
@@ -171,7 +172,12 @@ func (p *program) quick(verb func() error) error {
 	case p.completion.Value != "":
 		return flags.Complete(p.out, p.root, p.completion.Value)
 	case p.printConfig:
-		flags.Print(p.out, p.flags, func(_, value string) string { return value })
+		flags.Print(p.out, p.flags, func(name, value string) string {
+			if name == "server" {
+				return broker.Redact(value)
+			}
+			return value
+		})
 		return nil
 	}
 	return verb()

@@ -38,11 +38,11 @@ func (p *program) watch(ctx context.Context) error {
 	case errors.Is(err, nats.ErrPermissionViolation):
 		return chat.Errorf(chat.Denied, "these credentials may not watch that. With observer.creds, which a coordinator writes into its data directory, one may watch everything; with audit.creds what is done: --show actions")
 	case err != nil:
-		return chat.Errorf(chat.NotConnected, "lost %s before it could be watched", p.server)
+		return chat.Errorf(chat.NotConnected, "lost %s before it could be watched", broker.Redact(p.server))
 	}
 	p.note(slog.LevelInfo, fmt.Sprintf("Watching %s. Ctrl+C ends it.", nc.ConnectedUrlRedacted()))
 	if view.Serve(ctx) != nil {
-		return chat.Errorf(chat.Denied, "%s does not let us in again; are the credentials still good?", p.server)
+		return chat.Errorf(chat.Denied, "%s does not let us in again; are the credentials still good?", broker.Redact(p.server))
 	}
 	return nil
 }

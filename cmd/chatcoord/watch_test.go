@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"natter/broker"
 	"natter/broker/brokertest"
 	"natter/broker/embedded"
+	"natter/broker/ticket"
 	"natter/chat"
 	"natter/internal/flags"
 )
@@ -189,5 +191,38 @@ func TestHTTPFlags(t *testing.T) {
 		if got := run(append(args, "--ephemeral", "--listen", "127.0.0.1:0"), &out, &err); got != flags.ExitUsage || out.Len() != 0 {
 			t.Errorf("%q: exit code %d\n%s%s", args, got, &out, &err)
 		}
+	}
+}
+
+// TestPasswordsAreNotShown: whether a URL can be understood or not, nobody reads its password.
+func TestPasswordsAreNotShown(t *testing.T) {
+	in, ierr := ticket.NewInstallation()
+	if ierr != nil {
+		t.Fatal(ierr)
+	}
+	made, ierr := in.ChatMinter().NewCreds(chat.ObserverGrant(), 0, time.Now())
+	if ierr != nil {
+		t.Fatal(ierr)
+	}
+	text, ierr := ticket.FormatCreds(made.JWT, made.Key)
+	if ierr != nil {
+		t.Fatal(ierr)
+	}
+	creds := filepath.Join(t.TempDir(), "creds")
+	if err := os.WriteFile(creds, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, url := range []string{"nats://u:secret@127.0.0.1:1", "nats://u:secret@h:1:2", "u:secret@h:1:2"} {
+		for _, args := range [][]string{{"users", "--creds", creds}, {"watch", "--creds", creds}, {"--print-config"}} {
+			var out, err bytes.Buffer
+			run(append(args, "--server", url), &out, &err)
+			if all := out.String() + err.String(); strings.Contains(all, "secret") || !strings.Contains(all, "xxxxx@") {
+				t.Errorf("%q of %s:\n%s", args, url, all)
+			}
+		}
+	}
+	var out, err bytes.Buffer
+	if got := run([]string{"--ephemeral", "--listen", "127.0.0.1:-1"}, &out, &err); got != flags.ExitUsage || out.Len() != 0 {
+		t.Errorf("a negative port: exit code %d\n%s%s", got, &out, &err)
 	}
 }
