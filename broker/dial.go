@@ -175,6 +175,10 @@ func Plainly(err error) string {
 		return "it ended the connection; perhaps it takes no more for now"
 	case errors.Is(err, nats.ErrNoServers):
 		return "connection refused"
+	case errors.Is(err, nats.ErrNoInfoReceived):
+		return "it is no NATS server"
+	case strings.HasPrefix(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "invalid websocket connection"): // the library gives these no type
+		return "it does not speak WebSocket there; nats:// or tls:// may be right"
 	case errors.As(err, &unknown) && unknown.IsNotFound:
 		return "no such host"
 	case errors.As(err, &op) && op.Timeout():

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -33,12 +36,29 @@ func TestPlainly(t *testing.T) {
 		{&net.OpError{Op: "dial", Net: "tcp", Err: net.UnknownNetworkError("x")}, "unknown network x"},
 		{&url.Error{Op: "parse", URL: "nats://u:secret@h", Err: net.ErrClosed}, "use of closed network connection"},
 		{nats.ErrTimeout, "timeout"},
+		{nats.ErrNoInfoReceived, "it is no NATS server"},
 		{nats.ErrMaxConnectionsExceeded, "it takes no more connections for now"},
 		{errors.New("nats: 'Maximum Connections Exceeded'"), "it takes no more connections for now"},
 		{&net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)}, "it ended the connection; perhaps it takes no more for now"},
 	} {
 		if got := broker.Plainly(c.err); got != c.want {
 			t.Errorf("%v: %q, not %q", c.err, got, c.want)
+		}
+	}
+}
+
+// An address where no WebSocket is spoken is named as that, without what it answered.
+func TestNoWebSocketIsNamed(t *testing.T) {
+	srv := brokertest.Run(t)
+	web := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(web.Close)
+	for _, url := range []string{strings.Replace(srv.URL(), "nats://", "ws://", 1), strings.Replace(web.URL, "http://", "ws://", 1)} {
+		_, err := nats.Connect(url)
+		if err == nil {
+			t.Fatal("connected")
+		}
+		if got := broker.Plainly(err); got != "it does not speak WebSocket there; nats:// or tls:// may be right" {
+			t.Errorf("%s: %q", url, got)
 		}
 	}
 }

@@ -17,11 +17,22 @@ func (f *front) nameLine(c Command, s string) {
 		f.help(c.Args)
 	case c.Verb == Exit, c.Verb == Disconnect:
 		f.leave(f.code)
-	case c.Verb != Reply && !strings.ContainsAny(s[:1], `/@\`):
+	case c.Verb != Reply && !strings.ContainsAny(s[:1], `@\`), nearlyCommand(s):
 		f.fail(nameFirst)
 	default:
 		f.tryName(s, f.c.Enter)
 	}
+}
+
+// nearlyCommand reports whether a line at the name prompt is rather a call for help or for the
+// way out than a name: a name that is taken by accident is taken for good. As an argument,
+// --name takes these names too.
+func nearlyCommand(s string) bool {
+	switch strings.ToLower(strings.TrimSpace(s)) {
+	case "help", "quit", "exit", "bye":
+		return true
+	}
+	return strings.HasPrefix(s, "/")
 }
 
 // tryName asks for a name. The second seed writes a # in front of it.
