@@ -200,7 +200,7 @@ func TestPasswordsAreNotShown(t *testing.T) {
 	if ierr != nil {
 		t.Fatal(ierr)
 	}
-	made, ierr := in.ChatMinter().NewCreds(chat.ObserverGrant(), 0, time.Now())
+	made, ierr := in.ChatMinter().NewCreds(chat.LobbyGrant(), 0, time.Now())
 	if ierr != nil {
 		t.Fatal(ierr)
 	}
