@@ -15,10 +15,8 @@ import (
 // start measures the programs themselves: until the server is ready, and until the
 // client asks for a name.
 func (b *bench) start() error {
-	build := exec.CommandContext(b.ctx, "go", "build", "-trimpath", "-o", b.dir+"/", "natter/cmd/chatcoord", "natter/cmd/chatcli")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("build the programs: %w", err)
+	if err := b.builtPrograms(); err != nil {
+		return err
 	}
 	s, err := b.server("")
 	if err != nil {

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"natter/broker/embedded"
+	"natter/chat"
+)
+
+// coordinator is chatcoord as users run it, a process of its own. Its console goes to a
+// file.
+type coordinator struct {
+	*server
+	console string
+}
+
+// builtPrograms builds chatcoord and chatcli once.
+func (b *bench) builtPrograms() error {
+	if _, err := os.Stat(filepath.Join(b.dir, "chatcoord")); err == nil {
+		return nil
+	}
+	build := exec.CommandContext(b.ctx, "go", "build", "-trimpath", "-o", b.dir+"/", "natter/cmd/chatcoord", "natter/cmd/chatcli")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("build the programs: %w", err)
+	}
+	return nil
+}
+
+// coordinator starts chatcoord without limits and with --show as given.
+func (b *bench) coordinator(show string) (*coordinator, error) {
+	if err := b.builtPrograms(); err != nil {
+		return nil, err
+	}
+	addr, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(b.dir, "coordinator-")
+	if err != nil {
+		return nil, err
+	}
+	c := &coordinator{server: &server{options: options{Listen: addr, Dir: dir}}, console: filepath.Join(dir, "console.log")}
+	out, err := os.Create(c.console)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = out.Close() }() // the process has its own
+	c.cmd = exec.Command(filepath.Join(b.dir, "chatcoord"), "--listen", addr, "--data-dir", filepath.Join(dir, "data"), "--show", show, "--max-group", "64",
+		"--rate", "0", "--rate-invites", "0", "--rate-lists", "0", "--rate-direct", "0", "--rate-messages", "0")
+	c.cmd.Stdout, c.cmd.Stderr = out, os.Stderr
+	if err := c.cmd.Start(); err != nil {
+		return nil, err
+	}
+	if err := c.ready(filepath.Join(dir, "data")); err != nil {
+		c.kill()
+		return nil, err
+	}
+	return c, nil
+}
+
+// ready waits until the console says so, and reads the keys that tickets are made with.
+func (c *coordinator) ready(data string) error {
+	for until := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		text, err := os.ReadFile(c.console)
+		if err != nil {
+			return err
+		}
+		if bytes.Contains(text, []byte(" ready: ")) {
+			break
+		}
+		if time.Now().After(until) {
+			return errors.New("chatcoord is not ready after 10 s")
+		}
+	}
+	ids, err := embedded.Identities(data)
+	if err != nil {
+		return err
+	}
+	minter := ids.ChatMinter()
+	c.mintWith = func(key string, g chat.Grant) (chat.Ticket, error) {
+		return minter.Mint(key, g, time.Hour, time.Now())
+	}
+	return nil
+}
+
+// kill ends the process.
+func (c *coordinator) kill() {
+	_ = c.cmd.Process.Signal(syscall.SIGKILL)
+	_ = c.cmd.Wait() // reports that it was killed
+	_ = os.RemoveAll(c.Dir)
+}
+
+// lines counts the lines of a console that end in the text of the benchmark.
+type lines struct {
+	file *os.File
+	last byte
+	n    int
+}
+
+// more counts what has been written since the last call.
+func (l *lines) more(buf []byte) error {
+	for {
+		n, err := l.file.Read(buf)
+		chunk := buf[:n]
+		if n > 0 {
+			if l.last == 'x' && chunk[0] == '\n' {
+				l.n++
+			}
+			l.n += bytes.Count(chunk, []byte("x\n"))
+			l.last = chunk[n-1]
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// until waits until there are n lines, at most ten seconds, and returns how many are
+// missing.
+func (l *lines) until(n int) (missing int, err error) {
+	buf := make([]byte, 1<<20)
+	for late := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if err := l.more(buf); err != nil || l.n >= n || time.Now().After(late) {
+			return n - l.n, err
+		}
+	}
+}
