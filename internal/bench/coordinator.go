@@ -27,7 +27,7 @@ func (b *bench) builtPrograms() error {
 	if _, err := os.Stat(filepath.Join(b.dir, "chatcoord")); err == nil {
 		return nil
 	}
-	build := exec.CommandContext(b.ctx, "go", "build", "-trimpath", "-o", b.dir+"/", "natter/cmd/chatcoord", "natter/cmd/chatcli")
+	build := exec.CommandContext(b.ctx, "go", "build", "-o", b.dir+"/", "natter/cmd/chatcoord", "natter/cmd/chatcli")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("build the programs: %w", err)
