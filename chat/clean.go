@@ -59,19 +59,25 @@ func CleanAll(s string) string {
 	return c.out.String()
 }
 
-// WithoutControls takes control characters out of a text that is to be sent, but for line
-// feeds and tabs; CR LF becomes LF. Receivers clean what they show all the same: see
-// CleanAll.
+// WithoutControls removes escape sequences, whole, and other control characters from a text
+// that is to be sent, except line feeds and tabs; CR LF becomes LF. Receivers clean what they
+// show all the same: see CleanAll.
 func WithoutControls(s string) string {
 	if !hasControls(s) {
 		return s
 	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
-			return -1
+	c := cleaner{in: s}
+	for c.in != "" {
+		switch r := c.next(); {
+		case r == esc:
+			c.escape()
+		case r >= 0x80 && r < 0xa0:
+			c.control(r - 0x40)
+		case r >= ' ' && r != 0x7f, r == '\n', r == '\t':
+			c.out.WriteRune(r)
 		}
-		return r
-	}, s)
+	}
+	return c.out.String()
 }
 
 func hasControls(s string) bool {

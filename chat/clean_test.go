@@ -176,8 +176,8 @@ func first(s string) rune {
 // What is sent has no control characters but line feeds and tabs.
 func TestWithoutControls(t *testing.T) {
 	for text, want := range map[string]string{
-		"": "", "plain": "plain", "two\nlines\tand a tab": "two\nlines\tand a tab", "cr\r\nlf\rcr": "cr\nlfcr", "\x1b[31mred\x1b[0m": "[31mred[0m",
-		"nul\x00 del\x7f c1\u009b2J nbsp\u00a0": "nul del c12J nbsp\u00a0", "caf\u00e9 \u2615": "caf\u00e9 \u2615",
+		"": "", "plain": "plain", "two\nlines\tand a tab": "two\nlines\tand a tab", "cr\r\nlf\rcr": "cr\nlfcr", "\x1b[31mred\x1b[0m": "red", "open\x1b]0;title": "open",
+		"nul\x00 del\x7f c1\u009b2J nbsp\u00a0": "nul del c1 nbsp\u00a0", "caf\u00e9 \u2615": "caf\u00e9 \u2615",
 	} {
 		if got := WithoutControls(text); got != want {
 			t.Errorf("%q becomes %q, want %q", text, got, want)
