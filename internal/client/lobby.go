@@ -39,7 +39,7 @@ func (c *Client) reachLobby(ctx context.Context) (*nats.Conn, error) {
 
 // fullFor is how long a server that takes no more connections for now is tried again. Those
 // without a user make way soon.
-const fullFor = 4 * time.Second
+const fullFor = 15 * time.Second
 
 // dialLobby makes a connection that is not made again by itself: the server ends one that was
 // not used for some time, and is not to be bothered again until somebody has chosen a name.
