@@ -160,6 +160,7 @@ func TestWatchKnowsMembers(t *testing.T) {
 	chatting, member, _ := group(t, alice, bob, mallory)
 	must(ask(mallory, chat.Leave, chat.SessionRequest{Session: chatting.ID}))(t)
 	chattest.Wait[session.MemberLeft](alice)
+	chattest.Wait[session.MemberLeft](bob) // who speaks on the next channel from now on
 	s, observer := &screens{t: t}, brokertest.Observer(t, in.Server)
 	s.add(observer.Conn, "", func(id string) (chat.WatchReply, bool) {
 		w, err := broker.Call(t.Context(), observer.Conn, chat.WatchSession, chat.Address{}, chat.WatchRequest{Session: id})
