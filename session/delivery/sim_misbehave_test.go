@@ -119,7 +119,7 @@ func (s *sim) sleep(l *simLife) {
 	lost := s.one(2)
 	if lost {
 		s.after(s.between(0, time.Second), func() {
-			if l.asleep && l.naps == nap {
+			if l.asleep && !l.dead && l.naps == nap {
 				l.cut = true // the broker has given it up
 				s.lose(l.m)
 			}
