@@ -147,39 +147,3 @@ func (b *bench) subscribes(s *server, n, turn int) (float64, error) {
 	}
 	return time.Since(begin).Seconds() * 1000 / float64(n), nil
 }
-
-// chats measures the server's memory per open chat.
-func (b *bench) chats() error {
-	var kb []float64
-	for range min(b.runs, 3) {
-		v, err := b.memoryOfChats()
-		if err != nil {
-			return err
-		}
-		kb = append(kb, v)
-	}
-	b.table.absolute(fmt.Sprintf("memory of the server per open chat of two, %d of them, with their connections", b.size.chats), kb, "KB", atMost(4))
-	return nil
-}
-
-func (b *bench) memoryOfChats() (kb float64, err error) {
-	s, err := b.server("")
-	if err != nil {
-		return 0, err
-	}
-	defer s.kill()
-	people, err := b.people(s, 2*b.size.chats)
-	defer closeAll(people)
-	if err != nil {
-		return 0, err
-	}
-	before, err := b.memory(s)
-	if err != nil {
-		return 0, err
-	}
-	if err := inParallel(b.size.chats, func(i int) error { return b.chatting(people[2*i], people[2*i+1]) }); err != nil {
-		return 0, err
-	}
-	after, err := b.memory(s)
-	return (after - before) / float64(b.size.chats) / 1024, err
-}

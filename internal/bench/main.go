@@ -57,13 +57,12 @@ type size struct {
 	group   int // members of the large one
 	open    int // pairs in the open loop
 	openFor int // seconds of it
-	chats   int // that are open when memory is measured
 	settle  int // seconds until a crowd has its second tickets: the first are for a minute
 }
 
 var (
-	full  = size{lone: 3000, pairs: 100, each: 20_000, rounds: 4, logins: 320, invites: 200, crowd: 5000, lists: 50, cut: 1000, starts: 3, turns: 5, steady: 1000, seconds: 20, stall: 30, group: 60, open: 200, openFor: 3, chats: 1000, settle: 60}
-	short = size{lone: 300, pairs: 4, each: 500, rounds: 1, logins: 32, invites: 5, crowd: 40, lists: 5, cut: 4, starts: 1, turns: 1, steady: 4, seconds: 1, stall: 1, group: 12, open: 4, openFor: 1, chats: 20}
+	full  = size{lone: 3000, pairs: 100, each: 20_000, rounds: 4, logins: 320, invites: 200, crowd: 5000, lists: 50, cut: 1000, starts: 3, turns: 5, steady: 1000, seconds: 20, stall: 30, group: 60, open: 200, openFor: 3, settle: 60}
+	short = size{lone: 300, pairs: 4, each: 500, rounds: 1, logins: 32, invites: 5, crowd: 40, lists: 5, cut: 4, starts: 1, turns: 1, steady: 4, seconds: 1, stall: 1, group: 12, open: 4, openFor: 1}
 )
 
 // scenes are measured one after the other, each with a server of its own. A scene's
@@ -78,7 +77,6 @@ var scenes = []struct {
 	{"open", (*bench).open},
 	{"group", (*bench).group},
 	{"join", (*bench).join},
-	{"chats", (*bench).chats},
 	{"login", (*bench).login},
 	{"invite", (*bench).invite},
 	{"crowd", (*bench).crowd},
