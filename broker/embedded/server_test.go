@@ -368,7 +368,7 @@ func TestLogIsOursAndHoldsNoSecret(t *testing.T) {
 }
 
 func TestURL(t *testing.T) {
-	srv, err := embedded.Start(embedded.Config{Listen: ":-1"})
+	srv, err := embedded.Start(embedded.Config{Listen: ":0"})
 	if err != nil {
 		t.Fatal(err)
 	}
