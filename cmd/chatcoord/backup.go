@@ -92,6 +92,9 @@ func (f *secretFlags) forReading(fs *pflag.FlagSet) {
 func (p *program) fileVerb(v verb, do func(ctx context.Context, file string) error) *cobra.Command {
 	v.most, v.needs = 1, "the name of one file"
 	v.run = func(ctx context.Context, args []string) error {
+		if len(args) > 0 && args[0] == "-" {
+			return flags.Usagef("a backup holds keys and is a file: name one instead of -")
+		}
 		return do(ctx, append(args, "")[0]) // each answer has its own limit: a large state takes long
 	}
 	return p.command(v)
