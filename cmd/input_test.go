@@ -46,7 +46,7 @@ func TestNames(t *testing.T) {
 		{"a\tb", `"a\tb" (U+0009)`},
 		{"a\x00b", `"a\x00b" (U+0000)`},
 		{"a\rb", `"a\rb" (U+000D)`},
-		{"--help", `"--help"`}, {"-h", `"-h"`}, {"/quit", `"/quit"`}, {"@bob", `"@bob"`}, {"bob:", `"bob:"`}, {"##x", `"#x"`},
+		{"--help", `"--help"`}, {"-h", `"-h"`}, {"@bob", `"@bob"`}, {"bob:", `"bob:"`}, {"##x", `"#x"`},
 		{"\x1b[31mred", `"\x1b[31mred" (U+001B)`},
 		{"a\u009b", `"a\u009b" (U+009B)`},
 		{"\u202ebob", `"\u202ebob" (U+202E)`},
@@ -62,6 +62,10 @@ func TestNames(t *testing.T) {
 		if want := "! " + name + " is not a username" + point + rule; !c.next(want, "Enter your username: ") {
 			t.Fatalf("%q: not %q\n%s", n.typed, want, c)
 		}
+	}
+	h.types(c, "/quit\n")
+	if want := "! Enter your username first. /exit leaves, /help shows more."; !c.next(want, "Enter your username: ") {
+		t.Fatalf("not %q\n%s", want, c)
 	}
 	for _, bytes := range []string{"\xff\xfe", "\xed\xa0\x80"} {
 		h.types(c, bytes+"\n")

@@ -21,6 +21,8 @@ type unwritable struct {
 var unwritables = []unwritable{
 	{"full", "no space left on device", func(t *testing.T) *os.File { return mustOpen(t, "/dev/full") }},
 	{"closed", "broken pipe", func(t *testing.T) *os.File {
+		syscall.ForkLock.Lock() // no program of another test has the other end, not even until it is started
+		defer syscall.ForkLock.Unlock()
 		read, write, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
