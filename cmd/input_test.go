@@ -63,9 +63,11 @@ func TestNames(t *testing.T) {
 			t.Fatalf("%q: not %q\n%s", n.typed, want, c)
 		}
 	}
-	h.types(c, "/quit\n")
-	if want := "! Enter your username first. /exit leaves, /help shows more."; !c.next(want, "Enter your username: ") {
-		t.Fatalf("not %q\n%s", want, c)
+	for _, word := range []string{"/quit", "/list", "help", "bye", "exit", "QUIT"} {
+		h.types(c, word+"\n")
+		if want := "! Enter your username first. /exit leaves, /help shows more."; !c.next(want, "Enter your username: ") {
+			t.Fatalf("%s: not %q\n%s", word, want, c)
+		}
 	}
 	for _, bytes := range []string{"\xff\xfe", "\xed\xa0\x80"} {
 		h.types(c, bytes+"\n")
@@ -73,7 +75,7 @@ func TestNames(t *testing.T) {
 			t.Fatalf("%q\n%s", bytes, c)
 		}
 	}
-	for word := range strings.FieldsSeq("admin all bye chatcoord coord coordinator everyone exit here lobby me n no observer quit server system y yes you Admin QUIT operator someone direct moderator root support") {
+	for word := range strings.FieldsSeq("admin all chatcoord coord coordinator everyone here lobby me n no observer server system y yes you Admin operator someone direct moderator root support") {
 		h.types(c, word+"\n")
 		if !c.next(fmt.Sprintf("! %q is a reserved word. Choose another username.", word), "Enter your username: ") {
 			t.Fatalf("%s\n%s", word, c)
