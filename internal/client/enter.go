@@ -66,12 +66,14 @@ func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.Hell
 	if err != nil {
 		return hello, err
 	}
-	if in != nil {
+	if in != nil && in.Returning {
 		hello = *in
 		c.welcomed(hello)
 		c.settle(nc, hello)
-	} else if hello, err = c.arrive(ctx, nc, nil); err != nil {
+	} else if hello, err = c.arrive(ctx, nc, nil); err != nil { // a new name is stored when this is answered
 		return hello, err
+	} else if in != nil {
+		hello.Returning, hello.LastSeen, hello.Back = false, in.LastSeen, in.Back
 	}
 	c.leaveLobby()
 	c.mu.Lock()

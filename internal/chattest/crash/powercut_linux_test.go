@@ -92,7 +92,10 @@ func cutPower(t *testing.T) (acked int, lost []string) {
 	defer mount(t, later, s.dir)()
 	s.again()
 	for _, name := range names {
-		if known, err := comes(t.Context(), s, keys, name); err != nil || !known {
+		switch known, err := comes(t.Context(), s, keys, name); {
+		case err != nil:
+			lost = append(lost, fmt.Sprintf("%s (%v)", name, err))
+		case !known:
 			lost = append(lost, name)
 		}
 	}
