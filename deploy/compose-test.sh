@@ -143,7 +143,7 @@ proved 'alice and bob chat, and the console shows it'
 
 docker kill "$(dc ps -q coord | head -n 1)" >/dev/null
 hears bob alice 'one coordinator is dead'
-dc run --rm -T --no-deps chatcli list --name carol >"$here/carol.out" 2>&1 || fail 'nobody gets in'
+dc run --rm -T --no-deps chatcli list --new --name carol >"$here/carol.out" 2>&1 || fail 'nobody gets in'
 grep -q '^alice' "$here/carol.out" || fail 'carol does not see alice'
 proved 'one coordinator is killed: they chat on, and carol gets in'
 
@@ -158,7 +158,7 @@ proved 'NATS is killed and started: the chat goes on, and ends when alice says s
 dc down >"$here/down.out" 2>&1 || fail 'it does not stop'
 dc up -d --wait >"$here/up.out" 2>&1 || fail 'it does not start after down'
 code=0 # another key comes first: nobody has the name back yet
-dc run --rm -T --no-deps -e XDG_DATA_HOME=/people/mallory chatcli list --name alice >"$here/mallory.out" 2>&1 || code=$?
+dc run --rm -T --no-deps -e XDG_DATA_HOME=/people/mallory chatcli list --new --name alice >"$here/mallory.out" 2>&1 || code=$?
 [ "$code" -eq 3 ] || fail "another key that wants to be alice: exit code $code"
 dc run --rm -T --no-deps chatcli list --name alice >"$here/again.out" 2>&1 || fail 'alice has lost her name'
 proved 'down and up: the name is still alice'"'"'s, and nobody else'"'"'s'

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"natter/broker"
@@ -170,6 +171,9 @@ func (d *disk) short(free int64) error {
 // probe writes something to the disk itself.
 func (d *disk) probe() error {
 	f, err := os.OpenFile(filepath.Join(d.dir, "probe"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return nil // no more files can be opened: that says nothing of the disk
+	}
 	if err != nil {
 		return err
 	}

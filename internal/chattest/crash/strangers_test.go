@@ -1,3 +1,7 @@
+//go:build linux && !race
+
+// How long logins take is measured, which the race detector makes many times longer.
+
 package crash_test
 
 import (
