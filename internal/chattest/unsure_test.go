@@ -37,6 +37,7 @@ func TestTheTextWaitsForAnAnswer(t *testing.T) {
 	in := chattest.Run(t)
 	alice, bob := in.User("alice"), intrude(t, in, "bob")
 	sub := must(bob.SubscribeSync("_DM.bob.*"))(t)
+	must0(t, bob.Flush())
 	chattest.Code(t, alice.Direct(t.Context(), "bob", "hello"), chat.Unavailable)
 	d := nextDirect(t, sub)
 	if d.Ask == 0 || d.Text != "" {
@@ -55,6 +56,7 @@ func TestNotKnownIsRepeatedOnce(t *testing.T) {
 	in := chattest.Run(t)
 	bob := intrude(t, in, "bob")
 	sub := must(bob.SubscribeSync("_DM.bob.*"))(t)
+	must0(t, bob.Flush())
 	cfg := client.Config{URL: in.Server.URL(), KeyDir: t.TempDir(), Name: "alice", Log: in.Config.Log}
 	sends := func(text string, acknowledge bool) (d chat.DirectMessage, err error) {
 		t.Helper()
@@ -92,6 +94,7 @@ func TestARepeatedDirectMessageIsShownOnce(t *testing.T) {
 	in := chattest.Run(t)
 	alice, bob := in.User("alice"), intrude(t, in, "bob")
 	sub := must(bob.SubscribeSync("_DM.bob.alice"))(t)
+	must0(t, bob.Flush())
 	for _, d := range []chat.DirectMessage{
 		{Run: "a", N: 1, Text: "one"}, {Run: "a", N: 3, Text: "three"}, {Run: "b", N: 1, Text: "later"},
 		{Run: "a", N: 1, Text: "one"}, {Run: "a", N: 2, Text: "two"}, {Run: "b", N: 1, Text: "later"}, {Run: "b", N: 2, Text: "the last"},
