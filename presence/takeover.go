@@ -31,7 +31,11 @@ func (s *Service) arrival(ctx context.Context, q chat.HelloRequest, key string) 
 	}
 	row, _ := s.Users.Get(broker.Committed, string(q.Name.User()))
 	here := row.Record.Present() && row.Record.Key == key
-	if !here || row.Record.Terminal != q.Terminal {
+	known := row.Record.Connection
+	switch {
+	case here && row.Record.Terminal == q.Terminal && known.Server == conn.Server && known.ID == conn.ID:
+		conn = known // with the port
+	case !here || row.Record.Terminal != q.Terminal || known.ID == 0:
 		gone := false
 		if conn, gone = s.live.withPort(ctx, conn); here && gone {
 			return Arrival{}, unheard // a program that has ended since, of which a try waited

@@ -287,7 +287,9 @@ type examiner struct {
 func examine(t *testing.T, in *chattest.Installation) *examiner {
 	t.Helper()
 	nc := brokertest.Dial(t, in.Server, chat.StoringGrant(), chat.StoreInbox)
-	return &examiner{t, must(jetstream.New(nc.Conn))(t)}
+	x := &examiner{t, must(jetstream.New(nc.Conn))(t)}
+	x.streams() // what those who have just come leave behind is stored by now
+	return x
 }
 
 // stream is everything that a stream holds.
