@@ -29,9 +29,9 @@ func direct(to, from chat.User) string {
 	return chat.Direct.Subject(chat.Address{To: to, User: from})
 }
 
-// TestTracesEndAtTheBoundary: whoever publishes a direct message learns the same, however
-// they ask the server, whether its receiver listens, does not, or does not want to hear from
-// them. A server that nobody counts messages on answers "no responders" to the request for
+// TestTracesEndAtTheBoundary: the publisher of a direct message learns the same from the
+// server whether the receiver listens, does not listen, or blocks the publisher, with and
+// without tracing. A server that nobody counts messages on answers "no responders" to the request for
 // who is not there; a coordinator always counts.
 func TestTracesEndAtTheBoundary(t *testing.T) {
 	srv := brokertest.Run(t)

@@ -33,7 +33,7 @@ type disk struct {
 
 	storing context.Context // done when nothing can be stored
 	end     context.CancelCauseFunc
-	mended  chan struct{} // closed when a new server could store again
+	mended  chan struct{} // closed when a new server can store again
 	refused func() string // what the server stores nothing in until it is started again; "" for none
 }
 

@@ -103,8 +103,8 @@ func (l *ledger) apply(d drop) bool {
 	return len(records) < before
 }
 
-// followParked adds the messages that are kept since, and takes out those that are not there
-// any more though nobody has noted it.
+// followParked adds the messages that are kept since, and takes out those that are gone
+// although no deletion was noted.
 func (l *ledger) followParked(ctx context.Context, js jetstream.JetStream) ([]byte, error) {
 	s, err := js.Stream(ctx, broker.ParkedStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -206,8 +206,8 @@ func (l *ledger) compareParked(ctx context.Context, nc *nats.Conn, f *found) (pa
 	return "", nil
 }
 
-// compareTrail says what the audit trail lacks, "" for nothing. What was accepted once is no
-// loss any more.
+// compareTrail says what the audit trail lacks, "" for nothing. Losses that were
+// accepted before are not reported again.
 func (l *ledger) compareTrail(ctx context.Context, nc *nats.Conn, all, accept bool) (string, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {

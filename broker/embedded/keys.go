@@ -112,8 +112,8 @@ func trust(ids *ticket.Installation, opts *server.Options) error {
 	return nil
 }
 
-// credsFiles are the files for the nats CLI and for chatcoord's own verbs, with what each
-// allows whoever has its key.
+// credsFiles are the files for the nats CLI and for chatcoord's own verbs, with the
+// grant of each.
 var credsFiles = map[string]func(publicKey string) chat.Grant{
 	"observer.creds": func(key string) chat.Grant { return chat.ObserverGrant(chat.ObserverInbox(key)) },
 	"audit.creds":    func(string) chat.Grant { return chat.AuditGrant() },

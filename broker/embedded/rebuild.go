@@ -17,7 +17,7 @@ const onTheWay = 256
 
 // rebuild makes a stream anew, of the records in it that can be read, behind all sequences that
 // it has had. NATS neither removes a record that it cannot read, nor reads past it for everybody.
-// Tombstones are left out: what they hide is not there any more.
+// Tombstones are left out: the records that they hide are gone.
 func (s *Server) rebuild(ctx context.Context, stream string) error {
 	js, err := jetstream.New(s.book)
 	if err != nil {
