@@ -91,11 +91,11 @@ func (l *Log) readAll(ctx context.Context, upTo uint64, read func(jetstream.Msg)
 	}
 	once, cancel := context.WithTimeout(ctx, oneTry)
 	defer cancel()
-	cons, err := l.consumer(once, jetstream.OrderedConsumerConfig{})
+	cons, dismiss, err := OrderedConsumer(once, l.js, l.stream, jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", l.stream, err)
 	}
-	defer func() { l.dismiss(cons.CachedInfo().Name) }()
+	defer dismiss()
 	msgs, err := cons.Messages()
 	if err != nil {
 		return fmt.Errorf("read %s: %w", l.stream, err)

@@ -30,9 +30,6 @@ const (
 	askFor = time.Second
 	// loadFor is how long reading the whole stream may take.
 	loadFor = 30 * time.Second
-	// unreadFor is how long the server keeps a consumer that nobody reads from any more:
-	// that of a replica that died.
-	unreadFor = 30 * time.Second
 )
 
 // Log is one replica's copy of a stream with one record per subject, and the only
@@ -191,8 +188,9 @@ func (l *Log) Run() error {
 // follow has the stream's further records put into the feed, until stop is called.
 func (l *Log) follow(ctx context.Context) (stop func(), err error) {
 	var cons jetstream.Consumer
+	var dismiss func()
 	err = Patiently(ctx, func(once context.Context) (err error) {
-		cons, err = l.consumer(once, jetstream.OrderedConsumerConfig{
+		cons, dismiss, err = OrderedConsumer(once, l.js, l.stream, jetstream.OrderedConsumerConfig{
 			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: l.revision + 1,
 		})
 		return err
@@ -213,25 +211,8 @@ func (l *Log) follow(ctx context.Context) (stop func(), err error) {
 	}
 	return func() {
 		follower.Stop()
-		l.dismiss(cons.CachedInfo().Name)
+		dismiss()
 	}, nil
-}
-
-// consumer makes a reader of the stream. One that is given up before the server has answered
-// may have been made all the same.
-func (l *Log) consumer(ctx context.Context, cfg jetstream.OrderedConsumerConfig) (jetstream.Consumer, error) {
-	cfg.NamePrefix, cfg.InactiveThreshold = rand.Text(), unreadFor
-	cons, err := l.js.OrderedConsumer(ctx, l.stream, cfg)
-	if err != nil {
-		l.dismiss(cfg.NamePrefix + "_1")
-	}
-	return cons, err
-}
-
-// dismiss has the server forget a consumer that is not read from any more: the library does
-// not. The answer is not waited for; if the server hears nothing, unreadFor is over some day.
-func (l *Log) dismiss(name string) {
-	_ = l.js.Conn().Publish("$JS.API.CONSUMER.DELETE."+l.stream+"."+name, nil)
 }
 
 // drain takes what the follower has brought, so that a busy replica does not fall

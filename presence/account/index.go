@@ -163,10 +163,11 @@ func (s *Store) Follow(ctx context.Context, log *slog.Logger, loaded func()) {
 }
 
 func (s *Store) follow(ctx context.Context, loaded func()) error {
-	cons, err := s.js.OrderedConsumer(ctx, broker.AccountsStream, jetstream.OrderedConsumerConfig{InactiveThreshold: time.Minute})
+	cons, dismiss, err := broker.OrderedConsumer(ctx, s.js, broker.AccountsStream, jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", broker.AccountsStream, err)
 	}
+	defer dismiss()
 	if cons.CachedInfo().NumPending == 0 {
 		loaded()
 	}
