@@ -27,7 +27,7 @@ var floors = map[string]int{
 	"session/delivery": 5, "session": 4,
 	"presence": 3, "broker/brokertest": 3,
 	"broker/embedded": 2, "presence/account": 2, "internal/secure": 2, "internal/contexts": 2,
-	"session/transfer/manifest": 2, "session/transfer/tree": 1, "session/transfer/ranges": 1,
+	"session/transfer/manifest": 2, "session/transfer/journal": 2, "session/transfer/tree": 1, "session/transfer/ranges": 1,
 	"broker": 1, "broker/ticket": 1, "session/seal": 1, "internal/private": 1,
 	"chat": 0,
 }
@@ -52,7 +52,7 @@ var out = map[string][]string{
 var pure = []string{
 	"presence/presence.go", "presence/roster.go", "presence/revoked.go", "presence/account/account.go", "presence/account/ban.go", "presence/account/pass.go", "presence/account/clock.go",
 	"session/delivery/core.go", "session/delivery/peer.go", "session/delivery/send.go", "session/delivery/receive.go", "session/delivery/mailbox.go", "session/delivery/notice.go", "session/delivery/queue.go", "session/delivery/codec.go",
-	"session/transfer/manifest/list.go", "session/transfer/manifest/name.go", "session/transfer/manifest/pages.go", "session/transfer/tree/tree.go", "session/transfer/ranges/ranges.go",
+	"session/transfer/journal/journal.go", "session/transfer/journal/source.go", "session/transfer/manifest/list.go", "session/transfer/manifest/name.go", "session/transfer/manifest/pages.go", "session/transfer/tree/tree.go", "session/transfer/ranges/ranges.go",
 	"session/session.go", "session/guests.go", "session/effect.go", "session/story.go",
 }
 
