@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -60,14 +61,26 @@ func Told(storing context.Context, err error) error {
 	if errors.As(context.Cause(storing), &out) {
 		return out.Told
 	}
-	if isFull(err) {
+	if IsFull(err) {
 		return ErrNoRoom
 	}
 	return err
 }
 
-// isFull tells whether a stream, or what it lies in, says that it has no room left.
-func isFull(err error) bool {
+// IsFull reports whether a stream, or what it lies in, says that it has no room left.
+func IsFull(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && full(api)
+}
+
+// full tells whether the stream, or the store that it lies in, has no room left.
+func full(e *jetstream.APIError) bool {
+	const account, insufficient, storage, notStored = 10002, 10023, 10047, 10077
+	switch e.ErrorCode {
+	case account, insufficient, storage:
+		return true
+	case notStored:
+		return strings.Contains(e.Description, "maximum")
+	}
+	return false
 }

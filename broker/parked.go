@@ -68,9 +68,8 @@ func (p *Parked) Put(ctx context.Context, session string, to, from chat.User, id
 		ack, err = p.js.Publish(ctx, parkedSubject(session, to, from), data, jetstream.WithMsgID(id))
 		return err
 	})
-	var api *jetstream.APIError
 	switch {
-	case errors.As(err, &api) && full(api):
+	case IsFull(err):
 		return 0, ErrParkedFull
 	case err != nil:
 		return 0, fmt.Errorf("park: %w", err)

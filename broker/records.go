@@ -63,7 +63,7 @@ func Records(ctx context.Context, nc *nats.Conn, stream string, from uint64, rea
 		}
 		var more bool
 		if err == nil {
-			next, more, err = readAnswer(ctx, sub, next, read)
+			next, more, err = ReadBatch(ctx, sub, next, read)
 		}
 		if err != nil {
 			return fmt.Errorf("read %s: %w", stream, err)
@@ -74,9 +74,9 @@ func Records(ctx context.Context, nc *nats.Conn, stream string, from uint64, rea
 	}
 }
 
-// readAnswer reads what the server sends for one request. It returns where to go on, and
+// ReadBatch reads what the server sends for one request. It returns where to go on, and
 // whether there is more.
-func readAnswer(ctx context.Context, sub *nats.Subscription, next uint64, read func(Stored)) (uint64, bool, error) {
+func ReadBatch(ctx context.Context, sub *nats.Subscription, next uint64, read func(Stored)) (uint64, bool, error) {
 	begun := next
 	for {
 		soon, cancel := context.WithTimeout(ctx, readFor)

@@ -45,7 +45,7 @@ func Restoring(ctx context.Context, nc *nats.Conn) (bool, error) {
 		return err
 	})
 	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound), hasCode(err, jetstream.JSErrCodeStreamNotFound):
+	case errors.Is(err, jetstream.ErrMsgNotFound), HasCode(err, jetstream.JSErrCodeStreamNotFound):
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("ask whether a restore was cut short: %w", err)

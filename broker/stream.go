@@ -22,8 +22,8 @@ const (
 	AuditStream    = "AUDIT"
 )
 
-// markSubject is where replicas mark the end of what they read: see Log.mark.
-const markSubject = chat.StateRoot + ".mark.load"
+// MarkSubject is where replicas mark the end of what they read: see Log.mark.
+const MarkSubject = chat.StateRoot + ".mark.load"
 
 // restoreSubject is marked while a backup is being stored: see Restoring.
 const restoreSubject = chat.StateRoot + ".mark.restore"
@@ -41,12 +41,12 @@ var streams = []jetstream.StreamConfig{
 		Subjects: []string{
 			chat.StateRoot + ".user.*", chat.StateRoot + ".session.*",
 			chat.StateRoot + ".ban.*", chat.StateRoot + ".revoked.*", chat.StateRoot + ".pass.*", chat.StateRoot + ".clock.*",
-			markSubject, restoreSubject,
+			MarkSubject, restoreSubject,
 		}, MaxMsgsPerSubject: 1,
 		Duplicates: 10 * time.Second, // the log names its records, and never repeats one
 		MaxMsgs:    1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 64 << 10, Discard: jetstream.DiscardNew,
 	},
-	{ // of no age, which a server that starts with a wrong clock would find to be over; see session.Service.Start
+	{ // of no age, which a server that starts with a wrong clock would find to be over; see the Service of session/server
 		Name: ParkedStream, Description: "messages that a member has yet to get",
 		Subjects: []string{chat.StateRoot + ".parked.*.*.*"},
 		MaxMsgs:  1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 128 << 10, Discard: jetstream.DiscardNew,
@@ -86,8 +86,8 @@ const (
 )
 
 const (
-	electFor = 30 * time.Second // how long a cluster may take to agree on leaders
-	oneTry   = 2 * time.Second  // a server without a leader does not answer at all
+	ElectFor = 30 * time.Second // how long a cluster may take to agree on leaders
+	OneTry   = 2 * time.Second  // a server without a leader does not answer at all
 )
 
 // EnsureStreams makes the streams that are not there, with as many replicas as are
@@ -95,12 +95,12 @@ const (
 // that are there stay as they are, because their limits are the operator's to change;
 // only what an earlier release did not keep is added to their subjects.
 func EnsureStreams(ctx context.Context, js jetstream.JetStream, storage jetstream.StorageType, replicas int) error {
-	ctx, cancel := context.WithTimeout(ctx, electFor)
+	ctx, cancel := context.WithTimeout(ctx, ElectFor)
 	defer cancel()
 	for n := range streams {
 		err := Patiently(ctx, func(ctx context.Context) error {
 			err := ensureStream(ctx, js, StreamConfigs(storage, replicas)[n])
-			if replicas > 1 && hasCode(err, codeNoReplicas) {
+			if replicas > 1 && HasCode(err, codeNoReplicas) {
 				replicas = 1
 				err = ensureStream(ctx, js, StreamConfigs(storage, replicas)[n])
 			}
@@ -135,7 +135,7 @@ const installationKey = "natter-installation"
 // installation is the id of the state that a stream holds: revisions of another one are not
 // comparable. It is drawn when the stream is made; where somebody else has made it, the time
 // of that tells it from others.
-func installation(info *jetstream.StreamInfo) string {
+func Installation(info *jetstream.StreamInfo) string {
 	if id := info.Config.Metadata[installationKey]; id != "" {
 		return id
 	}
@@ -159,7 +159,7 @@ func addSubjects(ctx context.Context, js jetstream.JetStream, have jetstream.Str
 // one.
 func Patiently(ctx context.Context, try func(context.Context) error) error {
 	for {
-		once, cancel := context.WithTimeout(ctx, oneTry)
+		once, cancel := context.WithTimeout(ctx, OneTry)
 		err := try(once)
 		cancel()
 		if err == nil || !passing(err) {
@@ -179,10 +179,10 @@ var errNoLeader = chat.Errorf(chat.Timeout, "JetStream does not answer: most ser
 func passing(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
 		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrReconnectBufExceeded) ||
-		hasCode(err, codeNoPeers, codeNotAvailable, codeNotLeader, codeInProcess)
+		HasCode(err, codeNoPeers, codeNotAvailable, codeNotLeader, codeInProcess)
 }
 
-func hasCode(err error, codes ...jetstream.ErrorCode) bool {
+func HasCode(err error, codes ...jetstream.ErrorCode) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && slices.Contains(codes, api.ErrorCode)
 }
@@ -192,11 +192,11 @@ func sentence(err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, nats.ErrNoResponders):
 		return chat.Errorf(chat.Internal, "The NATS server has no JetStream for the account of the chats; chatcoord doctor says more.")
-	case isFull(err):
+	case IsFull(err):
 		return chat.Errorf(chat.Internal, "The NATS server has no room left for the streams of the chats; chatcoord doctor says how much they need.")
-	case hasCode(err, codeNoPeers):
+	case HasCode(err, codeNoPeers):
 		return chat.Errorf(chat.Internal, "The NATS cluster has not enough servers with room for the streams; chatcoord doctor says more.")
-	case errors.Is(err, context.DeadlineExceeded), hasCode(err, codeNotAvailable, codeNotLeader):
+	case errors.Is(err, context.DeadlineExceeded), HasCode(err, codeNotAvailable, codeNotLeader):
 		return errNoLeader
 	}
 	return err

@@ -91,8 +91,9 @@ func NewSessionID() string {
 // A member's messages are counted from 1. A program that was started anew cannot know how
 // far it had come, and whom to believe: so each run has numbers of its own.
 const (
-	runBits = 40
-	MaxRun  = 1<<(53-runBits) - 1 // up to 1<<53 every language's JSON has numbers exactly
+	runBits    = 40
+	MaxRun     = 1<<(53-runBits) - 1
+	MaxMessage = 1 << 53 // the highest number of a message: what JSON has exactly in every language
 )
 
 // FirstOf is the number before the first message of a member's run.

@@ -10,17 +10,18 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"natter/broker"
+	"natter/broker/rpc"
+	"natter/broker/store"
 	"natter/chat"
 	"natter/presence/account"
 )
 
 // Bans is the table of bans.
-type Bans = broker.Table[account.Ban]
+type Bans = store.Table[account.Ban]
 
 // NewBans adds the table to a log. Its index finds bans by what they ban.
-func NewBans(l *broker.Log, changed func(broker.Change[account.Ban])) *Bans {
-	return broker.NewTable(l, "ban", broker.TableConfig[account.Ban]{
+func NewBans(l *store.Log, changed func(store.Change[account.Ban])) *Bans {
+	return store.NewTable(l, "ban", store.TableConfig[account.Ban]{
 		Gone:    func(b account.Ban) bool { return b.Gone },
 		Index:   banWords,
 		Changed: changed,
@@ -47,7 +48,7 @@ const throwingOut = "throw out the banned"
 
 // BanChanged lets the time of a ban run, and sees to it that it holds, in case the replica
 // that made it died, or the request for it was over too soon. It runs on the log's goroutine.
-func (s *Service) BanChanged(c broker.Change[account.Ban]) {
+func (s *Service) BanChanged(c store.Change[account.Ban]) {
 	end, hold := "ban "+c.Key, "hold "+c.Key
 	s.chores.Cancel(end)
 	s.chores.Cancel(hold)
@@ -66,8 +67,8 @@ func (s *Service) BanChanged(c broker.Change[account.Ban]) {
 // others is how long it is left to another replica, or to a request, to finish what they have begun.
 const others = 2 * time.Second
 
-func (s *Service) stepBan(ctx context.Context, key string, rule func(account.Ban) (account.Ban, error)) (broker.Row[account.Ban], error) {
-	return broker.Step(ctx, s.Bans, func(v broker.View) (string, account.Ban, error) {
+func (s *Service) stepBan(ctx context.Context, key string, rule func(account.Ban) (account.Ban, error)) (store.Row[account.Ban], error) {
+	return store.Step(ctx, s.Bans, func(v store.View) (string, account.Ban, error) {
 		row, _ := s.Bans.Get(v, key)
 		after, err := rule(row.Record)
 		return key, after, err
@@ -83,7 +84,7 @@ func (s *Service) bansOf(u chat.User, key, address string) []account.Ban {
 		words = append(words, "network "+network)
 	}
 	for _, word := range words {
-		for _, row := range s.Bans.By(broker.Committed, word) {
+		for _, row := range s.Bans.By(store.Committed, word) {
 			bans = append(bans, row.Record)
 		}
 	}
@@ -120,7 +121,7 @@ func (s *Service) connectionCame(c Link) {
 
 // removed tells whether a user was signed out by the operator a moment ago.
 func (s *Service) removed(u chat.User) bool {
-	row, _ := s.Users.Get(broker.Committed, string(u))
+	row, _ := s.Users.Get(store.Committed, string(u))
 	return row.Record.State == Gone && row.Record.Reason == chat.ByOperator
 }
 
@@ -160,7 +161,7 @@ func (s *Service) throwOutBanned(ctx context.Context) error {
 
 // hold signs out whoever is here in spite of a ban, unless that was taken back meanwhile.
 func (s *Service) hold(ctx context.Context, b account.Ban) error {
-	row, _ := s.Bans.Get(broker.Committed, account.BanKey(b.Target))
+	row, _ := s.Bans.Get(store.Committed, account.BanKey(b.Target))
 	if b = row.Record; !b.Standing(s.settled()) {
 		return nil
 	}
@@ -203,7 +204,7 @@ func (s *Service) signOut(ctx context.Context, users map[chat.User]bool, keys ma
 	}
 	var here []Record
 	for u := range users {
-		row, _ := s.Users.Get(broker.Committed, string(u))
+		row, _ := s.Users.Get(store.Committed, string(u))
 		name := chat.Name(u)
 		if row.Record.Present() {
 			name = row.Record.Name
@@ -289,7 +290,7 @@ func (s *Service) Expel(u chat.User, reason string) {
 func (s *Service) tellSignedOut(users map[chat.User]bool, reason string) {
 	for u := range users {
 		n := chat.ServerNotice{SignedOut: &chat.SignedOut{Reason: reason}}
-		if err := broker.Tell(s.Notices, chat.UserServer, chat.Address{User: u}, n); err != nil {
+		if err := rpc.Tell(s.Notices, chat.UserServer, chat.Address{User: u}, n); err != nil {
 			s.Log.Warn("tell who is signed out", "user", u, "err", err)
 		}
 	}
@@ -307,7 +308,7 @@ func (s *Service) removeAgain(ctx context.Context, links []Link) error {
 
 // remove takes the name from a user whom the operator does not want here.
 func (s *Service) remove(ctx context.Context, u chat.User, still func(Record) bool) error {
-	_, err := s.step(ctx, u, func(_ broker.View, r Record) (Record, error) {
+	_, err := s.step(ctx, u, func(_ store.View, r Record) (Record, error) {
 		if !still(r) {
 			return r, chat.ErrUnchanged
 		}

@@ -6,7 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"natter/broker"
+	"natter/broker/rpc"
+	"natter/broker/store"
 	"natter/chat"
 	"natter/presence/account"
 )
@@ -31,7 +32,7 @@ func words(r Record) []string {
 // blockers are those here who block u: nobody, nearly always.
 func (s *Service) blockers(u chat.User) map[chat.User]bool {
 	var found map[chat.User]bool
-	for _, row := range s.Users.By(broker.Committed, shunned(u)) {
+	for _, row := range s.Users.By(store.Committed, shunned(u)) {
 		if row.Record.BlocksUser(u, s.settled()) {
 			if found == nil {
 				found = map[chat.User]bool{}
@@ -42,7 +43,7 @@ func (s *Service) blockers(u chat.User) map[chat.User]bool {
 	return found
 }
 
-func (s *Service) block(ctx context.Context, c broker.Caller, q chat.BlockRequest) (chat.BlocksReply, error) {
+func (s *Service) block(ctx context.Context, c rpc.Caller, q chat.BlockRequest) (chat.BlocksReply, error) {
 	name, err := chat.ParseName(q.Name)
 	if err != nil {
 		return chat.BlocksReply{}, err
@@ -59,7 +60,7 @@ func (s *Service) block(ctx context.Context, c broker.Caller, q chat.BlockReques
 	})
 }
 
-func (s *Service) unblock(ctx context.Context, c broker.Caller, q chat.UnblockRequest) (chat.BlocksReply, error) {
+func (s *Service) unblock(ctx context.Context, c rpc.Caller, q chat.UnblockRequest) (chat.BlocksReply, error) {
 	name, err := chat.ParseName(q.Name)
 	if err != nil {
 		return chat.BlocksReply{}, err
@@ -70,7 +71,7 @@ func (s *Service) unblock(ctx context.Context, c broker.Caller, q chat.UnblockRe
 	})
 }
 
-func (s *Service) blocked(ctx context.Context, c broker.Caller, _ chat.BlocksRequest) (chat.BlocksReply, error) {
+func (s *Service) blocked(ctx context.Context, c rpc.Caller, _ chat.BlocksRequest) (chat.BlocksReply, error) {
 	r, err := s.user(ctx, c.User)
 	if err != nil {
 		return chat.BlocksReply{}, err
@@ -96,7 +97,7 @@ func (s *Service) changeBlocks(ctx context.Context, u chat.User, what string, ru
 		s.refused(r.Name, "change of blocks", err)
 		return reply, err
 	}
-	row, err := s.step(ctx, u, func(_ broker.View, r Record) (Record, error) {
+	row, err := s.step(ctx, u, func(_ store.View, r Record) (Record, error) {
 		if !r.Present() {
 			return r, errNotHere
 		}
@@ -114,7 +115,7 @@ func (s *Service) holding(blocks []chat.Block) []chat.Block {
 
 // armMutes takes a mute out of the record when it ends, so that who was muted hears of
 // their presence again.
-func (s *Service) armMutes(c broker.Change[Record]) {
+func (s *Service) armMutes(c store.Change[Record]) {
 	key := c.Key + " mute"
 	var next time.Time
 	for _, b := range c.Record.Blocks {
@@ -127,7 +128,7 @@ func (s *Service) armMutes(c broker.Change[Record]) {
 		return
 	}
 	s.when(key, next, "end a mute", func(ctx context.Context) error {
-		_, err := s.step(ctx, c.Record.User(), func(_ broker.View, r Record) (Record, error) {
+		_, err := s.step(ctx, c.Record.User(), func(_ store.View, r Record) (Record, error) {
 			kept := account.Holding(r.Blocks, s.settled())
 			if len(kept) == len(r.Blocks) {
 				return r, chat.ErrUnchanged
@@ -153,7 +154,7 @@ func (s *Service) tellBlocks(before, after Record) {
 		if was == is && !ended {
 			continue
 		}
-		row, ok := s.Users.Get(broker.Committed, string(viewer))
+		row, ok := s.Users.Get(store.Committed, string(viewer))
 		if !ok || !row.Record.Watch || MaySee(row.Record) != nil {
 			continue
 		}

@@ -8,13 +8,14 @@ import (
 	"iter"
 	"time"
 
-	"natter/broker"
+	"natter/broker/rpc"
+	"natter/broker/store"
 	"natter/chat"
 )
 
 // Changed is what a change of a user's record means: timers, the trail, the news.
 // It runs on the log's goroutine.
-func (s *Service) Changed(c broker.Change[Record]) {
+func (s *Service) Changed(c store.Change[Record]) {
 	r := c.Record
 	if r.State == Lost {
 		s.chores.After(c.Key, r.Grace, "remove a lost user", func(ctx context.Context) error { return s.expire(ctx, r.User(), c.Revision) })
@@ -37,7 +38,7 @@ func (s *Service) Changed(c broker.Change[Record]) {
 // expire removes a user whose grace time is over.
 func (s *Service) expire(ctx context.Context, u chat.User, revision uint64) error {
 	var before Record
-	row, err := s.step(ctx, u, func(v broker.View, r Record) (Record, error) {
+	row, err := s.step(ctx, u, func(v store.View, r Record) (Record, error) {
 		if row, _ := s.Users.Get(v, string(u)); row.Revision != revision {
 			return r, chat.ErrUnchanged
 		}
@@ -61,7 +62,7 @@ func lastHere(r Record) time.Time {
 // connectionGone is the loss of the last connection of a key, which may have several
 // names.
 func (s *Service) connectionGone(key string) {
-	for _, row := range s.Users.By(broker.Committed, key) {
+	for _, row := range s.Users.By(store.Committed, key) {
 		s.chores.Do(losing, func(ctx context.Context) error { return s.lose(ctx, row.Record) })
 	}
 }
@@ -69,7 +70,7 @@ func (s *Service) connectionGone(key string) {
 const losing = "note a lost user"
 
 func (s *Service) lose(ctx context.Context, r Record) error {
-	_, err := s.step(ctx, r.User(), func(_ broker.View, now Record) (Record, error) {
+	_, err := s.step(ctx, r.User(), func(_ store.View, now Record) (Record, error) {
 		if now.Key != r.Key || s.live.Connected(r.Key) || s.expected(r.User()) {
 			return now, chat.ErrUnchanged
 		}
@@ -102,9 +103,9 @@ func (s *Service) trail(before, after Record) {
 	case before.Present() && after.State == Gone && after.Reason == chat.ByLoss:
 		event, text = "user.removed", removedText(before, after)
 	case before.Present() && after.State == Gone && after.Reason == chat.ByOperator:
-		event, text = "user.removed", fmt.Sprintf("%s removed: signed out by the operator, %s online", after.Name, count(s.Users.Len(broker.Committed), "user"))
+		event, text = "user.removed", fmt.Sprintf("%s removed: signed out by the operator, %s online", after.Name, count(s.Users.Len(store.Committed), "user"))
 	case before.Present() && after.State == Gone:
-		event, text = "user.removed", fmt.Sprintf("%s removed, %s online", after.Name, count(s.Users.Len(broker.Committed), "user"))
+		event, text = "user.removed", fmt.Sprintf("%s removed, %s online", after.Name, count(s.Users.Len(store.Committed), "user"))
 	case before.State == Here && after.State == Lost:
 		event, text = "user.lost", fmt.Sprintf("%s: connection lost, waiting %s", after.Name, seconds(after.Grace))
 	case before.State == Lost && after.State == Here:
@@ -137,7 +138,7 @@ func (s *Service) registered(r Record, returning bool) {
 	}
 	s.Trail.Action(chat.Audit{
 		Event: "user.registered", User: r.Name, Address: r.Connection.Address,
-		Text: fmt.Sprintf("%s registered (%s), %s, %s online", r.Name, how, r.Connection.Address, count(s.Users.Len(broker.Committed), "user")),
+		Text: fmt.Sprintf("%s registered (%s), %s, %s online", r.Name, how, r.Connection.Address, count(s.Users.Len(store.Committed), "user")),
 	})
 }
 
@@ -209,7 +210,7 @@ func (s *Service) everybody() iter.Seq[Record] {
 func (s *Service) partners(u chat.User) []Record {
 	var found []Record
 	for _, p := range s.Partners(u) {
-		if row, ok := s.Users.Get(broker.Committed, string(p)); ok {
+		if row, ok := s.Users.Get(store.Committed, string(p)); ok {
 			found = append(found, row.Record)
 		}
 	}
@@ -220,8 +221,8 @@ func (s *Service) partners(u chat.User) []Record {
 const mostUsers = 400
 
 // adminUsers lists everybody for the operator, a part at a time.
-func (s *Service) adminUsers(ctx context.Context, _ broker.Caller, q chat.AdminRequest) (chat.AdminUsersReply, error) {
-	part, more := broker.Part(s.everybody(), func(r Record) string { return string(r.User()) }, q.After, mostUsers)
+func (s *Service) adminUsers(ctx context.Context, _ rpc.Caller, q chat.AdminRequest) (chat.AdminUsersReply, error) {
+	part, more := rpc.Part(s.everybody(), func(r Record) string { return string(r.User()) }, q.After, mostUsers)
 	reply := chat.AdminUsersReply{Users: []chat.AdminUser{}, More: more}
 	for _, r := range part {
 		e := EntryOf(r, s.partners(r.User()))

@@ -8,18 +8,19 @@ import (
 	"time"
 
 	"natter/broker"
+	"natter/broker/store"
 	"natter/chat"
 	"natter/presence/account"
 )
 
 // Times is the table with the newest time that the data know, under one key.
-type Times = broker.Table[account.Known]
+type Times = store.Table[account.Known]
 
 const newest = "newest"
 
 // NewTimes adds the table to a log.
-func NewTimes(l *broker.Log, changed func(broker.Change[account.Known])) *Times {
-	return broker.NewTable(l, "clock", broker.TableConfig[account.Known]{
+func NewTimes(l *store.Log, changed func(store.Change[account.Known])) *Times {
+	return store.NewTable(l, "clock", store.TableConfig[account.Known]{
 		Gone:    func(account.Known) bool { return false },
 		Changed: changed,
 	})
@@ -80,7 +81,7 @@ func (s *Service) when(key string, end time.Time, what string, chore broker.Chor
 
 // ReadClock judges the clock by what the data know, before anything is served.
 func (s *Service) ReadClock(ctx context.Context) error {
-	row, known := s.Times.Get(broker.Committed, newest)
+	row, known := s.Times.Get(store.Committed, newest)
 	k := row.Record
 	if !known {
 		var err error
@@ -121,7 +122,7 @@ func (s *Service) watchClock(ctx context.Context, vouched bool) error {
 	if !due {
 		return nil
 	}
-	_, err := broker.Step(ctx, s.Times, func(v broker.View) (string, account.Known, error) {
+	_, err := store.Step(ctx, s.Times, func(v store.View) (string, account.Known, error) {
 		row, _ := s.Times.Get(v, newest)
 		after := row.Record.Merge(k, vouched)
 		if after == row.Record {
@@ -133,7 +134,7 @@ func (s *Service) watchClock(ctx context.Context, vouched bool) error {
 }
 
 // TimesChanged takes what another replica has stored. It runs on the log's goroutine.
-func (s *Service) TimesChanged(c broker.Change[account.Known]) {
+func (s *Service) TimesChanged(c store.Change[account.Known]) {
 	s.time.mu.Lock()
 	defer s.time.mu.Unlock()
 	if s.time.judge != nil {

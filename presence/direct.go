@@ -7,7 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 )
 
@@ -30,7 +30,7 @@ const maxAnswer = 256
 // Somebody must listen in any case. Otherwise the server would answer a message to nobody,
 // sent as a request, with "no responders", and one to a hidden user with silence.
 type Directs struct {
-	texts, asks, answers *broker.Buckets
+	texts, asks, answers *rpc.Buckets
 	over                 func(chat.User)
 
 	mu   sync.Mutex
@@ -42,7 +42,7 @@ type Directs struct {
 func NewDirects(perSecond int, over func(chat.User)) *Directs {
 	most := fasterThan * float64(perSecond)
 	return &Directs{
-		texts: broker.NewBuckets(most), asks: broker.NewBuckets(most), answers: broker.NewBuckets(2 * most),
+		texts: rpc.NewBuckets(most), asks: rpc.NewBuckets(most), answers: rpc.NewBuckets(2 * most),
 		over: over, told: map[chat.User]time.Time{},
 	}
 }
@@ -57,7 +57,7 @@ func (d *Directs) Listen(nc *nats.Conn) error {
 	if err != nil {
 		return err
 	}
-	return broker.Settle(nc)
+	return rpc.Settle(nc)
 }
 
 // Count takes one message into account.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"natter/broker"
+	"natter/broker/store"
 	"natter/chat"
 )
 
@@ -39,7 +39,7 @@ func (s *Service) watch(c Link) {
 		return
 	}
 	s.chores.After(fmt.Sprintf(" hello %s %d", c.Server, c.ID), s.Door.HelloIn, "cut a connection that says no hello", func(context.Context) error {
-		if row, _ := s.Users.Get(broker.Committed, string(c.Holder)); !row.Record.Present() {
+		if row, _ := s.Users.Get(store.Committed, string(c.Holder)); !row.Record.Present() {
 			s.cut(c)
 		}
 		return nil

@@ -7,7 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"natter/broker"
+	"natter/broker/rpc"
+	"natter/broker/store"
 	"natter/chat"
 	"natter/presence/account"
 )
@@ -30,7 +31,7 @@ const (
 func connectKey(u chat.User) string { return string(u) + " connect" }
 
 // expect waits for the connection of a user whose record has none.
-func (s *Service) expect(c broker.Change[Record]) {
+func (s *Service) expect(c store.Change[Record]) {
 	r, u := c.Record, c.Record.User()
 	s.entrants.mu.Lock()
 	switch {
@@ -76,7 +77,7 @@ func (s *Service) entered(u chat.User, key string) {
 }
 
 func (s *Service) noteEntered(ctx context.Context, u chat.User, key string) error {
-	row, _ := s.Users.Get(broker.Committed, string(u))
+	row, _ := s.Users.Get(store.Committed, string(u))
 	if !row.Record.Present() || row.Record.Key != key {
 		return nil
 	}
@@ -94,7 +95,7 @@ func (s *Service) tellAgain(u chat.User) {
 		if session.State == chat.Closed {
 			continue
 		}
-		if err := broker.Tell(s.Notices, chat.UserSession, chat.Address{User: u}, chat.SessionNotice{Session: session, Revision: revision, Installation: s.log.Installation()}); err != nil {
+		if err := rpc.Tell(s.Notices, chat.UserSession, chat.Address{User: u}, chat.SessionNotice{Session: session, Revision: revision, Installation: s.log.Installation()}); err != nil {
 			s.Log.Warn("tell a user again", "user", u, "err", err)
 		}
 	}
@@ -106,7 +107,7 @@ func (s *Service) giveUp(ctx context.Context, u chat.User, key string) error {
 		s.entered(u, key)
 		return nil
 	}
-	_, err := s.step(ctx, u, func(_ broker.View, r Record) (Record, error) {
+	_, err := s.step(ctx, u, func(_ store.View, r Record) (Record, error) {
 		if !r.Expected() || r.Key != key || s.live.Connected(key) {
 			return r, chat.ErrUnchanged
 		}
@@ -133,7 +134,7 @@ func (s *Service) arrive(ctx context.Context, name chat.Name, from string, q cha
 		Remembered: acc.Presence, Blocks: account.Holding(acc.Blocks, s.settled()),
 	}
 	came := false
-	row, err := s.step(ctx, name.User(), func(v broker.View, r Record) (Record, error) {
+	row, err := s.step(ctx, name.User(), func(v store.View, r Record) (Record, error) {
 		after, err := Take(r, a, s.Users.Len(v), s.MaxUsers, time.Now())
 		came = err == nil
 		return after, err

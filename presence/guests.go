@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 )
 
@@ -339,7 +339,7 @@ func (l *Liveness) guestsOf(ctx context.Context, server, account string) ([]gues
 	var found []guest
 	for _, c := range reply.Data.Connections {
 		found = append(found, guest{
-			id: connID{server, c.ID}, network: broker.Network(c.IP), sent: c.Sent, age: max(reply.Data.Now.Sub(c.Start), 0),
+			id: connID{server, c.ID}, network: rpc.Network(c.IP), sent: c.Sent, age: max(reply.Data.Now.Sub(c.Start), 0),
 		})
 	}
 	return found, nil

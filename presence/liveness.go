@@ -17,7 +17,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 )
 
@@ -344,7 +344,7 @@ func (l *Liveness) named(s server) {
 // AddressOf finds the IP and port that a request came from; "" if its server does not
 // know the connection any more. The server is asked by its id: it then answers also that it
 // does not know, and nobody waits for an answer about a connection that is gone.
-func (l *Liveness) AddressOf(ctx context.Context, o broker.Origin) string {
+func (l *Liveness) AddressOf(ctx context.Context, o rpc.Origin) string {
 	l.mu.Lock()
 	id := l.names[o.Server]
 	l.mu.Unlock()

@@ -10,14 +10,15 @@ import (
 
 	"github.com/nats-io/nkeys"
 
-	"natter/broker"
+	"natter/broker/rpc"
+	"natter/broker/store"
 	"natter/chat"
 	"natter/presence/account"
 )
 
 // enter answers somebody who asks for a name: with a ticket, or with the reason why
 // not, which the broker itself would never tell.
-func (s *Service) enter(ctx context.Context, c broker.Caller, q chat.EnterRequest) (chat.Sealed, error) {
+func (s *Service) enter(ctx context.Context, c rpc.Caller, q chat.EnterRequest) (chat.Sealed, error) {
 	if !nkeys.IsValidPublicCurveKey(q.Seal) {
 		return chat.Sealed{}, chat.Errorf(chat.Arguments, `The field "seal" must be a public curve key.`)
 	}
@@ -29,7 +30,7 @@ func (s *Service) enter(ctx context.Context, c broker.Caller, q chat.EnterReques
 			return chat.Sealed{}, err
 		}
 		reply = chat.EnterReply{Error: told}
-		broker.Refused(ctx, told.Code)
+		rpc.Refused(ctx, told.Code)
 	}
 	data, err := json.Marshal(reply)
 	if err != nil {
@@ -103,11 +104,11 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, from string, q ch
 	if err := s.owned(ctx, name, q); err != nil {
 		return account.Record{}, err
 	}
-	if row, ok := s.Users.Get(broker.Committed, string(name.User())); ok && row.Record.Present() {
+	if row, ok := s.Users.Get(store.Committed, string(name.User())); ok && row.Record.Present() {
 		if err := s.held(ctx, name, q); err != nil {
 			return account.Record{}, err
 		}
-	} else if err := Room(s.Users.Len(broker.Committed), s.MaxUsers); err != nil {
+	} else if err := Room(s.Users.Len(store.Committed), s.MaxUsers); err != nil {
 		return account.Record{}, err
 	}
 	if err := s.awaitMintable(ctx, q.Key); err != nil {
@@ -177,7 +178,7 @@ func (s *Service) held(ctx context.Context, name chat.Name, q chat.EnterRequest)
 	if err := s.Users.Sync(ctx); err != nil {
 		s.Log.Warn("look who is here", "err", err)
 	}
-	row, _ := s.Users.Get(broker.Committed, string(name.User()))
+	row, _ := s.Users.Get(store.Committed, string(name.User()))
 	switch r := row.Record; {
 	case !r.Present():
 		return nil
@@ -206,7 +207,7 @@ func (s *Service) alike(name chat.Name, now time.Time) bool {
 // difference: what is suggested tells nothing of who is.
 func (s *Service) unowned(ctx context.Context, u chat.User) bool {
 	acc, _, err := s.Accounts.Get(ctx, u)
-	row, _ := s.Users.Get(broker.Committed, string(u))
+	row, _ := s.Users.Get(store.Committed, string(u))
 	free := acc.Key == "" || acc.Lapsed(time.Now(), s.settled(), s.NameTTL)
 	return err == nil && free && acc.Deleted.IsZero() && !row.Record.Present() && !s.settled().Before(acc.Freed)
 }
@@ -222,7 +223,7 @@ func (s *Service) sealTo(receiver string, data []byte) (chat.Sealed, error) {
 }
 
 // origin is the IP and port that a lobby request came from.
-func (s *Service) origin(ctx context.Context, c broker.Caller) string {
+func (s *Service) origin(ctx context.Context, c rpc.Caller) string {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if address := s.live.AddressOf(ctx, c.Origin); address != "" {

@@ -6,7 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"natter/broker"
+	"natter/broker/rpc"
+	"natter/broker/store"
 	"natter/chat"
 	"natter/presence/account"
 )
@@ -44,7 +45,7 @@ func (s *Service) tellNews() {
 	notice := chat.PresenceNotice{Revision: s.log.Revision()}
 	blocked := map[chat.User]map[chat.User]bool{} // whom somebody in the notice blocks, and who does
 	for u := range changed {
-		row, _ := s.Users.Get(broker.Committed, string(u))
+		row, _ := s.Users.Get(store.Committed, string(u))
 		note(blocked, s.settled(), append(s.partners(u), row.Record)...)
 		switch r := row.Record; {
 		case r.Visible():
@@ -69,7 +70,7 @@ func (s *Service) tellViewer(u chat.User, n chat.PresenceNotice) {
 	if len(n.Changed)+len(n.Gone) == 0 {
 		return
 	}
-	if err := broker.Tell(s.Notices, chat.UserPresence, chat.Address{User: u}, n); err != nil {
+	if err := rpc.Tell(s.Notices, chat.UserPresence, chat.Address{User: u}, n); err != nil {
 		s.Log.Warn("tell presence", "user", u, "err", err)
 		return
 	}

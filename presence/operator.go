@@ -8,20 +8,20 @@ import (
 	"strings"
 	"time"
 
-	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/presence/account"
 )
 
 // serveOperator adds the endpoints with which the operator keeps order.
-func (s *Service) serveOperator(svc *broker.Service) error {
+func (s *Service) serveOperator(svc *rpc.Service) error {
 	return errors.Join(
-		broker.Handle(svc, chat.AdminKick, s.kick),
-		broker.Handle(svc, chat.AdminBan, s.ban),
-		broker.Handle(svc, chat.AdminUnban, s.unban),
-		broker.Handle(svc, chat.AdminBans, s.bans),
-		broker.Handle(svc, chat.AdminFree, s.free),
-		broker.Handle(svc, chat.AdminDelete, s.delete),
+		rpc.Handle(svc, chat.AdminKick, s.kick),
+		rpc.Handle(svc, chat.AdminBan, s.ban),
+		rpc.Handle(svc, chat.AdminUnban, s.unban),
+		rpc.Handle(svc, chat.AdminBans, s.bans),
+		rpc.Handle(svc, chat.AdminFree, s.free),
+		rpc.Handle(svc, chat.AdminDelete, s.delete),
 	)
 }
 
@@ -48,7 +48,7 @@ func target(t chat.Target) (chat.Target, error) {
 	return t, err
 }
 
-func (s *Service) kick(ctx context.Context, _ broker.Caller, q chat.KickRequest) (chat.KickReply, error) {
+func (s *Service) kick(ctx context.Context, _ rpc.Caller, q chat.KickRequest) (chat.KickReply, error) {
 	t, err := target(q.Target)
 	if err != nil {
 		return chat.KickReply{}, err
@@ -68,7 +68,7 @@ func (s *Service) kick(ctx context.Context, _ broker.Caller, q chat.KickRequest)
 	return out.reply(), err
 }
 
-func (s *Service) ban(ctx context.Context, _ broker.Caller, q chat.BanRequest) (chat.KickReply, error) {
+func (s *Service) ban(ctx context.Context, _ rpc.Caller, q chat.BanRequest) (chat.KickReply, error) {
 	t, err := target(q.Target)
 	if err != nil {
 		return chat.KickReply{}, err
@@ -119,7 +119,7 @@ func (o signedOut) reply() chat.KickReply {
 	return chat.KickReply{Users: append([]chat.Name{}, o.names...), Until: o.until}
 }
 
-func (s *Service) unban(ctx context.Context, _ broker.Caller, q chat.UnbanRequest) (chat.BansReply, error) {
+func (s *Service) unban(ctx context.Context, _ rpc.Caller, q chat.UnbanRequest) (chat.BansReply, error) {
 	t, err := target(q.Target)
 	if err != nil {
 		return chat.BansReply{}, err
@@ -139,7 +139,7 @@ func (s *Service) unban(ctx context.Context, _ broker.Caller, q chat.UnbanReques
 const mostBans = 500
 
 // bans lists the bans, a part at a time.
-func (s *Service) bans(_ context.Context, _ broker.Caller, q chat.AdminRequest) (chat.BansReply, error) {
+func (s *Service) bans(_ context.Context, _ rpc.Caller, q chat.AdminRequest) (chat.BansReply, error) {
 	if q.After == "" {
 		s.operator(nil, "", "lists the bans")
 	}
@@ -149,16 +149,16 @@ func (s *Service) bans(_ context.Context, _ broker.Caller, q chat.AdminRequest) 
 			standing = append(standing, row.Record.Ban)
 		}
 	}
-	part, more := broker.Part(slices.Values(standing), func(b chat.Ban) string { return account.Word(b.Target) }, q.After, mostBans)
+	part, more := rpc.Part(slices.Values(standing), func(b chat.Ban) string { return account.Word(b.Target) }, q.After, mostBans)
 	return chat.BansReply{Bans: append([]chat.Ban{}, part...), More: more}, nil
 }
 
-func (s *Service) free(ctx context.Context, _ broker.Caller, q chat.FreeRequest) (chat.FreeReply, error) {
+func (s *Service) free(ctx context.Context, _ rpc.Caller, q chat.FreeRequest) (chat.FreeReply, error) {
 	at, err := s.take(ctx, "frees", q.Name, q.Reason, account.Free)
 	return chat.FreeReply{Free: at}, err
 }
 
-func (s *Service) delete(ctx context.Context, _ broker.Caller, q chat.DeleteRequest) (chat.Done, error) {
+func (s *Service) delete(ctx context.Context, _ rpc.Caller, q chat.DeleteRequest) (chat.Done, error) {
 	_, err := s.take(ctx, "deletes", q.Name, q.Reason, account.Delete)
 	return chat.Done{Revision: s.log.Revision()}, err
 }

@@ -7,24 +7,25 @@ import (
 	"errors"
 	"fmt"
 
-	"natter/broker"
+	"natter/broker/rpc"
+	"natter/broker/store"
 	"natter/chat"
 	"natter/presence/account"
 )
 
 // Passes is the table of passes, by chat.PassID.
-type Passes = broker.Table[account.Pass]
+type Passes = store.Table[account.Pass]
 
 // NewPasses adds the table to a log.
-func NewPasses(l *broker.Log, changed func(broker.Change[account.Pass])) *Passes {
-	return broker.NewTable(l, "pass", broker.TableConfig[account.Pass]{
+func NewPasses(l *store.Log, changed func(store.Change[account.Pass])) *Passes {
+	return store.NewTable(l, "pass", store.TableConfig[account.Pass]{
 		Gone:    func(p account.Pass) bool { return p.Gone },
 		Changed: changed,
 	})
 }
 
 // PassChanged has every replica forget a pass at its time. It runs on the log's goroutine.
-func (s *Service) PassChanged(c broker.Change[account.Pass]) {
+func (s *Service) PassChanged(c store.Change[account.Pass]) {
 	if c.Record.Gone {
 		s.chores.Cancel(" pass " + c.Key)
 		return
@@ -51,7 +52,7 @@ func (s *Service) invited(ctx context.Context, name chat.Name, q chat.EnterReque
 	if !ok {
 		return account.ErrNoPass
 	}
-	if _, ok := s.Passes.Get(broker.Committed, id); !ok { // another replica may have made it a moment ago
+	if _, ok := s.Passes.Get(store.Committed, id); !ok { // another replica may have made it a moment ago
 		if err := s.Passes.Sync(ctx); err != nil {
 			return err
 		}
@@ -70,7 +71,7 @@ func (s *Service) spend(ctx context.Context, u chat.User, acc account.Record) er
 
 // passStep runs a rule on one pass; one that is not there is the zero Pass.
 func (s *Service) passStep(ctx context.Context, id string, rule func(account.Pass) (account.Pass, error)) error {
-	_, err := broker.Step(ctx, s.Passes, func(v broker.View) (string, account.Pass, error) {
+	_, err := store.Step(ctx, s.Passes, func(v store.View) (string, account.Pass, error) {
 		row, _ := s.Passes.Get(v, id)
 		p, err := rule(row.Record)
 		return id, p, err
@@ -79,7 +80,7 @@ func (s *Service) passStep(ctx context.Context, id string, rule func(account.Pas
 }
 
 // adminPass makes a pass for the operator, who alone ever sees it.
-func (s *Service) adminPass(ctx context.Context, _ broker.Caller, q chat.PassRequest) (chat.PassReply, error) {
+func (s *Service) adminPass(ctx context.Context, _ rpc.Caller, q chat.PassRequest) (chat.PassReply, error) {
 	p, err := account.NewPass(q.Uses, q.For, s.latest())
 	if err != nil {
 		return chat.PassReply{}, err
@@ -102,8 +103,8 @@ func (s *Service) adminPass(ctx context.Context, _ broker.Caller, q chat.PassReq
 }
 
 // adminUnpass takes back a pass that its guests have not got.
-func (s *Service) adminUnpass(ctx context.Context, _ broker.Caller, q chat.UnpassRequest) (chat.Done, error) {
-	if _, ok := s.Passes.Get(broker.Committed, q.ID); !ok { // another replica may have made it a moment ago
+func (s *Service) adminUnpass(ctx context.Context, _ rpc.Caller, q chat.UnpassRequest) (chat.Done, error) {
+	if _, ok := s.Passes.Get(store.Committed, q.ID); !ok { // another replica may have made it a moment ago
 		if err := s.Passes.Sync(ctx); err != nil {
 			return chat.Done{}, err
 		}

@@ -7,7 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"natter/broker"
+	"natter/broker/rpc"
+	"natter/broker/store"
 	"natter/chat"
 	"natter/presence/account"
 )
@@ -79,7 +80,7 @@ func (s *Service) mayReserve(name chat.Name, from string, q chat.EnterRequest, n
 	}
 	switch fresh, ok := s.pending.add(name.User(), owners, now, now.Add(chat.Hold)); {
 	case !ok:
-		return nil, broker.TooFast("names asked for and not taken", time.Second)
+		return nil, rpc.TooFast("names asked for and not taken", time.Second)
 	case fresh:
 		return func() { s.pending.undo(name.User(), owners) }, nil
 	}
@@ -117,7 +118,7 @@ func reservation(r account.Record) bool { return r.Key != "" && !r.Taken() && r.
 // release removes a reservation that has ended, unless its user is here: then the login is
 // yet to be noted.
 func (s *Service) release(ctx context.Context, u chat.User) error {
-	if row, _ := s.Users.Get(broker.Committed, string(u)); row.Record.Present() {
+	if row, _ := s.Users.Get(store.Committed, string(u)); row.Record.Present() {
 		return s.noteEntered(ctx, u, row.Record.Key)
 	}
 	return s.Accounts.Release(ctx, u, func(r account.Record) bool { return reservation(r) && time.Now().After(r.Reserved) })

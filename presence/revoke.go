@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"natter/broker"
+	"natter/broker/store"
 	"natter/chat"
 	"natter/presence/account"
 )
@@ -21,11 +21,11 @@ type Revoker interface {
 }
 
 // Revocations is the table of what is void, by user or, where none is known, by key.
-type Revocations = broker.Table[Revoked]
+type Revocations = store.Table[Revoked]
 
 // NewRevocations adds the table to a log. Its index finds records by key.
-func NewRevocations(l *broker.Log, changed func(broker.Change[Revoked])) *Revocations {
-	return broker.NewTable(l, "revoked", broker.TableConfig[Revoked]{
+func NewRevocations(l *store.Log, changed func(store.Change[Revoked])) *Revocations {
+	return store.NewTable(l, "revoked", store.TableConfig[Revoked]{
 		Gone: func(r Revoked) bool { return len(r.Keys) == 0 },
 		Index: func(r Revoked) []string {
 			var keys []string
@@ -53,7 +53,7 @@ const (
 
 // RevokedChanged has the servers learn of it in any case: from the replica that made the
 // change, or later from the others. It runs on the log's goroutine.
-func (s *Service) RevokedChanged(c broker.Change[Revoked]) {
+func (s *Service) RevokedChanged(c store.Change[Revoked]) {
 	s.chores.Cancel("revoked " + c.Key)
 	if next := c.Record.Next(); !next.IsZero() {
 		s.when("revoked "+c.Key, next, "forget what has expired", func(ctx context.Context) error {
@@ -74,8 +74,8 @@ func (s *Service) forgetRevoked(ctx context.Context, key string) error {
 	return err
 }
 
-func (s *Service) stepRevoked(ctx context.Context, key string, rule func(Revoked) (Revoked, error)) (broker.Row[Revoked], error) {
-	return broker.Step(ctx, s.Revoked, func(v broker.View) (string, Revoked, error) {
+func (s *Service) stepRevoked(ctx context.Context, key string, rule func(Revoked) (Revoked, error)) (store.Row[Revoked], error) {
+	return store.Step(ctx, s.Revoked, func(v store.View) (string, Revoked, error) {
 		row, _ := s.Revoked.Get(v, key)
 		after, err := rule(row.Record)
 		return key, after, err
@@ -183,7 +183,7 @@ func setBack(at, now time.Time) error {
 // count in whole seconds.
 func (s *Service) awaitMintable(ctx context.Context, key string) error {
 	var at time.Time
-	for _, row := range s.Revoked.By(broker.Committed, key) {
+	for _, row := range s.Revoked.By(store.Committed, key) {
 		if v := row.Record.Keys[key]; v.At.After(at) {
 			at = v.At
 		}

@@ -7,7 +7,8 @@ import (
 
 	"github.com/nats-io/nkeys"
 
-	"natter/broker"
+	"natter/broker/rpc"
+	"natter/broker/store"
 	"natter/chat"
 	"natter/presence/account"
 )
@@ -18,7 +19,7 @@ import (
 //
 // The account comes first. From then on the old key is a stranger's; whoever is here
 // with it is signed out, and counts as lost until they come with the new one.
-func (s *Service) rotate(ctx context.Context, c broker.Caller, q chat.RotateRequest) (chat.Ticket, error) {
+func (s *Service) rotate(ctx context.Context, c rpc.Caller, q chat.RotateRequest) (chat.Ticket, error) {
 	if !validKey(q.Key) {
 		return chat.Ticket{}, chat.Errorf(chat.Arguments, `The field "key" must be a public user key.`)
 	}
@@ -45,7 +46,7 @@ func (s *Service) rotate(ctx context.Context, c broker.Caller, q chat.RotateRequ
 	if err := s.rekey(ctx, acc); err != nil {
 		return chat.Ticket{}, err
 	}
-	if row, _ := s.Users.Get(broker.Committed, string(c.User)); !row.Record.Present() {
+	if row, _ := s.Users.Get(store.Committed, string(c.User)); !row.Record.Present() {
 		return chat.Ticket{}, nil // they are let in first
 	}
 	return s.mint(q.Key, c.User, acc, nil, now)
@@ -83,7 +84,7 @@ func (s *Service) rekey(ctx context.Context, acc account.Record) error {
 	if err := s.retire(ctx, u, from); err != nil {
 		return err
 	}
-	row, err := s.step(ctx, u, func(_ broker.View, r Record) (Record, error) {
+	row, err := s.step(ctx, u, func(_ store.View, r Record) (Record, error) {
 		after, err := Rekey(r, from, acc.Key)
 		here = err == nil
 		return after, err
@@ -92,7 +93,7 @@ func (s *Service) rekey(ctx context.Context, acc account.Record) error {
 		return err
 	}
 	out := chat.SignedOut{By: &chat.Place{}, Revision: row.Revision, Installation: s.log.Installation()} // no connection of the user's is the new key's yet
-	if err := broker.Tell(s.Notices, chat.UserServer, chat.Address{User: u}, chat.ServerNotice{SignedOut: &out}); err != nil {
+	if err := rpc.Tell(s.Notices, chat.UserServer, chat.Address{User: u}, chat.ServerNotice{SignedOut: &out}); err != nil {
 		s.Log.Warn("tell who is signed out", "user", u, "err", err)
 	}
 	if !s.live.Connected(acc.Key) {
@@ -107,7 +108,7 @@ func (s *Service) rekeyAgain(ctx context.Context, acc account.Record) error {
 	if acc.Rotation == nil || s.settled().After(acc.Rotation.At.Add(lastTicket)) {
 		return nil
 	}
-	row, _ := s.Revoked.Get(broker.Committed, string(acc.Name.User()))
+	row, _ := s.Revoked.Get(store.Committed, string(acc.Name.User()))
 	if v, done := row.Record.Keys[acc.Rotation.From]; done && !v.At.Before(acc.Rotation.At.Truncate(time.Second)) {
 		return nil
 	}
@@ -149,7 +150,7 @@ func (s *Service) retire(ctx context.Context, u chat.User, key string) error {
 
 // armParting sees to it that whoever has the former key of a user hears nothing more of
 // their sessions: these go on under a new epoch when the tickets to join that are void.
-func (s *Service) armParting(c broker.Change[Record]) {
+func (s *Service) armParting(c store.Change[Record]) {
 	key, former := c.Key+" part", c.Record.Former
 	if former == "" || !c.Record.Present() {
 		s.chores.Cancel(key)
@@ -166,7 +167,7 @@ func (s *Service) armParting(c broker.Change[Record]) {
 		if err := s.live.Cut(s.live.LinksOf(former, func(Link) bool { return true })); err != nil {
 			return err
 		}
-		_, err := s.step(ctx, c.Record.User(), func(_ broker.View, r Record) (Record, error) { return Part(r, former) })
+		_, err := s.step(ctx, c.Record.User(), func(_ store.View, r Record) (Record, error) { return Part(r, former) })
 		return err
 	})
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"natter/broker"
+	"natter/broker/rpc"
+	"natter/broker/store"
 	"natter/chat"
 	"natter/presence/account"
 )
@@ -38,7 +40,7 @@ type Config struct {
 	System   *nats.Conn // in the system account
 	ChatID   string     // public key of the account that the users are in
 	LobbyID  string     // public key of the account that newcomers are in; "": their requests say it
-	Trail    *broker.Trail
+	Trail    *rpc.Trail
 	Log      *slog.Logger
 
 	Door Door
@@ -60,14 +62,14 @@ type Config struct {
 }
 
 // Users is the table of present users.
-type Users = broker.Table[Record]
+type Users = store.Table[Record]
 
 // Kind is the word for users in the subjects of records.
 const Kind = "user"
 
 // NewUsers adds the table to a log. Its index finds users by key, and those who block somebody.
-func NewUsers(l *broker.Log, changed func(broker.Change[Record])) *Users {
-	return broker.NewTable(l, Kind, broker.TableConfig[Record]{
+func NewUsers(l *store.Log, changed func(store.Change[Record])) *Users {
+	return store.NewTable(l, Kind, store.TableConfig[Record]{
 		Gone:    func(r Record) bool { return r.State == Gone },
 		Index:   words,
 		Changed: changed,
@@ -79,7 +81,7 @@ type Service struct {
 	Config
 	Told atomic.Uint64 // notices that were sent
 
-	log      *broker.Log
+	log      *store.Log
 	live     *Liveness
 	entrants entrants
 	pending  pending
@@ -103,7 +105,7 @@ const behind = 2 * time.Second
 
 // NewService makes the service and listens to the broker's events. The log must be
 // open.
-func NewService(cfg Config, l *broker.Log) (*Service, error) {
+func NewService(cfg Config, l *store.Log) (*Service, error) {
 	seal, err := nkeys.CreateCurveKeys()
 	if err != nil {
 		return nil, fmt.Errorf("make the lobby's key: %w", err)
@@ -125,22 +127,22 @@ func (s *Service) clockDiffers(server string, ahead time.Duration) {
 }
 
 // Serve adds the endpoints.
-func (s *Service) Serve(svc *broker.Service) error {
+func (s *Service) Serve(svc *rpc.Service) error {
 	return errors.Join(
-		broker.Handle(svc, chat.Enter, s.enter),
-		broker.Handle(svc, chat.Hello, s.hello),
-		broker.Handle(svc, chat.SetPresence, s.choose),
-		broker.Handle(svc, chat.List, s.sendList),
-		broker.Handle(svc, chat.Renew, s.renew),
-		broker.Handle(svc, chat.Rotate, s.rotate),
-		broker.Handle(svc, chat.BlockUser, s.block),
-		broker.Handle(svc, chat.UnblockUser, s.unblock),
-		broker.Handle(svc, chat.Blocked, s.blocked),
-		broker.Handle(svc, chat.Exit, s.exit),
-		broker.Handle(svc, chat.AdminUsers, s.adminUsers),
+		rpc.Handle(svc, chat.Enter, s.enter),
+		rpc.Handle(svc, chat.Hello, s.hello),
+		rpc.Handle(svc, chat.SetPresence, s.choose),
+		rpc.Handle(svc, chat.List, s.sendList),
+		rpc.Handle(svc, chat.Renew, s.renew),
+		rpc.Handle(svc, chat.Rotate, s.rotate),
+		rpc.Handle(svc, chat.BlockUser, s.block),
+		rpc.Handle(svc, chat.UnblockUser, s.unblock),
+		rpc.Handle(svc, chat.Blocked, s.blocked),
+		rpc.Handle(svc, chat.Exit, s.exit),
+		rpc.Handle(svc, chat.AdminUsers, s.adminUsers),
 		s.serveOperator(svc),
-		broker.Handle(svc, chat.AdminPass, s.adminPass),
-		broker.Handle(svc, chat.AdminUnpass, s.adminUnpass),
+		rpc.Handle(svc, chat.AdminPass, s.adminPass),
+		rpc.Handle(svc, chat.AdminUnpass, s.adminUnpass),
 	)
 }
 
@@ -188,12 +190,12 @@ func (s *Service) Stop() { s.chores.Stop() }
 
 // user reads a present user, who may have said hello to another replica a moment ago.
 func (s *Service) user(ctx context.Context, u chat.User) (Record, error) {
-	row, _ := s.Users.Get(broker.Committed, string(u))
+	row, _ := s.Users.Get(store.Committed, string(u))
 	if !row.Record.Present() {
 		if err := s.Users.Sync(ctx); err != nil {
 			return Record{}, err
 		}
-		row, _ = s.Users.Get(broker.Committed, string(u))
+		row, _ = s.Users.Get(store.Committed, string(u))
 	}
 	if !row.Record.Present() {
 		return Record{}, errNotHere
@@ -202,8 +204,8 @@ func (s *Service) user(ctx context.Context, u chat.User) (Record, error) {
 }
 
 // step runs a rule on one user's record.
-func (s *Service) step(ctx context.Context, u chat.User, rule func(broker.View, Record) (Record, error)) (broker.Row[Record], error) {
-	return broker.Step(ctx, s.Users, func(v broker.View) (string, Record, error) {
+func (s *Service) step(ctx context.Context, u chat.User, rule func(store.View, Record) (Record, error)) (store.Row[Record], error) {
+	return store.Step(ctx, s.Users, func(v store.View) (string, Record, error) {
 		row, _ := s.Users.Get(v, string(u))
 		r, err := rule(v, row.Record)
 		return string(u), r, err
@@ -213,7 +215,7 @@ func (s *Service) step(ctx context.Context, u chat.User, rule func(broker.View, 
 // stale tells whether a user has got on since they asked. It is asked for last: what is so
 // already was done by an earlier try of the same request, whose answer may come later than
 // that of this one.
-func (s *Service) stale(v broker.View, u chat.User, asked uint64) error {
+func (s *Service) stale(v store.View, u chat.User, asked uint64) error {
 	row, _ := s.Users.Get(v, string(u))
 	return Stale(asked, row.Revision)
 }
@@ -228,7 +230,7 @@ func (s *Service) elsewhere(installation string) error {
 }
 
 // hello lets a user in, or in again.
-func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloRequest) (chat.HelloReply, error) {
+func (s *Service) hello(ctx context.Context, c rpc.Caller, q chat.HelloRequest) (chat.HelloReply, error) {
 	var reply chat.HelloReply
 	if err := validHello(c.User, q); err != nil {
 		return reply, err
@@ -259,7 +261,7 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 		return reply, err
 	}
 	lost := uint64(0)
-	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
+	row, err := s.step(ctx, c.User, func(v store.View, r Record) (Record, error) {
 		back, lost = r.Present() && r.Key == acc.Key, 0
 		if back && r.State == Lost {
 			before, _ := s.Users.Get(v, string(c.User))
@@ -286,7 +288,7 @@ func (s *Service) hello(ctx context.Context, c broker.Caller, q chat.HelloReques
 
 // welcome is the answer to a hello. acc is the account as it was before; known and lost are
 // those of Config.Sessions.
-func (s *Service) welcome(row broker.Row[Record], acc account.Record, back bool, known []string, lost uint64) chat.HelloReply {
+func (s *Service) welcome(row store.Row[Record], acc account.Record, back bool, known []string, lost uint64) chat.HelloReply {
 	now := time.Now()
 	seen := acc.LastLogin
 	if back || seen.After(now) {
@@ -403,13 +405,13 @@ func SameProto(theirs int) error {
 	return chat.Errorf(chat.Version, "This client is too new for the server: it speaks protocol %d, the server %d.", theirs, chat.Proto)
 }
 
-func (s *Service) choose(ctx context.Context, c broker.Caller, q chat.PresenceRequest) (chat.Done, error) {
+func (s *Service) choose(ctx context.Context, c rpc.Caller, q chat.PresenceRequest) (chat.Done, error) {
 	r, err := s.user(ctx, c.User)
 	if err != nil {
 		return chat.Done{}, err
 	}
 	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s chooses presence: %s", r.Name, word(q.Presence))})
-	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
+	row, err := s.step(ctx, c.User, func(v store.View, r Record) (Record, error) {
 		after, err := Choose(r, q.Presence)
 		return after, cmp.Or(err, s.elsewhere(q.Installation), s.stale(v, c.User, q.Revision))
 	})
@@ -422,7 +424,7 @@ func (s *Service) choose(ctx context.Context, c broker.Caller, q chat.PresenceRe
 }
 
 // sendList answers at once from memory.
-func (s *Service) sendList(ctx context.Context, c broker.Caller, q chat.ListRequest) (chat.ListReply, error) {
+func (s *Service) sendList(ctx context.Context, c rpc.Caller, q chat.ListRequest) (chat.ListReply, error) {
 	var reply chat.ListReply
 	soon, cancel := context.WithTimeout(ctx, behind)
 	defer cancel()
@@ -441,7 +443,7 @@ func (s *Service) sendList(ctx context.Context, c broker.Caller, q chat.ListRequ
 	}
 	s.Trail.Request(chat.Audit{Event: "user.request", User: viewer.Name, Text: fmt.Sprintf("%s asks for the list of users", viewer.Name)})
 	if q.Watch {
-		if _, err := s.step(ctx, c.User, func(_ broker.View, r Record) (Record, error) { return StartWatching(r) }); err != nil {
+		if _, err := s.step(ctx, c.User, func(_ store.View, r Record) (Record, error) { return StartWatching(r) }); err != nil {
 			return reply, err
 		}
 	}
@@ -470,7 +472,7 @@ func (s *Service) upToDate(ctx context.Context, revision uint64) error {
 // renew makes a new ticket for a user who is here, which does not receive direct messages
 // of those whom they block. It counts as a login, because the name must not lapse before
 // the ticket.
-func (s *Service) renew(ctx context.Context, c broker.Caller, _ chat.RenewRequest) (chat.Ticket, error) {
+func (s *Service) renew(ctx context.Context, c rpc.Caller, _ chat.RenewRequest) (chat.Ticket, error) {
 	r, err := s.user(ctx, c.User)
 	if err != nil {
 		return chat.Ticket{}, err
@@ -483,13 +485,13 @@ func (s *Service) renew(ctx context.Context, c broker.Caller, _ chat.RenewReques
 	return s.mint(r.Key, c.User, acc, blockedBy(acc, s.settled()), now)
 }
 
-func (s *Service) exit(ctx context.Context, c broker.Caller, q chat.ExitRequest) (chat.Done, error) {
+func (s *Service) exit(ctx context.Context, c rpc.Caller, q chat.ExitRequest) (chat.Done, error) {
 	r, err := s.user(ctx, c.User)
 	if err != nil {
 		return chat.Done{}, err
 	}
 	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s exits", r.Name)})
-	row, err := s.step(ctx, c.User, func(v broker.View, r Record) (Record, error) {
+	row, err := s.step(ctx, c.User, func(v store.View, r Record) (Record, error) {
 		after, err := Remove(r, chat.ByLeave)
 		return after, cmp.Or(err, s.elsewhere(q.Installation), s.stale(v, c.User, q.Revision))
 	})

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"natter/broker"
+	"natter/broker/store"
 	"natter/chat"
 	"natter/presence/account"
 )
@@ -42,7 +42,7 @@ func (s *Service) beside(ctx context.Context, name chat.Name, q chat.EnterReques
 // viewer is a user who may not be present, as far as lists go. Users who have not chosen yet
 // whether they are visible may look.
 func (s *Service) viewer(u chat.User, acc account.Record) Record {
-	if row, _ := s.Users.Get(broker.Committed, string(u)); row.Record.Present() {
+	if row, _ := s.Users.Get(store.Committed, string(u)); row.Record.Present() {
 		return row.Record
 	}
 	r := Record{Name: acc.Name, Key: acc.Key, State: Here, Presence: acc.Presence}

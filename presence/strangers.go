@@ -3,7 +3,8 @@ package presence
 import (
 	"time"
 
-	"natter/broker"
+	"natter/broker/rpc"
+	"natter/broker/store"
 	"natter/chat"
 )
 
@@ -16,12 +17,12 @@ const strangeAfter = 10 * time.Second
 func (s *Service) askStrangers(now time.Time) {
 	asked := map[chat.User]bool{}
 	for _, l := range s.live.Links(func(l Link) bool { return !l.Member && now.Sub(l.since) >= strangeAfter }) {
-		row, _ := s.Users.Get(broker.Committed, string(l.Holder))
+		row, _ := s.Users.Get(store.Committed, string(l.Holder))
 		if row.Record.Present() || asked[l.Holder] {
 			continue
 		}
 		asked[l.Holder] = true
-		if err := broker.Tell(s.Notices, chat.UserServer, chat.Address{User: l.Holder}, chat.ServerNotice{Unknown: true}); err != nil {
+		if err := rpc.Tell(s.Notices, chat.UserServer, chat.Address{User: l.Holder}, chat.ServerNotice{Unknown: true}); err != nil {
 			s.Log.Warn("ask who is not known to say hello", "user", l.Holder, "err", err)
 		}
 	}

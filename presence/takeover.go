@@ -8,7 +8,8 @@ import (
 
 	"github.com/nats-io/nkeys"
 
-	"natter/broker"
+	"natter/broker/rpc"
+	"natter/broker/store"
 	"natter/chat"
 )
 
@@ -29,7 +30,7 @@ func (s *Service) arrival(ctx context.Context, q chat.HelloRequest, key string) 
 	if !ok {
 		return Arrival{}, unheard
 	}
-	row, _ := s.Users.Get(broker.Committed, string(q.Name.User()))
+	row, _ := s.Users.Get(store.Committed, string(q.Name.User()))
 	here := row.Record.Present() && row.Record.Key == key
 	known := row.Record.Connection
 	switch {
@@ -49,7 +50,7 @@ func (s *Service) arrival(ctx context.Context, q chat.HelloRequest, key string) 
 
 // superseded tells an older terminal that another one has taken its place, and cuts what
 // is still connected a moment later. Both terminals hear it: the new one is where it says.
-func (s *Service) superseded(c broker.Change[Record]) {
+func (s *Service) superseded(c store.Change[Record]) {
 	before, after := c.Before, c.Record
 	if !TakenOver(before, after) {
 		return
@@ -60,7 +61,7 @@ func (s *Service) superseded(c broker.Change[Record]) {
 	})
 	by := chat.Place{Server: after.Connection.Server, Connection: after.Connection.ID}
 	out := chat.SignedOut{By: &by, Revision: c.Revision, Installation: s.log.Installation()}
-	if err := broker.Tell(s.Notices, chat.UserServer, chat.Address{User: after.User()}, chat.ServerNotice{SignedOut: &out}); err != nil {
+	if err := rpc.Tell(s.Notices, chat.UserServer, chat.Address{User: after.User()}, chat.ServerNotice{SignedOut: &out}); err != nil {
 		s.Log.Warn("tell an older terminal", "user", after.User(), "err", err)
 	}
 	s.chores.After(string(after.User())+" cut", farewell, "cut an older terminal", func(context.Context) error { return s.cutOthers(after.User()) })
@@ -69,13 +70,13 @@ func (s *Service) superseded(c broker.Change[Record]) {
 // cutOthers closes the connections of a user's key but the one where the user is, and
 // those of other names of the same key.
 func (s *Service) cutOthers(u chat.User) error {
-	row, _ := s.Users.Get(broker.Committed, string(u))
+	row, _ := s.Users.Get(store.Committed, string(u))
 	if !row.Record.Present() {
 		return nil
 	}
-	all := s.Users.By(broker.Committed, row.Record.Key)
+	all := s.Users.By(store.Committed, row.Record.Key)
 	return s.live.Cut(s.live.LinksOf(row.Record.Key, func(c Link) bool {
-		return !slices.ContainsFunc(all, func(other broker.Row[Record]) bool { return other.Record.isAt(c) })
+		return !slices.ContainsFunc(all, func(other store.Row[Record]) bool { return other.Record.isAt(c) })
 	}))
 }
 

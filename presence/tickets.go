@@ -3,7 +3,7 @@ package presence
 import (
 	"time"
 
-	"natter/broker"
+	"natter/broker/store"
 	"natter/chat"
 	"natter/presence/account"
 )
@@ -14,7 +14,7 @@ import (
 // server may refuse it, and then there must be another one.
 func (s *Service) mint(key string, u chat.User, acc account.Record, blocked []chat.User, now time.Time) (chat.Ticket, error) {
 	grant := chat.AskerGrant(u)
-	if row, _ := s.Users.Get(broker.Committed, string(u)); row.Record.Present() {
+	if row, _ := s.Users.Get(store.Committed, string(u)); row.Record.Present() {
 		grant = chat.UserGrant(u, blocked...).WithText(s.Rules.MaxText)
 	}
 	ticket, err := s.Minter.Mint(key, grant, acc.TicketTTL(now, s.settled(), s.NameTTL), now)

@@ -1,4 +1,6 @@
-// Package session holds invitations and the conversations they become.
+// Package session holds invitations and the conversations they become: the rules, and the
+// events that follow from them. It imports package chat only; package server runs the rules
+// in a coordinator.
 //
 // # The picture
 //
@@ -41,7 +43,7 @@
 // # Messages
 //
 // What members say goes from one to the others by way of the broker alone: see package
-// delivery. What somebody does not get now is stored by the coordinator (parked.go), and
+// delivery. What somebody does not get now is stored by the coordinator (package server), and
 // outlives its sender. The end of a session lets go of what is stored, and its members tell
 // their users what has not arrived. Those who had left before cannot be told: what they said
 // stays for members who are about to hear of the end, who fetch it first.

@@ -28,7 +28,7 @@ var ErrUnchanged = chat.ErrUnchanged
 var (
 	errNotRegistered = chat.Errorf(chat.NotRegistered, "You are not signed in.")
 	errInChat        = chat.Errorf(chat.InChat, "You are in a chat. Quit ends it.")
-	errNotInChat     = chat.Errorf(chat.NotInChat, "You are not in a chat.")
+	ErrNotInChat     = chat.Errorf(chat.NotInChat, "You are not in a chat.")
 	errEnded         = chat.Errorf(chat.NothingToDo, "That invitation has ended.")
 )
 
@@ -167,7 +167,7 @@ func Again(s chat.Session, by chat.User) (chat.Session, error) {
 	m, in := s.Member(by)
 	switch {
 	case !in || s.State != chat.Open:
-		return chat.Session{}, errNotInChat
+		return chat.Session{}, ErrNotInChat
 	case m.Run == chat.MaxRun:
 		return chat.Session{}, chat.Errorf(chat.Denied, "You have come back into this chat too often. Quit ends it.")
 	}
@@ -226,10 +226,10 @@ func inChat(s chat.Session, by chat.User) error {
 	switch {
 	case in && s.State == chat.Open:
 		return nil
-	case in && s.State == chat.Closed && begun(s):
+	case in && s.State == chat.Closed && Begun(s):
 		return ErrUnchanged
 	}
-	return errNotInChat
+	return ErrNotInChat
 }
 
 // hasParted tells whether a member is out of a session already, for a reason.
@@ -245,8 +245,8 @@ func unchanged(s chat.Session, err error) (chat.Session, error) {
 	return chat.Session{}, err
 }
 
-// begun tells whether the chat has ever begun.
-func begun(s chat.Session) bool {
+// Begun reports whether the chat has ever begun.
+func Begun(s chat.Session) bool {
 	return s.State == chat.Open || s.Reason == chat.ByQuit || s.Reason == chat.ByBye || leaves(s.Reason)
 }
 

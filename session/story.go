@@ -228,7 +228,7 @@ func accepts(me chat.User, before, after chat.Session) []Event {
 }
 
 func opening(before, after chat.Session) []Event {
-	if before.State != chat.Open && begun(after) {
+	if before.State != chat.Open && Begun(after) {
 		return []Event{Opened{after}}
 	}
 	return nil
@@ -284,7 +284,7 @@ func ending(me chat.User, before, after chat.Session) []Event {
 	switch {
 	case after.State != chat.Closed || hasLeft(after, me):
 		return nil
-	case begun(after), before.State == chat.Open:
+	case Begun(after), before.State == chat.Open:
 		return []Event{Ended{after}}
 	}
 	return []Event{InvitationEnded{after}}

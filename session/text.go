@@ -6,10 +6,6 @@ import (
 	"natter/chat"
 )
 
-// greatest is the highest number that a message can have: what every language's JSON
-// has exactly.
-const greatest = 1 << 53
-
 // TooLong says that a message is over the limit, both in bytes.
 func TooLong(n, most int) *chat.Error {
 	is, limit := size(n), size(most)

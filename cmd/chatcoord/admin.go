@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natter/broker"
+	"natter/broker/rpc"
 	"natter/broker/ticket"
 	"natter/chat"
 	"natter/internal/private"
@@ -68,12 +69,12 @@ func (p *program) sessions(ctx context.Context) error {
 	return w.Flush()
 }
 
-// whole is broker.Call for a list that comes in parts. join adds a part to what came before,
+// whole is rpc.Call for a list that comes in parts. join adds a part to what came before,
 // and names the last one in it if there are more.
 func whole[R any](join func(all, part R) (R, string)) func(context.Context, *nats.Conn, chat.Request[chat.AdminRequest, R], chat.Address, chat.AdminRequest) (R, error) {
 	return func(ctx context.Context, nc *nats.Conn, r chat.Request[chat.AdminRequest, R], a chat.Address, q chat.AdminRequest) (all R, err error) {
 		for {
-			part, err := broker.Call(ctx, nc, r, a, q)
+			part, err := rpc.Call(ctx, nc, r, a, q)
 			if err != nil {
 				return all, err
 			}
@@ -119,7 +120,7 @@ func order[Q, R any](ctx context.Context, p *program, r chat.Request[Q, R], q Q,
 	if _, err := nc.SubscribeSync(nc.NewRespInbox()); err != nil {
 		return none, err
 	}
-	if broker.Settle(nc) != nil { // somebody else's credentials, or none: the lobby's rights
+	if rpc.Settle(nc) != nil { // somebody else's credentials, or none: the lobby's rights
 		return none, chat.Errorf(chat.Denied, "%s does not take %s for the operator's credentials", broker.Redact(p.server), p.credsOf("operator"))
 	}
 	ctx, cancel := context.WithTimeout(ctx, askFor)

@@ -16,6 +16,7 @@ import (
 
 	"natter/broker"
 	"natter/broker/embedded"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/console"
 	"natter/internal/flags"
@@ -97,7 +98,7 @@ func (p *program) log(ctx context.Context, f logFlags) error {
 		return chat.LogReply{}, p.printLog(q, func(q chat.LogRequest) (chat.LogReply, error) {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
 			defer cancel()
-			return broker.Call(ctx, nc, r, a, q)
+			return rpc.Call(ctx, nc, r, a, q)
 		})
 	})
 	if errors.Is(err, &chat.Error{Code: chat.NotConnected}) && p.stopped() {
@@ -128,7 +129,7 @@ func (p *program) logOfStopped(q chat.LogRequest) error {
 	return p.printLog(q, func(q chat.LogRequest) (chat.LogReply, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), askFor)
 		defer cancel()
-		return broker.ReadTrail(ctx, nc, q)
+		return rpc.ReadTrail(ctx, nc, q)
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/flags"
 	"natter/internal/secure"
@@ -68,7 +69,7 @@ func (p *program) invite(ctx context.Context, f inviteFlags) error {
 	if err := p.recognized(&link); err != nil {
 		return err
 	}
-	reply, err := order(ctx, p, chat.AdminPass, chat.PassRequest{Uses: f.uses.N, For: f.ttl.D}, broker.Call)
+	reply, err := order(ctx, p, chat.AdminPass, chat.PassRequest{Uses: f.uses.N, For: f.ttl.D}, rpc.Call)
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (p *program) invite(ctx context.Context, f inviteFlags) error {
 
 // takeBack ends a pass whose link could not be written: nobody has it, or only a part.
 func (p *program) takeBack(ctx context.Context, made chat.PassReply) error {
-	if _, err := order(ctx, p, chat.AdminUnpass, chat.UnpassRequest{ID: chat.PassID(made.Pass)}, broker.Call); err != nil {
+	if _, err := order(ctx, p, chat.AdminUnpass, chat.UnpassRequest{ID: chat.PassID(made.Pass)}, rpc.Call); err != nil {
 		return fmt.Errorf("the link was made and could not be taken back; it stays good until %s: %w", when(made.Expires), err)
 	}
 	fmt.Fprintln(p.err, "* The link was taken back; it lets nobody in.")

@@ -11,7 +11,7 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/coreos/go-systemd/v22/daemon"
 
-	"natter/broker"
+	"natter/broker/rpc"
 	"natter/broker/ticket"
 	"natter/chat"
 	"natter/internal/console"
@@ -171,7 +171,7 @@ func (p *program) rules(log *slog.Logger) coord.Config {
 		InviteTimeout: p.inviteTimeout.D, Grace: p.grace.D,
 		MessageRate: p.rateMessages.N, DirectRate: p.rateDirect.N,
 	}
-	cfg.Limits = broker.Limits{Requests: p.rate.N, Lobby: p.rate.N, Invites: p.rateInvites.N, Lists: p.rateLists.N}
+	cfg.Limits = rpc.Limits{Requests: p.rate.N, Lobby: p.rate.N, Invites: p.rateInvites.N, Lists: p.rateLists.N}
 	cfg.MaxUsers, cfg.NameTTL, cfg.Memory, cfg.Log = p.maxUsers.N, p.nameTTL.D, p.ephemeral, log
 	cfg.Invited, cfg.ClockOK = p.invited(), p.clockOK
 	if p.external() {

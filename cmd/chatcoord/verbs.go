@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/flags"
 	"natter/presence/account"
@@ -54,7 +54,7 @@ func (p *program) kickVerb() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		reply, err := order(ctx, p, chat.AdminKick, chat.KickRequest{Target: t, Reason: p.reason}, broker.CallOnce)
+		reply, err := order(ctx, p, chat.AdminKick, chat.KickRequest{Target: t, Reason: p.reason}, rpc.CallOnce)
 		return p.report(err, reply, "Signed out: %s.%s", chat.Names(reply.Users), unrevoked(reply.Until))
 	})
 }
@@ -75,7 +75,7 @@ func (p *program) banVerb() *cobra.Command {
 				return err
 			}
 		}
-		reply, err := order(ctx, p, chat.AdminBan, chat.BanRequest{Target: t, Reason: p.reason, For: p.banFor.D}, broker.CallOnce)
+		reply, err := order(ctx, p, chat.AdminBan, chat.BanRequest{Target: t, Reason: p.reason, For: p.banFor.D}, rpc.CallOnce)
 		until, out := "", ""
 		if p.banFor.D > 0 {
 			until = " until " + account.Moment(time.Now().Add(p.banFor.D))
@@ -102,7 +102,7 @@ func (p *program) unbanVerb() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		reply, err := order(ctx, p, chat.AdminUnban, chat.UnbanRequest{Target: t}, broker.CallOnce)
+		reply, err := order(ctx, p, chat.AdminUnban, chat.UnbanRequest{Target: t}, rpc.CallOnce)
 		return p.report(err, reply, "%s is not banned any more.", account.Word(t))
 	})
 }
@@ -117,7 +117,7 @@ func (p *program) freeVerb() *cobra.Command {
 		if err := p.confirm(fmt.Sprintf("Take the username %s from its owner, for anybody to have?", chat.CleanLine(word))); err != nil {
 			return err
 		}
-		reply, err := order(ctx, p, chat.AdminFree, chat.FreeRequest{Name: word, Reason: p.reason}, broker.CallOnce)
+		reply, err := order(ctx, p, chat.AdminFree, chat.FreeRequest{Name: word, Reason: p.reason}, rpc.CallOnce)
 		from := ""
 		if time.Until(reply.Free) > time.Minute {
 			from = " from " + account.Moment(reply.Free) + " on, when the last ticket of its owner has expired"
@@ -136,7 +136,7 @@ func (p *program) deleteVerb() *cobra.Command {
 		if err := p.confirm(fmt.Sprintf("Delete the account %s, and let nobody have the name?", chat.CleanLine(word))); err != nil {
 			return err
 		}
-		reply, err := order(ctx, p, chat.AdminDelete, chat.DeleteRequest{Name: word, Reason: p.reason}, broker.CallOnce)
+		reply, err := order(ctx, p, chat.AdminDelete, chat.DeleteRequest{Name: word, Reason: p.reason}, rpc.CallOnce)
 		return p.report(err, reply, "The account %s is deleted; nobody can have the name any more.", word)
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/console"
 )
@@ -69,7 +70,7 @@ func asker(ctx context.Context, nc *nats.Conn) func(id string) (chat.WatchReply,
 		}
 		ctx, cancel := context.WithTimeout(ctx, watchWait)
 		defer cancel()
-		w, err := broker.Call(ctx, nc, chat.WatchSession, chat.Address{}, chat.WatchRequest{Session: id})
+		w, err := rpc.Call(ctx, nc, chat.WatchSession, chat.Address{}, chat.WatchRequest{Session: id})
 		if err != nil {
 			silent = time.Now()
 		}

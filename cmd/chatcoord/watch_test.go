@@ -13,9 +13,9 @@ import (
 	"github.com/spf13/pflag"
 	"go.uber.org/goleak"
 
-	"natter/broker"
 	"natter/broker/brokertest"
 	"natter/broker/embedded"
+	"natter/broker/rpc"
 	"natter/broker/ticket"
 	"natter/chat"
 	"natter/internal/flags"
@@ -92,7 +92,7 @@ func act(t *testing.T, srv *embedded.Server, text string) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	if err := broker.Tell(nc, chat.AuditAction, chat.Address{}, chat.Audit{Event: "user.registered", Text: text}); err != nil {
+	if err := rpc.Tell(nc, chat.AuditAction, chat.Address{}, chat.Audit{Event: "user.registered", Text: text}); err != nil {
 		t.Fatal(err)
 	}
 	if err := nc.Flush(); err != nil {

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/rpc"
+	netrpc "net/rpc"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,8 +18,8 @@ import (
 	"strings"
 	"time"
 
-	"natter/broker"
 	"natter/broker/embedded"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/console"
 	"natter/internal/coord"
@@ -33,7 +33,7 @@ type options struct {
 	Listen  string // host:port
 	Dir     string // of its data
 	Console string // file that the console writes to, showing all; "" for no console
-	Limits  broker.Limits
+	Limits  rpc.Limits
 }
 
 // serve is a coordinator with its broker until standard input ends. On its standard
@@ -71,7 +71,7 @@ func serve(text string) error {
 	if err := srv.Open(); err != nil {
 		return err
 	}
-	s := rpc.NewServer()
+	s := netrpc.NewServer()
 	if err := s.RegisterName("Server", &control{srv: srv}); err != nil {
 		return err
 	}
@@ -140,17 +140,17 @@ type pipes struct {
 type server struct {
 	options
 	cmd      *exec.Cmd
-	call     *rpc.Client // nil: of chatcoord itself
+	call     *netrpc.Client // nil: of chatcoord itself
 	mintWith func(key string, g chat.Grant) (chat.Ticket, error)
 }
 
 // server starts one with a data directory of its own. Nobody is limited: one address and
 // a few users act as thousands.
 func (b *bench) server(consoleFile string) (*server, error) {
-	return b.limitedServer(consoleFile, broker.Limits{})
+	return b.limitedServer(consoleFile, rpc.Limits{})
 }
 
-func (b *bench) limitedServer(consoleFile string, l broker.Limits) (*server, error) {
+func (b *bench) limitedServer(consoleFile string, l rpc.Limits) (*server, error) {
 	addr, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -196,7 +196,7 @@ func (s *server) start() error {
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
-	s.call = rpc.NewClient(struct {
+	s.call = netrpc.NewClient(struct {
 		io.Reader
 		io.WriteCloser
 	}{out, in})

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"natter/broker"
 	"natter/broker/brokertest"
 	"natter/broker/embedded"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/client"
 	"natter/internal/coord"
@@ -56,8 +56,8 @@ func run(t testing.TB, dir string, unrevoking bool, change []func(*coord.Config)
 	t.Helper()
 	cfg := coord.Defaults()
 	cfg.Memory = dir == ""
-	cfg.Limits = broker.Limits{} // one address and a few users act as thousands
-	cfg.Door.Reserved = 0        // the same
+	cfg.Limits = rpc.Limits{} // one address and a few users act as thousands
+	cfg.Door.Reserved = 0     // the same
 	cfg.Log = slog.New(slog.NewTextHandler(newTestWriter(t), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	for _, c := range change {
 		c(&cfg)

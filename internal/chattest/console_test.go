@@ -13,8 +13,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natter/broker"
 	"natter/broker/brokertest"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/console"
@@ -163,7 +163,7 @@ func TestWatchKnowsMembers(t *testing.T) {
 	chattest.Wait[session.MemberLeft](bob) // who speaks on the next channel from now on
 	s, observer := &screens{t: t}, brokertest.Observer(t, in.Server)
 	s.add(observer.Conn, "", func(id string) (chat.WatchReply, bool) {
-		w, err := broker.Call(t.Context(), observer.Conn, chat.WatchSession, chat.Address{}, chat.WatchRequest{Session: id})
+		w, err := rpc.Call(t.Context(), observer.Conn, chat.WatchSession, chat.Address{}, chat.WatchRequest{Session: id})
 		return w, err == nil
 	}, false)
 	says(t, bob, "hello", alice)
@@ -217,7 +217,7 @@ func TestRemovedIsNotAvailable(t *testing.T) {
 	s := raise(t, in, 1)
 	alice, bob := in.User("alice"), in.User("bob")
 	chattest.Chat(alice, bob)
-	must(broker.Call(t.Context(), brokertest.Operator(t, in.Server).Conn, chat.AdminKick, chat.Address{}, chat.KickRequest{Target: chat.Target{Name: "bob"}}))(t)
+	must(rpc.Call(t.Context(), brokertest.Operator(t, in.Server).Conn, chat.AdminKick, chat.Address{}, chat.KickRequest{Target: chat.Target{Name: "bob"}}))(t)
 	eventually(t, "alice is available", func() bool { return len(s.lines("alice: busy -> available")) > 0 })
 	in.Coord.Say("server.test", "done")
 	eventually(t, "everything is shown", func() bool { return len(s.lines("done")) > 0 })
@@ -239,7 +239,7 @@ func TestTrailKeepsItsLastRecord(t *testing.T) {
 	t.Cleanup(links.Close)
 	events := map[string]int{}
 	for q := (chat.LogRequest{}); ; {
-		part := must(broker.ReadTrail(t.Context(), links.Store, q))(t)
+		part := must(rpc.ReadTrail(t.Context(), links.Store, q))(t)
 		for _, a := range part.Records {
 			events[a.Event]++
 		}
@@ -268,7 +268,7 @@ func TestOperatorReadsTheTrail(t *testing.T) {
 	operator := brokertest.Operator(t, in.Server)
 	read := func(q chat.LogRequest) (all []chat.Audit, parts int) {
 		for {
-			part := must(broker.Call(t.Context(), operator.Conn, chat.AdminLog, chat.Address{}, q))(t)
+			part := must(rpc.Call(t.Context(), operator.Conn, chat.AdminLog, chat.Address{}, q))(t)
 			all, parts = append(all, part.Records...), parts+1
 			if q.After = part.After; !part.More {
 				return all, parts
@@ -306,7 +306,7 @@ func TestOperatorReadsTheTrail(t *testing.T) {
 			t.Errorf("%s: %d records, want %d", what, len(got), want)
 		}
 	}
-	if _, err := broker.Call(short(t), brokertest.Observer(t, in.Server).Conn, chat.AdminLog, chat.Address{}, chat.LogRequest{}); err == nil {
+	if _, err := rpc.Call(short(t), brokertest.Observer(t, in.Server).Conn, chat.AdminLog, chat.Address{}, chat.LogRequest{}); err == nil {
 		t.Error("an observer reads the trail")
 	}
 }

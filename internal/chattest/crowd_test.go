@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/client"
@@ -24,7 +24,7 @@ func TestACrowdInvites(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("elsewhere 127.0.0.2 is no address of this computer")
 	}
-	in := chattest.Run(t, func(c *coord.Config) { quiet(c); c.Limits = broker.Limits{Invites: 100} })
+	in := chattest.Run(t, func(c *coord.Config) { quiet(c); c.Limits = rpc.Limits{Invites: 100} })
 	alice := in.User("alice")
 	var all sync.WaitGroup
 	for i := range 25 {

@@ -14,6 +14,7 @@ import (
 
 	"natter/broker"
 	"natter/broker/brokertest"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/chattest"
 )
@@ -163,11 +164,11 @@ func TestLobbyKeys(t *testing.T) {
 	}
 	lobby := brokertest.Lobby(t, in.Server)
 	for _, seal := range []string{"", "x", mallory.public, string(seed), strings.Repeat("X", 56)} {
-		_, err := broker.Call(t.Context(), lobby.Conn, chat.Enter, chat.Address{}, chat.EnterRequest{Proto: chat.Proto, Name: "newcomer", Key: mallory.public, Seal: seal})
+		_, err := rpc.Call(t.Context(), lobby.Conn, chat.Enter, chat.Address{}, chat.EnterRequest{Proto: chat.Proto, Name: "newcomer", Key: mallory.public, Seal: seal})
 		code(t, "a seal that is none", err, chat.Arguments)
 	}
 	for _, proto := range []int{0, -1, chat.Proto + 1, 999} {
-		_, err := broker.Call(t.Context(), lobby.Conn, chat.Enter, chat.Address{}, chat.EnterRequest{Proto: proto, Name: "newcomer", Key: mallory.public, Seal: mallory.public})
+		_, err := rpc.Call(t.Context(), lobby.Conn, chat.Enter, chat.Address{}, chat.EnterRequest{Proto: proto, Name: "newcomer", Key: mallory.public, Seal: mallory.public})
 		code(t, "a version that is none", err, chat.Arguments, chat.Version)
 	}
 	if _, told := enter(t, in, "alice", alice.key); told == nil || told.Code != chat.SignedIn {

@@ -18,6 +18,7 @@ import (
 
 	"natter/broker"
 	"natter/broker/brokertest"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/coord"
@@ -86,7 +87,7 @@ func entering(t *testing.T, in *chattest.Installation, key loginKey, q chat.Ente
 	q.Proof = key.prove(t, q)
 	lobby := brokertest.Lobby(t, in.Server)
 	defer lobby.Close()
-	box, err := broker.Call(t.Context(), lobby.Conn, chat.Enter, chat.Address{}, q)
+	box, err := rpc.Call(t.Context(), lobby.Conn, chat.Enter, chat.Address{}, q)
 	if told, ok := err.(*chat.Error); ok {
 		return chat.EnterReply{Error: told}
 	}
@@ -140,7 +141,7 @@ func holder(t *testing.T, in *chattest.Installation, ticket chat.Ticket, key log
 func ask[Q, R any](m *intruder, r chat.Request[Q, R], q Q) (R, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	return broker.Call(ctx, m.Conn.Conn, r, chat.Address{User: m.user}, q)
+	return rpc.Call(ctx, m.Conn.Conn, r, chat.Address{User: m.user}, q)
 }
 
 func must[R any](r R, err error) func(*testing.T) R {

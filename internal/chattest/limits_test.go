@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
-	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/client"
@@ -291,7 +291,7 @@ func TestFloodOfRequests(t *testing.T) {
 		all := strings.Join(said, "\n")
 		return listsOver.MatchString(all) && invitationsOver.MatchString(all)
 	})
-	if _, err := broker.Call(t.Context(), mallory.Conn.Conn, chat.Exit, chat.Address{User: "mallory"}, chat.ExitRequest{}); err != nil {
+	if _, err := rpc.Call(t.Context(), mallory.Conn.Conn, chat.Exit, chat.Address{User: "mallory"}, chat.ExitRequest{}); err != nil {
 		t.Errorf("mallory may still leave: %v", err)
 	}
 }

@@ -9,9 +9,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natter/broker"
 	"natter/broker/brokertest"
 	"natter/broker/embedded"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/client"
@@ -27,7 +27,7 @@ func operate[Q, R any](t *testing.T, in *chattest.Installation, r chat.Request[Q
 	defer nc.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	return broker.CallOnce(ctx, nc.Conn, r, chat.Address{}, q)
+	return rpc.CallOnce(ctx, nc.Conn, r, chat.Address{}, q)
 }
 
 // stubborn is a connection that comes back for ever, and says when it is up and down.

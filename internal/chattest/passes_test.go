@@ -14,6 +14,7 @@ import (
 
 	"natter/broker"
 	"natter/broker/brokertest"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/client"
@@ -27,7 +28,7 @@ func invitedOnly(c *coord.Config) { c.Invited = true }
 func pass(t *testing.T, in *chattest.Installation, q chat.PassRequest) string {
 	t.Helper()
 	operator := brokertest.Operator(t, in.Server)
-	reply, err := broker.Call(t.Context(), operator.Conn, chat.AdminPass, chat.Address{}, q)
+	reply, err := rpc.Call(t.Context(), operator.Conn, chat.AdminPass, chat.Address{}, q)
 	if err != nil {
 		t.Fatal(err)
 	}

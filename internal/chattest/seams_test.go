@@ -13,8 +13,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natter/broker"
 	"natter/broker/brokertest"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/client"
@@ -302,7 +302,7 @@ func TestManyBans(t *testing.T) {
 		all.Go(func() {
 			for i := range n / 10 {
 				q := chat.BanRequest{Target: chat.Target{Network: fmt.Sprintf("10.%d.%d.0/24", part, i)}, Reason: reason}
-				if _, err := broker.CallOnce(t.Context(), operator.Conn, chat.AdminBan, chat.Address{}, q); err != nil {
+				if _, err := rpc.CallOnce(t.Context(), operator.Conn, chat.AdminBan, chat.Address{}, q); err != nil {
 					t.Error(err)
 				}
 			}

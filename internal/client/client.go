@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/keyfile"
 	"natter/session/delivery"
@@ -303,7 +304,7 @@ func call[Q, R any](ctx context.Context, c *Client, r chat.Request[Q, R], q Q) (
 	ctx, cancel := context.WithTimeout(ctx, callFor)
 	defer cancel()
 	awaitConnection(ctx, nc)
-	reply, err := broker.Call(ctx, nc, r, chat.Address{User: c.me.User()}, q)
+	reply, err := rpc.Call(ctx, nc, r, chat.Address{User: c.me.User()}, q)
 	silent := errors.Is(err, &chat.Error{Code: chat.Timeout})
 	c.mu.Lock()
 	changed := silent != c.away

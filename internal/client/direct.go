@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/session"
 )
@@ -26,9 +27,9 @@ type directs struct {
 	heard   *broker.Recent[directKey] // what was shown
 	wrote   map[chat.User]bool        // whom the user wrote to: they may answer even a hidden user
 
-	pace   *rate.Limiter   // of what is sent; nil: no limit
-	others *broker.Buckets // of what is taken from each sender
-	told   time.Time       // that somebody is too fast
+	pace   *rate.Limiter // of what is sent; nil: no limit
+	others *rpc.Buckets  // of what is taken from each sender
+	told   time.Time     // that somebody is too fast
 }
 
 // directKey is a direct message as its receiver knows it.
@@ -72,7 +73,7 @@ func newDirects() directs {
 // limit keeps to a rate a second, and lets others have half as much again: what was sent
 // in time may be bunched on the way.
 func (d *directs) limit(perSecond int) {
-	d.others = broker.NewBuckets(1.5 * float64(perSecond))
+	d.others = rpc.NewBuckets(1.5 * float64(perSecond))
 	if d.pace = nil; perSecond > 0 {
 		d.pace = rate.NewLimiter(rate.Limit(perSecond), chat.BurstFactor*perSecond)
 	}
@@ -102,7 +103,7 @@ func (c *Client) paceDirect(ctx context.Context, text string) error {
 		}
 	}
 	r.CancelAt(now)
-	return broker.TooFast("direct messages", wait)
+	return rpc.TooFast("direct messages", wait)
 }
 
 // tooFast tells whether somebody sends more direct messages than are taken.
@@ -234,7 +235,7 @@ func (c *Client) tellDirect(to chat.User, d chat.DirectMessage) error {
 	if nc == nil {
 		return errNotConnected
 	}
-	return broker.Tell(nc, chat.Direct, chat.Address{To: to, User: c.me.User()}, d)
+	return rpc.Tell(nc, chat.Direct, chat.Address{To: to, User: c.me.User()}, d)
 }
 
 // direct takes one step of a direct message.

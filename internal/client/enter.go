@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 )
 
@@ -237,7 +238,7 @@ func (c *Client) subscribe(nc *nats.Conn) error {
 		}
 	}
 	for {
-		err := broker.Settle(nc)
+		err := rpc.Settle(nc)
 		if !errors.Is(err, nats.ErrConnectionClosed) { // or it was cut: what was subscribed to is so again when it is back
 			return err
 		}

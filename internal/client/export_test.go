@@ -7,7 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 )
 
@@ -25,7 +25,7 @@ func (c *Client) AtOnce() bool { return c.lobby == nil && c.early != nil }
 
 // AskRotate asks for a change of keys as it stands, before Enter.
 func (c *Client) AskRotate(ctx context.Context, q chat.RotateRequest) error {
-	_, err := broker.Call(ctx, c.early, chat.Rotate, chat.Address{User: c.me.User()}, q)
+	_, err := rpc.Call(ctx, c.early, chat.Rotate, chat.Address{User: c.me.User()}, q)
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/secure"
 )
@@ -115,7 +116,7 @@ func callWhileOpen(ctx context.Context, lobby *nats.Conn, q chat.EnterRequest) (
 		case <-ctx.Done():
 		}
 	}()
-	return broker.Call(ctx, lobby, chat.Enter, chat.Address{}, q)
+	return rpc.Call(ctx, lobby, chat.Enter, chat.Address{}, q)
 }
 
 // leaveLobby closes the connection to the lobby.

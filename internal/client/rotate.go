@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/keyfile"
 )
@@ -87,7 +88,7 @@ func (c *Client) askRotate(ctx context.Context, nc *nats.Conn) (chat.Ticket, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callFor)
 	defer cancel()
-	return broker.Call(ctx, nc, chat.Rotate, chat.Address{User: c.me.User()}, chat.RotateRequest{Key: next, Signature: signature})
+	return rpc.Call(ctx, nc, chat.Rotate, chat.Address{User: c.me.User()}, chat.RotateRequest{Key: next, Signature: signature})
 }
 
 // enterEither asks the lobby for a ticket with the key of the file, or with the one that

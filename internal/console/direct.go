@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 )
 
@@ -34,12 +35,12 @@ type directs struct {
 	recent  *broker.Recent[directKey]
 	waiting map[directKey]time.Time // shown then, and not acknowledged since
 	order   []directKey             // of waiting and perhaps more, oldest first
-	pace    *broker.Buckets         // of each sender's lines
+	pace    *rpc.Buckets            // of each sender's lines
 	arrived int                     // acknowledged, of those that were shown
 }
 
 func newDirects() directs {
-	return directs{recent: broker.NewRecent[directKey](maxDirects), waiting: map[directKey]time.Time{}, pace: broker.NewBuckets(directLines)}
+	return directs{recent: broker.NewRecent[directKey](maxDirects), waiting: map[directKey]time.Time{}, pace: rpc.NewBuckets(directLines)}
 }
 
 // direct is a direct message, or a step of one that says nothing to people.

@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
-	"natter/broker"
 	"natter/broker/brokertest"
+	"natter/broker/rpc"
 	"natter/chat"
 )
 
@@ -62,7 +62,7 @@ func (s *stage) stop(t *testing.T) string {
 func (s *stage) act(t *testing.T, r chat.Notice[chat.Audit], event, text string) {
 	t.Helper()
 	a := chat.Audit{Kind: r.Kind, Event: event, Text: text, Session: sid, Channel: sid, Users: []chat.Name{"Alice", "bob"}}
-	if err := broker.Tell(s.coordinator.Conn, r, chat.Address{}, a); err != nil {
+	if err := rpc.Tell(s.coordinator.Conn, r, chat.Address{}, a); err != nil {
 		t.Fatal(err)
 	}
 	flush(t, s.coordinator)
@@ -132,7 +132,7 @@ func TestDroppedByTheClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 12 {
-		if err := broker.Tell(coordinator.Conn, chat.AuditAction, chat.Address{}, chat.Audit{Text: "x"}); err != nil {
+		if err := rpc.Tell(coordinator.Conn, chat.AuditAction, chat.Address{}, chat.Audit{Text: "x"}); err != nil {
 			t.Fatal(err)
 		}
 	}

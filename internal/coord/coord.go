@@ -20,11 +20,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natter/broker"
+	"natter/broker/rpc"
+	"natter/broker/store"
 	"natter/chat"
 	"natter/internal/private"
 	"natter/presence"
 	"natter/presence/account"
-	"natter/session"
+	"natter/session/server"
 )
 
 // Links are the coordinator's connections to the broker, each with the grant of its
@@ -48,7 +50,7 @@ type Links struct {
 // Config is what an operator may choose.
 type Config struct {
 	Rules    chat.Rules
-	Limits   broker.Limits
+	Limits   rpc.Limits
 	Door     presence.Door
 	MaxUsers int           // 0: no limit
 	NameTTL  time.Duration // 0: names are kept for ever
@@ -62,7 +64,7 @@ type Config struct {
 
 	// For those who keep figures; nil: nobody does.
 	Answered  func(endpoint, outcome string, took time.Duration) // see broker.Service
-	Committed func(took time.Duration)                           // see broker.Log
+	Committed func(took time.Duration)                           // see store.Log
 }
 
 // Defaults are the choices that need no flag.
@@ -72,7 +74,7 @@ func Defaults() Config {
 			MaxText: chat.MaxText, MaxGroup: chat.MaxGroup, InviteTimeout: chat.InviteTimeout, Grace: chat.Grace,
 			MessageRate: chat.MessageRate, DirectRate: chat.DirectRate,
 		},
-		Limits:  broker.Limits{Requests: chat.RequestRate, Lobby: chat.RequestRate, Invites: chat.InviteRate, Lists: chat.ListRate},
+		Limits:  rpc.Limits{Requests: chat.RequestRate, Lobby: chat.RequestRate, Invites: chat.InviteRate, Lists: chat.ListRate},
 		Door:    presence.DefaultDoor(),
 		NameTTL: chat.NameTTL,
 		Class:   chat.Transparent,
@@ -87,15 +89,15 @@ const askFor = 30 * time.Second
 type Coordinator struct {
 	cfg      Config
 	links    Links
-	trail    *broker.Trail
+	trail    *rpc.Trail
 	space    *broker.Space
-	log      *broker.Log
-	service  *broker.Service
+	log      *store.Log
+	service  *rpc.Service
 	users    *presence.Users
-	sessions *session.Sessions
+	sessions *server.Sessions
 	accounts *account.Store
 	presence *presence.Service
-	session  *session.Service
+	session  *server.Service
 
 	cancel  context.CancelFunc
 	run     sync.WaitGroup
@@ -113,7 +115,7 @@ func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 	if cfg.Limits.Lobby == 0 {
 		c.cfg.Door.Lobby = 0
 	}
-	c.trail = broker.NewTrail(links.Store, cfg.Log)
+	c.trail = rpc.NewTrail(links.Store, cfg.Log)
 	c.space = broker.NewSpace(links.System, c.noSpace)
 	if err := c.openStreams(ctx); err != nil {
 		return nil, err
@@ -224,7 +226,7 @@ func (c *Coordinator) openStreams(ctx context.Context) error {
 
 // assemble makes the tables and the services that read each other's.
 func (c *Coordinator) assemble(ctx context.Context) error {
-	log, err := broker.NewLog(c.links.Store, broker.LiveStream, c.cfg.Log)
+	log, err := store.NewLog(c.links.Store, broker.LiveStream, c.cfg.Log)
 	if err != nil {
 		return err
 	}
@@ -244,9 +246,9 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	c.log = log
 	c.links.Minter = counting{c.links.Minter, &c.minted}
 	c.users = presence.NewUsers(log, c.userChanged)
-	passes := presence.NewPasses(log, func(change broker.Change[account.Pass]) { c.presence.PassChanged(change) })
-	c.sessions = session.NewSessions(log, c.sessionChanged)
-	c.session = session.NewService(session.Config{
+	passes := presence.NewPasses(log, func(change store.Change[account.Pass]) { c.presence.PassChanged(change) })
+	c.sessions = server.NewSessions(log, c.sessionChanged)
+	c.session = server.NewService(server.Config{
 		Sessions: c.sessions, Users: c.users, Parked: parked, Minter: c.links.Minter, Notices: c.links.Store,
 		Trail: c.trail, Log: c.cfg.Log, Rules: c.cfg.Rules, Class: c.cfg.Class,
 		Touch: func(users ...chat.User) { c.presence.Touch(users...) }, Crowds: c.cfg.Limits.Invites == 0,
@@ -256,9 +258,9 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 		System: c.links.System, ChatID: c.links.ChatID, LobbyID: c.links.Lobby, Connections: c.links.Conns, Trail: c.trail, Log: c.cfg.Log,
 		Door: c.cfg.Door, Shared: c.cfg.Shared, Rules: c.cfg.Rules, MaxUsers: c.most(), NameTTL: c.cfg.NameTTL,
 		Partners: c.session.Partners, Sessions: c.session.Of,
-		Bans:    presence.NewBans(log, func(b broker.Change[account.Ban]) { c.presence.BanChanged(b) }),
-		Times:   presence.NewTimes(log, func(t broker.Change[account.Known]) { c.presence.TimesChanged(t) }),
-		Revoked: presence.NewRevocations(log, func(r broker.Change[presence.Revoked]) { c.presence.RevokedChanged(r) }),
+		Bans:    presence.NewBans(log, func(b store.Change[account.Ban]) { c.presence.BanChanged(b) }),
+		Times:   presence.NewTimes(log, func(t store.Change[account.Known]) { c.presence.TimesChanged(t) }),
+		Revoked: presence.NewRevocations(log, func(r store.Change[presence.Revoked]) { c.presence.RevokedChanged(r) }),
 	}, log)
 	return err
 }
@@ -271,7 +273,7 @@ func (c *Coordinator) most() int {
 	return min(c.cfg.MaxUsers, c.links.Room)
 }
 
-func (c *Coordinator) userChanged(change broker.Change[presence.Record]) {
+func (c *Coordinator) userChanged(change store.Change[presence.Record]) {
 	if change.Own && !change.Before.Present() && change.Record.Present() {
 		c.met.Add(1)
 	}
@@ -279,7 +281,7 @@ func (c *Coordinator) userChanged(change broker.Change[presence.Record]) {
 	c.session.UserChanged(change)
 }
 
-func (c *Coordinator) sessionChanged(change broker.Change[chat.Session]) {
+func (c *Coordinator) sessionChanged(change store.Change[chat.Session]) {
 	if change.Own && change.Before.State != chat.Open && change.Record.State == chat.Open {
 		c.opened.Add(1)
 	}
@@ -287,31 +289,31 @@ func (c *Coordinator) sessionChanged(change broker.Change[chat.Session]) {
 }
 
 func (c *Coordinator) serve() error {
-	service, err := broker.NewService(c.links.Answer, c.cfg.Log)
+	service, err := rpc.NewService(c.links.Answer, c.cfg.Log)
 	if err != nil {
 		return err
 	}
 	service.Observe = c.cfg.Answered
 	service.Limits, service.Limited = c.cfg.Limits, c.limited
-	if c.cfg.Limits != (broker.Limits{}) {
+	if c.cfg.Limits != (rpc.Limits{}) {
 		service.Abuse = c.abuse
 	}
 	c.service = service
-	if err := errors.Join(c.presence.Serve(service), c.session.Serve(service), broker.Handle(service, chat.AdminLog, c.readLog)); err != nil {
+	if err := errors.Join(c.presence.Serve(service), c.session.Serve(service), rpc.Handle(service, chat.AdminLog, c.readLog)); err != nil {
 		return err
 	}
 	if err := presence.NewDirects(c.cfg.Rules.DirectRate, c.tooManyDirects).Listen(c.links.Direct); err != nil {
 		return err
 	}
-	return broker.Settle(c.links.Answer) // a subscription that is not permitted says so only here
+	return rpc.Settle(c.links.Answer) // a subscription that is not permitted says so only here
 }
 
 // Failed gives the error that the coordinator cannot go on after.
 func (c *Coordinator) Failed() <-chan error { return c.failed }
 
 // readLog reads the audit trail for the operator.
-func (c *Coordinator) readLog(ctx context.Context, _ broker.Caller, q chat.LogRequest) (chat.LogReply, error) {
-	return broker.ReadTrail(ctx, c.links.Store, q)
+func (c *Coordinator) readLog(ctx context.Context, _ rpc.Caller, q chat.LogRequest) (chat.LogReply, error) {
+	return rpc.ReadTrail(ctx, c.links.Store, q)
 }
 
 // Watched returns who can speak and be heard in a session: see console.Console.
@@ -323,7 +325,7 @@ func (c *Coordinator) Ignored() uint64 { return c.service.Ignored() }
 // Ready writes to the trail that the coordinator serves at a place.
 func (c *Coordinator) Ready(where string) {
 	c.trail.Write(chat.AuditServer, chat.Audit{Event: "server.ready", Class: c.cfg.Class, Text: fmt.Sprintf(
-		"chatcoord %s ready: %s, %s, chats %s", chat.Release, where, users(c.users.Len(broker.Committed)), c.cfg.Class)})
+		"chatcoord %s ready: %s, %s, chats %s", chat.Release, where, users(c.users.Len(store.Committed)), c.cfg.Class)})
 }
 
 // Say writes something about the server to the trail.
@@ -342,7 +344,7 @@ func (c *Coordinator) Warn(event, text string) {
 func (c *Coordinator) Farewell(why string) {
 	online := c.users.Snapshot()
 	for _, row := range online {
-		_ = broker.Tell(c.links.Store, chat.UserServer, chat.Address{User: row.Record.User()}, chat.ServerNotice{Stopping: true}) // who misses it notices by itself
+		_ = rpc.Tell(c.links.Store, chat.UserServer, chat.Address{User: row.Record.User()}, chat.ServerNotice{Stopping: true}) // who misses it notices by itself
 	}
 	open := 0
 	for _, row := range c.sessions.Snapshot() {

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natter/broker"
+	"natter/broker/store"
 	"natter/chat"
 	"natter/presence"
 )
@@ -64,7 +65,7 @@ func (c *Coordinator) Talking() (open, invitations int) {
 }
 
 // Steps is how it went with the log.
-func (c *Coordinator) Steps() broker.LogFigures { return c.log.Figures() }
+func (c *Coordinator) Steps() store.LogFigures { return c.log.Figures() }
 
 // Minted counts the tickets that this replica has made.
 func (c *Coordinator) Minted() uint64 { return c.minted.Load() }

@@ -1,7 +1,8 @@
 package coord
 
 import (
-	"natter/broker"
+	"natter/broker/rpc"
+	"natter/broker/store"
 	"natter/chat"
 )
 
@@ -13,7 +14,7 @@ func (c *Coordinator) Refused() map[string]uint64 { return c.service.Refused() }
 func (c *Coordinator) Lobby() (now int, closed map[string]uint64) { return c.presence.Lobby() }
 
 // limited writes to the trail who asks too much.
-func (c *Coordinator) limited(all []broker.Excess) {
+func (c *Coordinator) limited(all []rpc.Excess) {
 	for _, e := range all {
 		a := chat.Audit{Event: "limit", Code: chat.Rate, Address: e.Address}
 		who := e.Address
@@ -46,7 +47,7 @@ func (c *Coordinator) tooManyDirects(u chat.User) {
 
 // nameOf is how a user writes their name, if they are here.
 func (c *Coordinator) nameOf(u chat.User) chat.Name {
-	if row, ok := c.users.Get(broker.Committed, string(u)); ok {
+	if row, ok := c.users.Get(store.Committed, string(u)); ok {
 		return row.Record.Name
 	}
 	return chat.Name(u)

@@ -24,6 +24,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/secure"
 	"natter/internal/setup"
@@ -78,7 +79,7 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 	if !e.connect() {
 		return e.findings
 	}
-	e.say(broker.NewTrail(e.conns[setup.Store.Name], slog.New(slog.DiscardHandler)))
+	e.say(rpc.NewTrail(e.conns[setup.Store.Name], slog.New(slog.DiscardHandler)))
 	e.system(ctx)
 	e.jetStream(ctx)
 	e.grants()
@@ -150,7 +151,7 @@ const mendFit = "nats-server -c DIR/nats.conf starts one that has both, with the
 const mendServer = "The server knows neither the operator nor the account of these credentials. It must include the\naccounts.conf that chatcoord init has written beside them, and run in operator mode."
 
 // say leaves a word of the examination in the audit trail.
-func (e *exam) say(trail *broker.Trail) {
+func (e *exam) say(trail *rpc.Trail) {
 	trail.Write(chat.AuditServer, chat.Audit{Event: "server.doctor", Text: "chatcoord doctor examines the NATS server"})
 }
 

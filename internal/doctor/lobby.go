@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"natter/broker"
+	"natter/broker/rpc"
 	"natter/broker/ticket"
 	"natter/chat"
 	"natter/internal/setup"
@@ -252,7 +253,7 @@ func (e *exam) vouched(ctx context.Context, nc *nats.Conn) error {
 		if string(m.Data) != string(ask.Data) {
 			continue
 		}
-		var origin broker.Origin
+		var origin rpc.Origin
 		info := m.Header.Values("Nats-Request-Info")
 		if len(info) != 1 || json.Unmarshal([]byte(info[0]), &origin) != nil || origin.Host == "" {
 			return errors.New("the server does not say who asks in the lobby")

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"natter/broker"
+	"natter/broker/store"
 	"natter/chat"
 )
 
@@ -16,7 +17,7 @@ type Source struct {
 	Ready     func() error // a sentence that says why it cannot serve now; must be there
 	Users     func() (online, lost int)
 	Sessions  func() (open, invitations int)
-	Steps     func() broker.LogFigures
+	Steps     func() store.LogFigures
 	Ignored   func() uint64                              // requests that were not answered: see broker.Service
 	Refused   func() map[string]uint64                   // requests that were over a limit, by class
 	Lobby     func() (now int, closed map[string]uint64) // connections without a user: see presence.Service.Lobby
@@ -92,7 +93,7 @@ func (s *Server) Answered(route, outcome string, took time.Duration) {
 	s.meters.took.WithLabelValues(route).Observe(took.Seconds())
 }
 
-// Committed counts an attempt to commit: see broker.Log.Observe.
+// Committed counts an attempt to commit: see store.Log.Observe.
 func (s *Server) Committed(took time.Duration) { s.meters.commits.Observe(took.Seconds()) }
 
 func (s *Server) register() {

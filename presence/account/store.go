@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natter/broker"
+	"natter/broker/store"
 	"natter/chat"
 )
 
@@ -99,7 +100,7 @@ func (s *Store) Update(ctx context.Context, u chat.User, rule func(Record) (Reco
 		case err == nil:
 			s.Names.Note(u, after, time.Now())
 			return after, nil
-		case !broker.Raced(err):
+		case !store.Raced(err):
 			return before, fmt.Errorf("store account %s: %w", u, err)
 		}
 		select { // what is just being stored may take a moment
@@ -139,7 +140,7 @@ func (s *Store) Release(ctx context.Context, u chat.User, over func(Record) bool
 	m.Data = []byte("{}")
 	m.Header.Set(broker.GoneHeader, "1")
 	_, err = s.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(revision))
-	if broker.Raced(err) {
+	if store.Raced(err) {
 		return nil // it was asked for again
 	}
 	return err

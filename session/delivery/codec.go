@@ -97,13 +97,13 @@ func ParseFrame(data []byte, maxText int) (Frame, error) {
 	}
 	receipts := 0
 	for ; h.more(); receipts++ {
-		if h.user(); h.number('=') > Greatest {
+		if h.user(); h.number('=') > chat.MaxMessage {
 			return Frame{}, errFrame
 		}
 	}
 	switch {
 	case h.bad, size != len(texts), count == 0, count > maxFrame, receipts > chat.MaxReceipts,
-		first == 0, first+uint64(count) > Greatest, at > maxAt:
+		first == 0, first+uint64(count) > chat.MaxMessage, at > maxAt:
 		return Frame{}, errFrame
 	}
 	if tooLong {

@@ -62,17 +62,17 @@ func TestFrameLimits(t *testing.T) {
 			f.Messages = append(f.Messages, chat.Message{N: n + uint64(i), At: time.UnixMilli(5).UTC(), Text: strings.Repeat("x", text)})
 		}
 		for i := range receipts {
-			f.Receipts = append(f.Receipts, FrameReceipt{From: chat.User(fmt.Sprint("u", i)), N: Greatest})
+			f.Receipts = append(f.Receipts, FrameReceipt{From: chat.User(fmt.Sprint("u", i)), N: chat.MaxMessage})
 		}
 		return f
 	}
-	for _, f := range []Frame{frame(chat.MaxFrame, chat.MaxReceipts, 1, 1), frame(1, 0, chat.MaxText, 1), frame(1, 0, 0, 1), frame(2, 0, 1, Greatest-2)} {
+	for _, f := range []Frame{frame(chat.MaxFrame, chat.MaxReceipts, 1, 1), frame(1, 0, chat.MaxText, 1), frame(1, 0, 0, 1), frame(2, 0, 1, chat.MaxMessage-2)} {
 		got, err := ParseFrame(f.Append(nil), chat.MaxText)
 		if err != nil || !reflect.DeepEqual(got, f) {
 			t.Errorf("%d messages, %d receipts: %v", len(f.Messages), len(f.Receipts), err)
 		}
 	}
-	for _, f := range []Frame{frame(chat.MaxFrame+1, 0, 1, 1), frame(1, chat.MaxReceipts+1, 1, 1), frame(1, 0, chat.MaxText+1, 1), frame(2, 0, 1, Greatest-1)} {
+	for _, f := range []Frame{frame(chat.MaxFrame+1, 0, 1, 1), frame(1, chat.MaxReceipts+1, 1, 1), frame(1, 0, chat.MaxText+1, 1), frame(2, 0, 1, chat.MaxMessage-1)} {
 		if _, err := ParseFrame(f.Append(nil), chat.MaxText); err == nil {
 			t.Errorf("%d messages of %d bytes from %d, %d receipts are read", len(f.Messages), len(f.Messages[0].Text), f.Messages[0].N, len(f.Receipts))
 		}
@@ -94,7 +94,7 @@ func FuzzFrame(f *testing.F) {
 			t.Fatalf("%d messages, %d receipts", len(got.Messages), len(got.Receipts))
 		}
 		for i, m := range got.Messages {
-			if m.N != got.Messages[0].N+uint64(i) || m.N == 0 || m.N > Greatest || !utf8.ValidString(m.Text) {
+			if m.N != got.Messages[0].N+uint64(i) || m.N == 0 || m.N > chat.MaxMessage || !utf8.ValidString(m.Text) {
 				t.Fatalf("%+v", m)
 			}
 		}

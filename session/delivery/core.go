@@ -39,10 +39,6 @@ const (
 	joinAgain = 200 * time.Millisecond
 )
 
-// Greatest is the highest number that a message can have: what every language's JSON has
-// exactly. Peers who claim more are not believed.
-const Greatest = 1 << 53
-
 // Config is what a Core needs.
 type Config struct {
 	Me      chat.User

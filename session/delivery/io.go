@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 )
 
@@ -246,7 +246,7 @@ func (c *Conn) listen(l *line) error {
 			return err
 		}
 	}
-	if err := broker.Settle(l.nc); err != nil {
+	if err := rpc.Settle(l.nc); err != nil {
 		return err
 	}
 	closed := l.nc.StatusChanged(nats.CLOSED)

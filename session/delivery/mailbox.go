@@ -268,7 +268,7 @@ func (c *Core) fetched(from chat.User, messages []chat.Message, lost bool) {
 	}
 	var fresh []chat.Message
 	for _, m := range messages {
-		if m.N > p.have && m.N <= Greatest {
+		if m.N > p.have && m.N <= chat.MaxMessage {
 			p.have = m.N
 			fresh = append(fresh, m)
 		}

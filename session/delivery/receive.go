@@ -117,7 +117,7 @@ func (c *Core) announce(p *peer, ask bool) {
 // an earlier incarnation of ours, or was said by one of theirs: then it may be stored for us,
 // and nothing that comes after it is taken before that is here.
 func (c *Core) announced(p *peer, a Announcement, toAll bool) {
-	if a.First > Greatest || a.Have > Greatest || a.Acked > Greatest {
+	if a.First > chat.MaxMessage || a.Have > chat.MaxMessage || a.Acked > chat.MaxMessage {
 		return
 	}
 	p.known = true

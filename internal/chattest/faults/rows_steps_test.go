@@ -14,7 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natter/broker"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/client"
 	"natter/internal/setup"
@@ -248,7 +248,7 @@ func (p *play) sessions() (of map[*actor][]chat.Session) {
 	p.Helper()
 	ctx, cancel := context.WithTimeout(p.Context(), askFor)
 	defer cancel()
-	reply, err := broker.Call(ctx, p.operator, chat.AdminSessions, chat.Address{}, chat.AdminRequest{})
+	reply, err := rpc.Call(ctx, p.operator, chat.AdminSessions, chat.Address{}, chat.AdminRequest{})
 	must(p.T, err)
 	of = map[*actor][]chat.Session{}
 	for _, s := range reply.Sessions {
@@ -351,7 +351,7 @@ func (p *play) left() {
 	if known, err := enters(p.Context(), p.s.urls(), first.keys, first.name, askFor); err != nil || !known {
 		p.Errorf("%s was welcome, and is known: %t, %v", first.name, known, err)
 	}
-	here, err := broker.Call(p.Context(), p.operator, chat.AdminUsers, chat.Address{}, chat.AdminRequest{})
+	here, err := rpc.Call(p.Context(), p.operator, chat.AdminUsers, chat.Address{}, chat.AdminRequest{})
 	must(p.T, err)
 	if len(here.Users) != 1 {
 		p.Errorf("everybody has left, but there are %v", here.Users)

@@ -1,0 +1,65 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natter/broker"
+)
+
+// Share hands each further change of the log's stream to one of the replicas that share
+// it under a name, and again to another one until it has been dealt with: whoever made a
+// change may die before anybody has been told of it. The replica has seen the revision
+// when deal is called. Several changes of one record may come as the last of them.
+//
+// Share returns when the log's life ends and deal has returned for the last time.
+func (l *Log) Share(name string, deal func(kind, key string, revision uint64)) error {
+	ctx := l.stop
+	var cons jetstream.Consumer
+	err := broker.Patiently(ctx, func(once context.Context) (err error) {
+		cons, err = l.js.CreateOrUpdateConsumer(once, l.stream, jetstream.ConsumerConfig{
+			Durable:       name,
+			Description:   "one replica tells of each change",
+			DeliverPolicy: jetstream.DeliverNewPolicy,
+			AckPolicy:     jetstream.AckExplicitPolicy,
+			AckWait:       2 * time.Second,
+			MaxAckPending: 1024,
+		})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("share %s: %w", l.stream, err)
+	}
+	taking, err := cons.Consume(func(m jetstream.Msg) { l.deal(ctx, m, deal) },
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+			l.log.Debug("share the state", "stream", l.stream, "err", err)
+		}))
+	if err != nil {
+		return fmt.Errorf("share %s: %w", l.stream, err)
+	}
+	<-ctx.Done()
+	taking.Stop()
+	<-taking.Closed()
+	return nil
+}
+
+func (l *Log) deal(ctx context.Context, m jetstream.Msg, deal func(kind, key string, revision uint64)) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return
+	}
+	soon, cancel := context.WithTimeout(ctx, ackFor)
+	defer cancel()
+	if l.Await(soon, meta.Sequence.Stream) != nil {
+		return // another replica, or this one later
+	}
+	if kind, key, _ := cutSubject(m.Subject()); graveOf(m.Headers()) != second {
+		deal(kind, key, meta.Sequence.Stream)
+	}
+	if err := m.Ack(); err != nil {
+		l.log.Debug("acknowledge a shared change", "err", err)
+	}
+}

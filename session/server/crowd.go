@@ -1,0 +1,158 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"natter/broker"
+	"natter/broker/rpc"
+	"natter/broker/store"
+	"natter/chat"
+)
+
+// How many invitations one user receives: so many at once, and one more after each pause.
+// From one network they are fewer, so that a crowd there does not use up what others have.
+const (
+	crowdAtOnce  = 20
+	crowdPause   = 3 * time.Second
+	nearAtOnce   = 10
+	nearPause    = 12 * time.Second
+	crowdAgain   = 15 * time.Second // the host is told to try again after so long at least
+	crowdToldFor = 10 * time.Second // the receiver is told so long after the first one that was held back
+	mostMet      = 1 << 16          // pairs of users who are remembered to have chatted
+)
+
+// crowd keeps the invitations that each user receives to a rate, but for those of users
+// with whom they have chatted. nil keeps nobody to anything.
+type crowd struct {
+	all, near *rpc.Buckets
+
+	mu   sync.Mutex
+	held map[chat.User]int // invitations that were held back, since the user was told
+	met  *broker.Recent[[2]chat.User]
+}
+
+func newCrowd() *crowd {
+	return &crowd{
+		all:  rpc.NewBucketsOf(1/crowdPause.Seconds(), crowdAtOnce),
+		near: rpc.NewBucketsOf(1/nearPause.Seconds(), nearAtOnce),
+		held: map[chat.User]int{},
+		met:  broker.NewRecent[[2]chat.User](mostMet),
+	}
+}
+
+func (c *crowd) keys(guest chat.User, address string) (all, near string) {
+	return string(guest), string(guest) + " " + rpc.Network(address)
+}
+
+// room returns nil if a guest can receive an invitation from an address now, or else why
+// not. Code Rate.
+func (c *crowd) room(guest chat.Name, address string, now time.Time) error {
+	if c == nil {
+		return nil
+	}
+	all, near := c.keys(guest.User(), address)
+	wait := max(c.all.Wait(all, now), c.near.Wait(near, now))
+	if wait == 0 {
+		return nil
+	}
+	e := rpc.TooFast("invitations", max(wait, crowdAgain))
+	e.Text = string(guest) + " gets too many invitations at the moment; try again in a minute."
+	return e
+}
+
+// take notes that a guest receives an invitation from an address.
+func (c *crowd) take(guest chat.User, address string, now time.Time) {
+	if c == nil {
+		return
+	}
+	all, near := c.keys(guest, address)
+	c.all.Take(all, now)
+	c.near.Take(near, now)
+}
+
+// meet notes that the members of a session chat: they wanted to.
+func (c *crowd) meet(members []chat.Member) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range members {
+		for _, b := range members {
+			if a.User() != b.User() {
+				c.met.Add([2]chat.User{a.User(), b.User()})
+			}
+		}
+	}
+}
+
+// friends reports whether two users have chatted.
+func (c *crowd) friends(a, b chat.User) bool {
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.met.Has([2]chat.User{a, b})
+}
+
+// hold counts an invitation that is held back, and reports whether it is the first since the
+// guest was told.
+func (c *crowd) hold(guest chat.User) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held[guest]++
+	return c.held[guest] == 1
+}
+
+// release returns how many were held back since the guest was told.
+func (c *crowd) release(guest chat.User) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.held[guest]
+	delete(c.held, guest)
+	return n
+}
+
+// crowded returns why a new invitation is to be held back, and for whom. The rules have
+// found that every guest can be invited otherwise: nobody learns more from this.
+func (s *Service) crowded(proposal chat.Session, now time.Time) (chat.User, error) {
+	address := s.addressOf(proposal.Host)
+	for _, g := range proposal.Guests() {
+		if s.crowd.friends(g.User(), proposal.Host) {
+			continue
+		}
+		if err := s.crowd.room(g, address, now); err != nil {
+			return g.User(), err
+		}
+	}
+	return "", nil
+}
+
+func (s *Service) addressOf(u chat.User) string {
+	row, _ := s.Users.Get(store.Committed, string(u))
+	return row.Record.Connection.Address
+}
+
+// received counts a new invitation for each guest.
+func (s *Service) received(proposal chat.Session, now time.Time) {
+	for _, g := range proposal.Guests() {
+		if s.crowd.friends(g.User(), proposal.Host) {
+			continue
+		}
+		s.crowd.take(g.User(), s.addressOf(proposal.Host), now)
+	}
+}
+
+// heldBack tells a guest, once for many, that invitations were held back.
+func (s *Service) heldBack(guest chat.User) {
+	if !s.crowd.hold(guest) {
+		return
+	}
+	s.chores.After(string(guest)+" held", crowdToldFor, "tell of invitations", func(context.Context) error {
+		n := chat.HeldNotice{Invitations: s.crowd.release(guest)}
+		return rpc.Tell(s.Notices, chat.UserHeld, chat.Address{User: guest}, n)
+	})
+}
