@@ -87,7 +87,7 @@ const (
 
 const (
 	ElectFor = 30 * time.Second // how long a cluster may take to agree on leaders
-	OneTry   = 2 * time.Second  // a server without a leader does not answer at all
+	OneTry   = 2 * time.Second  // how long one try of Patiently may take: a server without a leader does not answer at all
 )
 
 // EnsureStreams makes the streams that are not there, with as many replicas as are
@@ -132,7 +132,7 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.Str
 // installationKey is where a stream's metadata has the id of the installation.
 const installationKey = "natter-installation"
 
-// installation is the id of the state that a stream holds: revisions of another one are not
+// Installation is the id of the state that a stream holds: revisions of another one are not
 // comparable. It is drawn when the stream is made; where somebody else has made it, the time
 // of that tells it from others.
 func Installation(info *jetstream.StreamInfo) string {
@@ -182,6 +182,7 @@ func passing(err error) bool {
 		HasCode(err, codeNoPeers, codeNotAvailable, codeNotLeader, codeInProcess)
 }
 
+// HasCode reports whether an error of JetStream has one of these codes.
 func HasCode(err error, codes ...jetstream.ErrorCode) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && slices.Contains(codes, api.ErrorCode)

@@ -57,7 +57,7 @@ func (s *Service) BanChanged(c store.Change[account.Ban]) {
 	}
 	if !c.Record.Until.IsZero() {
 		s.when(end, c.Record.Until, "end a ban", func(ctx context.Context) error {
-			_, err := s.stepBan(ctx, c.Key, func(b account.Ban) (account.Ban, error) { return account.End(b, s.settled()) })
+			_, err := s.Bans.Update(ctx, c.Key, func(_ store.View, b account.Ban) (account.Ban, error) { return account.End(b, s.settled()) })
 			return err
 		})
 	}
@@ -66,14 +66,6 @@ func (s *Service) BanChanged(c store.Change[account.Ban]) {
 
 // others is how long it is left to another replica, or to a request, to finish what they have begun.
 const others = 2 * time.Second
-
-func (s *Service) stepBan(ctx context.Context, key string, rule func(account.Ban) (account.Ban, error)) (store.Row[account.Ban], error) {
-	return store.Step(ctx, s.Bans, func(v store.View) (string, account.Ban, error) {
-		row, _ := s.Bans.Get(v, key)
-		after, err := rule(row.Record)
-		return key, after, err
-	})
-}
 
 // bansOf are the bans that may be somebody's. There may be very many of networks, and
 // everybody who connects is looked for.
@@ -308,7 +300,7 @@ func (s *Service) removeAgain(ctx context.Context, links []Link) error {
 
 // remove takes the name from a user whom the operator does not want here.
 func (s *Service) remove(ctx context.Context, u chat.User, still func(Record) bool) error {
-	_, err := s.step(ctx, u, func(_ store.View, r Record) (Record, error) {
+	_, err := s.Users.Update(ctx, string(u), func(_ store.View, r Record) (Record, error) {
 		if !still(r) {
 			return r, chat.ErrUnchanged
 		}

@@ -97,7 +97,7 @@ func (s *Service) changeBlocks(ctx context.Context, u chat.User, what string, ru
 		s.refused(r.Name, "change of blocks", err)
 		return reply, err
 	}
-	row, err := s.step(ctx, u, func(_ store.View, r Record) (Record, error) {
+	row, err := s.Users.Update(ctx, string(u), func(_ store.View, r Record) (Record, error) {
 		if !r.Present() {
 			return r, errNotHere
 		}
@@ -128,7 +128,7 @@ func (s *Service) armMutes(c store.Change[Record]) {
 		return
 	}
 	s.when(key, next, "end a mute", func(ctx context.Context) error {
-		_, err := s.step(ctx, c.Record.User(), func(_ store.View, r Record) (Record, error) {
+		_, err := s.Users.Update(ctx, string(c.Record.User()), func(_ store.View, r Record) (Record, error) {
 			kept := account.Holding(r.Blocks, s.settled())
 			if len(kept) == len(r.Blocks) {
 				return r, chat.ErrUnchanged

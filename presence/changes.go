@@ -38,7 +38,7 @@ func (s *Service) Changed(c store.Change[Record]) {
 // expire removes a user whose grace time is over.
 func (s *Service) expire(ctx context.Context, u chat.User, revision uint64) error {
 	var before Record
-	row, err := s.step(ctx, u, func(v store.View, r Record) (Record, error) {
+	row, err := s.Users.Update(ctx, string(u), func(v store.View, r Record) (Record, error) {
 		if row, _ := s.Users.Get(v, string(u)); row.Revision != revision {
 			return r, chat.ErrUnchanged
 		}
@@ -70,7 +70,7 @@ func (s *Service) connectionGone(key string) {
 const losing = "note a lost user"
 
 func (s *Service) lose(ctx context.Context, r Record) error {
-	_, err := s.step(ctx, r.User(), func(_ store.View, now Record) (Record, error) {
+	_, err := s.Users.Update(ctx, string(r.User()), func(_ store.View, now Record) (Record, error) {
 		if now.Key != r.Key || s.live.Connected(r.Key) || s.expected(r.User()) {
 			return now, chat.ErrUnchanged
 		}

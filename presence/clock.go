@@ -122,13 +122,12 @@ func (s *Service) watchClock(ctx context.Context, vouched bool) error {
 	if !due {
 		return nil
 	}
-	_, err := store.Step(ctx, s.Times, func(v store.View) (string, account.Known, error) {
-		row, _ := s.Times.Get(v, newest)
-		after := row.Record.Merge(k, vouched)
-		if after == row.Record {
-			return newest, after, chat.ErrUnchanged
+	_, err := s.Times.Update(ctx, newest, func(_ store.View, before account.Known) (account.Known, error) {
+		after := before.Merge(k, vouched)
+		if after == before {
+			return after, chat.ErrUnchanged
 		}
-		return newest, after, nil
+		return after, nil
 	})
 	return err
 }

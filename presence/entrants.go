@@ -107,7 +107,7 @@ func (s *Service) giveUp(ctx context.Context, u chat.User, key string) error {
 		s.entered(u, key)
 		return nil
 	}
-	_, err := s.step(ctx, u, func(_ store.View, r Record) (Record, error) {
+	_, err := s.Users.Update(ctx, string(u), func(_ store.View, r Record) (Record, error) {
 		if !r.Expected() || r.Key != key || s.live.Connected(key) {
 			return r, chat.ErrUnchanged
 		}
@@ -134,7 +134,7 @@ func (s *Service) arrive(ctx context.Context, name chat.Name, from string, q cha
 		Remembered: acc.Presence, Blocks: account.Holding(acc.Blocks, s.settled()),
 	}
 	came := false
-	row, err := s.step(ctx, name.User(), func(v store.View, r Record) (Record, error) {
+	row, err := s.Users.Update(ctx, string(name.User()), func(v store.View, r Record) (Record, error) {
 		after, err := Take(r, a, s.Users.Len(v), s.MaxUsers, time.Now())
 		came = err == nil
 		return after, err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"natter/broker/rpc"
+	"natter/broker/store"
 	"natter/chat"
 	"natter/presence/account"
 )
@@ -89,7 +90,7 @@ func (s *Service) ban(ctx context.Context, _ rpc.Caller, q chat.BanRequest) (cha
 	case t.Key != "":
 		keys[t.Key] = []string{t.Key}
 	}
-	row, err := s.stepBan(ctx, account.BanKey(t), func(b account.Ban) (account.Ban, error) {
+	row, err := s.Bans.Update(ctx, account.BanKey(t), func(_ store.View, b account.Ban) (account.Ban, error) {
 		return account.Impose(b, t, owner, q.Reason, q.For, s.latest(), s.settled())
 	})
 	s.operator(err, q.Reason, "bans %s%s", account.Word(t), lasting(q.For))
@@ -124,7 +125,7 @@ func (s *Service) unban(ctx context.Context, _ rpc.Caller, q chat.UnbanRequest) 
 	if err != nil {
 		return chat.BansReply{}, err
 	}
-	row, err := s.stepBan(ctx, account.BanKey(t), func(b account.Ban) (account.Ban, error) {
+	row, err := s.Bans.Update(ctx, account.BanKey(t), func(_ store.View, b account.Ban) (account.Ban, error) {
 		return account.Lift(b, t, s.settled())
 	})
 	s.operator(err, "", "unbans %s", account.Word(t))

@@ -31,7 +31,7 @@ func (s *Service) PassChanged(c store.Change[account.Pass]) {
 		return
 	}
 	s.when(" pass "+c.Key, c.Record.Until.Add(account.PassKept), "forget a pass", func(ctx context.Context) error {
-		return s.passStep(ctx, c.Key, func(p account.Pass) (account.Pass, error) { return p.Forget(s.settled()) })
+		return s.updatePass(ctx, c.Key, func(p account.Pass) (account.Pass, error) { return p.Forget(s.settled()) })
 	})
 }
 
@@ -57,7 +57,7 @@ func (s *Service) invited(ctx context.Context, name chat.Name, q chat.EnterReque
 			return err
 		}
 	}
-	return s.passStep(ctx, id, func(p account.Pass) (account.Pass, error) { return p.Use(q.Key, name.User(), s.settled()) })
+	return s.updatePass(ctx, id, func(p account.Pass) (account.Pass, error) { return p.Use(q.Key, name.User(), s.settled()) })
 }
 
 // spend has a new user's pass be good for no other name. Until then its key may try several,
@@ -66,16 +66,11 @@ func (s *Service) spend(ctx context.Context, u chat.User, acc account.Record) er
 	if acc.Pass == "" {
 		return nil
 	}
-	return s.passStep(ctx, acc.Pass, func(p account.Pass) (account.Pass, error) { return p.Take(acc.Key, u) })
+	return s.updatePass(ctx, acc.Pass, func(p account.Pass) (account.Pass, error) { return p.Take(acc.Key, u) })
 }
 
-// passStep runs a rule on one pass; one that is not there is the zero Pass.
-func (s *Service) passStep(ctx context.Context, id string, rule func(account.Pass) (account.Pass, error)) error {
-	_, err := store.Step(ctx, s.Passes, func(v store.View) (string, account.Pass, error) {
-		row, _ := s.Passes.Get(v, id)
-		p, err := rule(row.Record)
-		return id, p, err
-	})
+func (s *Service) updatePass(ctx context.Context, id string, rule func(account.Pass) (account.Pass, error)) error {
+	_, err := s.Passes.Update(ctx, id, func(_ store.View, p account.Pass) (account.Pass, error) { return rule(p) })
 	return err
 }
 
@@ -88,7 +83,7 @@ func (s *Service) adminPass(ctx context.Context, _ rpc.Caller, q chat.PassReques
 	var raw [16]byte
 	_, _ = rand.Read(raw[:]) // never fails
 	pass := base64.RawURLEncoding.EncodeToString(raw[:])
-	err = s.passStep(ctx, chat.PassID(pass), func(before account.Pass) (account.Pass, error) {
+	err = s.updatePass(ctx, chat.PassID(pass), func(before account.Pass) (account.Pass, error) {
 		if before.Uses != 0 {
 			return before, errors.New("a pass was drawn twice")
 		}
@@ -109,7 +104,7 @@ func (s *Service) adminUnpass(ctx context.Context, _ rpc.Caller, q chat.UnpassRe
 			return chat.Done{}, err
 		}
 	}
-	err := s.passStep(ctx, q.ID, func(p account.Pass) (account.Pass, error) { return p.Revoke(s.settled()) })
+	err := s.updatePass(ctx, q.ID, func(p account.Pass) (account.Pass, error) { return p.Revoke(s.settled()) })
 	s.operator(err, "", "takes a link back")
 	return chat.Done{Revision: s.log.Revision()}, err
 }

@@ -70,16 +70,8 @@ func (s *Service) forgetRevoked(ctx context.Context, key string) error {
 	if err := s.pushRevoked(ctx, s.log.Revision()+1); err != nil {
 		return err
 	}
-	_, err := s.stepRevoked(ctx, key, func(r Revoked) (Revoked, error) { return Forget(r, s.settled()) })
+	_, err := s.Revoked.Update(ctx, key, func(_ store.View, r Revoked) (Revoked, error) { return Forget(r, s.settled()) })
 	return err
-}
-
-func (s *Service) stepRevoked(ctx context.Context, key string, rule func(Revoked) (Revoked, error)) (store.Row[Revoked], error) {
-	return store.Step(ctx, s.Revoked, func(v store.View) (string, Revoked, error) {
-		row, _ := s.Revoked.Get(v, key)
-		after, err := rule(row.Record)
-		return key, after, err
-	})
 }
 
 // revoke makes void what was made for keys, which are grouped by the record that they
@@ -105,7 +97,7 @@ func (s *Service) storeRevoked(ctx context.Context, keys map[string][]string) (u
 	var mu sync.Mutex
 	var revision uint64
 	err := each(slices.Collect(maps.Keys(keys)), func(record string) error {
-		row, err := s.stepRevoked(ctx, record, func(r Revoked) (Revoked, error) { return Revoke(r, keys[record], s.latest()) })
+		row, err := s.Revoked.Update(ctx, record, func(_ store.View, r Revoked) (Revoked, error) { return Revoke(r, keys[record], s.latest()) })
 		if err != nil {
 			return fmt.Errorf("of %s: %w", record, err)
 		}

@@ -84,7 +84,7 @@ func (s *Service) rekey(ctx context.Context, acc account.Record) error {
 	if err := s.retire(ctx, u, from); err != nil {
 		return err
 	}
-	row, err := s.step(ctx, u, func(_ store.View, r Record) (Record, error) {
+	row, err := s.Users.Update(ctx, string(u), func(_ store.View, r Record) (Record, error) {
 		after, err := Rekey(r, from, acc.Key)
 		here = err == nil
 		return after, err
@@ -132,7 +132,7 @@ func (s *Service) rekeyed(ctx context.Context, r Record, key string) bool {
 // retire makes the tickets of a key void that a user does not have any more. That is
 // stored before the answer and carried out after it: who asks holds one of them.
 func (s *Service) retire(ctx context.Context, u chat.User, key string) error {
-	row, err := s.stepRevoked(ctx, string(u), func(r Revoked) (Revoked, error) { return Revoke(r, []string{key}, s.latest()) })
+	row, err := s.Revoked.Update(ctx, string(u), func(_ store.View, r Revoked) (Revoked, error) { return Revoke(r, []string{key}, s.latest()) })
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (s *Service) armParting(c store.Change[Record]) {
 		if err := s.live.Cut(s.live.LinksOf(former, func(Link) bool { return true })); err != nil {
 			return err
 		}
-		_, err := s.step(ctx, c.Record.User(), func(_ store.View, r Record) (Record, error) { return Part(r, former) })
+		_, err := s.Users.Update(ctx, string(c.Record.User()), func(_ store.View, r Record) (Record, error) { return Part(r, former) })
 		return err
 	})
 }

@@ -203,15 +203,6 @@ func (s *Service) user(ctx context.Context, u chat.User) (Record, error) {
 	return row.Record, nil
 }
 
-// step runs a rule on one user's record.
-func (s *Service) step(ctx context.Context, u chat.User, rule func(store.View, Record) (Record, error)) (store.Row[Record], error) {
-	return store.Step(ctx, s.Users, func(v store.View) (string, Record, error) {
-		row, _ := s.Users.Get(v, string(u))
-		r, err := rule(v, row.Record)
-		return string(u), r, err
-	})
-}
-
 // stale tells whether a user has got on since they asked. It is asked for last: what is so
 // already was done by an earlier try of the same request, whose answer may come later than
 // that of this one.
@@ -261,7 +252,7 @@ func (s *Service) hello(ctx context.Context, c rpc.Caller, q chat.HelloRequest) 
 		return reply, err
 	}
 	lost := uint64(0)
-	row, err := s.step(ctx, c.User, func(v store.View, r Record) (Record, error) {
+	row, err := s.Users.Update(ctx, string(c.User), func(v store.View, r Record) (Record, error) {
 		back, lost = r.Present() && r.Key == acc.Key, 0
 		if back && r.State == Lost {
 			before, _ := s.Users.Get(v, string(c.User))
@@ -411,7 +402,7 @@ func (s *Service) choose(ctx context.Context, c rpc.Caller, q chat.PresenceReque
 		return chat.Done{}, err
 	}
 	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s chooses presence: %s", r.Name, word(q.Presence))})
-	row, err := s.step(ctx, c.User, func(v store.View, r Record) (Record, error) {
+	row, err := s.Users.Update(ctx, string(c.User), func(v store.View, r Record) (Record, error) {
 		after, err := Choose(r, q.Presence)
 		return after, cmp.Or(err, s.elsewhere(q.Installation), s.stale(v, c.User, q.Revision))
 	})
@@ -443,7 +434,7 @@ func (s *Service) sendList(ctx context.Context, c rpc.Caller, q chat.ListRequest
 	}
 	s.Trail.Request(chat.Audit{Event: "user.request", User: viewer.Name, Text: fmt.Sprintf("%s asks for the list of users", viewer.Name)})
 	if q.Watch {
-		if _, err := s.step(ctx, c.User, func(_ store.View, r Record) (Record, error) { return StartWatching(r) }); err != nil {
+		if _, err := s.Users.Update(ctx, string(c.User), func(_ store.View, r Record) (Record, error) { return StartWatching(r) }); err != nil {
 			return reply, err
 		}
 	}
@@ -491,7 +482,7 @@ func (s *Service) exit(ctx context.Context, c rpc.Caller, q chat.ExitRequest) (c
 		return chat.Done{}, err
 	}
 	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s exits", r.Name)})
-	row, err := s.step(ctx, c.User, func(v store.View, r Record) (Record, error) {
+	row, err := s.Users.Update(ctx, string(c.User), func(v store.View, r Record) (Record, error) {
 		after, err := Remove(r, chat.ByLeave)
 		return after, cmp.Or(err, s.elsewhere(q.Installation), s.stale(v, c.User, q.Revision))
 	})

@@ -63,6 +63,15 @@ func Step[R any](ctx context.Context, t *Table[R], rule func(View) (key string, 
 	return row, nil
 }
 
+// Update is Step for a rule that changes one record; one that is not there is the zero R.
+func (t *Table[R]) Update(ctx context.Context, key string, rule func(View, R) (R, error)) (Row[R], error) {
+	return Step(ctx, t, func(v View) (string, R, error) {
+		row, _ := t.Get(v, key)
+		after, err := rule(v, row.Record)
+		return key, after, err
+	})
+}
+
 // hand gives a step to the log and waits for what becomes of it.
 func (l *Log) hand(s *step) outcome {
 	storing := l.watch.Storing()

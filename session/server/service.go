@@ -197,11 +197,7 @@ func (w world) Of(u chat.User) []chat.Session {
 // step runs a rule on one session; a session that is not there is the zero Session,
 // which every rule answers as one that has ended.
 func (s *Service) step(ctx context.Context, id string, rule func(session.World, chat.Session) (chat.Session, error)) (store.Row[chat.Session], error) {
-	return store.Step(ctx, s.Sessions, func(v store.View) (string, chat.Session, error) {
-		row, _ := s.Sessions.Get(v, id)
-		after, err := rule(world{s, v}, row.Record)
-		return after.ID, after, err
-	})
+	return s.Sessions.Update(ctx, id, func(v store.View, before chat.Session) (chat.Session, error) { return rule(world{s, v}, before) })
 }
 
 // reply is the answer to a step; a refusal is written to the trail.
@@ -251,7 +247,7 @@ func (s *Service) invite(ctx context.Context, c rpc.Caller, q chat.InviteRequest
 		return chat.SessionReply{}, chat.Errorf(chat.Arguments, "The field %q must be 32 hexadecimal digits.", "session")
 	}
 	fresh, held := false, chat.User("")
-	row, err := s.step(ctx, id, func(w session.World, before chat.Session) (chat.Session, error) {
+	propose := func(w session.World, before chat.Session) (chat.Session, error) {
 		fresh, held = false, ""
 		switch {
 		case before.ID == "":
@@ -264,6 +260,11 @@ func (s *Service) invite(ctx context.Context, c rpc.Caller, q chat.InviteRequest
 			return before, session.ErrUnchanged // asked before, perhaps of a replica that was held up
 		}
 		return chat.Session{}, chat.Errorf(chat.Arguments, "The id in %q is taken.", "session")
+	}
+	row, err := store.Step(ctx, s.Sessions, func(v store.View) (string, chat.Session, error) {
+		before, _ := s.Sessions.Get(v, id)
+		after, err := propose(world{s, v}, before.Record)
+		return after.ID, after, err // of another invitation, if that is accepted instead
 	})
 	switch {
 	case held != "":
@@ -378,13 +379,11 @@ func (s *Service) joinable(ctx context.Context, u chat.User, q chat.JoinRequest)
 
 // again begins another run of a member.
 func (s *Service) again(ctx context.Context, u chat.User, q chat.JoinRequest) (chat.Session, error) {
-	row, err := store.Step(ctx, s.Sessions, func(v store.View) (string, chat.Session, error) {
-		before, _ := s.Sessions.Get(v, q.Session)
+	row, err := s.Sessions.Update(ctx, q.Session, func(v store.View, before chat.Session) (chat.Session, error) {
 		if err := s.elsewhere(v, u, q.Terminal); err != nil {
-			return q.Session, before.Record, err
+			return before, err
 		}
-		after, err := session.Again(before.Record, u)
-		return after.ID, after, err
+		return session.Again(before, u)
 	})
 	return row.Record, err
 }
