@@ -69,7 +69,8 @@ const (
 // ParseLink reads a link. Its error, with code Arguments, shows nothing of the link,
 // which may hold a pass.
 func ParseLink(s string) (Link, error) {
-	s = strings.TrimSpace(s)
+	// Shells without single quotes leave those in; programs for mail put <> around links.
+	s = strings.Trim(s, " \t\r\n'\"<>")
 	if len(s) > maxLink {
 		return Link{}, noLink("it is too long")
 	}

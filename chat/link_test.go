@@ -88,6 +88,19 @@ func TestCutLinks(t *testing.T) {
 	}
 }
 
+// What a shell or a program for mail has left around a link does not belong to it.
+func TestLinksInQuotes(t *testing.T) {
+	link := "natter://h:1/x?ca=" + ca + "&pass=" + pass
+	for _, text := range []string{"'" + link + "'", `"` + link + `"`, "<" + link + ">", " " + link + "\r\n"} {
+		if l, err := chat.ParseLink(text); err != nil || l.Pass != pass {
+			t.Errorf("%q: %+v, %v", text, l, err)
+		}
+	}
+	if l, err := chat.ParseLink("'natter://h:1/x?ca=" + ca); err != nil || !l.Cut() {
+		t.Errorf("cut behind a quote: %+v, %v", l, err)
+	}
+}
+
 func FuzzParseLink(f *testing.F) {
 	f.Add("natter://chat.example:5000/team?ca=" + ca + "&pass=" + pass)
 	f.Add("natter://[::1]?tls=1&creds=a.b.c")

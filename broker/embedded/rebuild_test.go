@@ -114,6 +114,29 @@ func TestDamagedAccountIsLost(t *testing.T) {
 	}
 }
 
+// A record whose number cannot be: the refusal says what is missing, as for any damage, and what
+// is left can be gone on with.
+func TestNumberThatCannotBe(t *testing.T) {
+	dir := filled(t, (*embedded.Server).Shutdown)
+	block := blocks(t, dir, broker.AccountsStream)[0]
+	text := []byte(read(t, block))
+	begins := bytes.Index(text, []byte(chat.StateRoot+".account.user298")) - 22 // the head of a record
+	text[begins+9] ^= 1                                                         // of its number, which is at 4
+	write(t, block, string(text))
+	_, err := embedded.Start(embedded.Config{Listen: anyPort, DataDir: dir})
+	if err == nil || !strings.Contains(err.Error(), "ACCOUNTS holds ") || !refusedAsDamaged(t, dir, "a number") {
+		t.Fatalf("refused with: %v", err)
+	}
+	srv, err := embedded.Start(embedded.Config{Listen: anyPort, DataDir: dir, AcceptLoss: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.Stop)
+	if got := contents(t, srv); len(got) < accounts/2 || len(got) > accounts {
+		t.Errorf("%d records", len(got))
+	}
+}
+
 // Credentials of other rights than this release gives are named, and written anew; others stay.
 func TestCredsOfOtherRights(t *testing.T) {
 	dir := t.TempDir()

@@ -67,7 +67,7 @@ const DefaultMaxStore = 1 << 30
 
 const (
 	maxMemory   = 256 << 20 // of streams in memory
-	startLimit  = 5 * time.Second
+	startLimit  = 30 * time.Second
 	stopLimit   = 1500 * time.Millisecond
 	lameDuck    = 500 * time.Millisecond
 	lameGrace   = 50 * time.Millisecond
@@ -221,8 +221,6 @@ func (s *Server) runKept(cfg Config, opts *server.Options) (err error) {
 	switch wild, err := before.wildIn(l); {
 	case err != nil:
 		return errors.Join(private.Errorf(ErrDataDir, "Cannot read the state in %s: %v.", dir, private.Cause(err)), before.back())
-	case wild && !cfg.AcceptLoss:
-		return errors.Join(damaged(dir, "a record's number cannot be"), before.back())
 	case wild:
 		if err := before.unindex(); err != nil {
 			return errors.Join(err, before.back())
@@ -389,6 +387,7 @@ func (s *Server) dial(m *ticket.Minter, name string, g chat.Grant, inbox string,
 	all := []nats.Option{
 		nats.InProcessServer(door{s}),
 		nats.Name(broker.CoordinatorName),
+		nats.Timeout(startLimit), // it is there, and only slow if it does not answer
 		nats.UserJWT(func() (string, error) { return text, nil }, key.Sign),
 		nats.MaxReconnects(-1), // the server cuts off who reads too slowly, also us
 		nats.ReconnectWait(100 * time.Millisecond),

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,7 @@ import (
 	"natter/internal/client"
 	"natter/internal/contexts"
 	"natter/internal/flags"
+	"natter/internal/private"
 	"natter/internal/secure"
 )
 
@@ -133,8 +135,8 @@ func (p *program) joinVerb() *cobra.Command {
 		}
 		text := args[0]
 		if text == "-" {
-			line, err := bufio.NewReader(io.LimitReader(p.in, 16<<10)).ReadString('\n')
-			if err != nil && !errors.Is(err, io.EOF) {
+			line, err := readLink(p.in)
+			if err != nil {
 				return fmt.Errorf("read the link: %w", err)
 			}
 			text = line
@@ -148,6 +150,24 @@ func (p *program) joinVerb() *cobra.Command {
 		}
 		return p.join(link)
 	})
+}
+
+// readLink reads the first line that is not blank, without what editors put in front of it. It
+// does not wait for the end of the input, which a terminal has none of.
+func readLink(r io.Reader) (string, error) {
+	in := bufio.NewReader(io.LimitReader(r, 16<<10))
+	for {
+		line, err := in.ReadBytes('\n')
+		if text := strings.Trim(string(private.Unmark(line)), " \t\r\n"); text != "" {
+			return text, nil
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return "", nil
+		case err != nil:
+			return "", err
+		}
+	}
 }
 
 func (p *program) join(link chat.Link) error {

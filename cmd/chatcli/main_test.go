@@ -170,6 +170,24 @@ func TestParseServer(t *testing.T) {
 	}
 }
 
+// A file with a link may have gone through an editor.
+func TestReadLink(t *testing.T) {
+	for text, want := range map[string]string{
+		"natter://h\n":                   "natter://h",
+		"natter://h":                     "natter://h",
+		"\ufeffnatter://h\r\n":           "natter://h",
+		"\n \r\n natter://h \nmore\n":    "natter://h",
+		"\ufeff\r\nnatter://h":           "natter://h",
+		"\xff\xfeh\x00:\x00\r\x00\n\x00": "h:",
+		"\n\n":                           "",
+		"":                               "",
+	} {
+		if got, err := readLink(strings.NewReader(text)); got != want || err != nil {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+}
+
 func TestDataDir(t *testing.T) {
 	abs := t.TempDir()
 	noHome := func() (string, error) { return "", errors.New("no home") }
