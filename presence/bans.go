@@ -50,8 +50,8 @@ const throwingOut = "throw out the banned"
 // that made it died, or the request for it was over too soon. It runs on the log's goroutine.
 func (s *Service) BanChanged(c store.Change[account.Ban]) {
 	end, hold := "ban "+c.Key, "hold "+c.Key
-	s.chores.Cancel(end)
-	s.chores.Cancel(hold)
+	s.jobs.Cancel(end)
+	s.jobs.Cancel(hold)
 	if c.Record.Gone {
 		return
 	}
@@ -61,7 +61,7 @@ func (s *Service) BanChanged(c store.Change[account.Ban]) {
 			return err
 		})
 	}
-	s.chores.After(hold, others, throwingOut, func(ctx context.Context) error { return s.hold(ctx, c.Record) })
+	s.jobs.After(hold, others, throwingOut, func(ctx context.Context) error { return s.hold(ctx, c.Record) })
 }
 
 // others is how long it is left to another replica, or to a request, to finish what they have begun.
@@ -99,13 +99,13 @@ func (s *Service) connectionCame(c Link) {
 		s.watch(c)
 	}
 	if c.Member && s.removed(c.Holder) {
-		s.chores.Do(throwingOut, func(ctx context.Context) error { return s.dismiss(ctx, c) })
+		s.jobs.Do(throwingOut, func(ctx context.Context) error { return s.dismiss(ctx, c) })
 		return
 	}
 	now := s.settled()
 	for _, b := range s.bansOf(c.Holder, c.Key, c.Address) {
 		if b.Standing(now) && b.Covers(c.Holder, c.Key, c.Address) {
-			s.chores.Do(throwingOut, func(ctx context.Context) error { return s.hold(ctx, b) })
+			s.jobs.Do(throwingOut, func(ctx context.Context) error { return s.hold(ctx, b) })
 			return
 		}
 	}
@@ -273,7 +273,7 @@ func ownFirst(a, b Link) int {
 
 // Expel signs out a user who does not keep to the protocol.
 func (s *Service) Expel(u chat.User, reason string) {
-	s.chores.Do("sign out "+string(u), func(ctx context.Context) error {
+	s.jobs.Do("sign out "+string(u), func(ctx context.Context) error {
 		_, err := s.signOut(ctx, map[chat.User]bool{u: true}, nil, reason)
 		return err
 	})

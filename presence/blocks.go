@@ -124,7 +124,7 @@ func (s *Service) armMutes(c store.Change[Record]) {
 		}
 	}
 	if next.IsZero() || !c.Record.Present() {
-		s.chores.Cancel(key)
+		s.jobs.Cancel(key)
 		return
 	}
 	s.when(key, next, "end a mute", func(ctx context.Context) error {

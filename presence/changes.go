@@ -18,9 +18,9 @@ import (
 func (s *Service) Changed(c store.Change[Record]) {
 	r := c.Record
 	if r.State == Lost {
-		s.chores.After(c.Key, r.Grace, "remove a lost user", func(ctx context.Context) error { return s.expire(ctx, r.User(), c.Revision) })
+		s.jobs.After(c.Key, r.Grace, "remove a lost user", func(ctx context.Context) error { return s.expire(ctx, r.User(), c.Revision) })
 	} else {
-		s.chores.Cancel(c.Key)
+		s.jobs.Cancel(c.Key)
 	}
 	s.expect(c)
 	s.armMutes(c)
@@ -63,7 +63,7 @@ func lastHere(r Record) time.Time {
 // names.
 func (s *Service) connectionGone(key string) {
 	for _, row := range s.Users.By(store.Committed, key) {
-		s.chores.Do(losing, func(ctx context.Context) error { return s.lose(ctx, row.Record) })
+		s.jobs.Do(losing, func(ctx context.Context) error { return s.lose(ctx, row.Record) })
 	}
 }
 
@@ -87,7 +87,7 @@ func (s *Service) reconcile() {
 	for r := range s.everybody() {
 		switch {
 		case r.State == Here && !s.live.Connected(r.Key) && !s.expected(r.User()):
-			s.chores.Do(losing, func(ctx context.Context) error { return s.lose(ctx, r) })
+			s.jobs.Do(losing, func(ctx context.Context) error { return s.lose(ctx, r) })
 		case r.State == Lost:
 			if err := s.live.Cut(s.live.LinksOf(r.Key, r.isAt)); err != nil {
 				s.Log.Warn("cut a forgotten connection", "user", r.Name, "err", err)
@@ -222,7 +222,7 @@ const mostUsers = 400
 
 // adminUsers lists everybody for the operator, a part at a time.
 func (s *Service) adminUsers(ctx context.Context, _ rpc.Caller, q chat.AdminRequest) (chat.AdminUsersReply, error) {
-	part, more := rpc.Part(s.everybody(), func(r Record) string { return string(r.User()) }, q.After, mostUsers)
+	part, more := rpc.Page(s.everybody(), func(r Record) string { return string(r.User()) }, q.After, mostUsers)
 	reply := chat.AdminUsersReply{Users: []chat.AdminUser{}, More: more}
 	for _, r := range part {
 		e := EntryOf(r, s.partners(r.User()))

@@ -39,7 +39,7 @@ type clock struct {
 const (
 	lookAtClock = time.Minute
 	storeClock  = time.Hour       // how exactly the newest time is known to the next start
-	choreFor    = 5 * time.Second // at the start, where it can wait
+	jobTimeout  = 5 * time.Second // at the start, where it can wait
 )
 
 func (c *clock) read() account.Reading {
@@ -64,18 +64,18 @@ func (c *clock) tell(which func(*account.Clock, account.Reading) time.Time) time
 	return which(c.judge, r)
 }
 
-// when does a chore once a time is settled to be over.
-func (s *Service) when(key string, end time.Time, what string, chore broker.Chore) {
+// when does a job once a time is settled to be over.
+func (s *Service) when(key string, end time.Time, what string, job broker.Job) {
 	wait := time.Until(end)
 	if wait <= 0 && s.settled().Before(end) {
 		wait = lookAtClock
 	}
-	s.chores.After(key, wait, what, func(ctx context.Context) error {
+	s.jobs.After(key, wait, what, func(ctx context.Context) error {
 		if s.settled().Before(end) {
-			s.when(key, end, what, chore)
+			s.when(key, end, what, job)
 			return nil
 		}
-		return chore(ctx)
+		return job(ctx)
 	})
 }
 
@@ -98,7 +98,7 @@ func (s *Service) ReadClock(ctx context.Context) error {
 		s.sayClock(fmt.Sprintf("clock: --clock-ok says that it is right. The data know no time after %s; so no name lapses, and no ban, mute or link ends, before %s.",
 			account.Moment(k.Newest), account.Moment(vouched.Until)))
 	}
-	ctx, cancel := context.WithTimeout(ctx, choreFor)
+	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
 	defer cancel()
 	if err := s.watchClock(ctx, s.ClockOK); err != nil {
 		s.Log.Warn("store the newest time", "err", err)
@@ -109,7 +109,7 @@ func (s *Service) ReadClock(ctx context.Context) error {
 // watchClock looks at the clock every minute, says when it is doubted, and stores what it says
 // when it is not.
 func (s *Service) watchClock(ctx context.Context, vouched bool) error {
-	s.chores.After(" clock", lookAtClock, "look at the clock", func(ctx context.Context) error { return s.watchClock(ctx, false) })
+	s.jobs.After(" clock", lookAtClock, "look at the clock", func(ctx context.Context) error { return s.watchClock(ctx, false) })
 	s.time.mu.Lock()
 	s.time.judge.Look(s.time.read())
 	text := s.time.news()

@@ -38,7 +38,7 @@ func (s *Service) watch(c Link) {
 	if s.Door.HelloIn <= 0 {
 		return
 	}
-	s.chores.After(fmt.Sprintf(" hello %s %d", c.Server, c.ID), s.Door.HelloIn, "cut a connection that says no hello", func(context.Context) error {
+	s.jobs.After(fmt.Sprintf(" hello %s %d", c.Server, c.ID), s.Door.HelloIn, "cut a connection that says no hello", func(context.Context) error {
 		if row, _ := s.Users.Get(store.Committed, string(c.Holder)); !row.Record.Present() {
 			s.cut(c)
 		}

@@ -37,10 +37,10 @@ func (s *Service) expect(c store.Change[Record]) {
 	switch {
 	case !r.Expected():
 		delete(s.entrants.keys, u)
-		s.chores.Cancel(connectKey(u))
+		s.jobs.Cancel(connectKey(u))
 	case !c.Before.Expected() || c.Before.Key != r.Key || c.Before.Terminal != r.Terminal:
 		s.entrants.keys[u] = r.Key
-		s.chores.After(connectKey(u), s.Door.HelloIn, "remove a user who did not connect", func(ctx context.Context) error { return s.giveUp(ctx, u, r.Key) })
+		s.jobs.After(connectKey(u), s.Door.HelloIn, "remove a user who did not connect", func(ctx context.Context) error { return s.giveUp(ctx, u, r.Key) })
 	}
 	s.entrants.mu.Unlock()
 	if r.Expected() && s.live.Connected(r.Key) {
@@ -62,16 +62,16 @@ func (s *Service) entered(u chat.User, key string) {
 	mine := s.entrants.keys[u] == key
 	if mine {
 		delete(s.entrants.keys, u)
-		s.chores.Cancel(connectKey(u))
+		s.jobs.Cancel(connectKey(u))
 	}
 	s.entrants.mu.Unlock()
 	if !mine {
 		return
 	}
-	s.chores.Do(noting, func(ctx context.Context) error { return s.noteEntered(ctx, u, key) })
-	s.chores.After(string(u)+" tell", toldAgain, "tell a user again", func(context.Context) error {
+	s.jobs.Do(noting, func(ctx context.Context) error { return s.noteEntered(ctx, u, key) })
+	s.jobs.After(string(u)+" tell", toldAgain, "tell a user again", func(context.Context) error {
 		s.tellAgain(u)
-		s.chores.After(string(u)+" tell", toldAtLast-toldAgain, "tell a user again", func(context.Context) error { s.tellAgain(u); return nil })
+		s.jobs.After(string(u)+" tell", toldAtLast-toldAgain, "tell a user again", func(context.Context) error { s.tellAgain(u); return nil })
 		return nil
 	})
 }

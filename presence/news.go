@@ -28,7 +28,7 @@ func (s *Service) Touch(users ...chat.User) {
 	defer s.news.mu.Unlock()
 	if len(s.news.users) == 0 && len(users) > 0 {
 		s.news.users = map[chat.User]bool{}
-		s.chores.After(" news", newsEvery, "tell presence", func(context.Context) error { s.tellNews(); return nil })
+		s.jobs.After(" news", newsEvery, "tell presence", func(context.Context) error { s.tellNews(); return nil })
 	}
 	for _, u := range users {
 		s.news.users[u] = true

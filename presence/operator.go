@@ -150,7 +150,7 @@ func (s *Service) bans(_ context.Context, _ rpc.Caller, q chat.AdminRequest) (ch
 			standing = append(standing, row.Record.Ban)
 		}
 	}
-	part, more := rpc.Part(slices.Values(standing), func(b chat.Ban) string { return account.Word(b.Target) }, q.After, mostBans)
+	part, more := rpc.Page(slices.Values(standing), func(b chat.Ban) string { return account.Word(b.Target) }, q.After, mostBans)
 	return chat.BansReply{Bans: append([]chat.Ban{}, part...), More: more}, nil
 }
 

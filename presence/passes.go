@@ -27,7 +27,7 @@ func NewPasses(l *store.Log, changed func(store.Change[account.Pass])) *Passes {
 // PassChanged has every replica forget a pass at its time. It runs on the log's goroutine.
 func (s *Service) PassChanged(c store.Change[account.Pass]) {
 	if c.Record.Gone {
-		s.chores.Cancel(" pass " + c.Key)
+		s.jobs.Cancel(" pass " + c.Key)
 		return
 	}
 	s.when(" pass "+c.Key, c.Record.Until.Add(account.PassKept), "forget a pass", func(ctx context.Context) error {

@@ -101,11 +101,11 @@ func (s *Service) accountSeen(u chat.User, r account.Record, revision uint64, go
 	key := " reserved " + string(u)
 	switch {
 	case gone:
-		s.chores.After(key, tombstoneFor, "purge a reservation", func(ctx context.Context) error { return s.Accounts.Purge(ctx, u, revision) })
+		s.jobs.After(key, tombstoneFor, "purge a reservation", func(ctx context.Context) error { return s.Accounts.Purge(ctx, u, revision) })
 	case reservation(r):
-		s.chores.After(key, max(time.Until(r.Reserved), 0)+released, "remove a reservation", func(ctx context.Context) error { return s.release(ctx, u) })
+		s.jobs.After(key, max(time.Until(r.Reserved), 0)+released, "remove a reservation", func(ctx context.Context) error { return s.release(ctx, u) })
 	default:
-		s.chores.Cancel(key)
+		s.jobs.Cancel(key)
 	}
 	if !reservation(r) {
 		s.pending.drop(u)

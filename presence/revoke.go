@@ -54,14 +54,14 @@ const (
 // RevokedChanged has the servers learn of it in any case: from the replica that made the
 // change, or later from the others. It runs on the log's goroutine.
 func (s *Service) RevokedChanged(c store.Change[Revoked]) {
-	s.chores.Cancel("revoked " + c.Key)
+	s.jobs.Cancel("revoked " + c.Key)
 	if next := c.Record.Next(); !next.IsZero() {
 		s.when("revoked "+c.Key, next, "forget what has expired", func(ctx context.Context) error {
 			return s.forgetRevoked(ctx, c.Key)
 		})
 	}
 	if !c.Own {
-		s.chores.After(" revoke", others, revoking, func(ctx context.Context) error { return s.pushRevoked(ctx, s.log.Revision()) })
+		s.jobs.After(" revoke", others, revoking, func(ctx context.Context) error { return s.pushRevoked(ctx, s.log.Revision()) })
 	}
 }
 
@@ -87,7 +87,7 @@ func (s *Service) revoke(ctx context.Context, keys map[string][]string) bool {
 	}
 	if err != nil {
 		s.Log.Error("revoke tickets", "err", err)
-		s.chores.Do(revoking, func(ctx context.Context) error { return s.pushRevoked(ctx, revision) })
+		s.jobs.Do(revoking, func(ctx context.Context) error { return s.pushRevoked(ctx, revision) })
 	}
 	return err == nil && all
 }

@@ -136,7 +136,7 @@ func (s *Service) retire(ctx context.Context, u chat.User, key string) error {
 	if err != nil {
 		return err
 	}
-	s.chores.After(key+" retire", farewell, revoking, func(ctx context.Context) error {
+	s.jobs.After(key+" retire", farewell, revoking, func(ctx context.Context) error {
 		if err := s.log.Await(ctx, row.Revision); err != nil {
 			return err
 		}
@@ -153,14 +153,14 @@ func (s *Service) retire(ctx context.Context, u chat.User, key string) error {
 func (s *Service) armParting(c store.Change[Record]) {
 	key, former := c.Key+" part", c.Record.Former
 	if former == "" || !c.Record.Present() {
-		s.chores.Cancel(key)
+		s.jobs.Cancel(key)
 		return
 	}
 	wait := others
 	if c.Own {
 		wait = farewell
 	}
-	s.chores.After(key, wait, "part with a former key", func(ctx context.Context) error {
+	s.jobs.After(key, wait, "part with a former key", func(ctx context.Context) error {
 		if err := s.pushRevoked(ctx, s.log.Revision()); err != nil {
 			return err
 		}

@@ -92,7 +92,7 @@ type Service struct {
 	push     push
 	time     clock
 
-	chores *broker.Chores
+	jobs *broker.Scheduler
 }
 
 // settle is how long users have after a replica has started to be connected, before
@@ -110,7 +110,7 @@ func NewService(cfg Config, l *store.Log) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the lobby's key: %w", err)
 	}
-	s := &Service{Config: cfg, log: l, seal: seal, chores: broker.NewChores(cfg.Log)}
+	s := &Service{Config: cfg, log: l, seal: seal, jobs: broker.NewScheduler(cfg.Log)}
 	s.push.turn = make(chan struct{}, 1)
 	s.entrants.keys = map[chat.User]string{}
 	s.guests = lobbyists{account: cfg.LobbyID, closed: map[string]uint64{}, told: map[string]time.Time{}, uses: uses{}}
@@ -149,9 +149,9 @@ func (s *Service) Serve(svc *rpc.Service) error {
 // Start lets time run: users who do not come back after a restart are lost. What was void
 // before it, and who was banned, is so again.
 func (s *Service) Start() {
-	s.chores.Do(revoking, func(ctx context.Context) error { return s.pushRevoked(ctx, s.log.Revision()) })
-	s.chores.Do(throwingOut, s.throwOutBanned)
-	s.chores.After(" settle", settle, "reconcile", func(context.Context) error { s.reconcile(); return nil })
+	s.jobs.Do(revoking, func(ctx context.Context) error { return s.pushRevoked(ctx, s.log.Revision()) })
+	s.jobs.Do(throwingOut, s.throwOutBanned)
+	s.jobs.After(" settle", settle, "reconcile", func(context.Context) error { s.reconcile(); return nil })
 }
 
 // Survey finds out who is connected: users may have come back before anybody listened to
@@ -186,7 +186,7 @@ func (s *Service) KeepSurveying(ctx context.Context) {
 }
 
 // Stop ends all timers and waits for what is under way. The log must have stopped.
-func (s *Service) Stop() { s.chores.Stop() }
+func (s *Service) Stop() { s.jobs.Stop() }
 
 // user reads a present user, who may have said hello to another replica a moment ago.
 func (s *Service) user(ctx context.Context, u chat.User) (Record, error) {

@@ -64,7 +64,7 @@ func (s *Service) superseded(c store.Change[Record]) {
 	if err := rpc.Tell(s.Notices, chat.UserServer, chat.Address{User: after.User()}, chat.ServerNotice{SignedOut: &out}); err != nil {
 		s.Log.Warn("tell an older terminal", "user", after.User(), "err", err)
 	}
-	s.chores.After(string(after.User())+" cut", farewell, "cut an older terminal", func(context.Context) error { return s.cutOthers(after.User()) })
+	s.jobs.After(string(after.User())+" cut", farewell, "cut an older terminal", func(context.Context) error { return s.cutOthers(after.User()) })
 }
 
 // cutOthers closes the connections of a user's key but the one where the user is, and

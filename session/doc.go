@@ -11,7 +11,7 @@
 //
 // An invitation is a session in state proposed, seen from a guest; it has no
 // record of its own. A state only goes forward, and a closed record says why
-// (Reason) and whose doing it was (By). The reason also tells whether the chat
+// (Reason) and whose doing it was (By). The reason also reports whether the chat
 // had ever begun: the first four belong to invitations, the others to chats.
 //
 // # Rules, effects, stories
@@ -23,8 +23,8 @@
 // already, so that a request which is repeated after a lost answer is harmless.
 //
 // What a step means to others is not announced along the way. It is computed from
-// the records before and after it: Effects says who must be told, and Story, on
-// the listener's side, what they should hear. Story takes any two states, not only
+// the records before and after it: Audience says who must be told, and Diff, on
+// the listener's side, what they should hear. Diff takes any two states, not only
 // neighbours, so notices may be repeated or missed.
 //
 // # One record, one step

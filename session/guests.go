@@ -83,7 +83,7 @@ func crossing(w World, host chat.User, typed []chat.Name) (chat.Session, bool) {
 	return chat.Session{}, false
 }
 
-// crossed tells whether a chat of two is with the only guest, who had invited first.
+// crossed reports whether a chat of two is with the only guest, who had invited first.
 func crossed(s chat.Session, guests []string) bool {
 	if s.Group() || len(guests) != 1 {
 		return false
@@ -102,7 +102,7 @@ func waiting(w World, host chat.User) (chat.Session, bool) {
 	return chat.Session{}, false
 }
 
-// sameGuests tells whether the proposal asks just these.
+// sameGuests reports whether the proposal asks just these.
 func sameGuests(s chat.Session, typed []chat.Name) bool {
 	if len(s.Guests()) != len(typed) {
 		return false

@@ -66,9 +66,9 @@ func (m *model) take(t *rapid.T, s chat.Session, err error) {
 	}
 	before := m.store(s)
 	m.history[s.ID] = append(m.history[s.ID], s)
-	told := session.Effects(before, s)
+	told := session.Audience(before, s)
 	for _, u := range crew {
-		if len(session.Story(u, before, s)) > 0 && !slices.Contains(told, u) {
+		if len(session.Diff(u, before, s)) > 0 && !slices.Contains(told, u) {
 			t.Fatalf("%s is not told of %s", u, showRecord(s))
 		}
 	}
@@ -93,7 +93,7 @@ func (m *model) hear(u chat.User, s chat.Session) {
 		return
 	}
 	known := p.known[s.ID]
-	events := session.Story(u, known, s)
+	events := session.Diff(u, known, s)
 	m.heard[hearing{u, s.ID}] = append(m.heard[hearing{u, s.ID}], events...)
 	if newer(known, s) {
 		p.known[s.ID] = s

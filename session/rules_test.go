@@ -153,7 +153,7 @@ func TestStoryOfOldAndOddStates(t *testing.T) {
 		{"nothing at all", "alice", chat.Session{}, chat.Session{}},
 		{"no members", "alice", open, chat.Session{State: chat.Open}},
 	} {
-		if events := session.Story(tt.me, tt.before, tt.after); len(events) > 0 {
+		if events := session.Diff(tt.me, tt.before, tt.after); len(events) > 0 {
 			t.Errorf("%s: %s", tt.name, showStory(events))
 		}
 	}
@@ -165,11 +165,11 @@ func TestEffectsIncludeWhoHasLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := session.Effects(group, after); !reflect.DeepEqual(got, []chat.User{"alice", "bob", "carol", "dave"}) {
+	if got := session.Audience(group, after); !reflect.DeepEqual(got, []chat.User{"alice", "bob", "carol", "dave"}) {
 		t.Errorf("leaving tells %v", got)
 	}
 	ended, _ := session.End(after, "carol", chat.ByQuit)
-	if got := session.Effects(after, ended); !reflect.DeepEqual(got, []chat.User{"alice", "carol", "dave"}) {
+	if got := session.Audience(after, ended); !reflect.DeepEqual(got, []chat.User{"alice", "carol", "dave"}) {
 		t.Errorf("the end tells %v", got)
 	}
 }

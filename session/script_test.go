@@ -176,7 +176,7 @@ func (st *stage) fate(cmd string, u chat.User) {
 	case "lose", "back":
 		p.lost = cmd == "lose"
 		for _, s := range st.Of(u) {
-			st.tell(s, session.Effects(s, s))
+			st.tell(s, session.Audience(s, s))
 		}
 	case "away":
 		p.away = true
@@ -260,7 +260,7 @@ func (st *stage) commit(s chat.Session, err error) {
 	default:
 		before := st.store(s)
 		fmt.Fprintln(&st.out, showRecord(s))
-		st.tell(s, session.Effects(before, s))
+		st.tell(s, session.Audience(before, s))
 	}
 }
 
@@ -286,7 +286,7 @@ func (st *stage) tell(s chat.Session, users []chat.User) {
 		if p.away {
 			continue
 		}
-		fmt.Fprintf(&st.out, "  %s: %s\n", p.name, showStory(session.Story(u, p.known[s.ID], s)))
+		fmt.Fprintf(&st.out, "  %s: %s\n", p.name, showStory(session.Diff(u, p.known[s.ID], s)))
 		p.known[s.ID] = s
 	}
 }

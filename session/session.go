@@ -13,9 +13,9 @@ type World interface {
 	// User finds a present user; one whose connection is lost is present until
 	// the grace time is over.
 	User(u chat.User) (name chat.Name, visible bool, ok bool)
-	// Blocks tells whether a user who is present blocks another one.
+	// Blocks reports whether a user who is present blocks another one.
 	Blocks(u, other chat.User) bool
-	// Removed tells whether the operator has signed a user out, who is therefore absent.
+	// Removed reports whether the operator has signed a user out, who is therefore absent.
 	Removed(u chat.User) bool
 	// Of returns the proposed and open sessions that u is in and has not left.
 	Of(u chat.User) []chat.Session
@@ -162,8 +162,8 @@ func Move(s chat.Session, by chat.User) (chat.Session, error) {
 	return s, nil
 }
 
-// Again begins another run of a member whose program has been started anew.
-func Again(s chat.Session, by chat.User) (chat.Session, error) {
+// Restart begins another run of a member whose program has been started anew.
+func Restart(s chat.Session, by chat.User) (chat.Session, error) {
 	m, in := s.Member(by)
 	switch {
 	case !in || s.State != chat.Open:
@@ -209,7 +209,7 @@ func Busy(w World, u chat.User) (chat.Session, bool) {
 	return chat.Session{}, false
 }
 
-// canChat tells why u cannot begin a chat now.
+// canChat says why u cannot begin a chat now.
 func canChat(w World, u chat.User) error {
 	if _, _, ok := w.User(u); !ok {
 		return errNotRegistered
@@ -220,7 +220,7 @@ func canChat(w World, u chat.User) error {
 	return nil
 }
 
-// inChat tells why a member's step in an open session is none.
+// inChat says why a member's step in an open session is none.
 func inChat(s chat.Session, by chat.User) error {
 	_, in := s.Member(by)
 	switch {
@@ -232,7 +232,7 @@ func inChat(s chat.Session, by chat.User) error {
 	return ErrNotInChat
 }
 
-// hasParted tells whether a member is out of a session already, for a reason.
+// hasParted reports whether a member is out of a session already, for a reason.
 func hasParted(s chat.Session, u chat.User, reason chat.Reason) bool {
 	return slices.ContainsFunc(s.Members, func(m chat.Member) bool { return m.User() == u && m.Left == reason })
 }
@@ -250,7 +250,7 @@ func Begun(s chat.Session) bool {
 	return s.State == chat.Open || s.Reason == chat.ByQuit || s.Reason == chat.ByBye || leaves(s.Reason)
 }
 
-// leaves tells whether a reason is one for which a single member is out.
+// leaves reports whether a reason is one for which a single member is out.
 func leaves(r chat.Reason) bool {
 	return r == chat.ByLeave || r == chat.ByLoss || r == chat.ByOperator
 }

@@ -57,25 +57,25 @@ type Service struct {
 	Limited func([]Excess)
 	Abuse   func(chat.User)
 
-	nc      *nats.Conn
-	log     *slog.Logger
-	ctx     context.Context
-	cancel  context.CancelFunc
-	wg      sync.WaitGroup
-	slots   chan struct{}
-	ignored atomic.Uint64
-	forged  atomic.Uint64
-	self    micro.ServiceIdentity
-	started time.Time
-	now     func() time.Time
-	gates   func() *gates // made at first use, when Limits are known
-	bad     badness
+	nc       *nats.Conn
+	log      *slog.Logger
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+	slots    chan struct{}
+	ignored  atomic.Uint64
+	forged   atomic.Uint64
+	self     micro.ServiceIdentity
+	started  time.Time
+	now      func() time.Time
+	limiters func() *limiters // made at first use, when Limits are known
+	strikes  strikes
 
 	mu        sync.Mutex
 	under     map[Caller]int // requests under way, by asker
 	endpoints []*endpoint
 	subs      []*nats.Subscription
-	stopped   bool // nothing is begun any more
+	stopped   bool // nothing is begun any longer
 }
 
 // NewService announces the micro service "chatcoord" on nc, a connection with
@@ -83,9 +83,9 @@ type Service struct {
 func NewService(nc *nats.Conn, log *slog.Logger) (*Service, error) {
 	s := &Service{
 		nc: nc, log: log, slots: make(chan struct{}, atOnce), under: map[Caller]int{},
-		self: identity(), started: time.Now().UTC(), now: time.Now, bad: newBadness(),
+		self: identity(), started: time.Now().UTC(), now: time.Now, strikes: newStrikes(),
 	}
-	s.gates = sync.OnceValue(func() *gates { return newGates(s.Limits) })
+	s.limiters = sync.OnceValue(func() *limiters { return newLimiters(s.Limits) })
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.announce(); err != nil {
 		return nil, fmt.Errorf("announce the service: %w", err)
@@ -171,7 +171,7 @@ var errForged = chat.Errorf(chat.Denied, "The request must not say where it come
 // answered.
 func (s *Service) refuseForged(req *nats.Msg, e *endpoint) {
 	s.forged.Add(1)
-	tell := s.gates().forged.refuse(somewhere, s.now())
+	tell := s.limiters().forged.refuse(somewhere, s.now())
 	s.excess()
 	if tell {
 		s.answer(req, e, func(context.Context) (any, error) { return nil, errForged })
@@ -187,7 +187,7 @@ func Handle[Q, R any](s *Service, r chat.Request[Q, R], fn func(ctx context.Cont
 		if !ok {
 			s.ignored.Add(1)
 			s.log.Debug("request ignored", "subject", req.Subject, "reply", req.Reply)
-			s.suspect(c.User)
+			s.strike(c.User)
 			return
 		}
 		if r.From() == chat.Anyone && c.Origin == (Origin{}) {
@@ -210,7 +210,7 @@ func Handle[Q, R any](s *Service, r chat.Request[Q, R], fn func(ctx context.Cont
 				defer s.done(c) // before the answer is sent: who waits for it has none under way
 				var q Q
 				if err := decode(req.Data, &q); err != nil {
-					s.suspect(c.User)
+					s.strike(c.User)
 					return nil, err
 				}
 				return fn(ctx, c, q)

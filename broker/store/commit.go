@@ -21,14 +21,14 @@ const (
 	stillStoring   jetstream.ErrorCode = 10164
 )
 
-// Raced tells whether a record was refused because another one came first.
+// Raced reports whether a record was refused because another one came first.
 func Raced(err error) bool {
 	return broker.HasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, wrongLastMsgID, stillStoring)
 }
 
-// flight is a step whose rule has run, and whose record, if it has one, has been
+// pendingStep is a step whose rule has run, and whose record, if it has one, has been
 // published.
-type flight struct {
+type pendingStep struct {
 	*step
 	change
 	id       string // of the record: no two are ever the same
@@ -37,13 +37,13 @@ type flight struct {
 	err      error // of the rule; then of the publish
 }
 
-// chain is flights whose records are stored one right behind the other, or not at
+// chain is pending whose records are stored one right behind the other, or not at
 // all: each expects the one before it by its id. The revision alone would not do: a
 // record that another replica got in first has the same one.
 //
 // In a stream of several replicas a chain has one record: its servers look at the id only
 // when all of them apply the record, and one that is refused then breaks the stream for good.
-type chain []flight
+type chain []pendingStep
 
 // gather collects the steps that wait together with first.
 func (l *Log) gather(first *step) []*step {
@@ -71,10 +71,10 @@ func (l *Log) commit(batch []*step) {
 		}
 		if err == nil {
 			started := time.Now()
-			flights := l.launch(batch)
-			again := l.bring(flights)
+			pending := l.publish(batch)
+			again := l.awaitAll(pending)
 			l.tried(len(again), time.Since(started))
-			batch = append(again, batch[len(flights):]...)
+			batch = append(again, batch[len(pending):]...)
 			if len(again) > 0 {
 				err = l.catchUp()
 			}
@@ -100,40 +100,40 @@ func (l *Log) waiting(batch []*step) []*step {
 	return left
 }
 
-// bring waits for the acknowledgements of flights. An acknowledgement confirms everything
+// awaitAll waits for the acknowledgements of pending. An acknowledgement confirms everything
 // before it too, refusals included: the record was expected to follow just what they have
 // seen. Refusals behind the last one need the stream's own word. It returns the steps that
 // must be run again.
-func (l *Log) bring(flights []flight) []*step {
+func (l *Log) awaitAll(pending []pendingStep) []*step {
 	landed, records := 0, 0
-	for i := range flights {
-		f := &flights[i]
+	for i := range pending {
+		f := &pending[i]
 		if f.table == nil {
 			continue
 		}
 		records = i + 1
 		if f.err = f.await(); f.err == nil {
-			l.land(flights[landed:records])
+			l.applyAll(pending[landed:records])
 			landed = records
 		}
 	}
-	rest := flights[landed:]
+	rest := pending[landed:]
 	if len(rest) == 0 {
 		return nil
 	}
 	if records > landed || !l.current() {
-		return l.undo(rest)
+		return l.rollback(rest)
 	}
-	l.land(rest)
+	l.applyAll(rest)
 	return nil
 }
 
-// launch runs the rules of a batch, or of the first steps of it, and publishes their
+// publish runs the rules of a batch, or of the first steps of it, and publishes their
 // records as a chain.
-func (l *Log) launch(batch []*step) []flight {
-	flights, next, last := make([]flight, 0, len(batch)), l.revision, ""
+func (l *Log) publish(batch []*step) []pendingStep {
+	pending, next, last := make([]pendingStep, 0, len(batch)), l.revision, ""
 	for _, s := range batch {
-		f := flight{step: s}
+		f := pendingStep{step: s}
 		if f.change, f.err = s.rule(); f.table != nil {
 			l.written++
 			f.id = l.name + "." + strconv.FormatUint(l.written, 10)
@@ -146,26 +146,26 @@ func (l *Log) launch(batch []*step) []flight {
 			f.revision = next
 			f.apply(next)
 		}
-		flights = append(flights, f)
+		pending = append(pending, f)
 		if f.table != nil && l.replicated.Load() {
 			break
 		}
 	}
-	return flights
+	return pending
 }
 
 // message is the record as it is published.
-func (f *flight) message() *nats.Msg {
+func (f *pendingStep) message() *nats.Msg {
 	m := nats.NewMsg(f.table.subject(f.key))
 	m.Data = f.data
-	if f.grave != none {
-		m.Header.Set(broker.GoneHeader, strconv.Itoa(int(f.grave)))
+	if f.tombstone != none {
+		m.Header.Set(broker.GoneHeader, strconv.Itoa(int(f.tombstone)))
 	}
 	return m
 }
 
 // await waits for the acknowledgement. It ends after ackFor, or with the connection.
-func (f *flight) await() error {
+func (f *pendingStep) await() error {
 	if f.ack == nil {
 		return f.err
 	}
@@ -177,15 +177,15 @@ func (f *flight) await() error {
 	}
 }
 
-// current tells whether nobody has written anything that this replica has not seen.
+// current reports whether nobody has written anything that this replica has not seen.
 func (l *Log) current() bool {
 	state, err := l.state(l.stop)
 	return err == nil && state.LastSeq == l.revision
 }
 
-// land makes flights that were confirmed the present state, and answers them.
-func (l *Log) land(flights []flight) {
-	for _, f := range flights {
+// applyAll makes pending that were confirmed the present state, and answers them.
+func (l *Log) applyAll(pending []pendingStep) {
+	for _, f := range pending {
 		if f.table == nil {
 			f.answer(outcome{revision: l.revision, err: f.err})
 			continue
@@ -195,12 +195,12 @@ func (l *Log) land(flights []flight) {
 	}
 }
 
-// undo takes back what the flights have applied tentatively. The fate of the first
+// rollback takes back what the pending have applied tentatively. The fate of the first
 // record is that of all behind it.
-func (l *Log) undo(flights []flight) []*step {
+func (l *Log) rollback(pending []pendingStep) []*step {
 	var again []*step
 	var records chain
-	for _, f := range flights {
+	for _, f := range pending {
 		again = append(again, f.step)
 		if f.table != nil {
 			f.table.revert(f.key)
@@ -215,7 +215,7 @@ func (l *Log) undo(flights []flight) []*step {
 		first.answer(outcome{err: err})
 	}
 	if uncertain(first) {
-		l.doubts = append(l.doubts, records)
+		l.unresolved = append(l.unresolved, records)
 	}
 	return again
 }
@@ -234,38 +234,38 @@ func refusal(err error) error {
 	return fmt.Errorf("store: %w", err)
 }
 
-// uncertain tells whether the record may be in the stream, or come into it later.
-func uncertain(f flight) bool {
+// uncertain reports whether the record may be in the stream, or come into it later.
+func uncertain(f pendingStep) bool {
 	var api *jetstream.APIError
 	return f.ack != nil && !errors.As(f.err, &api) && !errors.Is(f.err, jetstream.ErrNoStreamResponse)
 }
 
-// witness resolves doubts by a record that is in the stream: one of ours came with
+// resolve settles unresolved records by a record that is in the stream: one of ours came with
 // all before it in its chain; another one in its place means that neither it nor
 // any behind it ever will.
-func (l *Log) witness(revision uint64, id string) {
-	for i, c := range l.doubts {
+func (l *Log) resolve(revision uint64, id string) {
+	for i, c := range l.unresolved {
 		for j, f := range c {
 			if f.id == id {
 				for _, sure := range c[:j+1] {
 					sure.answer(outcome{revision: sure.revision})
 				}
-				l.doubts[i] = c[j+1:]
+				l.unresolved[i] = c[j+1:]
 				break
 			}
 			if f.revision == revision {
-				l.doubts[i] = c[:j]
+				l.unresolved[i] = c[:j]
 				break
 			}
 		}
 	}
 }
 
-// giveUp answers steps whose records may have been stored, and overwritten before
+// abandonUnresolved answers steps whose records may have been stored, and overwritten before
 // this replica could see them: running them again might do them twice.
-func (l *Log) giveUp() {
+func (l *Log) abandonUnresolved() {
 	var open []chain
-	for _, c := range l.doubts {
+	for _, c := range l.unresolved {
 		for len(c) > 0 && c[0].revision <= l.revision {
 			c[0].answer(outcome{err: errBusy})
 			c = c[1:]
@@ -274,7 +274,7 @@ func (l *Log) giveUp() {
 			open = append(open, c)
 		}
 	}
-	l.doubts = open
+	l.unresolved = open
 }
 
 // catchUp takes what others have written; a follower that has nothing to offer has
@@ -297,7 +297,7 @@ func (l *Log) catchUp() error {
 			return context.Cause(l.stop)
 		}
 	}
-	l.giveUp()
+	l.abandonUnresolved()
 	return nil
 }
 

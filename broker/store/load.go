@@ -43,7 +43,7 @@ func (l *Log) load() error {
 	if err := l.forgetPurged(ctx, left); err != nil {
 		return err
 	}
-	l.giveUp()
+	l.abandonUnresolved()
 	return nil
 }
 
@@ -85,10 +85,10 @@ func (l *Log) mark(ctx context.Context) (uint64, error) {
 // readAll reads the stream from its beginning until a sequence has come and nothing more is
 // there: to stop at the sequence would miss what is overwritten meanwhile. What the server
 // counts as pending is not to be trusted without the sequence: for a moment, a record that is
-// being overwritten is not counted at all. A server that dies answers nothing any more: who
+// being overwritten is not counted at all. A server that dies answers nothing any longer: who
 // waits for one step longer than a try should take begins again.
 func (l *Log) readAll(ctx context.Context, upTo uint64, read func(jetstream.Msg)) error {
-	if done, err := l.readUp(ctx, 0, upTo); done || err != nil {
+	if done, err := l.caughtUpTo(ctx, 0, upTo); done || err != nil {
 		return err // all of it was purged
 	}
 	once, cancel := context.WithTimeout(ctx, broker.OneTry)
@@ -116,16 +116,16 @@ func (l *Log) readAll(ctx context.Context, upTo uint64, read func(jetstream.Msg)
 		if meta.NumPending > 0 {
 			continue
 		}
-		if done, err := l.readUp(ctx, meta.Sequence.Stream, upTo); done || err != nil {
+		if done, err := l.caughtUpTo(ctx, meta.Sequence.Stream, upTo); done || err != nil {
 			return err
 		}
 	}
 	return fmt.Errorf("read %s: %w", l.stream, ctx.Err())
 }
 
-// readUp tells whether who has read up to a sequence has read enough: what comes before upTo
+// caughtUpTo reports whether who has read up to a sequence has read enough: what comes before upTo
 // may have been purged.
-func (l *Log) readUp(ctx context.Context, at, upTo uint64) (bool, error) {
+func (l *Log) caughtUpTo(ctx context.Context, at, upTo uint64) (bool, error) {
 	if at >= upTo {
 		return true, nil
 	}

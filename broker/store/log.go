@@ -41,24 +41,24 @@ type Log struct {
 	log    *slog.Logger
 	tables map[string]anyTable
 
-	steps  chan *step
-	feed   chan jetstream.Msg
-	purges chan purge
-	buried chan purge
-	again  chan struct{} // the connection was away: read the stream anew
-	stop   context.Context
-	watch  broker.StoreWatch // see While
+	steps   chan *step
+	feed    chan jetstream.Msg
+	purges  chan purge
+	purged  chan purge
+	reloads chan struct{} // the connection was away: read the stream anew
+	stop    context.Context
+	watch   broker.StoreWatch // see While
 
 	purgeAfter time.Duration
 	observe    func(took time.Duration)
-	figures    LogFigures   // under mu
+	metrics    LogMetrics   // under mu
 	replicated atomic.Bool  // the stream is kept by several servers, as it said last
 	home       atomic.Value // string: see Installation
 
 	// Owned by Run's goroutine.
 	name       string  // of this replica, in the ids of the records that it writes
 	written    uint64  // how many it has written, or tried to
-	doubts     []chain // records whose fate is not known
+	unresolved []chain // records whose fate is not known
 	reconnects uint64  // of the connection, when the stream was last read
 
 	mu       sync.RWMutex // guards revision and the tables' committed rows
@@ -75,7 +75,7 @@ func NewLog(nc *nats.Conn, stream string, log *slog.Logger) (*Log, error) {
 	l := &Log{
 		js: js, stream: stream, log: log, tables: map[string]anyTable{},
 		steps: make(chan *step, together), feed: make(chan jetstream.Msg, 1024),
-		purges: make(chan purge, 16), buried: make(chan purge), again: make(chan struct{}, 1),
+		purges: make(chan purge, 16), purged: make(chan purge), reloads: make(chan struct{}, 1),
 		moved: make(chan struct{}), name: rand.Text()[:12], purgeAfter: purgeAfter, watch: broker.Until{Context: context.Background()},
 	}
 	nc.SetReconnectHandler(func(*nats.Conn) { l.reload() })
@@ -162,8 +162,8 @@ func (l *Log) Run() error {
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	for range buriedAtOnce {
-		wg.Go(l.bury)
+	for range purgesAtOnce {
+		wg.Go(l.purgeTombstones)
 	}
 	defer unfollow()
 	for {
@@ -174,9 +174,9 @@ func (l *Log) Run() error {
 			l.take(m)
 		case s := <-l.steps:
 			l.commit(l.gather(s))
-		case p := <-l.buried:
+		case p := <-l.purged:
 			l.forget(p)
-		case <-l.again:
+		case <-l.reloads:
 			if err := l.refresh(); err != nil {
 				l.log.Error("read the state again", "stream", l.stream, "err", err)
 				l.pause()
@@ -232,7 +232,7 @@ func (l *Log) drain() {
 // reload has the log read the stream anew.
 func (l *Log) reload() {
 	select {
-	case l.again <- struct{}{}:
+	case l.reloads <- struct{}{}:
 	default:
 	}
 }
@@ -265,7 +265,7 @@ func (l *Log) take(m jetstream.Msg) {
 		l.mu.Unlock()
 		return
 	}
-	c := change{table: t, key: key, data: m.Data(), grave: graveOf(m.Headers())}
+	c := change{table: t, key: key, data: m.Data(), tombstone: tombstoneOf(m.Headers())}
 	l.committed(c, meta.Sequence.Stream, m.Headers().Get(jetstream.MsgIDHeader))
 }
 
@@ -281,10 +281,10 @@ func (l *Log) committed(c change, revision uint64, id string) {
 		l.log.Error("a record cannot be read", "err", err)
 	}
 	if gone {
-		l.buryLater(purge{c.table, c.key, revision, max(c.grave, first)}, l.purgeAfter)
+		l.purgeLater(purge{c.table, c.key, revision, max(c.tombstone, first)}, l.purgeAfter)
 	}
 	c.table.announce()
-	l.witness(revision, id)
+	l.resolve(revision, id)
 }
 
 // advance notes a revision; the caller holds the lock.

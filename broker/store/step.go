@@ -19,11 +19,11 @@ type step struct {
 // change is what a rule wants: a record for a key of a table. Without a table there
 // is nothing to store.
 type change struct {
-	table anyTable
-	key   string
-	data  []byte
-	grave grave
-	apply func(revision uint64) // tentatively
+	table     anyTable
+	key       string
+	data      []byte
+	tombstone tombstone
+	apply     func(revision uint64) // tentatively
 }
 
 type outcome struct {

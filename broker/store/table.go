@@ -37,10 +37,10 @@ type Table[R any] struct {
 
 // TableConfig says what a table must know of its records.
 type TableConfig[R any] struct {
-	Gone    func(R) bool     // the record is a tombstone: kept for those who ask for its key, then purged
-	Index   func(R) []string // the words under which By finds the record
-	Graves  func(R) []string // and those under which it finds a tombstone, as long as there is one; nil: none
-	Changed func(Change[R])  // called in the order of revisions on the log's goroutine: must neither block nor Step
+	Gone       func(R) bool     // the record is a tombstone: kept for those who ask for its key, then purged
+	Index      func(R) []string // the words under which By finds the record
+	Tombstones func(R) []string // and those under which it finds a tombstone, as long as there is one; nil: none
+	Changed    func(Change[R])  // called in the order of revisions on the log's goroutine: must neither block nor Step
 }
 
 type rows[R any] struct {
@@ -132,7 +132,7 @@ func (t *Table[R]) subject(key string) string { return chat.StateRoot + "." + t.
 // anyTable is what the log asks of a table without knowing its records.
 type anyTable interface {
 	commit(c change, revision uint64, own bool) (gone bool, err error)
-	double(key string, revision uint64) (change, error)
+	replaceTombstone(key string, revision uint64) (change, error)
 	revert(key string)
 	forget(key string, revision uint64)
 	announce()
@@ -151,7 +151,7 @@ func (t *Table[R]) commit(c change, revision uint64, own bool) (bool, error) {
 	row := Row[R]{c.key, revision, r}
 	t.put(Committed, row)
 	t.put(tentative, row)
-	if c.grave != second || !known || !t.gone(before.Record) { // or the first one was missed
+	if c.tombstone != second || !known || !t.gone(before.Record) { // or the first one was missed
 		t.changes = append(t.changes, Change[R]{Row: row, Before: before.Record, Known: known, Own: own})
 	}
 	return t.gone(r), nil
@@ -165,19 +165,19 @@ func (t *Table[R]) change(key string, r R) (change, error) {
 	}
 	c := change{table: t, key: key, data: data, apply: func(revision uint64) { t.put(tentative, Row[R]{key, revision, r}) }}
 	if t.gone(r) {
-		c.grave = first
+		c.tombstone = first
 	}
 	return c, nil
 }
 
-// double is a second tombstone for the one of a revision, if that still stands.
-func (t *Table[R]) double(key string, revision uint64) (change, error) {
+// replaceTombstone is a second tombstone for the one of a revision, if that still stands.
+func (t *Table[R]) replaceTombstone(key string, revision uint64) (change, error) {
 	row, ok := t.rows[tentative].byKey[key]
 	if !ok || row.Revision != revision {
 		return change{}, nil
 	}
 	c, err := t.change(key, row.Record)
-	c.grave = second
+	c.tombstone = second
 	return c, err
 }
 
@@ -262,7 +262,7 @@ func (t *Table[R]) drop(v View, key string) {
 func (t *Table[R]) words(r R) []string {
 	index := t.cfg.Index
 	if t.gone(r) {
-		index = t.cfg.Graves
+		index = t.cfg.Tombstones
 	}
 	if index == nil {
 		return nil

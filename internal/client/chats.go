@@ -349,7 +349,7 @@ func (c *Client) take(s chat.Session, revision uint64) {
 	c.mu.Unlock()
 
 	_, in := s.Member(c.me.User())
-	story := session.Story(c.me.User(), before.session, s)
+	story := session.Diff(c.me.User(), before.session, s)
 	switch {
 	case s.State == chat.Open && in && !mine:
 		// Nobody speaks before the beginning is told. Whoever never saw the invitation

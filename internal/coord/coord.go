@@ -158,7 +158,7 @@ func (c *Coordinator) share(life context.Context) {
 	c.run.Go(func() { c.presence.KeepSurveying(life) })
 	c.run.Go(func() { c.space.Watch(life) })
 	c.run.Go(func() {
-		if err := c.log.Share("notices", c.session.TellAgain); err != nil && life.Err() == nil {
+		if err := c.log.Dispatch("notices", c.session.Redeliver); err != nil && life.Err() == nil {
 			c.fail(err)
 		}
 	})

@@ -65,7 +65,7 @@ func (c *Coordinator) Talking() (open, invitations int) {
 }
 
 // Steps is how it went with the log.
-func (c *Coordinator) Steps() store.LogFigures { return c.log.Figures() }
+func (c *Coordinator) Steps() store.LogMetrics { return c.log.Metrics() }
 
 // Minted counts the tickets that this replica has made.
 func (c *Coordinator) Minted() uint64 { return c.minted.Load() }

@@ -17,7 +17,7 @@ type Source struct {
 	Ready     func() error // a sentence that says why it cannot serve now; must be there
 	Users     func() (online, lost int)
 	Sessions  func() (open, invitations int)
-	Steps     func() store.LogFigures
+	Steps     func() store.LogMetrics
 	Ignored   func() uint64                              // requests that were not answered: see broker.Service
 	Refused   func() map[string]uint64                   // requests that were over a limit, by class
 	Lobby     func() (now int, closed map[string]uint64) // connections without a user: see presence.Service.Lobby

@@ -156,7 +156,7 @@ func busy(t *testing.T) *Server {
 	s.Watch(Source{
 		Users:     func() (int, int) { return 5, 2 },
 		Sessions:  func() (int, int) { return 3, 1 },
-		Steps:     func() store.LogFigures { return store.LogFigures{Committed: 40, Repeated: 4, Revision: 77} },
+		Steps:     func() store.LogMetrics { return store.LogMetrics{Committed: 40, Repeated: 4, Revision: 77} },
 		Ignored:   func() uint64 { return 6 },
 		Refused:   func() map[string]uint64 { return map[string]uint64{"lists": 12} },
 		Lobby:     func() (int, map[string]uint64) { return 13, map[string]uint64{"idle": 14} },

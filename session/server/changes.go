@@ -26,13 +26,13 @@ func (s *Service) Changed(c store.Change[chat.Session]) {
 	after := c.Record
 	if after.State == chat.Proposed {
 		if c.Before.State != chat.Proposed {
-			s.chores.After(after.ID, after.Timeout, "expire an invitation", func(ctx context.Context) error { return s.expire(ctx, after.ID) })
+			s.jobs.After(after.ID, after.Timeout, "expire an invitation", func(ctx context.Context) error { return s.expire(ctx, after.ID) })
 		}
 	} else {
-		s.chores.Cancel(after.ID)
+		s.jobs.Cancel(after.ID)
 	}
 	if c.Own {
-		s.tell(session.Effects(c.Before, after), after, c.Revision)
+		s.tell(session.Audience(c.Before, after), after, c.Revision)
 		for _, a := range trail(c.Before, after, s.here, time.Now()) {
 			s.Trail.Action(a)
 		}
@@ -47,7 +47,7 @@ func (s *Service) Changed(c store.Change[chat.Session]) {
 		s.letGoLater(after.ID, delay(c.Own))
 	}
 	if after.State == chat.Open && c.Before.State != chat.Open {
-		s.crowd.meet(after.Members)
+		s.invites.meet(after.Members)
 		for _, m := range after.Members {
 			s.repairAll(m.User(), c.Own)
 		}
@@ -61,7 +61,7 @@ func (s *Service) UserChanged(c store.Change[presence.Record]) {
 	if c.Own && c.Known && (c.Before.State == presence.Lost) != (c.Record.State == presence.Lost) && c.Record.Present() {
 		for _, row := range s.Sessions.By(store.Committed, string(u)) {
 			if row.Record.State == chat.Open {
-				s.tell(session.Effects(row.Record, row.Record), row.Record, c.Revision)
+				s.tell(session.Audience(row.Record, row.Record), row.Record, c.Revision)
 			}
 		}
 	}
@@ -75,9 +75,9 @@ func (s *Service) UserChanged(c store.Change[presence.Record]) {
 
 // Start repairs what a crash may have left half done.
 func (s *Service) Start() {
-	s.chores.Do(lettingGo, s.letGoOfOld)
+	s.jobs.Do(lettingGo, s.letGoOfOld)
 	for _, row := range s.Sessions.Snapshot() {
-		s.chores.Do(repairing, func(ctx context.Context) error { return s.repair(ctx, row.Key) })
+		s.jobs.Do(repairing, func(ctx context.Context) error { return s.repair(ctx, row.Key) })
 	}
 }
 
@@ -104,9 +104,9 @@ func (s *Service) repairAll(u chat.User, own bool) {
 			continue
 		}
 		if wait == 0 {
-			s.chores.Do(repairing, task)
+			s.jobs.Do(repairing, task)
 		} else {
-			s.chores.After(row.Key+" repair", wait, repairing, task)
+			s.jobs.After(row.Key+" repair", wait, repairing, task)
 		}
 	}
 }
@@ -125,7 +125,7 @@ func (s *Service) moveAll(u chat.User) {
 		if row.Record.State != chat.Open {
 			continue
 		}
-		s.chores.Do("move a session", func(ctx context.Context) error {
+		s.jobs.Do("move a session", func(ctx context.Context) error {
 			_, err := s.step(ctx, row.Key, func(_ session.World, before chat.Session) (chat.Session, error) { return session.Move(before, u) })
 			if errors.Is(err, session.ErrNotInChat) {
 				return nil // it has ended, or they have left
@@ -242,7 +242,7 @@ func why(s chat.Session) string {
 	}
 	switch all := chat.Names(who); s.Reason {
 	case chat.ByGone:
-		return all + " not available any more"
+		return all + " not available any longer"
 	case chat.ByLoss:
 		return all + " did not come back"
 	case chat.ByOperator:

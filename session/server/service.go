@@ -50,7 +50,7 @@ func NewSessions(l *store.Log, changed func(store.Change[chat.Session])) *Sessio
 			}
 			return users
 		},
-		Graves: func(s chat.Session) []string {
+		Tombstones: func(s chat.Session) []string {
 			if !session.Begun(s) {
 				return nil
 			}
@@ -77,15 +77,15 @@ type Service struct {
 	Config
 	Told atomic.Uint64 // notices that were sent
 
-	chores *broker.Chores
-	crowd  *crowd
+	jobs    *broker.Scheduler
+	invites *inviteLimiter
 }
 
 // NewService makes the service.
 func NewService(cfg Config) *Service {
-	s := &Service{Config: cfg, chores: broker.NewChores(cfg.Log)}
+	s := &Service{Config: cfg, jobs: broker.NewScheduler(cfg.Log)}
 	if !cfg.Crowds {
-		s.crowd = newCrowd()
+		s.invites = newInviteLimiter()
 	}
 	return s
 }
@@ -107,7 +107,7 @@ func (s *Service) Serve(svc *rpc.Service) error {
 }
 
 // Stop ends all timers and waits for what is under way. The log must have stopped.
-func (s *Service) Stop() { s.chores.Stop() }
+func (s *Service) Stop() { s.jobs.Stop() }
 
 // Partners are the other members of the session that a user is in.
 func (s *Service) Partners(u chat.User) []chat.User {
@@ -383,12 +383,12 @@ func (s *Service) again(ctx context.Context, u chat.User, q chat.JoinRequest) (c
 		if err := s.elsewhere(v, u, q.Terminal); err != nil {
 			return before, err
 		}
-		return session.Again(before, u)
+		return session.Restart(before, u)
 	})
 	return row.Record, err
 }
 
-// elsewhere is the refusal of a terminal that is not the user's any more.
+// elsewhere is the refusal of a terminal that is not the user's any longer.
 func (s *Service) elsewhere(v store.View, u chat.User, terminal string) error {
 	row, _ := s.Users.Get(v, string(u))
 	if terminal == "" || row.Record.Terminal == "" || row.Record.Terminal == terminal {
@@ -409,7 +409,7 @@ const mostSessions = 100
 
 // adminSessions lists everything for the operator, a part at a time.
 func (s *Service) adminSessions(_ context.Context, _ rpc.Caller, q chat.AdminRequest) (chat.AdminSessionsReply, error) {
-	part, more := rpc.Part(slices.Values(s.Sessions.Snapshot()), func(r store.Row[chat.Session]) string { return r.Record.ID }, q.After, mostSessions)
+	part, more := rpc.Page(slices.Values(s.Sessions.Snapshot()), func(r store.Row[chat.Session]) string { return r.Record.ID }, q.After, mostSessions)
 	reply := chat.AdminSessionsReply{Sessions: []chat.Session{}, More: more}
 	for _, row := range part {
 		reply.Sessions = append(reply.Sessions, s.view(row.Record))
@@ -428,7 +428,7 @@ func (s *Service) Watched(id string) chat.WatchReply {
 	return row.Record.Watched()
 }
 
-// validID tells whether a text can be a session's id.
+// validID reports whether a text can be a session's id.
 func validID(id string) bool {
 	_, err := hex.DecodeString(id)
 	return err == nil && len(id) == 32

@@ -69,7 +69,7 @@ func TestBucketsAreForgottenWhenFull(t *testing.T) {
 
 // However many askers there are, what is kept of them is bounded, and so is what is told.
 func TestManyAddresses(t *testing.T) {
-	g := newGate("lobby", "requests", true, 20)
+	g := newLimiter("lobby", "requests", true, 20)
 	for i := range 300_000 {
 		g.pass(fmt.Sprint(i), noon)
 	}
@@ -88,7 +88,7 @@ func TestManyAddresses(t *testing.T) {
 
 // A flood is told of once a second, and most of it is not answered.
 func TestFlood(t *testing.T) {
-	g := newGate("requests", "requests", false, 20)
+	g := newLimiter("requests", "requests", false, 20)
 	through, told := 0, 0
 	var lines []Excess
 	for ms := range 3000 {
@@ -137,8 +137,8 @@ func TestNetwork(t *testing.T) {
 }
 
 // 100 requests that are none are bad luck; more in ten seconds are told of, once.
-func TestBadness(t *testing.T) {
-	b := newBadness()
+func TestStrikes(t *testing.T) {
+	b := newStrikes()
 	var told []float64
 	for i := range 400 {
 		now := float64(i) / 16

@@ -11,31 +11,31 @@ import (
 	"natter/broker"
 )
 
-// grave tells whether a record is a tombstone, and which one.
-type grave int
+// tombstone says whether a record is a tombstone, and which one.
+type tombstone int
 
 const (
-	none   grave = iota
-	first        // it tells that the record is gone
-	second       // it stands in the place of the first one and tells nothing
+	none   tombstone = iota
+	first            // it tells that the record is gone
+	second           // it stands in the place of the first one and tells nothing
 )
 
-// graveOf is what the header of a record says; see message.
-func graveOf(h nats.Header) grave {
+// tombstoneOf is what the header of a record says; see message.
+func tombstoneOf(h nats.Header) tombstone {
 	n, _ := strconv.Atoi(h.Get(broker.GoneHeader))
-	return grave(n)
+	return tombstone(n)
 }
 
 // purge is a tombstone whose time has come.
 type purge struct {
-	table    anyTable
-	key      string
-	revision uint64
-	grave    grave
+	table     anyTable
+	key       string
+	revision  uint64
+	tombstone tombstone
 }
 
-// buryLater purges a tombstone after a while.
-func (l *Log) buryLater(p purge, after time.Duration) {
+// purgeLater purges a tombstone after a while.
+func (l *Log) purgeLater(p purge, after time.Duration) {
 	time.AfterFunc(after, func() {
 		select {
 		case l.purges <- p:
@@ -44,28 +44,28 @@ func (l *Log) buryLater(p purge, after time.Duration) {
 	})
 }
 
-// buriedAtOnce is how many tombstones are purged at a time: one after the other, each waiting for
+// purgesAtOnce is how many tombstones are purged at a time: one after the other, each waiting for
 // the disk, they would be fewer than what thousands of users can leave.
-const buriedAtOnce = 4
+const purgesAtOnce = 4
 
-// bury purges tombstones when their time has come, and has the log forget them. One
+// purgeTombstones purges tombstones when their time has come, and has the log forget them. One
 // that cannot be purged now is tried again.
 //
 // A server alone does not write down that a record was replaced, only that one was purged:
 // should it end without a word, it comes back with what had been before. So a second
 // tombstone takes the place of the first one, and is what is purged. Servers that keep a
 // stream together mend each other.
-func (l *Log) bury() {
+func (l *Log) purgeTombstones() {
 	for {
 		select {
 		case p := <-l.purges:
 			lay := l.purge
-			if p.grave == first && !l.replicated.Load() {
-				lay = l.double
+			if p.tombstone == first && !l.replicated.Load() {
+				lay = l.replaceTombstone
 			}
 			if err := lay(p); err != nil && l.stop.Err() == nil {
 				l.log.Warn("purge a tombstone", "subject", p.table.subject(p.key), "err", err)
-				l.buryLater(p, min(purgeAgain, l.purgeAfter))
+				l.purgeLater(p, min(purgeAgain, l.purgeAfter))
 			}
 		case <-l.stop.Done():
 			return
@@ -73,12 +73,12 @@ func (l *Log) bury() {
 	}
 }
 
-// double puts a second tombstone in the place of a first one. When it is stored, it is
+// replaceTombstone puts a second tombstone in the place of a first one. When it is stored, it is
 // buried in its turn.
-func (l *Log) double(p purge) error {
+func (l *Log) replaceTombstone(p purge) error {
 	ctx, cancel := context.WithTimeout(l.stop, ackFor)
 	defer cancel()
-	s := &step{ctx: ctx, done: make(chan outcome, 1), rule: func() (change, error) { return p.table.double(p.key, p.revision) }}
+	s := &step{ctx: ctx, done: make(chan outcome, 1), rule: func() (change, error) { return p.table.replaceTombstone(p.key, p.revision) }}
 	return l.hand(s).err
 }
 
@@ -95,7 +95,7 @@ func (l *Log) purge(p purge) error {
 		return err
 	}
 	select {
-	case l.buried <- p:
+	case l.purged <- p:
 	case <-l.stop.Done():
 	}
 	return nil

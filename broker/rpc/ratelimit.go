@@ -33,10 +33,10 @@ type Excess struct {
 	Text    string
 }
 
-// gate refuses requests that are over a limit, before they cost anything. Refusals are
+// limiter refuses requests that are over a limit, before they cost anything. Refusals are
 // themselves kept to the limit: what is beyond twice of it is not even answered, so that
 // answering does not become the load.
-type gate struct {
+type limiter struct {
 	class   string // in figures
 	what    string // as in "Too many lists"
 	ofHosts bool   // not of users
@@ -50,7 +50,7 @@ type gate struct {
 	more   int      // others, who are only counted
 }
 
-// asker is one user or address at a gate.
+// asker is one user or address at a limiter.
 type asker struct {
 	key     string
 	tokens  *rate.Limiter
@@ -60,11 +60,11 @@ type asker struct {
 	over    bool // refused something since the last report
 }
 
-func newGate(class, what string, ofHosts bool, limit int) *gate {
+func newLimiter(class, what string, ofHosts bool, limit int) *limiter {
 	if limit <= 0 {
 		return nil
 	}
-	g := &gate{class: class, what: what, limit: limit, ofHosts: ofHosts}
+	g := &limiter{class: class, what: what, limit: limit, ofHosts: ofHosts}
 	factor := chat.BurstFactor
 	if ofHosts {
 		factor = chat.LobbyFactor
@@ -84,7 +84,7 @@ const (
 )
 
 // pass lets a request through, or returns why not, and whether to say so.
-func (g *gate) pass(key string, now time.Time) (refusal *chat.Error, tell bool) {
+func (g *limiter) pass(key string, now time.Time) (refusal *chat.Error, tell bool) {
 	if g == nil {
 		return nil, false
 	}
@@ -108,8 +108,8 @@ func (g *gate) pass(key string, now time.Time) (refusal *chat.Error, tell bool) 
 	return TooFast(what, wait), a.answers.AllowN(now, 1)
 }
 
-// refuse refuses a request at a gate that lets nothing through, and reports whether to say so.
-func (g *gate) refuse(key string, now time.Time) (tell bool) {
+// refuse refuses a request at a limiter that lets nothing through, and reports whether to say so.
+func (g *limiter) refuse(key string, now time.Time) (tell bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	a := g.askers.get(key, now)
@@ -123,7 +123,7 @@ func (g *gate) refuse(key string, now time.Time) (tell bool) {
 }
 
 // note has an asker told of in the next report.
-func (g *gate) note(a *asker, key string) {
+func (g *limiter) note(a *asker, key string) {
 	switch {
 	case a.over:
 	case len(g.over) < mostReports:
@@ -135,7 +135,7 @@ func (g *gate) note(a *asker, key string) {
 }
 
 // report is who was refused something since the last report.
-func (g *gate) report(now time.Time) []Excess {
+func (g *limiter) report(now time.Time) []Excess {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var all []Excess
@@ -172,41 +172,41 @@ func TooFast(what string, wait time.Duration) *chat.Error {
 	return e
 }
 
-// gates are those of a service.
-type gates struct {
-	requests, lobby, invites, lists *gate
-	forged                          *gate // lobby requests whose origin is not known
+// limiters are those of a service.
+type limiters struct {
+	requests, lobby, invites, lists *limiter
+	forged                          *limiter // lobby requests whose origin is not known
 
 	mu      sync.Mutex
 	pending bool // a report
 }
 
-func newGates(l Limits) *gates {
-	g := &gates{
-		requests: newGate("requests", "requests", false, l.Requests),
-		lobby:    newGate("lobby", "requests", true, l.Lobby),
-		invites:  newGate("invitations", "invitations", false, l.Invites),
-		lists:    newGate("lists", "lists", false, l.Lists),
-		forged:   newGate("forged", "forged requests", true, cmp.Or(l.Lobby, chat.RequestRate)),
+func newLimiters(l Limits) *limiters {
+	g := &limiters{
+		requests: newLimiter("requests", "requests", false, l.Requests),
+		lobby:    newLimiter("lobby", "requests", true, l.Lobby),
+		invites:  newLimiter("invitations", "invitations", false, l.Invites),
+		lists:    newLimiter("lists", "lists", false, l.Lists),
+		forged:   newLimiter("forged", "forged requests", true, cmp.Or(l.Lobby, chat.RequestRate)),
 	}
 	g.forged.closed = true
 	return g
 }
 
-func (g *gates) all() []*gate {
-	return slices.DeleteFunc([]*gate{g.requests, g.lobby, g.invites, g.lists, g.forged}, func(g *gate) bool { return g == nil })
+func (g *limiters) all() []*limiter {
+	return slices.DeleteFunc([]*limiter{g.requests, g.lobby, g.invites, g.lists, g.forged}, func(g *limiter) bool { return g == nil })
 }
 
-// pass lets a request through all gates on its way. The operator, and those to whom
+// pass lets a request through all limiters on its way. The operator, and those to whom
 // the operator gave an observer's credentials, know what they do.
-func (g *gates) pass(r *chat.Route, c Caller, now time.Time) (refusal *chat.Error, tell bool) {
+func (g *limiters) pass(r *chat.Route, c Caller, now time.Time) (refusal *chat.Error, tell bool) {
 	switch r.From() {
 	case chat.Anyone:
 		return g.lobby.pass(network(c.Origin.Host), now)
 	case chat.Operator, chat.Observer:
 		return nil, false
 	}
-	special := (*gate)(nil)
+	special := (*limiter)(nil)
 	switch r {
 	case chat.Invite.Route:
 		special = g.invites
@@ -219,8 +219,8 @@ func (g *gates) pass(r *chat.Route, c Caller, now time.Time) (refusal *chat.Erro
 	return g.requests.pass(string(c.User), now)
 }
 
-// due tells whether a report has to be asked for.
-func (g *gates) due() bool {
+// due reports whether a report has to be asked for.
+func (g *limiters) due() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	due := !g.pending
@@ -229,22 +229,22 @@ func (g *gates) due() bool {
 }
 
 // report is what there is to tell of those who ask too much.
-func (g *gates) report(now time.Time) []Excess {
+func (g *limiters) report(now time.Time) []Excess {
 	g.mu.Lock()
 	g.pending = false
 	g.mu.Unlock()
 	var all []Excess
-	for _, gate := range g.all() {
-		all = append(all, gate.report(now)...)
+	for _, limiter := range g.all() {
+		all = append(all, limiter.report(now)...)
 	}
 	return all
 }
 
 // refused counts the requests that were refused, by class.
-func (g *gates) refused() map[string]uint64 {
+func (g *limiters) refused() map[string]uint64 {
 	n := map[string]uint64{}
-	for _, gate := range g.all() {
-		n[gate.class] = gate.refused.Load()
+	for _, limiter := range g.all() {
+		n[limiter.class] = limiter.refused.Load()
 	}
 	return n
 }

@@ -14,18 +14,18 @@ import (
 // How many invitations one user receives: so many at once, and one more after each pause.
 // From one network they are fewer, so that a crowd there does not use up what others have.
 const (
-	crowdAtOnce  = 20
-	crowdPause   = 3 * time.Second
-	nearAtOnce   = 10
-	nearPause    = 12 * time.Second
-	crowdAgain   = 15 * time.Second // the host is told to try again after so long at least
-	crowdToldFor = 10 * time.Second // the receiver is told so long after the first one that was held back
-	mostMet      = 1 << 16          // pairs of users who are remembered to have chatted
+	inviteAtOnce  = 20
+	invitePause   = 3 * time.Second
+	nearAtOnce    = 10
+	nearPause     = 12 * time.Second
+	inviteAgain   = 15 * time.Second // the host is told to try again after so long at least
+	inviteToldFor = 10 * time.Second // the receiver is told so long after the first one that was held back
+	mostMet       = 1 << 16          // pairs of users who are remembered to have chatted
 )
 
-// crowd keeps the invitations that each user receives to a rate, but for those of users
+// inviteLimiter keeps the invitations that each user receives to a rate, but for those of users
 // with whom they have chatted. nil keeps nobody to anything.
-type crowd struct {
+type inviteLimiter struct {
 	all, near *rpc.Buckets
 
 	mu   sync.Mutex
@@ -33,22 +33,22 @@ type crowd struct {
 	met  *broker.Recent[[2]chat.User]
 }
 
-func newCrowd() *crowd {
-	return &crowd{
-		all:  rpc.NewBucketsOf(1/crowdPause.Seconds(), crowdAtOnce),
+func newInviteLimiter() *inviteLimiter {
+	return &inviteLimiter{
+		all:  rpc.NewBucketsOf(1/invitePause.Seconds(), inviteAtOnce),
 		near: rpc.NewBucketsOf(1/nearPause.Seconds(), nearAtOnce),
 		held: map[chat.User]int{},
 		met:  broker.NewRecent[[2]chat.User](mostMet),
 	}
 }
 
-func (c *crowd) keys(guest chat.User, address string) (all, near string) {
+func (c *inviteLimiter) keys(guest chat.User, address string) (all, near string) {
 	return string(guest), string(guest) + " " + rpc.Network(address)
 }
 
 // room returns nil if a guest can receive an invitation from an address now, or else why
 // not. Code Rate.
-func (c *crowd) room(guest chat.Name, address string, now time.Time) error {
+func (c *inviteLimiter) room(guest chat.Name, address string, now time.Time) error {
 	if c == nil {
 		return nil
 	}
@@ -57,13 +57,13 @@ func (c *crowd) room(guest chat.Name, address string, now time.Time) error {
 	if wait == 0 {
 		return nil
 	}
-	e := rpc.TooFast("invitations", max(wait, crowdAgain))
+	e := rpc.TooFast("invitations", max(wait, inviteAgain))
 	e.Text = string(guest) + " gets too many invitations at the moment; try again in a minute."
 	return e
 }
 
 // take notes that a guest receives an invitation from an address.
-func (c *crowd) take(guest chat.User, address string, now time.Time) {
+func (c *inviteLimiter) take(guest chat.User, address string, now time.Time) {
 	if c == nil {
 		return
 	}
@@ -73,7 +73,7 @@ func (c *crowd) take(guest chat.User, address string, now time.Time) {
 }
 
 // meet notes that the members of a session chat: they wanted to.
-func (c *crowd) meet(members []chat.Member) {
+func (c *inviteLimiter) meet(members []chat.Member) {
 	if c == nil {
 		return
 	}
@@ -89,7 +89,7 @@ func (c *crowd) meet(members []chat.Member) {
 }
 
 // friends reports whether two users have chatted.
-func (c *crowd) friends(a, b chat.User) bool {
+func (c *inviteLimiter) friends(a, b chat.User) bool {
 	if c == nil {
 		return false
 	}
@@ -100,7 +100,7 @@ func (c *crowd) friends(a, b chat.User) bool {
 
 // hold counts an invitation that is held back, and reports whether it is the first since the
 // guest was told.
-func (c *crowd) hold(guest chat.User) bool {
+func (c *inviteLimiter) hold(guest chat.User) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.held[guest]++
@@ -108,7 +108,7 @@ func (c *crowd) hold(guest chat.User) bool {
 }
 
 // release returns how many were held back since the guest was told.
-func (c *crowd) release(guest chat.User) int {
+func (c *inviteLimiter) release(guest chat.User) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := c.held[guest]
@@ -121,10 +121,10 @@ func (c *crowd) release(guest chat.User) int {
 func (s *Service) crowded(proposal chat.Session, now time.Time) (chat.User, error) {
 	address := s.addressOf(proposal.Host)
 	for _, g := range proposal.Guests() {
-		if s.crowd.friends(g.User(), proposal.Host) {
+		if s.invites.friends(g.User(), proposal.Host) {
 			continue
 		}
-		if err := s.crowd.room(g, address, now); err != nil {
+		if err := s.invites.room(g, address, now); err != nil {
 			return g.User(), err
 		}
 	}
@@ -139,20 +139,20 @@ func (s *Service) addressOf(u chat.User) string {
 // received counts a new invitation for each guest.
 func (s *Service) received(proposal chat.Session, now time.Time) {
 	for _, g := range proposal.Guests() {
-		if s.crowd.friends(g.User(), proposal.Host) {
+		if s.invites.friends(g.User(), proposal.Host) {
 			continue
 		}
-		s.crowd.take(g.User(), s.addressOf(proposal.Host), now)
+		s.invites.take(g.User(), s.addressOf(proposal.Host), now)
 	}
 }
 
 // heldBack tells a guest, once for many, that invitations were held back.
 func (s *Service) heldBack(guest chat.User) {
-	if !s.crowd.hold(guest) {
+	if !s.invites.hold(guest) {
 		return
 	}
-	s.chores.After(string(guest)+" held", crowdToldFor, "tell of invitations", func(context.Context) error {
-		n := chat.HeldNotice{Invitations: s.crowd.release(guest)}
+	s.jobs.After(string(guest)+" held", inviteToldFor, "tell of invitations", func(context.Context) error {
+		n := chat.HeldNotice{Invitations: s.invites.release(guest)}
 		return rpc.Tell(s.Notices, chat.UserHeld, chat.Address{User: guest}, n)
 	})
 }

@@ -4,18 +4,18 @@ import (
 	"time"
 )
 
-// LogFigures is how it went with a log since it was opened.
-type LogFigures struct {
+// LogMetrics is how it went with a log since it was opened.
+type LogMetrics struct {
 	Committed uint64 // steps of this replica whose records were stored
 	Repeated  uint64 // steps that were run again: another replica was faster, or the store did not answer
 	Revision  uint64 // the last change that this replica knows
 }
 
-// Figures counts.
-func (l *Log) Figures() LogFigures {
+// Metrics counts.
+func (l *Log) Metrics() LogMetrics {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	f := l.figures
+	f := l.metrics
 	f.Revision = l.revision
 	return f
 }
@@ -27,7 +27,7 @@ func (l *Log) Observe(fn func(took time.Duration)) { l.observe = fn }
 // tried notes an attempt that left steps to be run again.
 func (l *Log) tried(again int, took time.Duration) {
 	l.mu.Lock()
-	l.figures.Repeated += uint64(again)
+	l.metrics.Repeated += uint64(again)
 	l.mu.Unlock()
 	if l.observe != nil {
 		l.observe(took)
@@ -37,6 +37,6 @@ func (l *Log) tried(again int, took time.Duration) {
 // counted notes a record; the caller holds the lock.
 func (l *Log) counted(own bool) {
 	if own {
-		l.figures.Committed++
+		l.metrics.Committed++
 	}
 }

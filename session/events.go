@@ -7,7 +7,7 @@ import (
 )
 
 // Event is something that happened to a session, as one of its members should
-// hear it. Events are derived from two states of the record (see Story), and each
+// hear it. Events are derived from two states of the record (see Diff), and each
 // carries the later of the two: after a jump, the session of an Opened may be
 // closed already.
 type Event interface{ isEvent() }
@@ -152,11 +152,11 @@ func (MemberLost) isEvent()      {}
 func (MemberBack) isEvent()      {}
 func (Ended) isEvent()           {}
 
-// Story tells what has happened to a session since me knew it as before, until
+// Diff tells what has happened to a session since me knew it as before, until
 // after. Any two states will do: what was missed in between is told as far as the
 // later one shows it. Before is the zero Session if me knew nothing; then one that
 // is over already is not worth telling. A state that is not newer tells nothing.
-func Story(me chat.User, before, after chat.Session) []Event {
+func Diff(me chat.User, before, after chat.Session) []Event {
 	unknown := before.State == ""
 	switch {
 	case age(after) < age(before) || after.Epoch < before.Epoch:
@@ -181,7 +181,7 @@ func age(s chat.Session) int {
 	return slices.Index([]chat.State{chat.Proposed, chat.Open, chat.Closed}, s.State)
 }
 
-// involved tells whether the story is one of me: a member, unless they had left
+// involved reports whether the story is one of me: a member, unless they had left
 // before it begins.
 func involved(me chat.User, before, after chat.Session) bool {
 	if before.State != "" {

@@ -10,13 +10,13 @@ import (
 	"natter/broker"
 )
 
-// Share hands each further change of the log's stream to one of the replicas that share
+// Dispatch hands each further change of the log's stream to one of the replicas that share
 // it under a name, and again to another one until it has been dealt with: whoever made a
 // change may die before anybody has been told of it. The replica has seen the revision
-// when deal is called. Several changes of one record may come as the last of them.
+// when handle is called. Several changes of one record may come as the last of them.
 //
-// Share returns when the log's life ends and deal has returned for the last time.
-func (l *Log) Share(name string, deal func(kind, key string, revision uint64)) error {
+// Dispatch returns when the log's life ends and handle has returned for the last time.
+func (l *Log) Dispatch(name string, handle func(kind, key string, revision uint64)) error {
 	ctx := l.stop
 	var cons jetstream.Consumer
 	err := broker.Patiently(ctx, func(once context.Context) (err error) {
@@ -31,14 +31,14 @@ func (l *Log) Share(name string, deal func(kind, key string, revision uint64)) e
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("share %s: %w", l.stream, err)
+		return fmt.Errorf("dispatch %s: %w", l.stream, err)
 	}
-	taking, err := cons.Consume(func(m jetstream.Msg) { l.deal(ctx, m, deal) },
+	taking, err := cons.Consume(func(m jetstream.Msg) { l.dispatch(ctx, m, handle) },
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-			l.log.Debug("share the state", "stream", l.stream, "err", err)
+			l.log.Debug("dispatch changes", "stream", l.stream, "err", err)
 		}))
 	if err != nil {
-		return fmt.Errorf("share %s: %w", l.stream, err)
+		return fmt.Errorf("dispatch %s: %w", l.stream, err)
 	}
 	<-ctx.Done()
 	taking.Stop()
@@ -46,7 +46,7 @@ func (l *Log) Share(name string, deal func(kind, key string, revision uint64)) e
 	return nil
 }
 
-func (l *Log) deal(ctx context.Context, m jetstream.Msg, deal func(kind, key string, revision uint64)) {
+func (l *Log) dispatch(ctx context.Context, m jetstream.Msg, handle func(kind, key string, revision uint64)) {
 	meta, err := m.Metadata()
 	if err != nil {
 		return
@@ -56,10 +56,10 @@ func (l *Log) deal(ctx context.Context, m jetstream.Msg, deal func(kind, key str
 	if l.Await(soon, meta.Sequence.Stream) != nil {
 		return // another replica, or this one later
 	}
-	if kind, key, _ := cutSubject(m.Subject()); graveOf(m.Headers()) != second {
-		deal(kind, key, meta.Sequence.Stream)
+	if kind, key, _ := cutSubject(m.Subject()); tombstoneOf(m.Headers()) != second {
+		handle(kind, key, meta.Sequence.Stream)
 	}
 	if err := m.Ack(); err != nil {
-		l.log.Debug("acknowledge a shared change", "err", err)
+		l.log.Debug("acknowledge a dispatched change", "err", err)
 	}
 }

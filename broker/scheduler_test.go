@@ -11,7 +11,7 @@ import (
 )
 
 func TestChoresAreDoneInTheEnd(t *testing.T) {
-	c := broker.NewChores(slog.New(slog.DiscardHandler))
+	c := broker.NewScheduler(slog.New(slog.DiscardHandler))
 	tries, done := 0, make(chan struct{})
 	c.Do("something", func(context.Context) error {
 		if tries++; tries < 2 {
@@ -28,22 +28,22 @@ func TestChoresAreDoneInTheEnd(t *testing.T) {
 }
 
 func TestChoresWait(t *testing.T) {
-	c := broker.NewChores(slog.New(slog.DiscardHandler))
+	c := broker.NewScheduler(slog.New(slog.DiscardHandler))
 	did := make(chan string, 4)
-	chore := func(name string) broker.Chore {
+	job := func(name string) broker.Job {
 		return func(context.Context) error { did <- name; return nil }
 	}
-	c.After("a", time.Hour, "never", chore("replaced"))
-	c.After("a", time.Millisecond, "soon", chore("a"))
-	c.After("b", time.Hour, "never", chore("cancelled"))
+	c.After("a", time.Hour, "never", job("replaced"))
+	c.After("a", time.Millisecond, "soon", job("a"))
+	c.After("b", time.Hour, "never", job("cancelled"))
 	c.Cancel("b")
-	c.After("c", time.Hour, "never", chore("stopped"))
+	c.After("c", time.Hour, "never", job("stopped"))
 	if got := <-did; got != "a" {
 		t.Fatalf("did %s", got)
 	}
 	c.Stop()
-	c.Do("too late", chore("late"))
-	c.After("d", 0, "too late", chore("late"))
+	c.Do("too late", job("late"))
+	c.After("d", 0, "too late", job("late"))
 	c.Stop()
 	if len(did) != 0 {
 		t.Fatalf("did %s", <-did)
@@ -51,7 +51,7 @@ func TestChoresWait(t *testing.T) {
 }
 
 func TestStopEndsAChoreThatCannotBeDone(t *testing.T) {
-	c := broker.NewChores(slog.New(slog.DiscardHandler))
+	c := broker.NewScheduler(slog.New(slog.DiscardHandler))
 	begun := make(chan struct{})
 	c.Do("hopeless", func(ctx context.Context) error {
 		close(begun)

@@ -121,7 +121,7 @@ func (s *Service) unpark(ctx context.Context, c rpc.Caller, q chat.UnparkRequest
 	return chat.UnparkReply{Left: left}, err
 }
 
-// inboxOf tells whether a subject is one in a user's inbox: the server checks nothing of
+// inboxOf reports whether a subject is one in a user's inbox: the server checks nothing of
 // where it is told to send.
 func inboxOf(u chat.User, subject string) bool {
 	rest, ok := strings.CutPrefix(subject, chat.Inbox(u)+".")
@@ -146,7 +146,7 @@ func (s *Service) insider(ctx context.Context, u chat.User, id string) (chat.Ses
 	return record, nil
 }
 
-// toTheEnd tells whether u is in a session, or was when it ended.
+// toTheEnd reports whether u is in a session, or was when it ended.
 func (s *Service) toTheEnd(ctx context.Context, u chat.User, id string) error {
 	ended := func() bool {
 		row, _ := s.Sessions.Get(store.Committed, id)
@@ -175,11 +175,11 @@ func stayed(s chat.Session) map[chat.User]bool {
 	return all
 }
 
-// letGo drops what nobody is to get any more: what waits for who has left, and at the end what
+// letGo drops what nobody is to get any longer: what waits for who has left, and at the end what
 // those said who stayed, who are told that it has failed.
 func (s *Service) letGo(before, after chat.Session) {
 	drop := func(u chat.User) {
-		s.chores.Do(lettingGo, func(ctx context.Context) error { return s.Parked.DropAll(ctx, after.ID, u) })
+		s.jobs.Do(lettingGo, func(ctx context.Context) error { return s.Parked.DropAll(ctx, after.ID, u) })
 	}
 	if after.State == chat.Closed {
 		failed := stayed(after)
@@ -187,7 +187,7 @@ func (s *Service) letGo(before, after chat.Session) {
 			drop("*")
 			return
 		}
-		s.chores.Do(lettingGo, func(ctx context.Context) error { return s.Parked.DropFrom(ctx, after.ID, failed) })
+		s.jobs.Do(lettingGo, func(ctx context.Context) error { return s.Parked.DropFrom(ctx, after.ID, failed) })
 		return
 	}
 	for _, m := range before.Present() {
@@ -205,11 +205,11 @@ const (
 	noticedIn = 30 * time.Second
 )
 
-// letGoLater drops everything of a session that is over, when nobody comes back any more who
+// letGoLater drops everything of a session that is over, when nobody comes back any longer who
 // would hear of that, and what was on its way has been stored.
 func (s *Service) letGoLater(id string, wait time.Duration) {
 	wait += max(storedLate, min(s.Rules.Grace+noticedIn, remembered))
-	s.chores.After(id+" kept", wait, lettingGo, func(ctx context.Context) error {
+	s.jobs.After(id+" kept", wait, lettingGo, func(ctx context.Context) error {
 		if row, _ := s.Sessions.Get(store.Committed, id); row.Record.State == chat.Open { // another one of the same id
 			return nil
 		}

@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	choreFor   = 10 * time.Second // one try of a chore takes at most so long
-	choreAgain = time.Second      // and is followed by another one after so long
+	jobTimeout = 10 * time.Second // one try of a job takes at most so long
+	retryAfter = time.Second      // and is followed by another one after so long
 )
 
-// Chore is something that has to be done and may be done twice.
-type Chore func(context.Context) error
+// Job is something that has to be done and may be done twice.
+type Job func(context.Context) error
 
-// Chores are what a service does without being asked: now or at a time, and again until it
+// Scheduler runs what a service does without being asked: now or at a time, and again until it
 // is done, because a deadline that passes while the broker is away is still a deadline.
-type Chores struct {
+type Scheduler struct {
 	log *slog.Logger
 	wg  sync.WaitGroup
 
@@ -27,24 +27,24 @@ type Chores struct {
 	end    context.CancelFunc
 }
 
-// NewChores has nothing to do yet.
-func NewChores(log *slog.Logger) *Chores {
-	c := &Chores{log: log, timers: map[string]*time.Timer{}}
+// NewScheduler has nothing to do yet.
+func NewScheduler(log *slog.Logger) *Scheduler {
+	c := &Scheduler{log: log, timers: map[string]*time.Timer{}}
 	c.life, c.end = context.WithCancel(context.Background())
 	return c
 }
 
-// Do does a chore in the background. what names it in the log.
-func (c *Chores) Do(what string, chore Chore) {
+// Do does a job in the background. what names it in the log.
+func (c *Scheduler) Do(what string, job Job) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.life.Err() != nil {
 		return
 	}
 	c.wg.Go(func() {
-		for !c.try(what, chore) {
+		for !c.try(what, job) {
 			select {
-			case <-time.After(choreAgain):
+			case <-time.After(retryAfter):
 			case <-c.life.Done():
 				return
 			}
@@ -52,18 +52,18 @@ func (c *Chores) Do(what string, chore Chore) {
 	})
 }
 
-func (c *Chores) try(what string, chore Chore) bool {
-	ctx, cancel := context.WithTimeout(c.life, choreFor)
+func (c *Scheduler) try(what string, job Job) bool {
+	ctx, cancel := context.WithTimeout(c.life, jobTimeout)
 	defer cancel()
-	err := chore(ctx)
+	err := job(ctx)
 	if err != nil && c.life.Err() == nil {
 		c.log.Error("not done yet: "+what, "err", err)
 	}
 	return err == nil
 }
 
-// After does a chore in d, instead of the one that waits under the same key.
-func (c *Chores) After(key string, d time.Duration, what string, chore Chore) {
+// After does a job in d, instead of the one that waits under the same key.
+func (c *Scheduler) After(key string, d time.Duration, what string, job Job) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if t := c.timers[key]; t != nil {
@@ -79,13 +79,13 @@ func (c *Chores) After(key string, d time.Duration, what string, chore Chore) {
 			delete(c.timers, key)
 		}
 		c.mu.Unlock()
-		c.Do(what, chore)
+		c.Do(what, job)
 	})
 	c.timers[key] = t
 }
 
 // Cancel forgets what waits under a key.
-func (c *Chores) Cancel(key string) {
+func (c *Scheduler) Cancel(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if t := c.timers[key]; t != nil {
@@ -95,7 +95,7 @@ func (c *Chores) Cancel(key string) {
 }
 
 // Stop begins nothing more, and waits for what is under way.
-func (c *Chores) Stop() {
+func (c *Scheduler) Stop() {
 	c.mu.Lock()
 	c.end()
 	for _, t := range c.timers {
