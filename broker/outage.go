@@ -73,7 +73,7 @@ func IsFull(err error) bool {
 	return errors.As(err, &api) && full(api)
 }
 
-// full tells whether the stream, or the store that it lies in, has no room left.
+// full reports whether the stream, or the store that it lies in, has no room left.
 func full(e *jetstream.APIError) bool {
 	const account, insufficient, storage, notStored = 10002, 10023, 10047, 10077
 	switch e.ErrorCode {

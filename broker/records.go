@@ -34,7 +34,7 @@ type Stored struct {
 	Data     []byte
 }
 
-// Gone tells whether it is a tombstone.
+// Gone reports whether it is a tombstone.
 func (s Stored) Gone() bool { return s.Header.Get(GoneHeader) != "" }
 
 const (

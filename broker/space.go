@@ -19,7 +19,7 @@ const (
 	mostKept   = 3 // servers that keep a stream: with more servers, nobody knows which
 )
 
-// Space tells whether NATS servers that are not ours have space left. One that has reached its
+// Space reports whether NATS servers that are not ours have space left. One that has reached its
 // max_file_store, whoever has filled it, takes nothing more and leads no stream. If it is most
 // of them, the streams have no leader that could say why it does not answer.
 type Space struct {

@@ -175,7 +175,7 @@ func Patiently(ctx context.Context, try func(context.Context) error) error {
 
 var errNoLeader = chat.Errorf(chat.Timeout, "JetStream does not answer: most servers of a NATS cluster must run.")
 
-// passing tells whether an error is one of those that go away when a leader is there.
+// passing reports whether an error is one of those that go away when a leader is there.
 func passing(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
 		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrReconnectBufExceeded) ||

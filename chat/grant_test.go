@@ -118,7 +118,7 @@ func listed(list []string, subject string) bool {
 	return slices.ContainsFunc(list, func(pattern string) bool { return matches(pattern, subject) })
 }
 
-// matches tells whether a NATS pattern matches a subject without wildcards.
+// matches reports whether a NATS pattern matches a subject without wildcards.
 func matches(pattern, subject string) bool {
 	p, s := strings.Split(pattern, "."), strings.Split(subject, ".")
 	for i, token := range p {

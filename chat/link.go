@@ -184,7 +184,7 @@ func nameOfHost(host string) string {
 	return name[:min(len(name), MaxContextName)]
 }
 
-// made tells whether a text is made of ASCII letters, digits and the other characters.
+// made reports whether a text is made of ASCII letters, digits and the other characters.
 func made(s, others string) bool {
 	for _, r := range s {
 		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
@@ -201,7 +201,7 @@ func Fingerprint(certificate []byte) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// IsFingerprint tells whether a text can be a Fingerprint.
+// IsFingerprint reports whether a text can be a Fingerprint.
 func IsFingerprint(s string) bool {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	return err == nil && len(raw) == sha256.Size && !strings.ContainsAny(s, "\r\n")

@@ -80,7 +80,7 @@ func shorten(s string) string {
 	return fmt.Sprintf("%+q", s)
 }
 
-// validUser tells whether a subject's token can be a user.
+// validUser reports whether a subject's token can be a user.
 func validUser(s string) bool {
 	n, err := ParseName(s)
 	return err == nil && string(n.User()) == s

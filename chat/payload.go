@@ -250,7 +250,7 @@ type Block struct {
 	Until time.Time `json:"until,omitzero"`
 }
 
-// Holds tells whether a block has not ended.
+// Holds reports whether a block has not ended.
 func (b Block) Holds(now time.Time) bool { return b.Until.IsZero() || now.Before(b.Until) }
 
 // BlockRequest blocks a user, or with a duration mutes them.

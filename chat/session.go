@@ -64,7 +64,7 @@ type Session struct {
 	By      []User        `json:"by,omitempty"`      // Closed: whose doing it was; expired: who did not answer
 }
 
-// AwayTooLong tells whether a session has ended because a user did not come back in time.
+// AwayTooLong reports whether a session has ended because a user did not come back in time.
 func (s Session) AwayTooLong(u User) bool {
 	return s.State == Closed && s.Reason == ByLoss && slices.Contains(s.By, u)
 }
@@ -105,7 +105,7 @@ func RunOf(n uint64) int { return int(n >> runBits) }
 // Short is the part of the id that people see.
 func (s Session) Short() string { return s.ID[:min(6, len(s.ID))] }
 
-// Group tells whether more than one was invited.
+// Group reports whether more than one was invited.
 func (s Session) Group() bool { return len(s.Members) > 2 }
 
 // Channel is the token that stands for the session in its members' subjects: the

@@ -181,7 +181,7 @@ func age(s chat.Session) int {
 	return slices.Index([]chat.State{chat.Proposed, chat.Open, chat.Closed}, s.State)
 }
 
-// involved reports whether the story is one of me: a member, unless they had left
+// involved reports whether what happened concerns me: a member, unless they had left
 // before it begins.
 func involved(me chat.User, before, after chat.Session) bool {
 	if before.State != "" {

@@ -139,7 +139,7 @@ func (c *Conn) Refused() []string {
 	return append([]string(nil), c.refused...)
 }
 
-// MayPublish publishes an empty message on a subject and tells whether the server
+// MayPublish publishes an empty message on a subject and reports whether the server
 // let it through.
 func (c *Conn) MayPublish(t testing.TB, subject string) bool {
 	t.Helper()
@@ -150,7 +150,7 @@ func (c *Conn) MayPublish(t testing.TB, subject string) bool {
 }
 
 // MaySubscribe subscribes to a subject, in a queue group if there is one, and
-// tells whether the server let it. The subscription is taken back.
+// reports whether the server let it. The subscription is taken back.
 func (c *Conn) MaySubscribe(t testing.TB, subject, queue string) bool {
 	t.Helper()
 	sub, err := c.QueueSubscribeSync(subject, queue)

@@ -100,7 +100,7 @@ func allowed(list []string, subject string) bool {
 	return false
 }
 
-// covers tells whether the server takes subject for a part of pattern. It is more
+// covers reports whether the server takes subject for a part of pattern. It is more
 // generous than one should think: where the pattern ends with *, the subject may
 // end with >. chat.TestGrantsAreNotWidened shows that this gives nothing away.
 func covers(pattern, subject string) bool {

@@ -201,7 +201,7 @@ func damaged(dir, what string) error {
 	return private.Errorf(ErrDataDir, "The state in %s is damaged: %s. Nothing was changed. Bring back a backup with chatcoord restore FILE in an empty directory, or go on with what is left: --accept-loss.", dir, what)
 }
 
-// wild tells whether a file of a stream has a record with a sequence that cannot be. The
+// wild reports whether a file of a stream has a record with a sequence that cannot be. The
 // server would believe it, and make room for all the records before it.
 //
 // A record begins with its length, whose highest bit says that there are headers, and its

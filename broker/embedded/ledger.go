@@ -346,7 +346,7 @@ func readEntries(ctx context.Context, nc *nats.Conn, stream string) (have map[st
 	return have, unread, err
 }
 
-// gone tells whether a record was gone, or it would be on the page.
+// gone reports whether a record was gone, or it would be on the page.
 func (p page) gone(subject string, e entry) bool {
 	_, known := p.records[subject]
 	return !known && e.seq <= p.last && e.sum != gone
@@ -371,7 +371,7 @@ func recordsOf(stream string) string {
 	return "records"
 }
 
-// exists tells whether there is a file or directory.
+// exists reports whether there is a file or directory.
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil

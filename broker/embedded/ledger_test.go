@@ -206,7 +206,7 @@ func damage(t *testing.T, draw *rand.Rand, dir string, n int) string {
 	return "no state"
 }
 
-// refusedAsDamaged tells whether a start is refused, as it should be then.
+// refusedAsDamaged reports whether a start is refused, as it should be then.
 func refusedAsDamaged(t *testing.T, dir, what string) bool {
 	t.Helper()
 	before := files(t, filepath.Join(dir, "jetstream"))

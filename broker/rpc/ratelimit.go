@@ -37,7 +37,7 @@ type Excess struct {
 // themselves kept to the limit: what is beyond twice of it is not even answered, so that
 // answering does not become the load.
 type limiter struct {
-	class   string // in figures
+	class   string // in metrics
 	what    string // as in "Too many lists"
 	ofHosts bool   // not of users
 	closed  bool   // lets nothing through

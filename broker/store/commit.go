@@ -37,7 +37,7 @@ type pendingStep struct {
 	err      error // of the rule; then of the publish
 }
 
-// chain is pending whose records are stored one right behind the other, or not at
+// chain is pending steps whose records are stored one right behind the other, or not at
 // all: each expects the one before it by its id. The revision alone would not do: a
 // record that another replica got in first has the same one.
 //
@@ -100,7 +100,7 @@ func (l *Log) waiting(batch []*step) []*step {
 	return left
 }
 
-// awaitAll waits for the acknowledgements of pending. An acknowledgement confirms everything
+// awaitAll waits for the acknowledgements of pending steps. An acknowledgement confirms everything
 // before it too, refusals included: the record was expected to follow just what they have
 // seen. Refusals behind the last one need the stream's own word. It returns the steps that
 // must be run again.
@@ -183,7 +183,7 @@ func (l *Log) current() bool {
 	return err == nil && state.LastSeq == l.revision
 }
 
-// applyAll makes pending that were confirmed the present state, and answers them.
+// applyAll makes pending steps that were confirmed the present state, and answers them.
 func (l *Log) applyAll(pending []pendingStep) {
 	for _, f := range pending {
 		if f.table == nil {
@@ -195,7 +195,7 @@ func (l *Log) applyAll(pending []pendingStep) {
 	}
 }
 
-// rollback takes back what the pending have applied tentatively. The fate of the first
+// rollback takes back what pending steps have applied tentatively. The fate of the first
 // record is that of all behind it.
 func (l *Log) rollback(pending []pendingStep) []*step {
 	var again []*step

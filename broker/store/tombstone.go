@@ -74,7 +74,7 @@ func (l *Log) purgeTombstones() {
 }
 
 // replaceTombstone puts a second tombstone in the place of a first one. When it is stored, it is
-// buried in its turn.
+// purged in its turn.
 func (l *Log) replaceTombstone(p purge) error {
 	ctx, cancel := context.WithTimeout(l.stop, ackFor)
 	defer cancel()

@@ -106,7 +106,7 @@ func FormatCreds(ticket string, key nkeys.KeyPair) ([]byte, error) {
 	return text, nil
 }
 
-// validKey tells whether a text is a user's public key, in the one way that there is to
+// validKey reports whether a text is a user's public key, in the one way that there is to
 // write it: the decoder would pass over line feeds and what is left over at the end, and
 // one key would have several names.
 func validKey(publicKey string) bool {

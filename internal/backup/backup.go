@@ -99,7 +99,7 @@ func (c *Contents) Accounts() int {
 	return n
 }
 
-// lasts tells whether a record is saved: who is here and what they are in does not last.
+// lasts reports whether a record is saved: who is here and what they are in does not last.
 func lasts(subject string) bool {
 	return !strings.HasPrefix(subject, chat.StateRoot+".mark.") && !strings.HasPrefix(subject, chat.StateRoot+".user.") && !strings.HasPrefix(subject, chat.StateRoot+".session.")
 }

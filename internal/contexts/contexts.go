@@ -134,7 +134,7 @@ func (s *Store) refuse(what string) error {
 	return private.Errorf(private.ErrFile, "The list of contexts %s is %s; it was left as it is. Mend it, or move it away and join again.", s.path, what)
 }
 
-// valid tells whether nobody but this program, or somebody careful, has written the set.
+// valid reports whether nobody but this program, or somebody careful, has written the set.
 func (s Set) valid() bool {
 	seen := map[string]bool{}
 	for _, c := range s.Contexts {

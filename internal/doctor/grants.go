@@ -171,7 +171,7 @@ func maySubscribe(nc *nats.Conn, subject string) bool {
 	return !violates(nc, `for subscription to "`+subject+`"`)
 }
 
-// violates waits until the server has dealt with everything sent and tells whether
+// violates waits until the server has dealt with everything sent and reports whether
 // what it last complained about ends with what: it answers in order.
 func violates(nc *nats.Conn, what string) bool {
 	if nc.FlushTimeout(patience) != nil {

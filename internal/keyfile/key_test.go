@@ -30,7 +30,7 @@ func format(t testing.TB, k keyfile.Key) []byte {
 	return text
 }
 
-// same tells whether two keys are the same, of which one may be a bare login key.
+// same reports whether two keys are the same, of which one may be a bare login key.
 func same(a, b keyfile.Key) bool {
 	return a.PublicLogin() == b.PublicLogin() && a.PublicIdentity() == b.PublicIdentity() && a.Name == b.Name
 }

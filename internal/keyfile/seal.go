@@ -24,7 +24,7 @@ var (
 	errPassphrase = errors.New("needs another passphrase")
 )
 
-// isSealed tells whether a file's text is encrypted.
+// isSealed reports whether a file's text is encrypted.
 func isSealed(text []byte) bool { return bytes.HasPrefix(text, []byte(armor.Header)) }
 
 func seal(text []byte, passphrase string) ([]byte, error) {

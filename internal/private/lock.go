@@ -53,7 +53,7 @@ func Lock(path string) (unlock func(), err error) {
 	}
 }
 
-// stillThere tells whether path is the file that was opened.
+// stillThere reports whether path is the file that was opened.
 func stillThere(f *os.File, path string) bool {
 	opened, err := f.Stat()
 	now, err2 := os.Stat(path)

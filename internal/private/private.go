@@ -95,7 +95,7 @@ func Read(kind, path string, most int64) ([]byte, error) {
 	return nil, filef(err, "Cannot read the %s %s: %v.", kind, path, Cause(err))
 }
 
-// wide tells whether others can read something. Windows keeps that elsewhere.
+// wide reports whether others can read something. Windows keeps that elsewhere.
 func wide(info fs.FileInfo) bool {
 	return runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0
 }

@@ -56,7 +56,7 @@ func Explain(server, ask string, err error) error {
 	return unsafe{chat.Errorf(chat.Denied, "%s.", chat.CleanLine(text))}
 }
 
-// turnedAway tells whether the server did not like what the client showed, which with TLS
+// turnedAway reports whether the server did not like what the client showed, which with TLS
 // 1.3 it says only after the client is content, and perhaps never gets to say.
 func turnedAway(err error) bool {
 	if err == nil {

@@ -2,5 +2,5 @@ package secure
 
 import "time"
 
-// Current tells whether Auto keeps a certificate that was made at a time.
+// Current reports whether Auto keeps a certificate that was made at a time.
 func Current(made, now time.Time) bool { return current(made, now) }

@@ -229,7 +229,7 @@ func (h *hushed) Write(p []byte) (int, error) {
 	return h.Conn.Write(p)
 }
 
-// OnLoopback tells whether a URL's or an address's host is this machine. A name other
+// OnLoopback reports whether a URL's or an address's host is this machine. A name other
 // than localhost may be any.
 func OnLoopback(address string) bool {
 	host := address

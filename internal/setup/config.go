@@ -36,7 +36,7 @@ func ParseHost(s string) (Host, error) {
 	return Host{host, port}, nil
 }
 
-// local tells whether the host is this computer only.
+// local reports whether the host is this computer only.
 func (h Host) local() bool {
 	ip, err := netip.ParseAddr(h.Name)
 	return h.Name == "localhost" || err == nil && ip.IsLoopback()

@@ -100,7 +100,7 @@ func (p Plan) clear() error {
 	return nil
 }
 
-// exists tells whether a whole installation is there. Anything else in its place is an
+// exists reports whether a whole installation is there. Anything else in its place is an
 // error.
 func (p Plan) exists() (bool, error) {
 	entries, err := os.ReadDir(p.Dir)

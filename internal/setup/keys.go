@@ -71,12 +71,12 @@ func (r Role) newCreds(m *ticket.Minter, chatAccount string, ttl time.Duration, 
 // File is the name of the role's credentials.
 func (r Role) File() string { return r.Name + ".creds" }
 
-// Coordinators tells whether a coordinator needs the role.
+// Coordinators reports whether a coordinator needs the role.
 func (r Role) Coordinators() bool {
 	return slices.ContainsFunc(Roles[:needed], func(n Role) bool { return n.Name == r.Name })
 }
 
-// InSystem tells whether the role is in the system account.
+// InSystem reports whether the role is in the system account.
 func (r Role) InSystem() bool { return r.system }
 
 // Names of other files.

@@ -46,7 +46,7 @@ type Rotation struct {
 // the servers keep one more key in mind whose tickets are void.
 const MostRotations = 10
 
-// Taken tells whether somebody who holds the key has logged in.
+// Taken reports whether somebody who holds the key has logged in.
 func (r Record) Taken() bool { return !r.LastLogin.IsZero() }
 
 // Lapsed reports whether the name may go to another key. ttl is counted from the last
@@ -125,7 +125,7 @@ func Rotate(r Record, key string, signature []byte, now time.Time) (Record, erro
 	return r, nil
 }
 
-// Rotated tells whether the key came to be by this signature.
+// Rotated reports whether the key came to be by this signature.
 func (r Record) Rotated(key string, signature []byte) bool {
 	return r.Rotation != nil && r.Key == key && bytes.Equal(r.Rotation.Signature, signature)
 }

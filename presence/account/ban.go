@@ -63,7 +63,7 @@ func CheckTarget(t chat.Target) (chat.Target, error) {
 	return t, errTarget
 }
 
-// keyLike tells whether a text looks like a public user key: one that is none fits nobody.
+// keyLike reports whether a text looks like a public user key: one that is none fits nobody.
 func keyLike(s string) bool {
 	const length, letters = 56, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 	return len(s) == length && s[0] == 'U' && strings.Trim(s, letters) == ""
@@ -159,12 +159,12 @@ func End(before Ban, now time.Time) (Ban, error) {
 	return before, nil
 }
 
-// Standing tells whether there is such a ban, and it is not over.
+// Standing reports whether there is such a ban, and it is not over.
 func (b Ban) Standing(now time.Time) bool {
 	return !b.Gone && !b.At.IsZero() && (b.Until.IsZero() || now.Before(b.Until))
 }
 
-// Covers tells whether the ban is one of somebody: by the name, by the login key or by
+// Covers reports whether the ban is one of somebody: by the name, by the login key or by
 // the address (IP, with or without a port). What is not known is empty.
 func (b Ban) Covers(u chat.User, key, address string) bool {
 	return u != "" && u == chat.Name(b.Target.Name).User() || b.Person(key, address)

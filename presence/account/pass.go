@@ -120,6 +120,6 @@ func (p Pass) Forget(now time.Time) (Pass, error) {
 	return Pass{Gone: true}, nil
 }
 
-// Knows tells whether an account is the key's own, whose owner needs no pass: somebody
+// Knows reports whether an account is the key's own, whose owner needs no pass: somebody
 // who held the key has logged in.
 func (r Record) Knows(key string) bool { return r.Key == key && r.Taken() }

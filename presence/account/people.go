@@ -68,7 +68,7 @@ func Holding(blocks []chat.Block, now time.Time) []chat.Block {
 	return slices.DeleteFunc(slices.Clone(blocks), func(b chat.Block) bool { return !b.Holds(now) })
 }
 
-// Blocks tells whether u is among them.
+// Blocks reports whether u is among them.
 func Blocks(blocks []chat.Block, u chat.User, now time.Time) bool {
 	i, found := find(blocks, u)
 	return found && blocks[i].Holds(now)
