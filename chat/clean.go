@@ -27,6 +27,9 @@ const (
 // Clean makes a text of several lines fit to be shown: see CleanAll and Excerpt. A
 // text over the limits ends with a remark that says how much is missing.
 func Clean(s string) string {
+	if len(s) <= ShownCharacters && plain(s) {
+		return s
+	}
 	shown, rest := Excerpt(CleanAll(s))
 	if rest == "" {
 		return shown
@@ -37,8 +40,21 @@ func Clean(s string) string {
 // CleanLine is Clean for what must stay on one line: a line feed or a tab becomes a
 // blank.
 func CleanLine(s string) string {
+	if len(s) <= ShownCharacters && plain(s) {
+		return s
+	}
 	s = strings.ReplaceAll(s, "\t", " ")
 	return strings.ReplaceAll(Clean(s), "\n", " ")
+}
+
+// plain reports whether a text is one line of printable ASCII: most are.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i]-' ' > '~'-' ' {
+			return false
+		}
+	}
+	return true
 }
 
 // CleanAll makes a text harmless and keeps its length. In this order: bytes that are
@@ -48,6 +64,9 @@ func CleanLine(s string) string {
 // combining marks after the eighth on one character; joiners and variation selectors
 // stay where they belong. A text that is clean is not changed.
 func CleanAll(s string) string {
+	if plain(s) {
+		return s
+	}
 	c := cleaner{in: s}
 	c.out.Grow(len(s))
 	for c.in != "" {
@@ -98,6 +117,9 @@ func Blank(s string) bool { return strings.TrimSpace(CleanAll(s)) == "" }
 // whichever comes first. What it left out is rest, of which there may be another
 // excerpt.
 func Excerpt(clean string) (shown, rest string) {
+	if len(clean) <= ShownCharacters && strings.Count(clean, "\n") < ShownLines {
+		return clean, ""
+	}
 	lines, characters, before := 1, 0, rune(0)
 	for i, r := range clean {
 		more := continues(before, r)

@@ -59,8 +59,8 @@ func TestRecord(t *testing.T) {
 	}
 	for _, line := range []string{
 		"before\n" + begin, "\n" + finish + "after\n",
-		"| speed | 2.00/s | 2.00/s | **1.00×** | 0.50 – 3.00 | at least 0.7× | met |\n",
-		"| time |  |  | **12.0 ms** | 12.0 – 12.0 | at most 10 ms | short |\n",
+		"| speed | 2.00/s | 2.00/s | **1.00×** | 0.50 – 3.00 | 3 | at least 0.7× | met |\n",
+		"| time |  |  | **12.0 ms** | 12.0 – 12.0 | 1 | at most 10 ms | short |\n",
 	} {
 		if !strings.Contains(string(page), line) {
 			t.Errorf("%q is missing in\n%s", line, page)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"syscall"
 	"time"
 
@@ -54,27 +56,39 @@ func (b *bench) coordinator(show string) (*coordinator, error) {
 		return nil, err
 	}
 	defer func() { _ = out.Close() }() // the process has its own
-	c.cmd = exec.Command(filepath.Join(b.dir, "chatcoord"), "--listen", addr, "--data-dir", filepath.Join(dir, "data"), "--show", show, "--max-group", "64",
-		"--rate", "0", "--rate-invites", "0", "--rate-lists", "0", "--rate-direct", "0", "--rate-messages", "0")
+	args := []string{"--listen", addr, "--data-dir", filepath.Join(dir, "data"), "--show", show, "--max-group", "64",
+		"--rate", "0", "--rate-invites", "0", "--rate-lists", "0", "--rate-direct", "0", "--rate-messages", "0"}
+	if b.profile != "" {
+		args = append(args, "--http", "127.0.0.1:0", "--pprof")
+	}
+	c.cmd = exec.CommandContext(b.ctx, filepath.Join(b.dir, "chatcoord"), args...)
+	withParent(c.cmd)
 	c.cmd.Stdout, c.cmd.Stderr = out, os.Stderr
 	if err := c.cmd.Start(); err != nil {
 		return nil, err
 	}
-	if err := c.ready(filepath.Join(dir, "data")); err != nil {
+	if err := c.ready(filepath.Join(dir, "data"), b.profile != ""); err != nil {
 		c.kill()
 		return nil, err
 	}
 	return c, nil
 }
 
-// ready waits until the console says so, and reads the keys that tickets are made with.
-func (c *coordinator) ready(data string) error {
+var onHTTP = regexp.MustCompile(`health and figures on (http\S+)\n`)
+
+// ready waits until the console says so, and reads the keys that tickets are made with. With
+// profiles it waits also for the address that has them.
+func (c *coordinator) ready(data string, profiles bool) error {
 	for until := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		text, err := os.ReadFile(c.console)
 		if err != nil {
 			return err
 		}
-		if bytes.Contains(text, []byte(" ready: ")) {
+		web := onHTTP.FindSubmatch(text)
+		if web != nil {
+			c.web = string(web[1])
+		}
+		if bytes.Contains(text, []byte(" ready: ")) && (web != nil || !profiles) {
 			break
 		}
 		if time.Now().After(until) {
@@ -90,6 +104,24 @@ func (c *coordinator) ready(data string) error {
 		return minter.Mint(key, g, time.Hour, time.Now())
 	}
 	return nil
+}
+
+// profileTime is how much of a turn a profile of chatcoord is of: it must be said beforehand.
+const profileTime = time.Second
+
+// profileTo writes a processor profile of chatcoord to a file, from now on.
+func (s *server) profileTo(file string) error {
+	r, err := http.Get(fmt.Sprintf("%s/debug/pprof/profile?seconds=%g", s.web, profileTime.Seconds()))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Body.Close() }()
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r.Body)
+	return errors.Join(err, f.Close())
 }
 
 // kill ends the process.

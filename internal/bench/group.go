@@ -92,7 +92,7 @@ func (b *bench) someSay(people []*client.Client, speakers, n int) error {
 		others := speakers
 		if i < speakers {
 			others--
-			all.Go(func() { failed[2*i] = say(c, n) })
+			all.Go(func() { failed[2*i] = b.say(c, n) })
 		}
 		if others > 0 {
 			all.Go(func() { failed[2*i+1] = b.hears(c, n*others) })

@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"syscall"
 	"time"
 )
 
@@ -118,8 +119,9 @@ func run() error {
 	if b.only, err = regexp.Compile(*only); err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal does not wait
 	err = b.measure(ctx)
 	fmt.Print(b.table, b.attacks.under("under attack", "alone"), b.holding.under("measured", "next to")) // what there is
 	if err != nil || *record == "" {

@@ -141,6 +141,7 @@ type server struct {
 	options
 	cmd      *exec.Cmd
 	call     *netrpc.Client // nil: of chatcoord itself
+	web      string         // URL of chatcoord's profiles, if they are wanted
 	mintWith func(key string, g chat.Grant) (chat.Ticket, error)
 }
 
@@ -272,7 +273,8 @@ func (b *bench) heap(s *server, name string) error {
 }
 
 // profiled writes processor profiles of both sides while something runs, if they are
-// wanted; the next ones take their place.
+// wanted; the next ones take their place. That of chatcoord ends later than what runs if
+// that is short.
 func (b *bench) profiled(s *server, name string, f func() (float64, error)) func() (float64, error) {
 	if b.profile == "" {
 		return f
@@ -294,12 +296,18 @@ func (b *bench) profiled(s *server, name string, f func() (float64, error)) func
 		if err := pprof.StartCPUProfile(own); err != nil {
 			return 0, err
 		}
+		written := make(chan error, 1)
+		if s.web != "" {
+			go func() { written <- s.profileTo(filepath.Join(dir, name+"-server.pprof")) }()
+		} else {
+			written <- nil
+		}
 		v, err := f()
 		pprof.StopCPUProfile()
 		_ = own.Close()
 		if s.call != nil {
 			_ = s.call.Call("Server.Profile", "", &None{})
 		}
-		return v, err
+		return v, errors.Join(err, <-written)
 	}
 }

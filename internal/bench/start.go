@@ -51,6 +51,7 @@ func (b *bench) untilSaid(words, program string, args ...string) (float64, error
 	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, program), args...)
+	withParent(cmd)
 	in, err := cmd.StdinPipe() // nobody types
 	if err != nil {
 		return 0, err

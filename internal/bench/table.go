@@ -20,6 +20,7 @@ type row struct {
 	result       float64
 	unit         string  // "×" for ratios
 	least, most  float64 // of the result over the turns
+	turns        int
 	goal         goal
 }
 
@@ -65,7 +66,7 @@ func (t *table) compare(figure string, ours, theirs []float64, show func(float64
 	}
 	*t = append(*t, row{
 		figure: figure, ours: show(median(ours)), theirs: show(median(theirs)),
-		result: median(ratios), unit: "×", least: slices.Min(ratios), most: slices.Max(ratios), goal: g,
+		result: median(ratios), unit: "×", least: slices.Min(ratios), most: slices.Max(ratios), turns: len(ratios), goal: g,
 	})
 }
 
@@ -73,7 +74,7 @@ func (t *table) compare(figure string, ours, theirs []float64, show func(float64
 func (t *table) absolute(figure string, values []float64, unit string, g goal) {
 	*t = append(*t, row{
 		figure: figure, ours: "", theirs: "",
-		result: median(values), unit: " " + unit, least: slices.Min(values), most: slices.Max(values), goal: g,
+		result: median(values), unit: " " + unit, least: slices.Min(values), most: slices.Max(values), turns: len(values), goal: g,
 	})
 }
 
@@ -87,7 +88,7 @@ func (t table) under(ours, theirs string) string {
 	}
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s, %s/%s, %d processors, %s\n\n", time.Now().UTC().Format("2006-01-02"), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
-	fmt.Fprintf(&s, "| figure | %s | %s | result | from – to | goal | |\n| --- | ---: | ---: | ---: | ---: | --- | --- |\n", ours, theirs)
+	fmt.Fprintf(&s, "| figure | %s | %s | result | from – to | turns | goal | |\n| --- | ---: | ---: | ---: | ---: | ---: | --- | --- |\n", ours, theirs)
 	for _, r := range t {
 		word, verdict := "at most", "short"
 		if r.goal.least {
@@ -96,8 +97,8 @@ func (t table) under(ours, theirs string) string {
 		if r.goal.met(r.result) {
 			verdict = "met"
 		}
-		fmt.Fprintf(&s, "| %s | %s | %s | **%s%s** | %s – %s | %s %.3g%s | %s |\n", r.figure, r.ours, r.theirs,
-			digits(r.result), r.unit, digits(r.least), digits(r.most), word, r.goal.bound, r.unit, verdict)
+		fmt.Fprintf(&s, "| %s | %s | %s | **%s%s** | %s – %s | %d | %s %.3g%s | %s |\n", r.figure, r.ours, r.theirs,
+			digits(r.result), r.unit, digits(r.least), digits(r.most), r.turns, word, r.goal.bound, r.unit, verdict)
 	}
 	return s.String()
 }

@@ -261,7 +261,7 @@ func (b *bench) everybodySays(people []*client.Client, n int) error {
 	for i, c := range people {
 		all.Go(func() {
 			if i%2 == 0 {
-				failed[i] = say(c, n)
+				failed[i] = b.say(c, n)
 			} else {
 				failed[i] = b.hears(c, n)
 			}
@@ -271,7 +271,8 @@ func (b *bench) everybodySays(people []*client.Client, n int) error {
 	return first(failed)
 }
 
-func say(c *client.Client, n int) error {
+func (b *bench) say(c *client.Client, n int) error {
+	defer context.AfterFunc(b.ctx, c.Close)()
 	for range n {
 		if err := c.Say(text); err != nil {
 			return err

@@ -8,15 +8,45 @@ import (
 	"time"
 )
 
-// backlog is what waits for the writer. When it is full, entries are counted
+// page is lines that are written together.
+type page struct {
+	text  []byte
+	lines []mark
+}
+
+// mark is where a line ends in a page. A message of several lines counts as one.
+type mark struct {
+	end  int
+	told int // lines that are missing and that this one tells of; they were counted before
+}
+
+func (p *page) end() { p.lines = append(p.lines, mark{end: len(p.text)}) }
+
+func (p *page) reset() {
+	if cap(p.text) > maxSpare {
+		*p = page{}
+	}
+	p.text, p.lines = p.text[:0], p.lines[:0]
+}
+
+const (
+	maxWaiting = 16 << 20  // bytes that may wait for the writer
+	maxSpare   = 1 << 20   // bytes of an empty page that is kept
+	fullPage   = 128 << 10 // bytes that are written without waiting for more
+)
+
+// backlog is what waits for the writer. When it is full, lines are counted
 // instead of kept, and their number is shown where they would have been: behind
 // what was kept and before what comes next.
 type backlog struct {
+	style style
+
 	mu      sync.Mutex
 	wake    *sync.Cond
-	entries []entry
-	room    int
-	lost    losses // younger than entries
+	waiting page
+	room    int    // lines
+	lost    losses // younger than what waits
+	ready   bool   // the writer is to take what waits
 	closed  bool
 	total   uint64 // of all that were ever lost
 }
@@ -27,23 +57,54 @@ type losses struct {
 	unread int // messages of the broker, each of which may have been a line or none
 }
 
-func newBacklog(room int) *backlog {
-	b := &backlog{room: room}
+func newBacklog(room int, s style) *backlog {
+	b := &backlog{room: room, style: s}
 	b.wake = sync.NewCond(&b.mu)
 	return b
 }
 
-// put never waits.
+// put never waits. The writer takes it after flush.
 func (b *backlog) put(e entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.entries) >= b.room {
-		b.lost.lines++
-		b.total++
-		return
+	n := max(1, len(e.said))
+	room := b.room - len(b.waiting.lines)
+	if len(b.waiting.text) >= maxWaiting {
+		room = 0
 	}
-	b.entries = append(append(b.entries, b.lost.entries(e.at)...), e)
+	if room > 0 {
+		b.tell(e.at)
+		if n > room {
+			e.said = e.said[:room]
+		}
+		b.style.add(&b.waiting, e)
+	}
+	if lost := n - max(0, room); lost > 0 {
+		b.lost.lines += lost
+		b.total += uint64(lost)
+	}
+	if len(b.waiting.text) >= fullPage && !b.ready {
+		b.takeUp()
+	}
+}
+
+// tell adds what is to be said about lines that are missing.
+func (b *backlog) tell(at time.Time) {
+	b.lost.add(&b.waiting, b.style, at)
 	b.lost = losses{}
+}
+
+// flush has the writer take what waits.
+func (b *backlog) flush() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiting.lines) > 0 && !b.ready {
+		b.takeUp()
+	}
+}
+
+func (b *backlog) takeUp() {
+	b.ready = true
 	b.wake.Signal()
 }
 
@@ -53,7 +114,7 @@ func (b *backlog) lose(n int) {
 	defer b.mu.Unlock()
 	b.lost.unread += n
 	b.total += uint64(n)
-	b.wake.Signal()
+	b.takeUp()
 }
 
 // missed counts n lines that the writer did not take.
@@ -71,48 +132,44 @@ func (b *backlog) close() {
 	b.wake.Signal()
 }
 
-// take waits for something and takes everything. It is false at the end.
-func (b *backlog) take(now func() time.Time) (entries []entry, ok bool) {
+// take waits for something and takes everything in exchange for an empty page. It is false
+// at the end.
+func (b *backlog) take(empty page, now func() time.Time) (p page, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for len(b.entries) == 0 && b.lost == (losses{}) && !b.closed {
+	for !b.ready && !b.closed {
 		b.wake.Wait()
 	}
-	entries = append(b.entries, b.lost.entries(now())...)
-	b.entries, b.lost = nil, losses{}
-	return entries, len(entries) > 0
+	b.tell(now())
+	p, b.waiting, b.ready = b.waiting, empty, false
+	return p, len(p.lines) > 0
 }
 
 // writer writes lines and keeps count of those that Out did not take.
 type writer struct {
 	out    io.Writer
-	render func([]byte, entry) []byte
-	buf    []byte
-	ends   []int // of each entry in buf
-	failed int   // lines since Out has failed
-	torn   bool  // Out took a part of a line last
+	style  style
+	failed int  // lines since Out has failed
+	torn   bool // Out took a part of a line last
 }
 
-// write writes entries, and before them how many lines were lost while Out failed. It returns
+// write writes a page, and before it how many lines were lost while Out failed. It returns
 // how many lines Out has not taken.
-func (w *writer) write(entries []entry, now time.Time) (missed int, err error) {
-	all := append(losses{lines: w.failed}.entries(now), entries...)
-	w.buf, w.ends = w.buf[:0], w.ends[:0]
-	if w.torn {
-		w.buf = append(w.buf, '\n')
+func (w *writer) write(p page, now time.Time) (missed int, err error) {
+	if w.torn || w.failed > 0 {
+		p = w.after(p, now)
 	}
-	for _, e := range all {
-		w.buf = w.render(w.buf, e)
-		w.ends = append(w.ends, len(w.buf))
-	}
-	n, err := w.out.Write(w.buf)
-	w.torn = w.torn && n == 0 || n > 0 && w.buf[n-1] != '\n'
+	n, err := w.out.Write(p.text)
+	w.torn = w.torn && n == 0 || n > 0 && p.text[n-1] != '\n'
 	w.failed = 0
-	for i, e := range all {
+	if n == len(p.text) {
+		return 0, err
+	}
+	for _, l := range p.lines {
 		switch {
-		case w.ends[i] <= n:
-		case e.event == behindEvent: // counted before
-			w.failed += e.count
+		case l.end <= n:
+		case l.told > 0:
+			w.failed += l.told
 		default:
 			w.failed++
 			missed++
@@ -121,18 +178,35 @@ func (w *writer) write(entries []entry, now time.Time) (missed int, err error) {
 	return missed, err
 }
 
+// after is a page behind what is to be said about those before it.
+func (w *writer) after(p page, now time.Time) page {
+	var q page
+	if w.torn {
+		q.text = append(q.text, '\n')
+	}
+	losses{lines: w.failed}.add(&q, w.style, now)
+	before := len(q.text)
+	q.text = append(q.text, p.text...)
+	for _, l := range p.lines {
+		q.lines = append(q.lines, mark{before + l.end, l.told})
+	}
+	return q
+}
+
 // writeTo writes until the backlog is closed and empty. An Out that fails is
 // logged once and tried again with the next lines; those that it did not take
 // count as lost.
-func (b *backlog) writeTo(out io.Writer, render func([]byte, entry) []byte, now func() time.Time, log *slog.Logger) {
-	w := &writer{out: out, render: render}
+func (b *backlog) writeTo(out io.Writer, now func() time.Time, log *slog.Logger) {
+	w := &writer{out: out, style: b.style}
 	failing := false
+	var p page
 	for {
-		entries, ok := b.take(now)
-		if !ok {
+		p.reset()
+		var ok bool
+		if p, ok = b.take(p, now); !ok {
 			return
 		}
-		missed, err := w.write(entries, now())
+		missed, err := w.write(p, now())
 		if err != nil && !failing {
 			log.Error("console: write", "err", err)
 		}
@@ -141,20 +215,17 @@ func (b *backlog) writeTo(out io.Writer, render func([]byte, entry) []byte, now 
 	}
 }
 
-const behindEvent = "console.behind"
-
-// entries are the lines that say that something is missing.
-func (l losses) entries(at time.Time) []entry {
-	var entries []entry
+// add adds the lines that say that something is missing.
+func (l losses) add(p *page, s style, at time.Time) {
 	if l.lines > 0 {
 		text := fmt.Sprintf("console is behind: %s not shown", count(l.lines, "line"))
-		entries = append(entries, entry{at: at, kind: "server", event: behindEvent, head: text, count: l.lines})
+		s.add(p, entry{at: at, kind: "server", event: "console.behind", head: text, count: l.lines})
+		p.lines[len(p.lines)-1].told = l.lines
 	}
 	if l.unread > 0 {
 		text := fmt.Sprintf("console is behind: %s of the broker not read, so lines may be missing", count(l.unread, "message"))
-		entries = append(entries, entry{at: at, kind: "server", event: "console.unread", head: text, count: l.unread})
+		s.add(p, entry{at: at, kind: "server", event: "console.unread", head: text, count: l.unread})
 	}
-	return entries
 }
 
 // count is "1 line", "2 lines".

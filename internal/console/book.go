@@ -15,6 +15,7 @@ import (
 const (
 	maxSessions = 16384
 	maxNames    = 65536
+	maxParsed   = 16384
 )
 
 // book turns what arrives into entries. It keeps the names that audit records
@@ -26,6 +27,7 @@ type book struct {
 	// ask returns who is in a session now; false if nobody can say. nil: nobody is asked.
 	ask func(id string) (chat.WatchReply, bool)
 
+	parsed  map[string]address // by subject
 	names   map[chat.User]chat.Name
 	talks   map[string]*talk // by session id
 	lacking map[string]bool  // ids of talks some of whose messages are missing
@@ -38,7 +40,7 @@ type book struct {
 func newBook(cfg Config) *book {
 	b := &book{
 		show: cfg.Show, shared: cfg.Shared, maxText: cfg.MaxText,
-		names: map[chat.User]chat.Name{}, talks: map[string]*talk{}, lacking: map[string]bool{}, directs: newDirects(),
+		parsed: map[string]address{}, names: map[chat.User]chat.Name{}, talks: map[string]*talk{}, lacking: map[string]bool{}, directs: newDirects(),
 	}
 	if b.maxText == 0 {
 		b.maxText = maxText
@@ -46,12 +48,35 @@ func newBook(cfg Config) *book {
 	return b
 }
 
+// address is what a subject says.
+type address struct {
+	chat.Address
+	route *chat.Route // nil if it is of none
+}
+
+// parse is chat.Parse, which takes longer than everything else that is done with a message.
+func (b *book) parse(subject string) address {
+	a, ok := b.parsed[subject]
+	if ok {
+		return a
+	}
+	if len(b.parsed) >= maxParsed {
+		clear(b.parsed)
+	}
+	if route, at, ok := chat.Parse(subject); ok {
+		a = address{at, route}
+	}
+	b.parsed[subject] = a
+	return a
+}
+
 // feed takes one message of the broker. Subjects that are not of the console's
 // routes say nothing.
 func (b *book) feed(subject string, data []byte, now time.Time) []entry {
-	route, at, ok := chat.Parse(subject)
+	parsed := b.parse(subject)
+	route, at := parsed.route, parsed.Address
 	switch {
-	case !ok:
+	case route == nil:
 		return nil
 	case route.To() == chat.Observer && route != chat.Stored.Route:
 		return b.audit(at.Kind, data, now)
@@ -129,11 +154,7 @@ func (b *book) message(at chat.Address, data []byte, now time.Time) []entry {
 		}
 		return []entry{unreadable(fmt.Sprintf("message in %s from %s", short(id), from), what, most, data, now)}
 	}
-	var entries []entry
-	for _, m := range f.Messages {
-		entries = append(entries, b.line(id, t, at.User, m, where == late, now)...)
-	}
-	return entries
+	return b.lines(id, t, at.User, f.Messages, where == late, now)
 }
 
 // stored are messages of a member that others will get from the coordinator, which has
@@ -143,34 +164,39 @@ func (b *book) stored(at chat.Address, data []byte, now time.Time) []entry {
 	if err := json.Unmarshal(data, &p); err != nil {
 		return []entry{unreadable("record of stored messages", "stored", 0, data, now)}
 	}
-	var entries []entry
-	for _, m := range p.Messages {
-		entries = append(entries, b.line(at.Session, b.talk(at.Session), at.User, m, false, now)...)
-	}
-	return entries
+	return b.lines(at.Session, b.talk(at.Session), at.User, p.Messages, false, now)
 }
 
-// line is the line of a message, unless it was shown before. One that may have come too
-// late for everybody says so, and is not counted.
-func (b *book) line(id string, t *talk, u chat.User, m chat.Message, late bool, now time.Time) []entry {
+// lines are those of messages that came together, without those that were shown before. Ones
+// that may have come too late for everybody say so, and are not counted.
+func (b *book) lines(id string, t *talk, u chat.User, messages []chat.Message, late bool, now time.Time) []entry {
 	s := t.member(u)
-	if !s.mark(m.N, !t.whole, now) {
+	fresh := messages[:0]
+	for _, m := range messages {
+		if s.mark(m.N, !t.whole, now) {
+			fresh = append(fresh, m)
+		}
+	}
+	if len(fresh) == 0 {
 		return nil
 	}
 	if s.lacks() && !b.shared {
 		b.lacking[id] = true
 	}
-	from, mark := b.nameOf(u), ""
+	from, mark := b.nameOf(u), ": "
 	if late {
-		mark = " (not a member)"
+		mark = " (not a member): "
 	} else {
-		t.shown++
-		b.shown++
+		t.shown += len(fresh)
+		b.shown += len(fresh)
+	}
+	if s.others == nil {
+		s.others = t.others(from)
 	}
 	return []entry{{
 		at: now, kind: "message", event: "message",
-		head: fmt.Sprintf("%s %s%s: ", short(id), from, mark), body: &m.Text,
-		session: short(id), from: from, to: t.others(from), outside: late,
+		head: short(id) + " " + string(from) + mark, said: fresh,
+		session: short(id), from: from, to: s.others, outside: late,
 	}}
 }
 

@@ -5,15 +5,15 @@
 //
 //	chat.audit.>          ┐
 //	chat.session.*.msg.*  ├─ one connection, one channel ─▶ book ─▶ coalescer ─▶ backlog ─▶ Out
-//	chat.kept.*.*         │        (4,096 deep)           feed                (4,096 lines)
+//	chat.kept.*.*         │        (8,192 deep)           feed                (16 MB)
 //	chat.dm.*.*           ┘
 //
 // Everything comes on one connection into one channel, so what is shown has the
 // order in which the broker passed it on. The book (book.go) keeps the little
 // that lines need from earlier ones; the coalescer (coalesce.go) makes one line of many
-// that a client can cause; the backlog (backlog.go) stands between them and a writer that
-// may be slow. With several replicas, each console gets everything and shows its share of it
-// (share.go).
+// that a client can cause; the backlog (backlog.go) has lines as they are written, and stands
+// between them and a writer that may be slow. What has arrived is written at once. With several
+// replicas, each console gets everything and shows its share of it (share.go).
 //
 // # What is promised
 //
@@ -57,7 +57,8 @@ const (
 )
 
 const (
-	depth     = 4096            // messages from the broker that may wait, and lines that may
+	depth     = 8192            // messages from the broker that may wait, each of up to 64 messages of people
+	maxLines  = 65536           // that may wait for Out
 	drainTime = time.Second     // for what is on its way when the console is stopped
 	writeTime = 2 * time.Second // for a writer that is slow when the console is stopped
 )
@@ -116,7 +117,7 @@ func New(cfg Config) *Console {
 		arrived: make(chan *nats.Msg, depth),
 		book:    newBook(cfg),
 		same:    coalescer{},
-		lines:   newBacklog(depth),
+		lines:   newBacklog(maxLines, style{cfg.JSON, cfg.Location, cfg.Color}),
 	}
 	c.book.ask = func(id string) (chat.WatchReply, bool) {
 		if ask := c.asker.Load(); ask != nil {
@@ -196,7 +197,7 @@ func (c *Console) Serve(ctx context.Context) error {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		c.lines.writeTo(c.cfg.Out, c.render, c.cfg.Now, c.cfg.Log)
+		c.lines.writeTo(c.cfg.Out, c.cfg.Now, c.cfg.Log)
 	}()
 	err := c.collect(ctx)
 	c.drain()
@@ -215,9 +216,12 @@ func (c *Console) collect(ctx context.Context) error {
 		select {
 		case m := <-c.arrived:
 			c.show(m)
+			c.showWaiting()
+			c.lines.flush()
 		case <-tick.C:
 			c.countDropped()
 			c.printAll(c.due(c.cfg.Now(), false))
+			c.lines.flush()
 			if c.conn.IsClosed() {
 				return errors.New("console: the connection is closed")
 			}
@@ -237,14 +241,14 @@ func (c *Console) drain() {
 	for _, s := range c.subs {
 		_ = s.Unsubscribe() // fails only on a closed connection
 	}
-	for {
-		select {
-		case m := <-c.arrived:
-			c.show(m)
-		default:
-			c.printAll(c.due(c.cfg.Now(), true))
-			return
-		}
+	c.showWaiting()
+	c.printAll(c.due(c.cfg.Now(), true))
+}
+
+// showWaiting shows what has arrived by now.
+func (c *Console) showWaiting() {
+	for range len(c.arrived) {
+		c.show(<-c.arrived)
 	}
 }
 
@@ -274,6 +278,10 @@ func (c *Console) print(entries []entry, now time.Time) {
 	for _, e := range entries {
 		if e.direct != nil {
 			c.book.directs.await(*e.direct, now)
+		}
+		if e.key == "" {
+			c.lines.put(e)
+			continue
 		}
 		c.printAll(c.same.pass(e, now))
 	}
@@ -319,11 +327,4 @@ func (c *Console) countDropped() {
 		c.lines.lose(sum - c.dropped)
 	}
 	c.dropped, c.reconnects = sum, reconnects
-}
-
-func (c *Console) render(buf []byte, e entry) []byte {
-	if c.cfg.JSON {
-		return appendJSON(buf, e)
-	}
-	return appendText(buf, e, c.cfg.Location, c.cfg.Color)
 }

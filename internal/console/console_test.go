@@ -340,9 +340,10 @@ func (g *gate) Write(p []byte) (int, error) {
 // A writer that stands still costs lines, and they are counted where they were.
 func TestBehind(t *testing.T) {
 	g := &gate{entered: make(chan struct{}, 9), open: make(chan struct{})}
-	b := newBacklog(3)
+	b := newBacklog(3, plainly)
 	done := serve(b, g, slog.New(slog.DiscardHandler))
 	b.put(line("first"))
+	b.flush()
 	<-g.entered // the writer holds the first line
 	for i := range 5 {
 		b.put(line(fmt.Sprint(i)))
@@ -379,10 +380,11 @@ func (m *moody) Write(p []byte) (int, error) {
 func TestWriterFails(t *testing.T) {
 	var log bytes.Buffer
 	m := &moody{fails: 2, wrote: make(chan struct{})}
-	b := newBacklog(8)
+	b := newBacklog(8, plainly)
 	done := serve(b, m, slog.New(slog.NewTextHandler(&log, nil)))
 	for _, text := range []string{"a", "b", "c"} {
 		b.put(line(text))
+		b.flush()
 		<-m.wrote
 	}
 	b.close()
@@ -397,13 +399,13 @@ func TestWriterFails(t *testing.T) {
 
 func line(text string) entry { return entry{kind: "server", head: text} }
 
-func render(buf []byte, e entry) []byte { return appendText(buf, e, time.UTC, false) }
+var plainly = style{where: time.UTC}
 
 func serve(b *backlog, out io.Writer, log *slog.Logger) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		b.writeTo(out, render, func() time.Time { return time.Time{} }, log)
+		b.writeTo(out, func() time.Time { return time.Time{} }, log)
 	}()
 	return done
 }

@@ -66,7 +66,7 @@ func (b *book) direct(at chat.Address, data []byte, now time.Time) []entry {
 	}
 	return []entry{{
 		at: now, kind: "message", event: "direct",
-		head: fmt.Sprintf("%s -> %s (direct): ", from, to), body: &m.Text,
+		head: fmt.Sprintf("%s -> %s (direct): ", from, to), said: []chat.Message{{Text: m.Text}},
 		from: from, to: []chat.Name{to}, direct: &k,
 	}}
 }

@@ -15,13 +15,14 @@ import (
 	"natter/chat"
 )
 
-// entry is one thing to show. In text, head comes before every line of body.
+// entry is one thing to show, or messages of one sender that came together. In text, head
+// comes before every line of what was said.
 type entry struct {
 	at    time.Time
 	kind  string // lower case: request, action, message, refused, file, server, error
 	event string
-	head  string  // clean already
-	body  *string // of a message, as it was sent; nil for everything else
+	head  string         // clean already
+	said  []chat.Message // as they were sent; nil for everything else
 
 	audit   *chat.Audit // of an audit record, for JSON
 	session string      // the six characters that people see
@@ -49,26 +50,64 @@ var colors = map[string]string{
 	"error":   "\x1b[31m", // red
 }
 
+// style is how entries are written.
+type style struct {
+	json  bool
+	where *time.Location
+	color bool
+}
+
+// add adds an entry to a page, one line for each message.
+func (s style) add(p *page, e entry) {
+	if s.json {
+		p.addJSON(e)
+	} else {
+		p.addText(e, s.where, s.color)
+	}
+}
+
 // appendText writes an entry as lines that all begin alike, so that no line of a
 // message can be taken for a line of the console.
 func appendText(buf []byte, e entry, where *time.Location, color bool) []byte {
-	stamp := e.at.In(where).Format("15:04:05.000 ")
+	p := page{text: buf}
+	p.addText(e, where, color)
+	return p.text
+}
+
+func (p *page) addText(e entry, where *time.Location, color bool) {
+	from := len(p.text)
+	at := e.at.In(where)
 	if e.dated {
-		stamp = e.at.In(where).Format(time.DateOnly) + " " + stamp
+		p.text = at.AppendFormat(p.text, time.DateOnly+" ")
 	}
-	kind := strings.ToUpper(e.kind)
-	pad := strings.Repeat(" ", max(0, 8-len(kind))+1)
-	if c := colors[e.kind]; color && c != "" {
-		kind = c + kind + "\x1b[0m"
+	p.text = at.AppendFormat(p.text, "15:04:05.000 ")
+	p.text = append(appendKind(p.text, e.kind, color), e.head...)
+	to := len(p.text) // of what every line begins with
+	if e.said == nil {
+		p.text = append(p.text, '\n')
+		p.end()
 	}
-	body := ""
-	if e.body != nil {
-		body = chat.Clean(*e.body)
+	for i, m := range e.said {
+		first := i == 0
+		for line := range strings.SplitSeq(chat.Clean(m.Text), "\n") {
+			if !first {
+				p.text = append(p.text, p.text[from:to]...)
+			}
+			p.text = append(append(p.text, line...), '\n')
+			first = false
+		}
+		p.end()
 	}
-	for line := range strings.SplitSeq(body, "\n") {
-		buf = append(buf, stamp+kind+pad+e.head+line+"\n"...)
+}
+
+// appendKind writes a kind in capitals, eight characters and a blank wide.
+func appendKind(buf []byte, kind string, color bool) []byte {
+	const blanks = "         "
+	word := strings.ToUpper(kind)
+	if c := colors[kind]; color && c != "" {
+		word = c + word + "\x1b[0m"
 	}
-	return buf
+	return append(append(buf, word...), blanks[min(len(kind), len(blanks)-1):]...)
 }
 
 // AppendText appends a record of the audit trail as a line for people, with its day.
@@ -134,20 +173,38 @@ func phrase(e entry) string {
 // levels are those that are not Info.
 var levels = map[string]slog.Level{"refused": slog.LevelWarn, "error": slog.LevelError}
 
-// appendJSON writes an entry as one line of JSON with the same keys everywhere.
-// What an audit record says in words is in "detail"; "text" is what a user said.
+// appendJSON writes an entry as one line of JSON for each message, with the same keys
+// everywhere. What an audit record says in words is in "detail"; "text" is what a user said.
 func appendJSON(buf []byte, e entry) []byte {
-	r := slog.NewRecord(e.at, levels[e.kind], phrase(e), 0)
-	r.AddAttrs(slog.String("kind", e.kind), slog.String("event", e.event))
+	p := page{text: buf}
+	p.addJSON(e)
+	return p.text
+}
+
+func (p *page) addJSON(e entry) {
+	said, own := e.said, attrs(nil)
+	if said == nil {
+		said = []chat.Message{{}}
+	}
 	if e.audit != nil {
-		r.AddAttrs(auditAttrs(e)...)
+		own = auditAttrs(e)
 	} else {
-		r.AddAttrs(ownAttrs(e)...)
+		own = ownAttrs(e)
 	}
 	var line bytes.Buffer
 	h := slog.NewJSONHandler(&line, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: utcMillis})
-	_ = h.Handle(context.Background(), r) // a buffer takes everything
-	return appendEscaped(buf, line.Bytes())
+	for _, m := range said {
+		r := slog.NewRecord(e.at, levels[e.kind], phrase(e), 0)
+		r.AddAttrs(slog.String("kind", e.kind), slog.String("event", e.event))
+		r.AddAttrs(own...)
+		if e.said != nil {
+			r.AddAttrs(slog.Int("bytes", len(m.Text)), slog.String("text", m.Text))
+		}
+		line.Reset()
+		_ = h.Handle(context.Background(), r) // a buffer takes everything
+		p.text = appendEscaped(p.text, line.Bytes())
+		p.end()
+	}
 }
 
 // JSONHandler writes a log with the keys, the times and the escapes of the console's lines.
@@ -209,11 +266,10 @@ func ownAttrs(e entry) []slog.Attr {
 	if e.outside {
 		l = append(l, slog.Bool("member", false))
 	}
-	if e.body == nil {
+	if e.said == nil {
 		l.text("detail", e.head)
-		return l
 	}
-	return append(l, slog.Int("bytes", len(*e.body)), slog.String("text", *e.body))
+	return l
 }
 
 func utcMillis(_ []string, a slog.Attr) slog.Attr {

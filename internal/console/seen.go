@@ -7,13 +7,14 @@ import (
 	"natter/chat"
 )
 
-// seen remembers which of a sender's numbers were shown. Senders send again what
+// seen is what is known of a sender in a session: which of their numbers were shown. Senders send again what
 // may be lost, so a number can come twice; and a number is whatever the sender
 // says, so a great one must not make the console blind to those that follow.
 type seen struct {
-	high    uint64 // the greatest so far
-	missing []span // below high, in ascending order
-	unsure  bool   // something was missed: of what lies before the next number nothing is said
+	high    uint64      // the greatest so far
+	missing []span      // below high, in ascending order
+	unsure  bool        // something was missed: of what lies before the next number nothing is said
+	others  []chat.Name // whom the sender speaks to; nil if that is not known yet
 }
 
 // span is the numbers from first to last, both included.

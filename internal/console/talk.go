@@ -58,6 +58,9 @@ func (t *talk) become(channel string, present []chat.Name, now time.Time) {
 		t.former, t.moved = t.channel, now
 	}
 	t.known, t.channel, t.present = true, channel, present
+	for _, s := range t.members {
+		s.others = nil
+	}
 }
 
 // of is how a sender stands to a channel, as far as it is known.
