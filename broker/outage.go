@@ -27,6 +27,7 @@ func (o *Outage) Unwrap() error { return o.Told }
 var (
 	ErrNoRoom    = later("The server's disk is full; nothing was stored. Try again later.")
 	ErrNotStored = later("The server cannot write to its disk; nothing was stored. Try again later.")
+	ErrAtLimit   = later("The server stores no more than its operator has set; nothing was stored. Try again later.")
 )
 
 // later is a refusal that is no last word to who is here already.
@@ -61,8 +62,9 @@ func Told(storing context.Context, err error) error {
 	if errors.As(context.Cause(storing), &out) {
 		return out.Told
 	}
-	if IsFull(err) {
-		return ErrNoRoom
+	var api *jetstream.APIError
+	if errors.As(err, &api) && full(api) {
+		return noRoom(api)
 	}
 	return err
 }
@@ -73,9 +75,12 @@ func IsFull(err error) bool {
 	return errors.As(err, &api) && full(api)
 }
 
-// full reports whether the stream, or the store that it lies in, has no room left.
+// notStored is what a stream answers that is at its limit, and for other reasons.
+const notStored jetstream.ErrorCode = 10077
+
+// full reports whether the stream is at its limit, or the store that it lies in has no room left.
 func full(e *jetstream.APIError) bool {
-	const account, insufficient, storage, notStored = 10002, 10023, 10047, 10077
+	const account, insufficient, storage = 10002, 10023, 10047
 	switch e.ErrorCode {
 	case account, insufficient, storage:
 		return true
@@ -83,4 +88,18 @@ func full(e *jetstream.APIError) bool {
 		return strings.Contains(e.Description, "maximum")
 	}
 	return false
+}
+
+// AtLimit reports whether something was not stored because its stream is at its limit.
+func AtLimit(err error) bool {
+	var told *chat.Error
+	return errors.As(err, &told) && told == ErrAtLimit
+}
+
+// noRoom is what users are told of what full says.
+func noRoom(e *jetstream.APIError) *chat.Error {
+	if e.ErrorCode == notStored {
+		return ErrAtLimit
+	}
+	return ErrNoRoom
 }

@@ -19,7 +19,7 @@ const (
 	Auth          Code = "auth"              // the passphrase of the key is missing or wrong
 	Banned        Code = "banned"            // the operator keeps them away
 	Rate          Code = "rate"              // too much in too short a time
-	Full          Code = "full"              // the server takes no more users
+	Full          Code = "full"              // the server takes no more users, or stores no more
 	Version       Code = "version"           // the two programs do not understand each other
 	Unavailable   Code = "unavailable"       // cannot be invited now
 	Busy          Code = "busy"              // is in a chat

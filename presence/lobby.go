@@ -129,11 +129,18 @@ func (s *Service) reserve(ctx context.Context, name chat.Name, from string, q ch
 	if err != nil {
 		undo()
 	}
+	if broker.AtLimit(err) && !acc.Taken() {
+		return acc, errNoNames
+	}
 	if errors.Is(err, &chat.Error{Code: chat.Taken}) {
 		return acc, s.taken(ctx, name)
 	}
 	return acc, err
 }
+
+// errNoNames is what newcomers are told when ACCOUNTS is at its limit.
+var errNoNames = chat.Errorf(chat.Full, "No new username can be taken: the server has no room for another account. "+
+	"Users who have one can come in. Try again later, or ask the server's operator to make room.")
 
 // reserved is the rule of reserve.
 func (s *Service) reserved(r account.Record, name chat.Name, q chat.EnterRequest, now time.Time) (account.Record, error) {

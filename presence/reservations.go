@@ -95,8 +95,9 @@ const (
 	tombstoneFor = time.Minute
 )
 
-// accountSeen removes reservations that have ended: whoever asks for names and takes none
-// would fill ACCOUNTS otherwise. It is told of what was there at the start, too.
+// accountSeen removes reservations that have ended, and names that were freed: whoever asks
+// for names and takes none would fill ACCOUNTS otherwise, and nobody could make room in it.
+// It is told of what was there at the start, too.
 func (s *Service) accountSeen(u chat.User, r account.Record, revision uint64, gone bool) {
 	key := " reserved " + string(u)
 	switch {
@@ -104,6 +105,10 @@ func (s *Service) accountSeen(u chat.User, r account.Record, revision uint64, go
 		s.jobs.After(key, tombstoneFor, "purge a reservation", func(ctx context.Context) error { return s.Accounts.Purge(ctx, u, revision) })
 	case reservation(r):
 		s.jobs.After(key, max(time.Until(r.Reserved), 0)+released, "remove a reservation", func(ctx context.Context) error { return s.release(ctx, u) })
+	case r.Nobodys():
+		s.jobs.After(key, max(time.Until(r.Freed), 0)+released, "remove a freed name", func(ctx context.Context) error {
+			return s.Accounts.Release(ctx, u, func(r account.Record) bool { return r.Nobodys() && !s.settled().Before(r.Freed) })
+		})
 	default:
 		s.jobs.Cancel(key)
 	}

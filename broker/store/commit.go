@@ -229,7 +229,7 @@ func refusal(err error) error {
 	case !errors.As(err, &api), Raced(err):
 		return nil
 	case broker.IsFull(err):
-		return broker.ErrNoRoom
+		return broker.Told(context.Background(), err)
 	}
 	return fmt.Errorf("store: %w", err)
 }

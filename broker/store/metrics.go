@@ -1,8 +1,6 @@
 package store
 
-import (
-	"time"
-)
+import "time"
 
 // LogMetrics is how it went with a log since it was opened.
 type LogMetrics struct {

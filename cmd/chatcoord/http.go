@@ -42,7 +42,7 @@ func (p *program) tellHTTP(c *coord.Coordinator, links *coord.Connections, view 
 	p.web.Watch(ops.Source{
 		Ready: c.Health, Users: c.Online, Sessions: c.Talking, Steps: c.Steps,
 		Ignored: c.Ignored, Refused: c.Refused, Lobby: c.Lobby, Minted: c.Minted, Told: c.Told, Dropped: view.Dropped,
-		Connected: links.Connected, Streams: c.Streams,
+		Connected: links.Connected, Streams: c.Streams, AtLimit: c.AtLimit,
 		Certificate: p.certificate,
 	})
 	c.Say("server.http", "health and figures on "+p.web.URL())

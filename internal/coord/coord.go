@@ -91,6 +91,7 @@ type Coordinator struct {
 	links    Links
 	trail    *rpc.Trail
 	space    *broker.Space
+	capacity *broker.Capacity
 	log      *store.Log
 	service  *rpc.Service
 	users    *presence.Users
@@ -117,6 +118,7 @@ func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 	}
 	c.trail = rpc.NewTrail(links.Store, cfg.Log)
 	c.space = broker.NewSpace(links.System, c.noSpace)
+	c.capacity = broker.NewCapacity(c.atLimit)
 	if err := c.openStreams(ctx); err != nil {
 		return nil, err
 	}
@@ -147,6 +149,7 @@ func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 		return nil, err
 	}
 	c.run.Go(func() { c.presence.KeepDoor(life) })
+	c.run.Go(func() { c.capacity.Watch(life, c.Streams) })
 	c.presence.Start()
 	c.session.Start()
 	return c, nil
@@ -235,6 +238,7 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 		return err
 	}
 	c.accounts = accounts
+	accounts.AtLimit = c.capacity.Look
 	log.While(c.storing())
 	accounts.While(c.storing())
 	parked, err := broker.OpenParked(ctx, c.links.Store)

@@ -26,6 +26,7 @@ type Source struct {
 	Dropped   func() uint64                              // lines of the console
 	Connected func() map[string]bool
 	Streams   func() map[string]broker.Usage
+	AtLimit   func() []string // a sentence for each stream that is at its limit
 
 	// Certificate is when the certificate expires, and a sentence about it; the zero time:
 	// there is none.
@@ -52,6 +53,7 @@ var (
 	connected   = figure("natter_broker_connected", "Whether a connection to the broker is up: 1 or 0.", "link")
 	messages    = figure("natter_stream_messages", "Messages in a stream. Absent while the broker is away.", "stream")
 	expires     = figure("natter_certificate_expiry_timestamp_seconds", "When the certificate must have been replaced, in seconds since 1970; of --tls auto, its CA. Absent without one.")
+	full        = figure("natter_stream_full", "Whether a stream is at its limit and refuses what is new: 1 or 0. Absent while the broker is away.", "stream")
 	bytes       = figure("natter_stream_bytes", "Bytes that a stream takes. Absent while the broker is away.", "stream")
 )
 
@@ -113,7 +115,7 @@ type sourced struct{ *Server }
 func (sourced) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		usersOnline, usersLost, open, invitations, revision, committed, repeated,
-		ignored, limited, inLobby, closed, minted, told, dropped, connected, messages, bytes, expires,
+		ignored, limited, inLobby, closed, minted, told, dropped, connected, messages, bytes, full, expires,
 	} {
 		to <- d
 	}
@@ -189,17 +191,21 @@ func (s *Source) counters(set func(d *prometheus.Desc, n uint64, labels ...strin
 func (s *Source) ofBroker(set setter) {
 	if s.Connected != nil {
 		for link, up := range s.Connected() {
-			v := 0.0
-			if up {
-				v = 1
-			}
-			set(connected, v, link)
+			set(connected, oneIf(up), link)
 		}
 	}
 	if s.Streams != nil {
 		for stream, use := range s.Streams() {
 			set(messages, float64(use.Messages), stream)
 			set(bytes, float64(use.Bytes), stream)
+			set(full, oneIf(use.Full), stream)
 		}
 	}
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }

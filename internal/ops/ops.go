@@ -154,7 +154,8 @@ func onLoopback(hostport string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// ready says whether requests would be answered now, and how long the certificate is good.
+// ready says whether requests would be answered now, which streams are at their limits, and how
+// long the certificate is good.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	source := s.source.Load()
 	if source == nil {
@@ -162,9 +163,14 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	more := ""
+	if source.AtLimit != nil {
+		for _, sentence := range source.AtLimit() {
+			more += "\n" + sentence
+		}
+	}
 	if source.Certificate != nil {
 		if expires, status := source.Certificate(); !expires.IsZero() {
-			more = "\n" + status + "."
+			more += "\n" + status + "."
 		}
 	}
 	if err := source.Ready(); err != nil {

@@ -83,6 +83,9 @@ func TestHealthAndReadiness(t *testing.T) {
 	expect("/readyz", 200, "The coordinator serves.\nThe certificate c is good until then.")
 	why = errors.New("The broker is away.")
 	expect("/readyz", 503, "The broker is away.\nThe certificate c is good until then.")
+
+	s.Watch(Source{Ready: func() error { return nil }, AtLimit: func() []string { return []string{"ACCOUNTS is at its limit.", "LIVE is at its limit."} }})
+	expect("/readyz", 200, "The coordinator serves.\nACCOUNTS is at its limit.\nLIVE is at its limit.")
 }
 
 func TestProfilesOnlyIfAskedFor(t *testing.T) {
@@ -164,7 +167,9 @@ func busy(t *testing.T) *Server {
 		Told:      func() uint64 { return 8 },
 		Dropped:   func() uint64 { return 9 },
 		Connected: func() map[string]bool { return map[string]bool{"store": true, "tap": false} },
-		Streams:   func() map[string]broker.Usage { return map[string]broker.Usage{"LIVE": {Messages: 10, Bytes: 11}} },
+		Streams: func() map[string]broker.Usage {
+			return map[string]broker.Usage{"LIVE": {Messages: 10, Bytes: 11, Full: true}}
+		},
 
 		Certificate: func() (time.Time, string) { return time.Unix(2e9, 0), "" },
 	})
@@ -179,7 +184,7 @@ func TestFigures(t *testing.T) {
 		"natter_revision 77", "natter_steps_committed_total 40", "natter_steps_repeated_total 4",
 		"natter_requests_ignored_total 6", `natter_requests_limited_total{limit="lists"} 12`, "natter_lobby_connections 13", `natter_lobby_closed_total{reason="idle"} 14`, "natter_tickets_minted_total 7", "natter_notices_sent_total 8",
 		"natter_console_lines_dropped_total 9", `natter_broker_connected{link="store"} 1`, `natter_broker_connected{link="tap"} 0`,
-		`natter_stream_messages{stream="LIVE"} 10`, `natter_stream_bytes{stream="LIVE"} 11`, "natter_certificate_expiry_timestamp_seconds 2e+09",
+		`natter_stream_messages{stream="LIVE"} 10`, `natter_stream_bytes{stream="LIVE"} 11`, `natter_stream_full{stream="LIVE"} 1`, "natter_certificate_expiry_timestamp_seconds 2e+09",
 		`natter_requests_total{outcome="ok",route="hello"} 1`, `natter_requests_total{outcome="taken",route="hello"} 1`,
 		`natter_request_duration_seconds_count{route="hello"} 2`, "natter_commit_duration_seconds_count 1",
 	} {

@@ -49,6 +49,9 @@ const MostRotations = 10
 // Taken reports whether somebody who holds the key has logged in.
 func (r Record) Taken() bool { return !r.LastLogin.IsZero() }
 
+// Nobodys reports whether the name was freed: anybody can have it, now or from r.Freed on.
+func (r Record) Nobodys() bool { return r.Key == "" && r.Deleted.IsZero() }
+
 // Lapsed reports whether the name may go to another key. ttl is counted from the last
 // login; 0 means never. settled is Clock.Settled.
 func (r Record) Lapsed(now, settled time.Time, ttl time.Duration) bool {

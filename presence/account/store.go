@@ -29,6 +29,9 @@ type Store struct {
 	// tombstone. It must not block. Set it before Follow; nil: nobody is told.
 	Seen func(u chat.User, r Record, revision uint64, gone bool)
 
+	// AtLimit is told when the stream takes no more. Set it before use; nil: nobody is told.
+	AtLimit func()
+
 	js jetstream.JetStream
 
 	watch broker.StoreWatch
@@ -122,15 +125,19 @@ func (s *Store) publish(ctx context.Context, u chat.User, data []byte, revision 
 		_, err := s.js.Publish(ctx, subject(u), data, jetstream.WithExpectLastSequencePerSubject(revision))
 		return err
 	})
-	if err != nil {
-		return broker.Told(storing, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = broker.Told(storing, err)
+	if broker.AtLimit(err) && s.AtLimit != nil {
+		s.AtLimit()
+	}
+	return err
 }
 
-// Release removes an account whose name was reserved and not taken, if the rule agrees: it
-// puts a tombstone in its place, which Purge removes later. Until then those who follow the
-// stream learn that it is gone.
+// Release removes an account whose name is nobody's, if the rule agrees: it puts a tombstone
+// in its place, which Purge removes later. Until then those who follow the stream learn that
+// it is gone.
 func (s *Store) Release(ctx context.Context, u chat.User, over func(Record) bool) error {
 	r, revision, err := s.Get(ctx, u)
 	if err != nil || revision == 0 || !over(r) {
