@@ -19,8 +19,10 @@ type EnterRequest struct {
 	Hello *EnterHello `json:"hello,omitempty"`
 	// Takeover asks for a ticket although somebody with the same key is here: a Hello
 	// with it signs them out.
-	Takeover bool   `json:"takeover,omitempty"`
-	Pass     string `json:"pass,omitempty"` // that of a link, as ShowPass writes it, where only who is invited may come
+	Takeover bool `json:"takeover,omitempty"`
+	// Known asks for a name only if it is the login key's already: none is taken for the first time.
+	Known bool   `json:"known,omitempty"`
+	Pass  string `json:"pass,omitempty"` // that of a link, as ShowPass writes it, where only who is invited may come
 	// Side asks for a ticket bound to this key, for a connection beside the user's terminals: the
 	// name must be the login key's already. See SideGrant; there are at most MaxSides at once.
 	Side  string `json:"side,omitempty"`

@@ -284,6 +284,9 @@ type RotateRequest struct {
 // receiver takes it (Ask), who answers (Here); then the text goes out (N and Text), and is
 // acknowledged (Ack). A receiver who does not answer is not sent the text. All four carry
 // the sender's Run. The same N of the same Run is the same message: it is shown once.
+//
+// A program beside a user's terminals (see SideGrant) sends them, on the subject from the user
+// to the user, Wrote before it writes to somebody: that user may answer, though this one hides.
 type DirectMessage struct {
 	Run  string `json:"run,omitempty"`  // of the sender's program, drawn at its start, at most MaxTerminal bytes; each one has numbers of its own
 	Ask  uint64 `json:"ask,omitempty"`  // the N that the sender is about to send
@@ -292,6 +295,8 @@ type DirectMessage struct {
 	Name Name   `json:"name,omitempty"` // how the sender writes the name that the subject vouches for
 	Text string `json:"text,omitempty"`
 	Ack  uint64 `json:"ack,omitempty"` // the N that has arrived
+
+	Wrote User `json:"wrote,omitempty"` // to the user's own terminals: whom the user is about to write to
 }
 
 // Message is what a member says in a session.

@@ -36,11 +36,26 @@ func TestHomeThatKeepsNothing(t *testing.T) {
 			}
 		}
 	}
-	zoe := exec.Command("chatcli", "--plain", "--presence", "visible", "zoe")
-	zoe.Env = append(h.environ("full"), "HOME="+filepath.Join(h.dir, "full"))
-	if out, err := zoe.CombinedOutput(); err == nil || strings.Contains(string(out), "Welcome") {
-		t.Errorf("with a full disk a name is taken: %v\n%s", err, out)
+	h.guest("erin")
+	for _, disk := range []string{"full", "readonly"} {
+		for _, args := range [][]string{{"zoe"}, {"--plain"}, {"list", "--new", "--name", "zoe"}, {"listen", "--new", "--name", "zoe"}, {"send", "--new", "--name", "zoe", "erin", "hello"}} {
+			zoe := exec.Command("chatcli", append([]string{"--presence", "visible"}, args...)...)
+			zoe.Env = append(h.environ(disk), "HOME="+filepath.Join(h.dir, disk))
+			zoe.Stdin = strings.NewReader("zoe\n") // a name for whom asks
+			if out, err := zoe.CombinedOutput(); err == nil || strings.Contains(string(out), "Welcome") || !strings.HasPrefix(string(out), "chatcli: Cannot write ") {
+				t.Errorf("%s, %q: a name is taken: %v\n%s", disk, args, err, out)
+			}
+		}
 	}
+	// Somebody at a terminal is asked for the name below the warning, and can take it all the same.
+	yves := h.runs("yves", exec.Command("env", "HOME="+filepath.Join(h.dir, "readonly"), "chatcli", "--presence", "visible", "yves"))
+	yves.expect("so name a place for its key: --key FILE\r\n")
+	yves.expect("Enter your username: ")
+	yves.press("yves\r")
+	yves.expect("* Welcome, yves. ")
+	yves.expect(choice)
+	yves.press("3\r")
+	yves.exits("0")
 	for _, l := range h.actors["coord"].lines() {
 		if regexp.MustCompile(`username zoe|zoe registered`).MatchString(l) {
 			t.Errorf("the server was asked: %s", l)

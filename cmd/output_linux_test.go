@@ -111,13 +111,13 @@ func outputIsLost(t *testing.T, u unwritable) {
 	}
 	cases := map[string][]string{
 		"chatcli": {
-			"help", "version", "completion bash", "completion zsh", "completion fish", "--help", "--version", "--print-config", "--completion bash", "key --help", "alice", "send --name alice bob hello", "list --name alice",
+			"help", "version", "completion bash", "completion zsh", "completion fish", "completion powershell", "--help", "--version", "--print-config", "--completion bash", "key --help", "alice", "send --name alice bob hello", "list --name alice",
 			"listen --name alice", "join " + link, "context ls", "context use other", "context rm other", "key list", "key show", "key export alice -", "key export alice " + h.dir + "/another",
 			"key import " + h.dir + "/copy", "key passphrase --new-passphrase-file " + none, "rotate", "transcript list", "transcript show " + kept[0], "transcript search hello",
 			"transcript export all", "transcript export all --format json", "transcript export all --format markdown",
 		},
 		"chatcoord": {
-			"help", "version", "completion bash", "completion zsh", "completion fish", "--help", "--version", "--print-config", "--completion zsh", "users", "users --json", "sessions", "bans", "invite", "invite --json", "ban --yes ghost", "unban ghost", "free --yes alice",
+			"help", "version", "completion bash", "completion zsh", "completion fish", "completion powershell", "--help", "--version", "--print-config", "--completion zsh", "users", "users --json", "sessions", "bans", "invite", "invite --json", "ban --yes ghost", "unban ghost", "free --yes alice",
 			"kick bob", "delete --yes bob", "doctor", "doctor --json", "init --external --out " + h.dir + "/external", "backup " + h.dir + "/again", "verify " + saved, "health " + page,
 			"restore --dry-run --data-dir " + h.dir + "/empty " + saved, "restore --data-dir " + h.dir + "/empty " + saved,
 		},

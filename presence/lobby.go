@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nkeys"
 
+	"natter/broker"
 	"natter/broker/rpc"
 	"natter/broker/store"
 	"natter/chat"
@@ -78,6 +79,11 @@ func (s *Service) letIn(ctx context.Context, name chat.Name, from string, q chat
 	}
 	if q.Side != "" {
 		return s.beside(ctx, name, q)
+	}
+	if q.Known {
+		if _, err := s.known(ctx, name, q); err != nil {
+			return chat.EnterReply{}, err
+		}
 	}
 	return s.enterAs(ctx, name, from, q)
 }

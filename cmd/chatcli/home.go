@@ -19,9 +19,9 @@ func (p *program) keyDir() string {
 	return dir
 }
 
-// warnUnkept says that the key of a new name could not be kept, before a server is asked for
-// anything. Who is known to have a key already needs no warning.
-func (p *program) warnUnkept(dir string) {
+// warnUnkept says that the key of a new name cannot be kept, before a server is asked for
+// anything, and reports whether it said so. Who is known to have a key already needs no warning.
+func (p *program) warnUnkept(dir string) bool {
 	file := p.key
 	if file == "" && dir != "" {
 		file = filepath.Join(dir, "new"+keyfile.Ending)
@@ -30,13 +30,15 @@ func (p *program) warnUnkept(dir string) {
 		}
 	}
 	if file == "" {
-		return
+		return false
 	}
 	if _, err := os.Stat(file); err == nil {
-		return
+		return false
 	}
-	if err := keyfile.Writable(file); err != nil {
+	err := keyfile.Writable(file)
+	if err != nil {
 		fmt.Fprintf(p.err, "chatcli: %s; a new name would be lost at the end, so name a place for its key: --key FILE\n",
 			strings.TrimSuffix(chat.CleanLine(err.Error()), "."))
 	}
+	return err != nil
 }

@@ -48,6 +48,7 @@ type program struct {
 	known  bool                           // the name must be the user's already: the verb does one thing
 	lines  *bufio.Reader                  // of in, for verbs that ask something
 	aside  bool                           // it comes in beside the user's terminals
+	asks   bool                           // it can ask for a name
 	client *atomic.Pointer[client.Client] // once the server is reached
 }
 
@@ -138,6 +139,7 @@ func (p *program) chat(args, verbs []string) error {
 	if done, err := p.shown(); done || err != nil {
 		return err
 	}
+	p.asks = true
 	return p.visit(ui.Run)
 }
 
@@ -194,9 +196,11 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 		return err
 	}
 	dir := p.keyDir()
-	p.warnUnkept(dir)
+	unkept := p.warnUnkept(dir)
+	person := isTerminal(p.in) && p.out.Terminal()
 	cfg.KeyDir, cfg.KeyFile, cfg.Name, cfg.Presence = dir, p.key, p.name, presenceOf(p.presence.Value)
 	cfg.Passphrase, cfg.Takeover, cfg.Transcript, cfg.Known = passphrase, p.takeover, keeper, p.known
+	cfg.MustKeep = unkept && !(person && p.asks) // nobody could think again
 	if p.aside {
 		cfg.Name = "" // no ticket of a terminal is used
 	}
@@ -210,6 +214,9 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	} else {
 		p.client.Store(c)
 		o := p.options(logger)
+		if unkept && !cfg.MustKeep {
+			o.Name = "" // the prompt asks, below the warning
+		}
 		o.In = attend(p.in, end)
 		p.code = do(ctx, c, o)
 		if c.PassSpent() {

@@ -33,7 +33,7 @@ func TestUsageErrors(t *testing.T) {
 		"--presence maybe":      `--presence: "maybe" is none of ask, visible, hidden`,
 		"--on-bye never":        `--on-bye: "never" is none of menu, exit`,
 		"--log-level loud":      `--log-level: "loud" is none of debug, info, warn, error`,
-		"--completion csh":      `--completion: "csh" is none of bash, zsh, fish`,
+		"--completion csh":      `--completion: "csh" is none of bash, zsh, fish, powershell`,
 		"a b c":                 `too many arguments: ["a" "b" "c"]; a NAME or HOST PORT is enough`,
 		"a b":                   `too many arguments: ["a" "b"]; a NAME or HOST PORT is enough`,
 		"localhost 0":           "0 is not a port, which is between 1 and 65535",
@@ -62,7 +62,7 @@ func TestHelpAndVersion(t *testing.T) {
 	if code, out, _ := chatcli("-V"); code != 0 || out != "chatcli 0.1.0\n" {
 		t.Errorf("exit %d, %q", code, out)
 	}
-	for _, shell := range []string{"bash", "zsh", "fish"} {
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		if code, out, err := chatcli("--completion", shell); code != 0 || !strings.Contains(out, "chatcli") {
 			t.Errorf("%s: exit %d, %q", shell, code, err)
 		}

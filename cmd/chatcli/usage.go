@@ -12,7 +12,7 @@ const usage = `Usage: chatcli [flags] [NAME]          chat           (HOST:PORT 
        chatcli transcript list|show|search|export    read what --transcript has kept
        chatcli help [VERB]                 print this, or what a verb has to say
        chatcli version                     print the version
-       chatcli completion bash|zsh|fish    print a completion script
+       chatcli completion bash|zsh|fish|powershell    print a completion script
 Who       -n, --name NAME            user name (also the first argument)
               --key FILE             your keys (default: per name, in the data directory)
               --passphrase-file FILE its first line opens a protected key
@@ -37,7 +37,7 @@ Transcript    --transcript DIR       keep your chats in DIR, as JSON lines that 
               list                   show ID|FILE
               search WORD...  --with NAME  --since 2026-01-31
               export ID|FILE|all  --format text|json|markdown  -o, --output FILE
-Other         --completion bash|zsh|fish   --print-config   -h, --help   -V, --version
+Other         --completion bash|zsh|fish|powershell   --print-config   -h, --help   -V, --version
 `
 
 // keyUsage is what chatcli key -h prints.

@@ -9,6 +9,7 @@ import (
 
 	"natter/broker"
 	"natter/broker/brokertest"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/client"
@@ -118,7 +119,7 @@ func TestFullAccountsRecover(t *testing.T) {
 	limitStream(t, in, broker.AccountsStream, func(c *jetstream.StreamConfig, s jetstream.StreamState) { c.MaxMsgs = int64(s.Msgs) })
 	refused()
 	told(true, 1)
-	if _, err := broker.Call(t.Context(), brokertest.Operator(t, in.Server).Conn, chat.AdminFree, chat.Address{}, chat.FreeRequest{Name: "bob"}); err != nil {
+	if _, err := rpc.Call(t.Context(), brokertest.Operator(t, in.Server).Conn, chat.AdminFree, chat.Address{}, chat.FreeRequest{Name: "bob"}); err != nil {
 		t.Fatal(err)
 	}
 	var revision uint64

@@ -1,8 +1,12 @@
 package chattest_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
+	"natter/broker/brokertest"
+	"natter/broker/rpc"
 	"natter/chat"
 	"natter/internal/chattest"
 	"natter/internal/client"
@@ -92,5 +96,88 @@ func TestBesideNobody(t *testing.T) {
 		if _, told := enterWith(t, in, key, chat.EnterRequest{Name: name, Side: other.public}); told == nil || told.Code != code {
 			t.Errorf("%s: %+v", name, told)
 		}
+	}
+}
+
+// Whoever hides is answered by those to whom a program beside their terminal writes, and by
+// nobody else.
+func TestAnswerToWhatWasSentBeside(t *testing.T) {
+	in := chattest.Run(t)
+	cfg := client.Config{URL: in.Server.URL(), KeyDir: t.TempDir(), Log: in.Config.Log}
+	alice, bob, carol := chattest.Dial(t, cfg, "alice"), in.User("bob"), in.User("carol")
+	if err := alice.SetPresence(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	side, err := client.Dial(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(side.Close)
+	if _, err := side.EnterBeside(t.Context(), "alice", false); err != nil {
+		t.Fatal(err)
+	}
+	if err := side.Direct(t.Context(), "Bob", "from beside"); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Wait[client.DirectText](bob)
+	if err := bob.Direct(t.Context(), "alice", "hello"); err != nil {
+		t.Errorf("bob answers: %v", err)
+	}
+	if got := chattest.Wait[client.DirectText](alice); got.From != "bob" || got.Text != "hello" {
+		t.Errorf("alice reads %+v", got)
+	}
+	chattest.Code(t, carol.Direct(t.Context(), "alice", "hello"), chat.Unavailable)
+	// Nobody else can say to whom alice writes.
+	mallory := brokertest.User(t, in.Server, "mallory")
+	for _, to := range []chat.User{"alice", "mallory"} {
+		if err := rpc.Tell(mallory.Conn, chat.Direct, chat.Address{To: to, User: "mallory"}, chat.DirectMessage{Run: "x", Wrote: "carol"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := mallory.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Code(t, carol.Direct(t.Context(), "alice", "hello"), chat.Unavailable)
+}
+
+// A client that takes known names only does not take one that is free, with whatever key: the
+// coordinator sees to it.
+func TestKnownNamesOnly(t *testing.T) {
+	in := chattest.Run(t, quiet)
+	key := newLogin(t)
+	hello := &chat.EnterHello{Terminal: theirs}
+	if _, told := enterWith(t, in, key, chat.EnterRequest{Name: "alice", Known: true, Hello: hello}); told == nil || told.Code != chat.NotRegistered {
+		t.Errorf("a name that is free: %v", told)
+	}
+	if acc, _, err := store(t, in).Get(t.Context(), "alice"); err != nil || acc.Key != "" {
+		t.Errorf("and yet there is %+v, %v", acc, err)
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "seed")
+	seed := must(key.Seed())(t)
+	if err := os.WriteFile(file, seed, 0o600); err != nil { // a key that does not say whose it is
+		t.Fatal(err)
+	}
+	come := func(name string, known bool) error {
+		c, err := client.Dial(t.Context(), client.Config{URL: in.Server.URL(), KeyDir: dir, KeyFile: file, Known: known})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err = c.Enter(t.Context(), name); err == nil {
+			err = c.Exit(t.Context())
+		}
+		return err
+	}
+	chattest.Code(t, come("alcie", true), chat.NotRegistered)
+	if err := come("alice", false); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the name is alice's", func() bool {
+		acc, _, err := store(t, in).Get(t.Context(), "alice")
+		return err == nil && acc.Taken()
+	})
+	if err := come("alice", true); err != nil {
+		t.Errorf("a name that is known: %v", err)
 	}
 }

@@ -29,7 +29,8 @@ type Config struct {
 	Passphrase string        // of the key, if it is known: what has another one is then refused, and not asked for
 	Name       string        // who will enter, if that is known: a ticket that is still good then saves the lobby
 	Presence   chat.Presence // what will be chosen, if that is known: hello then says it as well
-	Known      bool          // only a name whose key is there: none is taken for the first time
+	Known      bool          // only a name that is the user's already: none is taken for the first time
+	MustKeep   bool          // no name is taken whose key cannot be kept in KeyDir
 	Takeover   bool          // another terminal of the user is signed out without a question
 	Wait       time.Duration // keep trying so long at the start (--wait-server)
 	Sent       bool          // tell what becomes of each message, by Sent events

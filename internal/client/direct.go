@@ -146,6 +146,9 @@ func (c *Client) Direct(ctx context.Context, name, text string) error {
 	if !again {
 		u = unsureDirect{Server: c.Server(), To: to.User(), Text: sum, Run: c.directs.run, N: c.nextDirect()}
 	}
+	if c.side != nil {
+		c.tellTerminals(u.To)
+	}
 	w, done := c.awaitDirect(directID{u.To, u.Run, u.N})
 	defer done()
 	sent, err := c.deliver(ctx, to, text, u, w)
@@ -248,6 +251,10 @@ func (c *Client) direct(from chat.User, d chat.DirectMessage) {
 		c.answered(directID{from, d.Run, d.Here}, false)
 	case d.Ack > 0:
 		c.answered(directID{from, d.Run, d.Ack}, true)
+	case d.Wrote != "":
+		if from == c.me.User() {
+			c.mayAnswer(d.Wrote)
+		}
 	case c.side != nil:
 		if d.N > 0 {
 			c.heardBeside(from, d)

@@ -173,7 +173,7 @@ func (c *Client) enter(ctx context.Context, over bool) (*chat.HelloReply, error)
 }
 
 func (c *Client) enterRequest(seal nkeys.KeyPair, over bool) (chat.EnterRequest, error) {
-	q := chat.EnterRequest{Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Takeover: over}
+	q := chat.EnterRequest{Proto: chat.Proto, Name: string(c.me), Key: c.key.public, Takeover: over, Known: c.cfg.Known}
 	var err error
 	if q.Seal, err = seal.PublicKey(); err != nil {
 		return q, err

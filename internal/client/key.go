@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"strings"
 
 	"github.com/nats-io/nkeys"
 
@@ -87,6 +88,9 @@ func (c *Client) loadKey(ctx context.Context, n chat.Name) (*key, error) {
 		return newKey(n, "")
 	}
 	unlock, err := keyfile.Lock(ctx, file)
+	if errors.Is(err, keyfile.ErrReadOnly) && c.cfg.MustKeep {
+		return nil, private.Errorf(private.ErrFile, "%s; the username %s was not taken, because its key would be lost. Name a place for it: --key FILE.", strings.TrimSuffix(err.Error(), "."), n)
+	}
 	if errors.Is(err, keyfile.ErrReadOnly) {
 		k, made := newKey(n, "")
 		if made == nil {

@@ -56,3 +56,24 @@ func TestNoRoomForAKey(t *testing.T) {
 	}
 	in.User("alice") // whose it can be at once
 }
+
+// Where nobody could think again, no name is taken whose key cannot be kept.
+func TestNoNameWithoutItsKey(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_RDONLY, "size=16k"); err != nil {
+		t.Skip("a disk of its own cannot be made here:", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	in := chattest.Run(t)
+	c := dial(t, client.Config{URL: in.Server.URL(), KeyDir: dir, MustKeep: true, Log: in.Config.Log}, false)
+	if _, err := c.Enter(t.Context(), "alice"); err == nil || !strings.HasSuffix(err.Error(), "read-only file system; the username alice was not taken, because its key would be lost. Name a place for it: --key FILE.") {
+		t.Fatal(err)
+	}
+	if r := accountOf(t, in, "alice"); r.Key != "" {
+		t.Fatalf("taken: %+v", r)
+	}
+}

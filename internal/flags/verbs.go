@@ -11,7 +11,7 @@ import (
 )
 
 // Shells are those that Complete knows.
-var Shells = []string{"bash", "zsh", "fish"}
+var Shells = []string{"bash", "zsh", "fish", "powershell"}
 
 // Complete writes a completion script for a program.
 func Complete(out io.Writer, root *cobra.Command, shell string) error {
@@ -20,6 +20,8 @@ func Complete(out io.Writer, root *cobra.Command, shell string) error {
 		return root.GenZshCompletion(out)
 	case "fish":
 		return root.GenFishCompletion(out, true)
+	case "powershell":
+		return root.GenPowerShellCompletionWithDesc(out)
 	}
 	return root.GenBashCompletionV2(out, true)
 }
@@ -47,7 +49,7 @@ func AddAbout(root *cobra.Command, out io.Writer, version string) {
 			RunE: func(*cobra.Command, []string) error { _, err := fmt.Fprintln(out, version); return err },
 		},
 		&cobra.Command{
-			Use: "completion", Short: "print a completion script: bash, zsh or fish", ValidArgs: Shells, PersistentPreRunE: plain,
+			Use: "completion", Short: "print a completion script: bash, zsh, fish or powershell", ValidArgs: Shells, PersistentPreRunE: plain,
 			Args: complain(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs), "completion needs one of "+strings.Join(Shells, ", ")),
 			RunE: func(_ *cobra.Command, args []string) error { return Complete(out, root, args[0]) },
 		},
