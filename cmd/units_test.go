@@ -23,6 +23,9 @@ func TestUnitsAreUnderstood(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if !strings.Contains(string(text), "\nRestart=always\n") || !strings.Contains(string(text), "\nRestartPreventExitStatus=2") {
+			t.Errorf("%s is started again and again after an error that stays", unit)
+		}
 		here := filepath.Join(t.TempDir(), filepath.Base(unit)) // with programs that are on this machine
 		installed := strings.NewReplacer("/usr/local/bin/chatcoord", "/bin/true", "/usr/local/bin/nats-server", "/bin/true").Replace(string(text))
 		if err := os.WriteFile(here, []byte(installed), 0o600); err != nil {

@@ -170,7 +170,11 @@ func (s *Server) check(dir string, l *ledger, acceptLoss, strict bool) error {
 		s.log.Warn("going on with what is left", "dir", dir, "missing", f.missing)
 	}
 	if trail != "" && !strict {
-		s.log.Error("the state is damaged: "+trail+". Chats are not concerned. --accept-loss says so no more", "dir", dir)
+		advice := "To start without this message, use --accept-loss once"
+		if acceptLoss {
+			advice = "The loss is accepted: the next start does not mention it"
+		}
+		s.log.Error("the audit trail is damaged: "+trail+". Users and chats are not affected. "+advice, "dir", dir)
 	}
 	if err := s.buryAgain(ctx, f.risen); err != nil {
 		s.book.Close()

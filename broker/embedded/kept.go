@@ -201,7 +201,7 @@ func (l *ledger) compareParked(ctx context.Context, nc *nats.Conn, f *found) (pa
 	case len(f.kept) > 0:
 		return fmt.Sprintf("%s holds %d of %d messages that are kept for members who are away", broker.ParkedStream, len(p.records)-len(f.kept), len(p.records)), nil
 	case unread > 0:
-		return fmt.Sprintf("%s holds %d messages that cannot be read", broker.ParkedStream, unread), nil
+		return fmt.Sprintf("%s has %s", broker.ParkedStream, plural(unread, "unreadable message", "unreadable messages")), nil
 	}
 	return "", nil
 }
@@ -238,7 +238,15 @@ func (l *ledger) compareTrail(ctx context.Context, nc *nats.Conn, all, accept bo
 	if accept {
 		l.pages[broker.AuditStream] = page{last: state.LastSeq, records: map[string]entry{accepted: {lost, accepted}}}
 	}
-	return fmt.Sprintf("%s lacks %d entries of the audit trail", broker.AuditStream, lost), nil
+	return fmt.Sprintf("%s has lost %s of the audit trail", broker.AuditStream, plural(lost, "entry", "entries")), nil
+}
+
+// plural is a number of things, in words.
+func plural(n uint64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // accepted is how many entries of the audit trail were lost when that was accepted.

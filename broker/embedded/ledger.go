@@ -314,7 +314,7 @@ func (l *ledger) compare(ctx context.Context, nc *nats.Conn) (f found, err error
 		if lost := len(names) - before; lost > 0 {
 			parts = append(parts, fmt.Sprintf("%s holds %d of %d %s", stream, len(p.records)-lost, len(p.records), recordsOf(stream)))
 		} else if unread > 0 {
-			parts = append(parts, fmt.Sprintf("%s holds all its %s, and %d more that cannot be read, of what was over already", stream, recordsOf(stream), unread))
+			parts = append(parts, fmt.Sprintf("%s has %s, of what had already ended; none of its %s is lost", stream, plural(unread, "unreadable entry", "unreadable entries"), recordsOf(stream)))
 		}
 		if unread > 0 {
 			f.unreadable = append(f.unreadable, stream)

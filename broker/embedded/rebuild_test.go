@@ -62,7 +62,7 @@ func TestDamagedTombstone(t *testing.T) {
 			if !refusedAsDamaged(t, dir, name) {
 				t.Fatal("it is not noticed")
 			}
-			if err := embedded.Verify(dir, nil); !errors.Is(err, embedded.ErrDataDir) || !strings.Contains(err.Error(), "LIVE holds all") {
+			if err := embedded.Verify(dir, nil); !errors.Is(err, embedded.ErrDataDir) || !strings.Contains(err.Error(), "LIVE has 1 unreadable entry") {
 				t.Errorf("verify: %v", err)
 			}
 			for _, accept := range []bool{true, false} {

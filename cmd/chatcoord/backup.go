@@ -213,7 +213,7 @@ func (p *program) verify(file string, f secretFlags) error {
 		if err := embedded.Verify(p.dataDir, log); err != nil {
 			return err
 		}
-		fmt.Fprintf(p.out, "The state in %s holds all that it should.\n", p.dataDir)
+		fmt.Fprintf(p.out, "The state in %s is whole: nothing is missing or damaged.\n", p.dataDir)
 		return nil
 	}
 	c, err := backup.Open(file, func() ([]age.Identity, error) { return f.keys(p) })

@@ -50,6 +50,7 @@ func (b *bench) attack() error {
 	}{
 		{"attack-user", "a user floods lists and invitations", b.floodOfUser},
 		{"attack-lobby", "an address floods the lobby for a user's name", b.floodOfLobby},
+		{"attack-origin", "an address floods the lobby and lies about where it comes from", b.floodOfLiar},
 		{"attack-junk", "a user floods what is no request", b.floodOfJunk},
 	} {
 		if err := b.underAttack(s, people, a.name, a.what, a.flood); err != nil {
@@ -238,6 +239,19 @@ func (b *bench) floodOfUser(s *server) (*flood, error) {
 
 // floodOfLobby asks for a user's name with a key that is not theirs.
 func (b *bench) floodOfLobby(s *server) (*flood, error) {
+	return b.lobbyFlood(s, func(int) nats.Header { return nil })
+}
+
+// floodOfLiar is floodOfLobby with requests that say they come from where honest people log in,
+// each from another connection, and there is none of these.
+func (b *bench) floodOfLiar(s *server) (*flood, error) {
+	return b.lobbyFlood(s, func(i int) nats.Header {
+		return nats.Header{"nats-request-info": {fmt.Sprintf(`{"acc":"LOBBY","host":"127.0.0.%d","id":%d,"server":"chatcoord"}`, 10+i%doors, 1_000_000+i)}}
+	})
+}
+
+// lobbyFlood asks for a user's name with a key that is not theirs, with headers.
+func (b *bench) lobbyFlood(s *server, header func(i int) nats.Header) (*flood, error) {
 	name := fmt.Sprintf("victim%d", newcomers.Add(1))
 	cfg := client.Config{URL: s.url(), KeyDir: filepath.Join(b.dir, name)}
 	victim := func() error {
@@ -276,8 +290,8 @@ func (b *bench) floodOfLobby(s *server) (*flood, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := start(nc, func(*flood, int) error {
-		return nc.PublishRequest(chat.Enter.Subject(chat.Address{}), chat.LobbyInbox+".flood", data)
+	f := start(nc, func(_ *flood, i int) error {
+		return nc.PublishMsg(&nats.Msg{Subject: chat.Enter.Subject(chat.Address{}), Reply: chat.LobbyInbox + ".flood", Header: header(i), Data: data})
 	})
 	f.victim = victim
 	return f, nil
