@@ -80,11 +80,6 @@ func (s *Service) letIn(ctx context.Context, name chat.Name, from string, q chat
 	if q.Side != "" {
 		return s.beside(ctx, name, q)
 	}
-	if q.Known {
-		if _, err := s.known(ctx, name, q); err != nil {
-			return chat.EnterReply{}, err
-		}
-	}
 	return s.enterAs(ctx, name, from, q)
 }
 
@@ -170,7 +165,8 @@ func (s *Service) reserved(r account.Record, name chat.Name, q chat.EnterRequest
 	return more, nil
 }
 
-// owned returns why a name that belongs to another key is not to be had. It comes before
+// owned returns why a name that belongs to another key is not to be had, or, with code
+// NotRegistered, one that is to be the asker's already and is not. It comes before
 // anything that depends on who is here: the answer, and the time that it takes, are the
 // same whether or not its owner is.
 func (s *Service) owned(ctx context.Context, name chat.Name, q chat.EnterRequest) error {
@@ -180,6 +176,9 @@ func (s *Service) owned(ctx context.Context, name chat.Name, q chat.EnterRequest
 	}
 	if acc.Key != "" && acc.Key != q.Key && !acc.Lapsed(time.Now(), s.settled(), s.NameTTL) {
 		return s.taken(ctx, name)
+	}
+	if (q.Known || q.Side != "") && !acc.Knows(q.Key) {
+		return chat.Errorf(chat.NotRegistered, "The username %s is not yours here. With --new it is taken, if it is free.", name)
 	}
 	return nil
 }

@@ -18,7 +18,10 @@ func (s *Service) beside(ctx context.Context, name chat.Name, q chat.EnterReques
 	if !validKey(q.Side) || q.Side == q.Key {
 		return reply, chat.Errorf(chat.Arguments, `The field "side" must be another public user key.`)
 	}
-	acc, err := s.known(ctx, name, q)
+	if err := s.owned(ctx, name, q); err != nil {
+		return reply, err
+	}
+	acc, _, err := s.Accounts.Get(ctx, name.User())
 	switch {
 	case err != nil:
 		return reply, err
@@ -32,19 +35,6 @@ func (s *Service) beside(ctx context.Context, name chat.Name, q chat.EnterReques
 		Sessions: []chat.Session{}, Revision: s.log.Revision(), Installation: s.log.Installation(), Now: now.UTC(), Rules: s.Rules,
 	}
 	return reply, err
-}
-
-// known is the account of a name that is the asker's already. Code NotRegistered if it is not
-// theirs and they could take it.
-func (s *Service) known(ctx context.Context, name chat.Name, q chat.EnterRequest) (account.Record, error) {
-	if err := s.owned(ctx, name, q); err != nil {
-		return account.Record{}, err
-	}
-	acc, _, err := s.Accounts.Get(ctx, name.User())
-	if err == nil && !acc.Knows(q.Key) {
-		err = chat.Errorf(chat.NotRegistered, "The username %s is not yours here. With --new it is taken, if it is free.", name)
-	}
-	return acc, err
 }
 
 // viewer is a user who may not be present, as far as lists go. Users who have not chosen yet

@@ -146,8 +146,13 @@ func (c *Client) Direct(ctx context.Context, name, text string) error {
 	if !again {
 		u = unsureDirect{Server: c.Server(), To: to.User(), Text: sum, Run: c.directs.run, N: c.nextDirect()}
 	}
-	if c.side != nil {
-		c.tellTerminals(u.To)
+	if c.side != nil { // else the user's terminals, while the user hides, let no answer through
+		c.mu.Lock()
+		again := c.directs.wrote[u.To]
+		c.mu.Unlock()
+		if !again {
+			_ = c.tellDirect(c.me.User(), chat.DirectMessage{Run: c.directs.run, Wrote: u.To}) // deliver tells when there is no connection
+		}
 	}
 	w, done := c.awaitDirect(directID{u.To, u.Run, u.N})
 	defer done()
@@ -252,8 +257,10 @@ func (c *Client) direct(from chat.User, d chat.DirectMessage) {
 	case d.Ack > 0:
 		c.answered(directID{from, d.Run, d.Ack}, true)
 	case d.Wrote != "":
-		if from == c.me.User() {
-			c.mayAnswer(d.Wrote)
+		if n, err := chat.ParseName(string(d.Wrote)); err == nil && from == c.me.User() {
+			c.mu.Lock()
+			c.directs.wrote[n.User()] = true
+			c.mu.Unlock()
 		}
 	case c.side != nil:
 		if d.N > 0 {

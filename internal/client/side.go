@@ -41,31 +41,6 @@ func (c *Client) EnterBeside(ctx context.Context, name string, listen bool) (Wel
 	return Welcome{Name: n, Returning: true, LastSeen: hello.LastSeen, Now: hello.Now, KeyFile: c.key.file, Presence: hello.Presence, Rules: hello.Rules}, nil
 }
 
-// tellTerminals tells the user's terminals whom this program is about to write to, for the first
-// time: while the user hides, they let nobody else's messages through.
-func (c *Client) tellTerminals(to chat.User) {
-	c.mu.Lock()
-	again := c.directs.wrote[to]
-	c.mu.Unlock()
-	if again {
-		return
-	}
-	if err := c.tellDirect(c.me.User(), chat.DirectMessage{Run: c.directs.run, Wrote: to}); err != nil {
-		c.log.Debug("tell the user's terminals", "err", err)
-	}
-}
-
-// mayAnswer lets the messages of somebody through to whom a program beside this terminal writes.
-func (c *Client) mayAnswer(to chat.User) {
-	n, err := chat.ParseName(string(to))
-	if err != nil {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.directs.wrote[n.User()] = true
-}
-
 // heardBeside shows a text that a terminal of the user answers.
 func (c *Client) heardBeside(from chat.User, d chat.DirectMessage) {
 	c.mu.Lock()
