@@ -51,6 +51,8 @@ func TestPassphraseIsNotShown(t *testing.T) {
 		{"chatcli key show alice", "\x04", "4"},
 		{"chatcli key show alice", secret + "\r", "0"},
 		{"chatcli rotate alice", "\x03", "130"},
+		{"echo hello | chatcli send --name alice bob -", "\x03", "130"},
+		{"echo hello | chatcli send --name alice bob -", secret + "\r", "7"},
 	} {
 		c := h.runs("alice", exec.Command("sh", "-c", "trap : INT; "+way.command+after))
 		c.expect("Passphrase for alice: ")

@@ -156,6 +156,10 @@ func (s *Server) check(dir string, l *ledger, acceptLoss, strict bool) error {
 	if err == nil {
 		trail, err = l.compareTrail(ctx, s.book, strict, acceptLoss)
 	}
+	if err := newAside(dir, s.ids).flushTrail(); err != nil {
+		s.log.Warn("the end of the audit trail may not be on the disk yet", "err", err)
+		l.trail = 0
+	}
 	if strict && trail != "" {
 		f.missing = strings.TrimPrefix(f.missing+", "+trail, ", ")
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -221,6 +223,7 @@ func (l *ledger) compareTrail(ctx context.Context, nc *nats.Conn, all, accept bo
 		return "", err
 	}
 	p := l.pages[broker.AuditStream]
+	l.trail = state.LastSeq // noted by the next followTrail, without its lag: see flushTrail
 	lost := uint64(state.NumDeleted)
 	if p.last > state.LastSeq {
 		lost += p.last - state.LastSeq
@@ -247,6 +250,20 @@ func plural(n uint64, one, many string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, many)
+}
+
+// flushTrail writes to the disk what a process that ended without a word has left of the audit
+// trail to the system, so that a start can vouch for all that it finds.
+func (a aside) flushTrail() error {
+	files, err := filepath.Glob(filepath.Join(a.streams, broker.AuditStream, "msgs", "*.blk"))
+	for _, file := range files {
+		f, openErr := os.OpenFile(file, os.O_RDWR, 0)
+		if openErr != nil {
+			return openErr
+		}
+		err = errors.Join(err, f.Sync(), f.Close())
+	}
+	return err
 }
 
 // accepted is how many entries of the audit trail were lost when that was accepted.

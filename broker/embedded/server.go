@@ -443,7 +443,7 @@ func splitListen(listen string) (string, int, error) {
 	host, text, err := net.SplitHostPort(listen)
 	port, perr := strconv.Atoi(text)
 	if err != nil || perr != nil || port < 0 || port > 65535 {
-		return "", 0, chat.Errorf(chat.Arguments, "%q is not an address to listen on: write HOST:PORT.", listen)
+		return "", 0, chat.Errorf(chat.Arguments, "--listen: %q is not an address; write HOST:PORT.", listen)
 	}
 	if port == 0 {
 		port = server.RANDOM_PORT

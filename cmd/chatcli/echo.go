@@ -29,3 +29,16 @@ func hider(in io.Reader) func(hidden bool) {
 		}
 	}
 }
+
+// ownTerminal opens the terminal of a person whose standard input is something else; nil if
+// nobody would see a question on standard error.
+func ownTerminal(stderr io.Writer) *os.File {
+	if !isTerminal(stderr) {
+		return nil
+	}
+	f, err := os.OpenFile(terminalName, os.O_RDWR, 0)
+	if err != nil {
+		return nil
+	}
+	return f
+}

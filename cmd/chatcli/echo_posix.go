@@ -4,6 +4,9 @@ package main
 
 import "golang.org/x/sys/unix"
 
+// terminalName is where the terminal that controls a process can be opened.
+const terminalName = "/dev/tty"
+
 // hideTyping returns what undoes it.
 func hideTyping(fd uintptr) func() {
 	before, err := unix.IoctlGetTermios(int(fd), getTermios)

@@ -2,6 +2,9 @@ package main
 
 import "golang.org/x/sys/windows"
 
+// terminalName is where the console of a process can be read.
+const terminalName = "CONIN$"
+
 // hideTyping returns what undoes it.
 func hideTyping(fd uintptr) func() {
 	var before uint32

@@ -273,7 +273,9 @@ func (p *program) greet(joined contexts.Context, log *slog.Logger) (done bool, e
 	}
 	c, err := client.Dial(ctx, cfg)
 	if err != nil {
-		p.code = p.failed(err)
+		if p.code = codeTold(ctx); p.code == 0 {
+			p.code = p.failed(err)
+		}
 		return true, nil
 	}
 	c.Close()

@@ -205,7 +205,9 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 		cfg.Name = "" // no ticket of a terminal is used
 	}
 	if err := p.openKey(ctx, &cfg); err != nil {
-		p.code = p.failed(err)
+		if p.code = codeTold(ctx); p.code == 0 {
+			p.code = p.failed(err)
+		}
 		return nil
 	}
 	c, err := client.Dial(ctx, cfg)
@@ -235,7 +237,11 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 // failed says what went wrong, and returns the exit code.
 func (p *program) failed(err error) int {
 	code := flags.ChatcliExit(err)
-	fmt.Fprintf(p.err, "chatcli: %s\n", strings.TrimSuffix(chat.CleanLine(err.Error()), "."))
+	text := strings.TrimSuffix(chat.CleanLine(err.Error()), ".")
+	if errors.As(err, &flags.UsageError{}) {
+		text += flags.Sources(p.root.PersistentFlags(), text)
+	}
+	fmt.Fprintf(p.err, "chatcli: %s\n", text)
 	switch {
 	case errors.As(err, &flags.UsageError{}):
 		fmt.Fprintln(p.err, "Try chatcli --help.")
@@ -243,6 +249,14 @@ func (p *program) failed(err error) int {
 		fmt.Fprintln(p.err, "Start a server with: chatcoord        or name another one: chatcli --server nats://HOST:4222")
 	}
 	return code
+}
+
+// codeTold is the exit code of a program that was told to stop; 0 if it was not.
+func codeTold(ctx context.Context) int {
+	if told, ok := context.Cause(ctx).(toldToStop); ok {
+		return told.code()
+	}
+	return 0
 }
 
 // options are the flags as the front end wants them.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +57,7 @@ func (p *program) openKey(ctx context.Context, cfg *client.Config) error {
 	if path == "" && cfg.KeyDir != "" {
 		path = filepath.Join(cfg.KeyDir, string(chat.Name(p.name).User())+".key")
 	}
-	if !p.known || path == "" || cfg.Passphrase != "" || !isTerminal(p.in) {
+	if !p.known || path == "" || cfg.Passphrase != "" {
 		return nil
 	}
 	if _, err := keyfile.Read(path, ""); !errors.Is(err, &chat.Error{Code: chat.Auth}) {
@@ -64,6 +65,14 @@ func (p *program) openKey(ctx context.Context, cfg *client.Config) error {
 	}
 	q := *p
 	q.out = flags.NewOutput(p.err) // what the verb prints may go elsewhere
+	if !isTerminal(p.in) {
+		t := ownTerminal(p.err) // standard input is what send sends
+		if t == nil {
+			return nil
+		}
+		defer t.Close()
+		q.in, q.lines = t, bufio.NewReader(t)
+	}
 	f, err := q.askToUnlock(ctx, p.name, path)
 	if err == nil {
 		cfg.Passphrase = f.Passphrase

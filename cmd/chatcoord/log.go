@@ -57,6 +57,9 @@ func (p *program) note(level slog.Level, text string) {
 // fail writes why the program ends, in the format of --log-format if cmd has it.
 func (p *program) fail(cmd *cobra.Command, args []string, failure error, code int) {
 	text := strings.TrimSuffix(chat.CleanLine(failure.Error()), ".")
+	if code == flags.ExitUsage {
+		text += flags.Sources(cmd.Flags(), text)
+	}
 	if p.wantsJSON(cmd, args) {
 		h := console.JSONHandler(p.err, slog.LevelInfo).WithAttrs([]slog.Attr{slog.String("kind", "error"), slog.String("event", "exit")})
 		slog.New(h).Error(text, "code", code)

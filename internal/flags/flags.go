@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -111,6 +112,25 @@ func BindEnv(fs *pflag.FlagSet, prefix string, others map[string]string, lookup 
 		}
 	})
 	return failure
+}
+
+// Sources is what a sentence about wrong flags has to add: which variables set those that it
+// names. It is "" if none did.
+func Sources(fs *pflag.FlagSet, sentence string) string {
+	var said []string
+	for _, word := range strings.FieldsFunc(sentence, func(r rune) bool { return r != '-' && (r < 'a' || r > 'z') }) {
+		name, long := strings.CutPrefix(word, "--")
+		if f := fs.Lookup(name); long && f != nil {
+			if v, ours := f.Value.(*Single); ours && v.from != "" {
+				said = append(said, fmt.Sprintf("%s comes from %s", word, v.from))
+			}
+		}
+	}
+	if len(said) == 0 {
+		return ""
+	}
+	slices.Sort(said)
+	return " (" + strings.Join(slices.Compact(said), ", ") + ")"
 }
 
 // Problem says what is wrong with a command line.

@@ -12,10 +12,10 @@ import (
 )
 
 func TestNearest(t *testing.T) {
-	words := []string{"list", "listen", "log-file", "log-level", "key"}
+	words := []string{"list", "listen", "log-file", "log-level", "key", "init", "invite"}
 	for word, want := range map[string]string{
 		"lsit": "list", "lst": "list", "lo-file": "log-file", "log-levle": "log-level",
-		"kye": "key", "xyz": "", "q": "", "": "",
+		"kye": "key", "xyz": "", "q": "", "": "", "invit": "invite", "inti": "init", "log-": "",
 	} {
 		if got := flags.Nearest(word, words); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
@@ -73,10 +73,33 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// TestSources: a sentence about flags says which variables set them.
+func TestSources(t *testing.T) {
+	fs := pflag.NewFlagSet("x", pflag.ContinueOnError)
+	fs.String("http", "", "")
+	fs.String("tls-cert", "", "")
+	fs.String("keys", "", "")
+	flags.Once(fs)
+	values := map[string]string{"X_HTTP": "foo", "X_TLS_CERT": "c"}
+	if err := flags.BindEnv(fs, "X_", nil, func(name string) (string, bool) { v, ok := values[name]; return v, ok }); err != nil {
+		t.Fatal(err)
+	}
+	for sentence, want := range map[string]string{
+		`--http: "foo" is not an address`:       " (--http comes from X_HTTP)",
+		"--http, --http:0, and --tls-cert=c":    " (--http comes from X_HTTP, --tls-cert comes from X_TLS_CERT)",
+		"X_HTTP: wrong, --keys DIR, http --htt": "",
+	} {
+		if got := flags.Sources(fs, sentence); got != want {
+			t.Errorf("%s: %q, want %q", sentence, got, want)
+		}
+	}
+}
+
 func TestNearVerb(t *testing.T) {
 	verbs := []string{"help", "join", "key", "list", "listen", "send"}
 	for word, want := range map[string]string{
 		"lsit": "list", "lst": "list", "liist": "list", "List": "list", "kye": "key", "KEY": "key", "listem": "listen", "lisn": "", "snd": "send",
+		"listn": "list or listen", "keys": "key", "KEYS": "key", "keyz": "",
 		"list": "", "lisa": "", "john": "", "ken": "", "kay": "", "ke": "", "alice": "", "": "",
 	} {
 		if got := flags.NearVerb(word, verbs); got != want {

@@ -1,18 +1,29 @@
 package flags
 
-// Nearest finds the word that was probably meant: the first of the closest ones, at
-// most two typing errors away (one for short words), or "" if there is none.
+// Nearest finds the word that was probably meant: of the closest ones, at most two typing
+// errors away (one for short words), the one that begins alike for longest; or "" if there is
+// none.
 func Nearest(word string, among []string) string {
 	best, most := "", 2
 	if len(word) < 4 {
 		most = 1
 	}
 	for _, w := range among {
-		if d := distance(word, w); d <= most && d < len(w) {
-			best, most = w, d-1
+		d := distance(word, w)
+		if d > most || d >= len(w) || d == most && best != "" && alike(word, w) <= alike(word, best) {
+			continue
 		}
+		best, most = w, d
 	}
 	return best
+}
+
+// alike is how many bytes two words begin with in common.
+func alike(a, b string) (n int) {
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // distance counts typing errors: a letter too many, too few, wrong, or two swapped.

@@ -93,22 +93,27 @@ func Verbs(root *cobra.Command) []string {
 	return names
 }
 
-// NearVerb finds the verb that a word which is none was probably meant for, or "". It is
-// stricter than Nearest, because the word may be a username, as lisa and john are: another
-// case, two letters swapped, one too many or too few; in long verbs also a wrong one.
+// NearVerb finds the verb that a word which is none was probably meant for, several with "or"
+// between, or "". It is stricter than Nearest, because the word may be a username, as lisa and
+// john are: another case, two letters swapped, one too many or too few; in long verbs also a
+// wrong one, of short ones the plural.
 func NearVerb(word string, verbs []string) string {
+	lower := strings.ToLower(word)
+	switch {
+	case slices.Contains(verbs, word):
+		return ""
+	case slices.Contains(verbs, lower):
+		return lower
+	}
+	var near []string
 	for _, verb := range verbs {
-		switch d := distance(strings.ToLower(word), verb); {
-		case word == verb:
-			return ""
-		case d == 0:
-			return verb
-		case d > 1, len(verb) < 4 && len(word) != len(verb):
-		case len(word) != len(verb), len(verb) > 4, swapped(strings.ToLower(word), verb):
-			return verb
+		switch short := len(verb) < 4; {
+		case distance(lower, verb) > 1, short && len(word) != len(verb) && lower != verb+"s":
+		case len(word) != len(verb), len(verb) > 4, swapped(lower, verb):
+			near = append(near, verb)
 		}
 	}
-	return ""
+	return strings.Join(near, " or ")
 }
 
 // swapped reports whether two words of one length have the same letters.
