@@ -3,7 +3,6 @@ package presence
 import (
 	"context"
 	"maps"
-	"net"
 	"sync"
 	"time"
 
@@ -70,11 +69,7 @@ func (p *pending) drop(u chat.User) {
 // mayReserve refuses who has asked for many names and taken none: with a wait, because they
 // may be one of many who come from one address at once.
 func (s *Service) mayReserve(name chat.Name, from string, q chat.EnterRequest, now time.Time) (undo func(), err error) {
-	host, _, err := net.SplitHostPort(from)
-	if err != nil {
-		host = from
-	}
-	owners := map[string]int{"address " + host: s.Door.Reserved}
+	owners := map[string]int{"address " + rpc.Network(from): s.Door.Reserved}
 	if id, ok := chat.ReadPass(q.Pass, q.Key); ok && s.Invited {
 		owners["pass "+id+" "+q.Key] = s.Door.ReservedByPass
 	}

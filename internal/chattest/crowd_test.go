@@ -17,8 +17,8 @@ import (
 	"natter/session"
 )
 
-// TestACrowdInvites: 25 users of one address invite somebody as fast as they may, and take
-// it back. The receiver is shown a few, is told once how many were held back, and somebody
+// TestACrowdInvites: 25 users of one address invite somebody at the same moment and then as fast
+// as they may, and take it back. The receiver is shown a few, is told once how many were held back, and somebody
 // at another address still gets through.
 func TestACrowdInvites(t *testing.T) {
 	if runtime.GOOS != "linux" {
@@ -26,9 +26,12 @@ func TestACrowdInvites(t *testing.T) {
 	}
 	in := chattest.Run(t, func(c *coord.Config) { quiet(c); c.Limits = rpc.Limits{Invites: 100} })
 	alice := in.User("alice")
-	var all sync.WaitGroup
+	var crowd []*chattest.User
 	for i := range 25 {
-		mike := in.User(fmt.Sprintf("mike%c", 'a'+i))
+		crowd = append(crowd, in.User(fmt.Sprintf("mike%c", 'a'+i)))
+	}
+	var all sync.WaitGroup
+	for _, mike := range crowd {
 		all.Go(func() {
 			for range 4 {
 				s, err := mike.Invite(t.Context(), "alice")

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,30 +47,29 @@ func (c *inviteLimiter) keys(guest chat.User, address string) (all, near string)
 	return string(guest), string(guest) + " " + rpc.Network(address)
 }
 
-// room returns nil if a guest can receive an invitation from an address now, or else why
-// not. Code Rate.
-func (c *inviteLimiter) room(guest chat.Name, address string, now time.Time) error {
+// admit notes that guests receive an invitation from an address now, or returns which of them
+// cannot, and why: then nothing is noted. Code Rate. It looks and notes in one go, because many
+// may invite somebody at the same moment.
+func (c *inviteLimiter) admit(guests []chat.Name, address string, now time.Time) (chat.User, error) {
 	if c == nil {
-		return nil
+		return "", nil
 	}
-	all, near := c.keys(guest.User(), address)
-	wait := max(c.all.Wait(all, now), c.near.Wait(near, now))
-	if wait == 0 {
-		return nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, guest := range guests {
+		all, near := c.keys(guest.User(), address)
+		if wait := max(c.all.Wait(all, now), c.near.Wait(near, now)); wait > 0 {
+			e := rpc.TooFast("invitations", max(wait, inviteAgain))
+			e.Text = string(guest) + " gets too many invitations at the moment; try again in a minute."
+			return guest.User(), e
+		}
 	}
-	e := rpc.TooFast("invitations", max(wait, inviteAgain))
-	e.Text = string(guest) + " gets too many invitations at the moment; try again in a minute."
-	return e
-}
-
-// take notes that a guest receives an invitation from an address.
-func (c *inviteLimiter) take(guest chat.User, address string, now time.Time) {
-	if c == nil {
-		return
+	for _, guest := range guests {
+		all, near := c.keys(guest.User(), address)
+		c.all.Take(all, now)
+		c.near.Take(near, now)
 	}
-	all, near := c.keys(guest, address)
-	c.all.Take(all, now)
-	c.near.Take(near, now)
+	return "", nil
 }
 
 // meet notes that the members of a session chat: they wanted to.
@@ -116,34 +116,17 @@ func (c *inviteLimiter) release(guest chat.User) int {
 	return n
 }
 
-// crowded returns why a new invitation is to be held back, and for whom. The rules have
-// found that every guest can be invited otherwise: nobody learns more from this.
+// crowded returns why a new invitation is to be held back, and for whom; otherwise it counts
+// for each guest. The rules have found that every guest can be invited otherwise: nobody learns
+// more from this.
 func (s *Service) crowded(proposal chat.Session, now time.Time) (chat.User, error) {
-	address := s.addressOf(proposal.Host)
-	for _, g := range proposal.Guests() {
-		if s.invites.friends(g.User(), proposal.Host) {
-			continue
-		}
-		if err := s.invites.room(g, address, now); err != nil {
-			return g.User(), err
-		}
-	}
-	return "", nil
+	strangers := slices.DeleteFunc(proposal.Guests(), func(g chat.Name) bool { return s.invites.friends(g.User(), proposal.Host) })
+	return s.invites.admit(strangers, s.addressOf(proposal.Host), now)
 }
 
 func (s *Service) addressOf(u chat.User) string {
 	row, _ := s.Users.Get(store.Committed, string(u))
 	return row.Record.Connection.Address
-}
-
-// received counts a new invitation for each guest.
-func (s *Service) received(proposal chat.Session, now time.Time) {
-	for _, g := range proposal.Guests() {
-		if s.invites.friends(g.User(), proposal.Host) {
-			continue
-		}
-		s.invites.take(g.User(), s.addressOf(proposal.Host), now)
-	}
 }
 
 // heldBack tells a guest, once for many, that invitations were held back.

@@ -246,14 +246,15 @@ func (s *Service) invite(ctx context.Context, c rpc.Caller, q chat.InviteRequest
 	case !validID(id):
 		return chat.SessionReply{}, chat.Errorf(chat.Arguments, "The field %q must be 32 hexadecimal digits.", "session")
 	}
-	fresh, held := false, chat.User("")
+	counted, held := false, chat.User("") // counted: a rule may run again
 	propose := func(w session.World, before chat.Session) (chat.Session, error) {
-		fresh, held = false, ""
+		held = ""
 		switch {
 		case before.ID == "":
 			after, err := session.Propose(w, c.User, id, q.Guests, s.Class, s.Rules, now)
-			if fresh = err == nil && after.ID == id; fresh {
+			if err == nil && after.ID == id && !counted {
 				held, err = s.crowded(after, now)
+				counted = err == nil
 			}
 			return after, err
 		case before.Host == c.User:
@@ -266,11 +267,8 @@ func (s *Service) invite(ctx context.Context, c rpc.Caller, q chat.InviteRequest
 		after, err := propose(world{s, v}, before.Record)
 		return after.ID, after, err // of another invitation, if that is accepted instead
 	})
-	switch {
-	case held != "":
+	if held != "" {
 		s.heldBack(held)
-	case fresh && err == nil:
-		s.received(row.Record, now)
 	}
 	if errors.Is(err, &chat.Error{Code: chat.Unavailable}) {
 		select {
