@@ -475,6 +475,7 @@ type Audit struct {
 	Text    string    `json:"text"`
 	User    Name      `json:"user,omitempty"`
 	Users   []Name    `json:"users,omitempty"`
+	Asked   Name      `json:"asked,omitempty"` // the username that somebody asked for, whose it may not be
 	Session string    `json:"session,omitempty"`
 	Channel string    `json:"channel,omitempty"` // of an open session: the token in its members' subjects
 	Class   Class     `json:"class,omitempty"`

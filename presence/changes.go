@@ -159,11 +159,12 @@ func (s *Service) status(u chat.User) string {
 	return "available"
 }
 
-// refusedName writes to the trail that somebody did not get a name.
-func (s *Service) refusedName(name, address string, err error) {
+// refusedName writes to the trail that somebody did not get a name: asked is what it was called,
+// which need not be one.
+func (s *Service) refusedName(name chat.Name, asked, address string, err error) {
 	var told *chat.Error
 	if errors.As(err, &told) {
-		s.Trail.Refused(chat.Audit{Event: "user.refused", Address: address, Code: told.Code, Text: fmt.Sprintf("username %s: %s", name, because(told))})
+		s.Trail.Refused(chat.Audit{Event: "user.refused", Address: address, Asked: name, Code: told.Code, Text: fmt.Sprintf("username %s: %s", asked, because(told))})
 	}
 }
 

@@ -232,7 +232,7 @@ func (s *Service) hello(ctx context.Context, c rpc.Caller, q chat.HelloRequest) 
 		return reply, err
 	}
 	if err := s.stillOwns(ctx, name, acc, q); err != nil {
-		s.refusedName(string(name), "", err)
+		s.refusedName(name, string(name), "", err)
 		return reply, err
 	}
 	if err := s.rekeyAgain(ctx, acc); err != nil {
@@ -244,11 +244,11 @@ func (s *Service) hello(ctx context.Context, c rpc.Caller, q chat.HelloRequest) 
 	}
 	a.Remembered, a.Blocks = acc.Presence, account.Holding(acc.Blocks, s.settled())
 	if err := s.refuseBanned(name, acc.Key, a.Connection.Address); err != nil {
-		s.refusedName(string(name), "", err)
+		s.refusedName(name, string(name), "", err)
 		return reply, err
 	}
 	if err := s.spend(ctx, c.User, acc); err != nil {
-		s.refusedName(string(name), "", err)
+		s.refusedName(name, string(name), "", err)
 		return reply, err
 	}
 	lost := uint64(0)
@@ -261,7 +261,7 @@ func (s *Service) hello(ctx context.Context, c rpc.Caller, q chat.HelloRequest) 
 		return Arrive(r, a, s.Users.Len(v), s.MaxUsers, time.Now())
 	})
 	if err != nil {
-		s.refusedName(string(name), "", err)
+		s.refusedName(name, string(name), "", err)
 		return reply, err
 	}
 	if err := s.noteHello(ctx, q, acc, back); err != nil {

@@ -153,6 +153,6 @@ func asked(q chat.LogRequest, a chat.Audit) bool {
 	u := chat.Name(q.User).User()
 	is := func(n chat.Name) bool { return n.User() == u }
 	return !a.Time.Before(q.Since) && (q.Until.IsZero() || !a.Time.After(q.Until)) &&
-		(q.User == "" || is(a.User) || slices.ContainsFunc(a.Users, is)) &&
+		(q.User == "" || is(a.User) || is(a.Asked) || slices.ContainsFunc(a.Users, is)) &&
 		strings.HasPrefix(a.Session, q.Session)
 }

@@ -262,6 +262,9 @@ func TestOperatorReadsTheTrail(t *testing.T) {
 	chatting := chattest.Chat(alice, bob)
 	must0(t, bob.Quit(t.Context()))
 	chattest.Wait[session.Ended](alice)
+	if _, told := enter(t, in, "boB", newLogin(t)); told == nil {
+		t.Error("somebody else gets bob's name")
+	}
 	for n := range 9000 { // more than one part
 		in.Coord.Say("server.test", fmt.Sprint("record ", n))
 	}
@@ -285,7 +288,9 @@ func TestOperatorReadsTheTrail(t *testing.T) {
 		q  chat.LogRequest
 		is func(chat.Audit) bool
 	}{
-		"a user":    {chat.LogRequest{User: "bOB"}, func(a chat.Audit) bool { return a.User == "Bob" || slices.Contains(a.Users, "Bob") }},
+		"a user": {chat.LogRequest{User: "bOB"}, func(a chat.Audit) bool {
+			return a.User == "Bob" || slices.Contains(a.Users, "Bob") || strings.Contains(strings.ToLower(a.Text), "username bob")
+		}},
 		"a session": {chat.LogRequest{Session: chatting.ID[:6]}, func(a chat.Audit) bool { return a.Session == chatting.ID }},
 		"since":     {chat.LogRequest{Since: all[7].Time}, func(a chat.Audit) bool { return !a.Time.Before(all[7].Time) }},
 		"until":     {chat.LogRequest{Until: all[7].Time}, func(a chat.Audit) bool { return !a.Time.After(all[7].Time) }},

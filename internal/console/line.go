@@ -240,6 +240,7 @@ func auditAttrs(e entry) []slog.Attr {
 	if len(a.Users) > 0 {
 		l = append(l, slog.Any("users", a.Users))
 	}
+	l.text("asked", string(a.Asked))
 	l.text("class", string(a.Class))
 	if a.Event == "session.start" {
 		l.text("invitation", chat.Session{ID: a.Session}.Short()) // one id for both
