@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"time"
 
 	"natter/chat"
@@ -27,6 +28,7 @@ type book struct {
 	// ask returns who is in a session now; false if nobody can say. nil: nobody is asked.
 	ask func(id string) (chat.WatchReply, bool)
 
+	seed    maphash.Seed       // of the texts that were shown
 	parsed  map[string]address // by subject
 	names   map[chat.User]chat.Name
 	talks   map[string]*talk // by session id
@@ -40,7 +42,7 @@ type book struct {
 func newBook(cfg Config) *book {
 	b := &book{
 		show: cfg.Show, shared: cfg.Shared, maxText: cfg.MaxText,
-		parsed: map[string]address{}, names: map[chat.User]chat.Name{}, talks: map[string]*talk{}, lacking: map[string]bool{}, directs: newDirects(),
+		seed: maphash.MakeSeed(), parsed: map[string]address{}, names: map[chat.User]chat.Name{}, talks: map[string]*talk{}, lacking: map[string]bool{}, directs: newDirects(),
 	}
 	if b.maxText == 0 {
 		b.maxText = maxText
@@ -168,36 +170,50 @@ func (b *book) stored(at chat.Address, data []byte, now time.Time) []entry {
 }
 
 // lines are those of messages that came together, without those that were shown before. Ones
-// that may have come too late for everybody say so, and are not counted.
-func (b *book) lines(id string, t *talk, u chat.User, messages []chat.Message, late bool, now time.Time) []entry {
-	s := t.member(u)
+// that may have come too late for everybody say so, and so does another text under a number that
+// was shown: members have read either of them. Both are not counted.
+func (b *book) lines(id string, t *talk, u chat.User, messages []chat.Message, late bool, now time.Time) (entries []entry) {
+	s, from := t.member(u), b.nameOf(u)
+	line := func(mark string, said []chat.Message) {
+		if s.others == nil {
+			s.others = t.others(from)
+		}
+		entries = append(entries, entry{
+			at: now, kind: "message", event: "message",
+			head: short(id) + " " + string(from) + mark + ": ", said: said,
+			session: short(id), from: from, to: s.others, outside: late,
+		})
+	}
+	var again []chat.Message
 	fresh := messages[:0]
 	for _, m := range messages {
-		if s.mark(m.N, !t.whole, now) {
+		sum := maphash.String(b.seed, m.Text)
+		switch first := s.mark(m.N, !t.whole, now); {
+		case s.knows(m.N, sum):
+			continue
+		case first || late:
 			fresh = append(fresh, m)
+		default:
+			again = append(again, m)
 		}
-	}
-	if len(fresh) == 0 {
-		return nil
+		s.remember(m.N, sum)
 	}
 	if s.lacks() && !b.shared {
 		b.lacking[id] = true
 	}
-	from, mark := b.nameOf(u), ": "
-	if late {
-		mark = " (not a member): "
-	} else {
+	switch {
+	case len(fresh) == 0:
+	case late:
+		line(" (not a member)", fresh)
+	default:
+		line("", fresh)
 		t.shown += len(fresh)
 		b.shown += len(fresh)
 	}
-	if s.others == nil {
-		s.others = t.others(from)
+	for _, m := range again {
+		line(fmt.Sprintf(" (number %d again)", m.N), []chat.Message{m})
 	}
-	return []entry{{
-		at: now, kind: "message", event: "message",
-		head: short(id) + " " + string(from) + mark, said: fresh,
-		session: short(id), from: from, to: s.others, outside: late,
-	}}
+	return entries
 }
 
 // due are the lines that time has brought.

@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"time"
 
 	"natter/broker"
@@ -30,9 +31,17 @@ type directKey struct {
 	n        uint64
 }
 
+// directText is what was said under a key: a receiver who did not get it may read another text
+// under the same one.
+type directText struct {
+	directKey
+	sum uint64
+}
+
 // directs is what is known of direct messages.
 type directs struct {
 	recent  *broker.Recent[directKey]
+	texts   *broker.Recent[directText]
 	waiting map[directKey]time.Time // shown then, and not acknowledged since
 	order   []directKey             // of waiting and perhaps more, oldest first
 	pace    *rpc.Buckets            // of each sender's lines
@@ -40,7 +49,7 @@ type directs struct {
 }
 
 func newDirects() directs {
-	return directs{recent: broker.NewRecent[directKey](maxDirects), waiting: map[directKey]time.Time{}, pace: rpc.NewBuckets(directLines)}
+	return directs{recent: broker.NewRecent[directKey](maxDirects), texts: broker.NewRecent[directText](maxDirects), waiting: map[directKey]time.Time{}, pace: rpc.NewBuckets(directLines)}
 }
 
 // direct is a direct message, or a step of one that says nothing to people.
@@ -59,16 +68,26 @@ func (b *book) direct(at chat.Address, data []byte, now time.Time) []entry {
 		return nil
 	case len(m.Text) > b.maxText:
 		return []entry{unreadable("direct message from "+string(from), string(at.User), b.maxText, data, now)}
-	case !b.directs.recent.Add(k):
-		return nil
-	case b.directs.pace.Take(string(at.User), now) > 0:
-		return []entry{tooFast(from, data, now)}
 	}
-	return []entry{{
+	text := directText{k, maphash.String(b.seed, m.Text)}
+	if b.directs.texts.Has(text) {
+		return nil
+	}
+	if b.directs.pace.Take(string(at.User), now) > 0 {
+		return []entry{tooFast(from, data, now)} // its receiver takes it later, and so it is shown when it comes again
+	}
+	b.directs.texts.Add(text)
+	e := entry{
 		at: now, kind: "message", event: "direct",
 		head: fmt.Sprintf("%s -> %s (direct): ", from, to), said: []chat.Message{{Text: m.Text}},
-		from: from, to: []chat.Name{to}, direct: &k,
-	}}
+		from: from, to: []chat.Name{to},
+	}
+	if b.directs.recent.Add(k) {
+		e.direct = &k
+	} else {
+		e.head = fmt.Sprintf("%s -> %s (direct, number %d again): ", from, to, m.N)
+	}
+	return []entry{e}
 }
 
 // await notes that a direct message is shown.

@@ -15,7 +15,11 @@ type seen struct {
 	missing []span      // below high, in ascending order
 	unsure  bool        // something was missed: of what lies before the next number nothing is said
 	others  []chat.Name // whom the sender speaks to; nil if that is not known yet
+	texts   []said      // the last ones shown, by number modulo their length, a power of two
 }
+
+// said is a text under its number.
+type said struct{ n, sum uint64 }
 
 // span is the numbers from first to last, both included.
 type span struct {
@@ -25,6 +29,9 @@ type span struct {
 }
 
 const (
+	// maxTexts is how many texts of a sender are recognised when they come again: as many as
+	// may be on their way to members, and more.
+	maxTexts = 4096
 	// maxSpans bounds what one sender can make the console remember.
 	maxSpans = 32
 	// gapTime is how long a number may be missing before that is told: senders send again
@@ -48,6 +55,26 @@ func (s *seen) mark(n uint64, late bool, now time.Time) (fresh bool) {
 	s.lack(span{from, n - 1, now, told})
 	s.high = n
 	return true
+}
+
+// knows reports whether this very text was shown under a number a short while ago.
+func (s *seen) knows(n, sum uint64) bool {
+	return len(s.texts) > 0 && s.texts[n%uint64(len(s.texts))] == said{n, sum}
+}
+
+// remember notes that a text was shown under a number, in the place of an older one.
+func (s *seen) remember(n, sum uint64) {
+	if s.texts == nil {
+		s.texts = make([]said, 4)
+	}
+	for at := s.texts[n%uint64(len(s.texts))]; at.n != 0 && at.n != n && len(s.texts) < maxTexts; at = s.texts[n%uint64(len(s.texts))] {
+		more := make([]said, 2*len(s.texts))
+		for _, t := range s.texts {
+			more[t.n%uint64(len(more))] = t
+		}
+		s.texts = more
+	}
+	s.texts[n%uint64(len(s.texts))] = said{n, sum}
 }
 
 // lack notes that numbers are missing.

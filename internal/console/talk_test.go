@@ -122,6 +122,44 @@ func TestStored(t *testing.T) {
 	is(t, "stored at the end", s.stores("alice", 5), "MESSAGE  7f3a9c alice: text 5\n")
 }
 
+// Whoever uses a number for two texts may have one member read the one and another the other:
+// both are shown, once each, and one of them is counted.
+func TestNumberUsedTwice(t *testing.T) {
+	s := newStand()
+	s.hears("session.start", sid, "alice", "bob")
+	is(t, "stored", s.stores("alice", 1), "MESSAGE  7f3a9c alice: text 1\n")
+	is(t, "another text", s.says(sid, "alice", 1, "secret"), "MESSAGE  7f3a9c alice (number 1 again): secret\n")
+	is(t, "that again", s.says(sid, "alice", 1, "secret"), "")
+	for n := range uint64(maxTexts - 2) {
+		s.says(sid, "alice", n+2, "x")
+	}
+	is(t, "the same after many others", s.says(sid, "alice", 1, "secret"), "")
+	for n := range uint64(2 * maxTexts) {
+		s.says(sid, "alice", maxTexts+n, "x")
+	}
+	is(t, "after more than are remembered", s.says(sid, "alice", 1, "secret"), "MESSAGE  7f3a9c alice (number 1 again): secret\n")
+	is(t, "the end", s.hears("session.end", ""), fmt.Sprintf("ACTION   session.end, %d messages\n", 3*maxTexts-1))
+	direct := chat.Direct.Subject(chat.Address{User: "bob", To: "carol"})
+	is(t, "direct", s.feeds(direct, chat.DirectMessage{N: 1, Run: "r", Text: "one"}), "MESSAGE  bob -> carol (direct): one\n")
+	is(t, "another text", s.feeds(direct, chat.DirectMessage{N: 1, Run: "r", Text: "two"}), "MESSAGE  bob -> carol (direct, number 1 again): two\n")
+	is(t, "both again", s.feeds(direct, chat.DirectMessage{N: 1, Run: "r", Text: "one"})+s.feeds(direct, chat.DirectMessage{N: 1, Run: "r", Text: "two"}), "")
+}
+
+// A direct message that was not shown because there were too many is shown when it comes again:
+// its receiver takes it then.
+func TestDirectAfterAFlood(t *testing.T) {
+	s := newStand()
+	direct := chat.Direct.Subject(chat.Address{User: "bob", To: "carol"})
+	last := ""
+	for n := uint64(1); !strings.HasPrefix(last, "REFUSED"); n++ {
+		last = s.feeds(direct, chat.DirectMessage{N: n, Run: "r", Text: "x"})
+	}
+	first := chat.DirectMessage{N: 10_000, Run: "r", Text: "y"}
+	is(t, "too many", s.feeds(direct, first), "REFUSED  bob: more than 50 direct messages a second, 1 not shown\n")
+	s.at = s.at.Add(time.Second)
+	is(t, "again", s.feeds(direct, first), "MESSAGE  bob -> carol (direct): y\n")
+}
+
 // Messages longer than members take reach nobody.
 func TestTooLong(t *testing.T) {
 	s := newStand()
