@@ -4,6 +4,7 @@
 # make fuzz     each fuzz target for FUZZTIME
 # make faults   users, servers and coordinators under random faults, as in docs/faults.md; FAULTS=-faults.runs=20
 # make simulate N=100000   schedules of members' messages in virtual time
+# make simulate-transfer N=100000   schedules of transfers of files in virtual time
 # make rows     the fixed scenarios of docs/faults.md, each once; ROWS=20 for more
 # make bench    natter next to plain nats.go, as in docs/benchmarks.md; BENCH=-help
 # make powercut the power is cut 30 times (root, on Linux)
@@ -15,7 +16,7 @@ FUZZTIME ?= 30s
 
 PREFIX ?= /usr/local
 
-.PHONY: all install check docs fuzz faults simulate rows bench powercut demo image compose-test clean
+.PHONY: all install check docs fuzz faults simulate simulate-transfer rows bench powercut demo image compose-test clean
 
 all:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/chatcoord ./cmd/chatcli
@@ -51,6 +52,9 @@ faults:
 # SEED is the first one; TRACE=true prints the first schedule that is objected to.
 simulate:
 	go test -count=1 -v -timeout 24h -run TestSimulate ./session/delivery -args -simulate $(or $(N),100000) -simulate.seed $(or $(SEED),0) -simulate.trace=$(or $(TRACE),false)
+
+simulate-transfer:
+	go test -count=1 -v -timeout 24h -run TestSimulate ./session/transfer -args -simulate $(or $(N),100000) -simulate.seed $(or $(SEED),0) -simulate.trace=$(or $(TRACE),false)
 
 rows:
 	cd internal/chattest/faults && go test -tags faults -count=1 -timeout 6h -run 'TestF[0-9]' . -faults.rows $(or $(ROWS),1)

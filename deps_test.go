@@ -52,7 +52,8 @@ var out = map[string][]string{
 var pure = []string{
 	"presence/presence.go", "presence/roster.go", "presence/revoked.go", "presence/account/account.go", "presence/account/ban.go", "presence/account/pass.go", "presence/account/clock.go",
 	"session/delivery/core.go", "session/delivery/peer.go", "session/delivery/send.go", "session/delivery/receive.go", "session/delivery/mailbox.go", "session/delivery/notice.go", "session/delivery/queue.go", "session/delivery/codec.go",
-	"session/transfer/journal/journal.go", "session/transfer/journal/source.go", "session/transfer/manifest/list.go", "session/transfer/manifest/name.go", "session/transfer/manifest/pages.go", "session/transfer/tree/tree.go", "session/transfer/ranges/ranges.go",
+	"session/transfer/codec.go", "session/transfer/content.go", "session/transfer/disk.go", "session/transfer/flow.go", "session/transfer/group.go", "session/transfer/input.go", "session/transfer/meter.go", "session/transfer/parts.go", "session/transfer/receiver.go",
+	"session/transfer/sender.go", "session/transfer/supply.go", "session/transfer/journal/journal.go", "session/transfer/journal/source.go", "session/transfer/manifest/list.go", "session/transfer/manifest/name.go", "session/transfer/manifest/pages.go", "session/transfer/tree/tree.go", "session/transfer/ranges/ranges.go",
 	"session/session.go", "session/guests.go", "session/audience.go", "session/events.go", "session/text.go",
 }
 
