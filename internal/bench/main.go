@@ -14,6 +14,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -23,8 +24,12 @@ import (
 	"time"
 )
 
-// patience is how long everything may take.
-const patience = 20 * time.Minute
+const (
+	// patience is how long everything may take.
+	patience = 20 * time.Minute
+	// endLimit is how long clients may take to end when the program is told to.
+	endLimit = 10 * time.Second
+)
 
 // bench is one call of the program.
 type bench struct {
@@ -121,7 +126,13 @@ func run() error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal does not wait
+	context.AfterFunc(ctx, func() {
+		stop() // a second signal does not wait
+		time.AfterFunc(endLimit, func() {
+			_ = os.RemoveAll(b.dir)
+			end(errors.New("clients do not end"))
+		})
+	})
 	err = b.measure(ctx)
 	fmt.Print(b.table, b.attacks.under("under attack", "alone"), b.holding.under("measured", "next to")) // what there is
 	if err != nil || *record == "" {

@@ -57,10 +57,11 @@ const (
 )
 
 const (
-	depth     = 8192            // messages from the broker that may wait, each of up to 64 messages of people
-	maxLines  = 65536           // that may wait for Out
-	drainTime = time.Second     // for what is on its way when the console is stopped
-	writeTime = 2 * time.Second // for a writer that is slow when the console is stopped
+	depth     = 8192                 // messages from the broker that may wait, each of up to 64 messages of people
+	maxLines  = 65536                // that may wait for Out
+	pause     = 2 * time.Millisecond // in which messages may come together: being woken for each takes turns from the broker
+	drainTime = time.Second          // for what is on its way when the console is stopped
+	writeTime = 2 * time.Second      // for a writer that is slow when the console is stopped
 )
 
 // Config says what is shown, and how.
@@ -218,6 +219,7 @@ func (c *Console) collect(ctx context.Context) error {
 			c.show(m)
 			c.showWaiting()
 			c.lines.flush()
+			time.Sleep(pause)
 		case <-tick.C:
 			c.countDropped()
 			c.printAll(c.due(c.cfg.Now(), false))
