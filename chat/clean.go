@@ -100,13 +100,27 @@ func WithoutControls(s string) string {
 }
 
 func hasControls(s string) bool {
-	for i := range len(s) {
-		b := s[i]
-		if b < ' ' && b != '\n' && b != '\t' || b == 0x7f || b == 0xc2 && i+1 < len(s) && s[i+1] < 0xa0 {
-			return true
+	for len(s) > 0 {
+		n := min(8, len(s))
+		if n < 8 || !printable(s) {
+			for i := range n {
+				b := s[i]
+				if b < ' ' && b != '\n' && b != '\t' || b == 0x7f || b == 0xc2 && i+1 < len(s) && s[i+1] < 0xa0 {
+					return true
+				}
+			}
 		}
+		s = s[n:]
 	}
 	return false
+}
+
+// printable reports whether the first eight bytes are printable ASCII, all at once: what is
+// sent mostly is.
+func printable(s string) bool {
+	const each = 0x0101010101010101
+	x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	return ((x-each*' ')|x|(x+each))&(each*0x80) == 0 // less than a blank, not ASCII, DEL
 }
 
 // Blank reports whether nothing of a text is left to be seen once it is clean. Such a

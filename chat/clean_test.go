@@ -184,3 +184,20 @@ func TestWithoutControls(t *testing.T) {
 		}
 	}
 }
+
+// TestControlsAnywhere: a control character is seen wherever it stands; what is checked is
+// eight bytes at a time.
+func TestControlsAnywhere(t *testing.T) {
+	plain := strings.Repeat("a~ é\n\t", 5)
+	if got := WithoutControls(plain); got != plain {
+		t.Errorf("%q has become %q", plain, got)
+	}
+	for _, bad := range []string{"\x00", "\x1f", "\x7f", "\u0080", "\u009f"} {
+		for i := range 20 {
+			text := strings.Repeat("x", i) + bad + strings.Repeat("~", 20-i)
+			if got := WithoutControls(text); strings.Contains(got, bad) {
+				t.Errorf("%q stays in %q", bad, got)
+			}
+		}
+	}
+}

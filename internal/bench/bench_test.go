@@ -22,17 +22,17 @@ func TestShort(t *testing.T) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		t.Skip("processor time is read from /proc")
 	}
-	b := &bench{size: short, runs: 1, only: regexp.MustCompile("lone|pairs|console|open|group|join|login|invite|kill|attack|steady|storm|stall")}
+	b := &bench{size: short, runs: 1, only: regexp.MustCompile("lone|pairs|console|open|group|join|memory|login|invite|kill|attack|steady|storm|stall")}
 	if err := b.measure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if len(b.attacks) != 6 {
+	if len(b.attacks) != 8 {
 		t.Errorf("%d figures of attacks:\n%s", len(b.attacks), b.attacks)
 	}
 	if len(b.holding) != 7 {
 		t.Errorf("%d figures of what holds:\n%s", len(b.holding), b.holding)
 	}
-	if len(b.table) != 23 {
+	if len(b.table) != 26 {
 		t.Errorf("%d figures:\n%s", len(b.table), b.table)
 	}
 	for _, r := range b.table {

@@ -83,6 +83,7 @@ var scenes = []struct {
 	{"open", (*bench).open},
 	{"group", (*bench).group},
 	{"join", (*bench).join},
+	{"memory", (*bench).footprint},
 	{"login", (*bench).login},
 	{"invite", (*bench).invite},
 	{"crowd", (*bench).crowd},

@@ -88,16 +88,11 @@ func (t schedule) delay(b *bench, people []*client.Client) (float64, error) {
 	for k := range t.pairs {
 		all.Go(func() { failed[2*k] = t.speak(k, func() error { return people[2*k].Say(text) }) })
 		all.Go(func() {
-			for len(took[k]) < t.each {
-				e, err := await[client.Texts](b.ctx, people[2*k+1])
-				if err != nil {
-					failed[2*k+1] = err
-					return
-				}
-				for range e.Messages {
+			failed[2*k+1] = b.hearing(people[2*k+1], t.each, func(n int) {
+				for range n {
 					took[k] = append(took[k], t.late(k, len(took[k])))
 				}
-			}
+			})
 		})
 	}
 	all.Wait()

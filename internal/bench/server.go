@@ -109,6 +109,17 @@ func (c *control) Collect(None, *None) error {
 	return nil
 }
 
+// Allocated tells what is in use of the heap.
+func (c *control) Allocated(_ None, bytes *uint64) error {
+	if err := c.Collect(None{}, nil); err != nil {
+		return err
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	*bytes = m.HeapAlloc
+	return nil
+}
+
 // Profile writes a processor profile to a file until it is called with "".
 func (c *control) Profile(file string, _ *None) (err error) {
 	if file == "" {
@@ -247,7 +258,12 @@ func (s *server) memory() (bytes float64, err error) {
 	if err := s.call.Call("Server.Collect", None{}, &None{}); err != nil {
 		return 0, err
 	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	return resident(s.cmd.Process.Pid)
+}
+
+// resident is what a process has of the machine's memory, in bytes.
+func resident(pid int) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}

@@ -150,4 +150,5 @@ func micros(v float64) string    { return digits(v) + " µs" }
 func millis(v float64) string    { return digits(v) + " ms" }
 func perSecond(v float64) string { return digits(v) + "/s" }
 func seconds(v float64) string   { return digits(v) + " s" }
+func megabytes(v float64) string { return digits(v) + " MB" }
 func kilobytes(v float64) string { return digits(v) + " KB" }

@@ -113,13 +113,18 @@ func (b *bench) loneWith(show string, p50, p99 goal) error {
 		return err
 	}
 	var slow [2][]float64
+	defer context.AfterFunc(b.ctx, people[1].Close)()
 	ours := func() (float64, error) {
 		return b.oneByOne(&slow[0], func() (time.Time, error) {
 			if err := people[0].Say(text); err != nil {
 				return time.Time{}, err
 			}
-			_, err := await[client.Texts](b.ctx, people[1])
-			return time.Now(), err
+			for e := range people[1].Events() {
+				if _, ok := e.(client.Texts); ok {
+					return time.Now(), nil
+				}
+			}
+			return time.Time{}, fmt.Errorf("%s hears nothing more", people[1].Me())
 		})
 	}
 	theirs := func() (float64, error) {
@@ -282,13 +287,17 @@ func (b *bench) say(c *client.Client, n int) error {
 }
 
 // hears counts n messages.
-func (b *bench) hears(c *client.Client, n int) error {
+func (b *bench) hears(c *client.Client, n int) error { return b.hearing(c, n, func(int) {}) }
+
+// hearing calls there each time some of n messages have arrived, with how many.
+func (b *bench) hearing(c *client.Client, n int, there func(int)) error {
 	defer context.AfterFunc(b.ctx, c.Close)()
 	for e := range c.Events() {
 		said, ok := e.(client.Texts)
 		if !ok {
 			continue
 		}
+		there(len(said.Messages))
 		if n -= len(said.Messages); n <= 0 {
 			return nil
 		}

@@ -73,12 +73,14 @@ func (c *Client) Session() (chat.Session, bool) {
 // Say sends a message to the other members. It returns at once, unless too many are on
 // their way. Code NotInChat; TooLong; NotConnected when 100 messages wait already.
 func (c *Client) Say(text string) error {
-	t, err := c.talking()
-	if err != nil {
-		return err
+	c.mu.Lock()
+	t, nc := c.talk, c.nc
+	c.mu.Unlock()
+	if t == nil {
+		return errNotInChat
 	}
-	waits := !c.Online()
-	err = t.Say(c.ctx, text)
+	waits := nc == nil || !nc.IsConnected()
+	err := t.Say(c.ctx, text)
 	if err == nil && waits {
 		c.mu.Lock()
 		c.waited++
@@ -224,10 +226,12 @@ func (c *Client) talking() (*delivery.Conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.talk == nil {
-		return nil, chat.Errorf(chat.NotInChat, "You are not in a chat.")
+		return nil, errNotInChat
 	}
 	return c.talk, nil
 }
+
+var errNotInChat = chat.Errorf(chat.NotInChat, "You are not in a chat.")
 
 // receive takes what comes in on the user's connection.
 func (c *Client) receive(m *nats.Msg) {
@@ -412,13 +416,16 @@ func (c *Client) begin(s chat.Session, rejoin bool) *delivery.Conn {
 }
 
 func (c *Client) newTalk(s chat.Session, rejoin bool) *delivery.Conn {
-	return delivery.New(delivery.Options{
+	o := delivery.Options{
 		Me: c.me.User(), Rejoin: rejoin, Rules: c.rules, Log: c.log, Report: c.cfg.Sent,
 		Join: c.join, Store: c.park, Fetch: c.unpark, Tell: c.tellTalk, Crowded: c.events.crowded, AllBye: c.allBye,
-		Said: func(at time.Time, text string) {
+	}
+	if c.cfg.Transcript != nil {
+		o.Said = func(at time.Time, text string) {
 			c.cfg.Transcript.Take(transcript.Own{Session: s.ID, At: at, Text: text})
-		},
-	}, s)
+		}
+	}
+	return delivery.New(o, s)
 }
 
 // tellTalk tells what a talk says. It knows only its own connection.

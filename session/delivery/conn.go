@@ -19,7 +19,7 @@ const (
 	incoming = 2048
 	// together is how soon after a publish the next message may come and still travel in a
 	// frame with others: a message that comes later leaves at once.
-	together = 100 * time.Microsecond
+	together = 10 * time.Microsecond
 	// farewell is how long the last receipts are waited for at the end.
 	farewell = 250 * time.Millisecond
 	// collectFor is how long the end may be kept back for what somebody has said who left.
@@ -76,6 +76,7 @@ type Conn struct {
 	line    *line         // nil until joined
 	armed   Time          // when the timer fires
 	moved   chan struct{} // closed at the next Moved; nil: nobody waits
+	room    chan struct{} // closed when more may be said; nil: nobody waits
 	drained chan bool     // answers Part; nil: nobody waits
 	closed  bool
 	paced   time.Duration // how long the user has waited for pace
@@ -91,7 +92,7 @@ func New(opt Options, s chat.Session) *Conn {
 	if r := opt.Rules.MessageRate; r > 0 {
 		c.pace = rate.NewLimiter(rate.Limit(r), chat.BurstFactor*r)
 	}
-	c.timer = time.AfterFunc(time.Hour, func() { c.step(Input{Kind: Tick}) })
+	c.timer = time.AfterFunc(time.Hour, c.tick)
 	c.wg.Go(c.writer)
 	return c
 }
@@ -116,7 +117,7 @@ func (c *Conn) Waiting() int {
 // to the writer, so that nobody who reads waits for the network.
 func (c *Conn) step(in Input) {
 	c.mu.Lock()
-	c.stepLocked(in)
+	c.stepLocked(in, c.time())
 	write := len(c.out.waiting) > 0 && !c.out.busy
 	c.mu.Unlock()
 	if write {
@@ -124,14 +125,28 @@ func (c *Conn) step(in Input) {
 	}
 }
 
+// tick tells the core the time. It has a goroutine of its own, which writes itself.
+func (c *Conn) tick() {
+	c.mu.Lock()
+	c.stepLocked(Input{Kind: Tick}, c.time())
+	write := len(c.out.waiting) > 0
+	c.mu.Unlock()
+	if write {
+		c.flushOut()
+	}
+}
+
+// time is the core's.
+func (c *Conn) time() Time { return time.Since(c.start) }
+
 // stepLocked runs a step and does all but writing to the connection. c.mu is held.
-func (c *Conn) stepLocked(in Input) {
-	c.effects = c.core.Step(in, time.Since(c.start), c.effects[:0])
+func (c *Conn) stepLocked(in Input, now Time) {
+	c.effects = c.core.Step(in, now, c.effects[:0])
 	for i := range c.effects {
-		c.do(c.effects[i])
+		c.do(&c.effects[i])
 		c.effects[i] = Effect{}
 	}
-	if at := c.core.Next(); at < c.armed || c.armed <= time.Since(c.start) {
+	if at := c.core.Next(); at < c.armed || c.armed <= now {
 		c.arm(at)
 	}
 }
@@ -142,23 +157,25 @@ func (c *Conn) arm(at Time) {
 	case c.closed:
 		c.timer.Stop()
 	case at != never:
-		c.timer.Reset(max(at-time.Since(c.start), time.Millisecond))
+		c.timer.Reset(max(at-c.time(), time.Millisecond))
 	}
 }
 
 // do carries out an effect, or leaves it to be written. c.mu is held.
-func (c *Conn) do(e Effect) {
+func (c *Conn) do(e *Effect) {
 	switch e.Kind {
 	case Tell:
 		c.opt.Tell(e.Event)
 	case Moved:
-		if c.moved != nil {
-			close(c.moved)
-			c.moved = nil
+		done(&c.moved)
+		if c.room != nil && c.core.Admit() != Wait {
+			done(&c.room)
 		}
 	case Join:
-		c.wg.Go(func() { c.join(e.Yes) })
+		again := e.Yes
+		c.wg.Go(func() { c.join(again) })
 	case Store:
+		e := *e
 		q := c.storeRequest(e)
 		c.wg.Go(func() { c.store(q, e) })
 	case Fetch:
@@ -175,12 +192,20 @@ func (c *Conn) do(e Effect) {
 	}
 }
 
-// waiter is closed when there may be room or everything may have arrived. c.mu is held.
-func (c *Conn) waiter() <-chan struct{} {
-	if c.moved == nil {
-		c.moved = make(chan struct{})
+// waiter makes a channel to wait for. c.mu is held.
+func waiter(ch *chan struct{}) <-chan struct{} {
+	if *ch == nil {
+		*ch = make(chan struct{})
 	}
-	return c.moved
+	return *ch
+}
+
+// done wakes those who wait. c.mu is held.
+func done(ch *chan struct{}) {
+	if *ch != nil {
+		close(*ch)
+		*ch = nil
+	}
 }
 
 // Say sends a message to all other members. It waits while too many are on their way, and
@@ -188,9 +213,6 @@ func (c *Conn) waiter() <-chan struct{} {
 // enough messages wait for the connection; NotInChat at the end.
 func (c *Conn) Say(ctx context.Context, text string) error {
 	text = chat.WithoutControls(text)
-	if most := c.maxText(); len(text) > most {
-		return session.TooLong(len(text), most)
-	}
 	if err := c.keepPace(ctx); err != nil {
 		return err
 	}
@@ -207,10 +229,9 @@ func (c *Conn) Say(ctx context.Context, text string) error {
 	}
 }
 
-// maxText is the longest text that can be said now: a ticket may be older than the rule.
+// maxText is the longest text that can be said now: a ticket may be older than the rule. c.mu
+// is held.
 func (c *Conn) maxText() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.line != nil && c.line.carries > 0 {
 		return min(c.opt.Rules.MaxText, chat.FrameTextFor(c.line.carries))
 	}
@@ -222,6 +243,10 @@ var errNotInChat = chat.Errorf(chat.NotInChat, "You are not in a chat.")
 // trySay sends a message, or returns what to wait for.
 func (c *Conn) trySay(text string) (<-chan struct{}, error) {
 	c.mu.Lock()
+	if most := c.maxText(); len(text) > most {
+		c.mu.Unlock()
+		return nil, session.TooLong(len(text), most)
+	}
 	switch c.core.Admit() {
 	case NotInChat:
 		c.mu.Unlock()
@@ -231,14 +256,15 @@ func (c *Conn) trySay(text string) (<-chan struct{}, error) {
 		return nil, chat.Errorf(chat.NotConnected, "Not connected; this line was not kept.")
 	case Wait:
 		defer c.mu.Unlock()
-		return c.waiter(), nil
+		return waiter(&c.room), nil
 	}
 	at := time.Now()
+	now := at.Sub(c.start)
 	if c.opt.Said != nil {
 		c.opt.Said(at.UTC(), text)
 	}
-	c.stepLocked(Input{Kind: Say, Text: text, At: at.UnixMilli()})
-	if c.out.lone(at) {
+	c.stepLocked(Input{Kind: Say, Text: text, At: at.UnixMilli()}, now)
+	if c.out.lone(now) {
 		c.mu.Unlock()
 		c.flushOut()
 		return nil, nil
@@ -280,8 +306,8 @@ func (c *Conn) keepPace(ctx context.Context) error {
 func (c *Conn) Flush(ctx context.Context) error {
 	for {
 		c.mu.Lock()
-		c.stepLocked(Input{Kind: Flush})
-		done, moved := c.core.Flushed(), c.waiter()
+		c.stepLocked(Input{Kind: Flush}, c.time())
+		done, moved := c.core.Flushed(), waiter(&c.moved)
 		c.mu.Unlock()
 		c.flushOut()
 		if done {
@@ -301,8 +327,8 @@ func (c *Conn) Part(ctx context.Context) error {
 	drained := make(chan bool, 1)
 	c.mu.Lock()
 	c.drained = drained
-	c.stepLocked(Input{Kind: Drain})
-	c.stepLocked(Input{Kind: Tick})
+	c.stepLocked(Input{Kind: Drain}, c.time())
+	c.stepLocked(Input{Kind: Tick}, c.time())
 	c.mu.Unlock()
 	c.flushOut()
 	select {
@@ -347,7 +373,7 @@ func (c *Conn) Close(goesOn bool) []session.NotDelivered {
 	_ = c.Flush(ctx)
 	cancel()
 	c.mu.Lock()
-	c.stepLocked(Input{Kind: Close})
+	c.stepLocked(Input{Kind: Close}, c.time())
 	c.closed = true
 	c.arm(never)
 	lost, told := c.core.Undelivered(goesOn)
@@ -360,7 +386,7 @@ func (c *Conn) Close(goesOn bool) []session.NotDelivered {
 	c.cancel()
 	if l != nil {
 		_ = l.nc.FlushTimeout(farewell)
-		l.nc.Close()
+		l.close()
 	}
 	c.wg.Wait()
 	return lost

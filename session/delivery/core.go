@@ -22,9 +22,15 @@ const (
 	windowBytes = 4 << 20
 	// maxWaiting is how many messages wait while the connection is down.
 	maxWaiting = 100
-	// receiptAfter is how long a receipt waits for a frame that it can travel in. One is sent
-	// earlier after a quarter of the sender's share of the window.
+	// receiptAfter is how long a receipt waits for a frame that it can travel in, and
+	// receiptApart how long after the one before: while somebody goes on speaking, one for many
+	// messages is enough. One is sent earlier after receiptEach messages, and when the sender
+	// asks.
 	receiptAfter = 20 * time.Millisecond
+	receiptApart = 200 * time.Millisecond
+	receiptEach  = window / 4
+	// speaking is how long a peer who has said something is expected to say more.
+	speaking = 250 * time.Millisecond
 	// nackAgain is how long what was missing may take to come again, before it is asked for
 	// once more; and what is on its way to a peer who was slow, before it is sent again.
 	nackAgain = 250 * time.Millisecond
@@ -82,14 +88,17 @@ type link struct {
 
 // sending is how far our messages have gone out.
 type sending struct {
-	sent      uint64 // the last message that was published
-	busy      bool   // a publish is under way
-	redo      uint64 // messages redo to redoEnd are published again first; 0: none
-	redoEnd   uint64
-	dueAt     Time           // what is missing is sent again
-	first     uint64         // of the frame under way, if it is sent for the first time; else 0
-	receipts  []FrameReceipt // of that frame
-	flushedTo uint64         // receipts for messages up to here were asked for
+	sent     uint64 // the last message that was published
+	busy     bool   // a publish is under way
+	redo     uint64 // messages redo to redoEnd are published again first; 0: none
+	redoEnd  uint64
+	dueAt    Time           // what is missing is sent again
+	first    uint64         // of the frame under way, if it is sent for the first time; else 0
+	receipts []FrameReceipt // of that frame
+	askedTo  uint64         // receipts for messages up to here were asked for
+	saidAt   Time           // the last message
+	ackedTo  uint64         // what all have of ours whom the window waits for
+	grown    int            // how many they have acknowledged since we began to speak
 }
 
 type byes struct {
@@ -272,6 +281,7 @@ func (c *Core) number(run int) {
 	c.link.holding = false
 	c.queue.renumber(chat.FirstOf(run))
 	c.send.sent = c.queue.first - 1
+	c.send.ackedTo = c.send.sent
 	for n := c.queue.first; n < c.queue.next; n++ {
 		c.report(n, session.Sending)
 	}

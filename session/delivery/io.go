@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 
@@ -18,10 +18,20 @@ import (
 type line struct {
 	nc       *nats.Conn
 	epoch    int
-	prefix   string // of the channel's subjects
-	msg, sig string // where the member publishes
-	carries  int    // bytes of a payload; 0: not known
+	prefix   string         // of the channel's subjects
+	msg, sig string         // where the member publishes
+	carries  int            // bytes of a payload; 0: not known
+	in       chan *nats.Msg // what the others send; nil comes when the connection is closed
+	once     sync.Once
 }
+
+// close closes the connection. Who listens to it takes what is there, and stops.
+func (l *line) close() {
+	l.nc.Close()
+	l.closed()
+}
+
+func (l *line) closed() { l.once.Do(func() { l.in <- nil }) }
 
 // to is where something for one member is published.
 func (l *line) to(me, u chat.User) string { return l.prefix + "to." + string(u) + "." + string(me) }
@@ -32,8 +42,8 @@ type outbox struct {
 	waiting []outgoing
 	writing []outgoing // the former waiting
 	busy    bool
-	frame   []byte    // of the frame under way: there is one at most
-	last    time.Time // when something was written
+	frame   []byte // of the frame under way: there is one at most
+	last    Time   // when something was written
 }
 
 type outgoing struct {
@@ -45,10 +55,10 @@ type outgoing struct {
 
 // lone reports whether a message that is said now leaves at once, instead of with those that
 // follow it.
-func (o *outbox) lone(now time.Time) bool { return !o.busy && now.Sub(o.last) > together }
+func (o *outbox) lone(now Time) bool { return !o.busy && now-o.last > together }
 
 // queueOut leaves an effect to be written. c.mu is held.
-func (c *Conn) queueOut(e Effect) {
+func (c *Conn) queueOut(e *Effect) {
 	l := c.line
 	if l == nil {
 		return
@@ -56,7 +66,7 @@ func (c *Conn) queueOut(e Effect) {
 	out := outgoing{nc: l.nc, subject: l.sig}
 	switch e.Kind {
 	case Publish:
-		c.out.frame = c.core.AppendFrame(c.out.frame[:0], e)
+		c.out.frame = c.core.AppendFrame(c.out.frame[:0], *e)
 		out.subject, out.data, out.frame = l.msg, c.out.frame, true
 		if l.carries > 0 && len(out.data) > l.carries {
 			out.data = nil // said under another rule: the server would close the connection
@@ -66,7 +76,7 @@ func (c *Conn) queueOut(e Effect) {
 	case AskReceipts:
 		out.data = mustJSON(chat.MemberSignal{Receipt: true})
 	case SendBye:
-		out.data = mustJSON(chat.MemberSignal{Bye: &e.Yes})
+		out.data = mustJSON(chat.MemberSignal{Bye: new(e.Yes)})
 	case SendAnnounce:
 		out.data = mustJSON(c.announcement(e))
 		if e.To != "" {
@@ -77,10 +87,13 @@ func (c *Conn) queueOut(e Effect) {
 }
 
 // announcement is where we stand, for one peer or for all.
-func (c *Conn) announcement(e Effect) chat.MemberSignal {
+func (c *Conn) announcement(e *Effect) chat.MemberSignal {
 	s := chat.Sync{Have: map[chat.User]uint64{}, Acked: map[chat.User]uint64{}, Ask: e.Announce.Ask}
 	add := func(u chat.User, a Announcement) {
-		s.First, s.Have[u] = a.First, a.Have
+		s.First = a.First
+		if a.Have > 0 { // at the beginning nobody has anything, and in a group all tell all
+			s.Have[u] = a.Have
+		}
 		if a.Acked > 0 {
 			s.Acked[u] = a.Acked
 		}
@@ -138,18 +151,20 @@ func (c *Conn) flushOut() {
 		c.out.waiting, c.out.writing = c.out.writing[:0], c.out.waiting
 		c.mu.Unlock()
 		done := c.publish()
+		now := c.time()
 		c.mu.Lock()
+		c.out.last = now
 		if done.down {
-			c.stepLocked(Input{Kind: LinkDown})
+			c.stepLocked(Input{Kind: LinkDown}, now)
 		}
 		switch {
 		case done.unsent:
-			c.stepLocked(Input{Kind: Unsent})
+			c.stepLocked(Input{Kind: Unsent}, now)
 		case done.frame:
-			c.stepLocked(Input{Kind: Published})
+			c.stepLocked(Input{Kind: Published}, now)
 		}
 	}
-	c.out.busy, c.out.last = false, time.Now()
+	c.out.busy = false
 	c.mu.Unlock()
 }
 
@@ -177,7 +192,7 @@ func (c *Conn) publish() (w written) {
 // join connects to the session's present channel, and leaves the former one when the new one
 // is up.
 func (c *Conn) join(again bool) {
-	l := &line{}
+	l := &line{in: make(chan *nats.Msg, incoming)}
 	mine := func(in Input) func(*nats.Conn) {
 		return func(nc *nats.Conn) {
 			c.mu.Lock()
@@ -188,13 +203,19 @@ func (c *Conn) join(again bool) {
 			}
 		}
 	}
-	down := mine(Input{Kind: LinkDown})
+	down, gone := mine(Input{Kind: LinkDown}), mine(Input{Kind: LinkClosed})
+	closed := func(nc *nats.Conn) {
+		gone(nc)
+		l.closed()
+	}
 	c.mu.Lock()
 	l.epoch = c.core.link.epoch
 	c.mu.Unlock()
-	nc, reply, err := c.opt.Join(c.ctx, c.id, again, nats.NoEcho(),
+	// The library's goroutine that writes what waits is not waited for: frames are what collects
+	// messages here.
+	nc, reply, err := c.opt.Join(c.ctx, c.id, again, nats.NoEcho(), nats.WriteBufferSize(1),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, _ error) { down(nc) }),
-		nats.ReconnectHandler(mine(Input{Kind: LinkUp})), nats.ClosedHandler(mine(Input{Kind: LinkClosed})))
+		nats.ReconnectHandler(mine(Input{Kind: LinkUp})), nats.ClosedHandler(closed))
 	if err == nil {
 		a := chat.Address{User: c.opt.Me, Session: reply.Channel}
 		l.nc, l.msg, l.sig, l.carries = nc, chat.Said.Subject(a), chat.Signal.Subject(a), reply.Ticket.Payload()
@@ -210,27 +231,24 @@ func (c *Conn) join(again bool) {
 		return
 	}
 	if former := c.change(l, reply.Run); former != nil {
-		former.Close()
+		former.close()
 	}
 }
 
-// change makes l the line, and returns the connection that is to be closed.
-func (c *Conn) change(l *line, run int) (former *nats.Conn) {
+// change makes l the line, and returns the one that is to be closed.
+func (c *Conn) change(l *line, run int) (former *line) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
-		return l.nc
+		return l
 	}
-	if c.line != nil {
-		former = c.line.nc
-	}
-	c.line = l
-	c.stepLocked(Input{Kind: Joined, Epoch: l.epoch, Run: run})
+	former, c.line = c.line, l
+	c.stepLocked(Input{Kind: Joined, Epoch: l.epoch, Run: run}, c.time())
 	switch {
 	case l.nc.IsClosed(): // before anybody could hear of it
-		c.stepLocked(Input{Kind: LinkClosed})
+		c.stepLocked(Input{Kind: LinkClosed}, c.time())
 	case !l.nc.IsConnected():
-		c.stepLocked(Input{Kind: LinkDown})
+		c.stepLocked(Input{Kind: LinkDown}, c.time())
 	}
 	c.mu.Unlock()
 	c.flushOut()
@@ -240,30 +258,17 @@ func (c *Conn) change(l *line, run int) (former *nats.Conn) {
 // listen reads the line's subjects as one stream, because a bye counts only until the next
 // message.
 func (c *Conn) listen(l *line) error {
-	in := make(chan *nats.Msg, incoming)
 	for _, subject := range []string{"msg.*", "sig.*", "to." + string(c.opt.Me) + ".*"} {
-		if _, err := l.nc.ChanSubscribe(l.prefix+subject, in); err != nil {
+		if _, err := l.nc.ChanSubscribe(l.prefix+subject, l.in); err != nil {
 			return err
 		}
 	}
 	if err := rpc.Settle(l.nc); err != nil {
 		return err
 	}
-	closed := l.nc.StatusChanged(nats.CLOSED)
-	if l.nc.IsClosed() {
-		return nats.ErrConnectionClosed
-	}
 	c.wg.Go(func() {
-		for {
-			select {
-			case m := <-in:
-				c.receive(l, m)
-			case <-closed:
-				return
-			}
-			for range len(in) { // what is there needs no waiting
-				c.receive(l, <-in)
-			}
+		for m := <-l.in; m != nil; m = <-l.in {
+			c.receive(l, m)
 		}
 	})
 	return nil

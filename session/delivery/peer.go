@@ -41,9 +41,9 @@ type peer struct {
 	toldStored bool   // that something is stored for them which they do not have
 
 	// Of theirs.
+	owed
 	have     uint64 // the last that we have
-	receipts uint64 // the last that we have acknowledged
-	owedAt   Time   // a receipt is due
+	spokeAt  Time   // when they said something last
 	first    uint64 // what is before it does not come again; not believed until what is stored is here
 	fetching uint64 // first when what is stored was asked for
 	missed   uint64 // the last that we have asked for
@@ -57,8 +57,15 @@ type peer struct {
 	fastAt   Time   // when it was told that they are too fast; 0: never
 }
 
+// owed is the receipts for a peer.
+type owed struct {
+	receipts uint64 // the last message that we have acknowledged
+	paidAt   Time   // when we did
+	owedAt   Time   // a receipt is due
+}
+
 func newPeer(m chat.Member, rules chat.Rules) *peer {
-	p := &peer{user: m.User(), name: m.Name, owedAt: never, resendAt: never, missedAt: -nackAgain}
+	p := &peer{user: m.User(), name: m.Name, owed: owed{owedAt: never, paidAt: -receiptApart}, resendAt: never, missedAt: -nackAgain, spokeAt: -speaking}
 	if m.Lost {
 		p.state = Lost
 	}

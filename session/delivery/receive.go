@@ -28,6 +28,11 @@ func (c *Core) frame(from chat.User, f *Frame) {
 	if len(f.Messages) == 0 {
 		return
 	}
+	begins := c.now-p.spokeAt >= speaking
+	p.spokeAt = c.now
+	if begins {
+		c.ask() // less may be on its way now
+	}
 	first, last := f.Messages[0].N, f.Messages[len(f.Messages)-1].N
 	switch {
 	case c.cfg.Rejoin && !p.known: // perhaps an earlier incarnation has told it; it comes again
@@ -75,23 +80,26 @@ func (c *Core) tooFast(p *peer) {
 
 // owe notes that a peer is to get a receipt: in the next frame, or soon.
 func (c *Core) owe(p *peer) {
-	if int(p.have-p.receipts) >= max(1, c.share()/4) && p.have > p.receipts {
+	if p.have >= p.receipts+receiptEach {
 		c.receipt(p)
 		return
 	}
 	if p.owedAt == never {
-		p.owedAt = c.now + receiptAfter
+		p.owedAt = max(c.now+receiptAfter, p.paidAt+receiptApart)
 		c.sooner(p.owedAt)
 	}
 }
 
+// paid notes that a peer gets a receipt.
+func (p *peer) paid(now Time) { p.receipts, p.paidAt, p.owedAt = p.have, now, never }
+
 // receipt sends a receipt to a peer at once.
 func (c *Core) receipt(p *peer) {
-	p.owedAt = never
 	if !c.link.up || p.have == 0 {
+		p.owedAt = never
 		return
 	}
-	p.receipts = p.have
+	p.paid(c.now)
 	c.emit(Effect{Kind: SendReceipt, To: p.user, N: p.have})
 }
 

@@ -31,20 +31,61 @@ func (c *Core) Admit() Admission {
 	return Admitted
 }
 
-// full reports whether enough is on its way. Members share what can wait at each of them;
-// one who is lost or slow keeps nobody from using it.
+// full reports whether enough is on its way. Those who speak share what can wait at each
+// member; one who is lost or slow keeps nobody from using it.
 func (c *Core) full() bool {
-	n := c.share()
-	if c.queue.len() < n && c.queue.size(c.queue.first) < c.shareBytes() {
+	if n := share(c.peers); c.queue.len() < n && c.queue.size(c.queue.first) < bytesFor(n) {
 		return false
 	}
-	least := c.least((*peer).waitedFor)
-	return c.queue.len() >= window || c.queue.next-least >= uint64(n) ||
-		c.queue.size(c.queue.first) >= windowBytes || c.queue.size(least) >= c.shareBytes()
+	if c.queue.len() >= window || c.queue.size(c.queue.first) >= windowBytes {
+		return true
+	}
+	n, least := c.limit(), c.least((*peer).waitedFor)
+	return c.queue.next-least >= uint64(n) || c.queue.size(least) >= bytesFor(n)
 }
 
-func (c *Core) share() int         { return window / max(1, len(c.peers)) }
-func (c *Core) shareBytes() uint64 { return uint64(windowBytes / max(1, len(c.peers))) }
+// share is how many messages may be on their way even if everybody speaks.
+func share(others []*peer) int { return window / max(1, len(others)) }
+
+// limit is how many messages may be on their way: the share at first, and more as they are
+// acknowledged and only some speak. So it stays little what comes all at once if everybody
+// begins to speak.
+func (c *Core) limit() int {
+	speak := 1
+	for _, p := range c.peers {
+		if c.now-p.spokeAt < speaking {
+			speak++
+		}
+	}
+	n := share(c.peers)
+	return max(n, min(n+c.send.grown, window/speak))
+}
+
+// bytesFor is how many bytes of text go with a limit of messages.
+func bytesFor(messages int) uint64 { return uint64(messages) * (windowBytes / window) }
+
+// ask asks for receipts when half of what may be on its way is, so that nobody has to wait
+// for them; but not again for each message that is sent before they are here.
+func (c *Core) ask() {
+	n := c.limit()
+	reaches := func(first uint64, part int) bool {
+		messages, bytes := c.send.from(first, &c.queue)
+		return messages >= n/part || bytes >= bytesFor(n)/uint64(part)
+	}
+	if reaches(c.send.askedTo+1, 4) && reaches(c.least((*peer).waitedFor), 2) {
+		c.send.askedTo = c.send.sent
+		c.emit(Effect{Kind: AskReceipts})
+	}
+}
+
+// from counts what was sent from message first on, and the bytes of its text.
+func (s *sending) from(first uint64, q *queue) (messages int, bytes uint64) {
+	first, next := max(first, q.first), s.sent+1
+	if first >= next {
+		return 0, 0
+	}
+	return int(next - first), q.size(first) - q.size(next)
+}
 
 // least is the lowest number that one of these peers has not acknowledged.
 func (c *Core) least(these func(*peer) bool) uint64 {
@@ -59,6 +100,10 @@ func (c *Core) least(these func(*peer) bool) uint64 {
 
 func (c *Core) say(text string, at int64) {
 	c.queue.push(message{said: c.now, at: at, text: text})
+	if c.now-c.send.saidAt >= speaking {
+		c.send.grown = 0
+	}
+	c.send.saidAt = c.now
 	c.bye.mine, c.bye.told = false, false
 	if !c.link.holding {
 		c.report(c.last(), session.Sending)
@@ -96,11 +141,12 @@ func (c *Core) pump() {
 	s.receipts = s.receipts[:0]
 	for _, p := range c.peers {
 		if p.owedAt != never && len(s.receipts) < chat.MaxReceipts {
-			p.receipts, p.owedAt = p.have, never
+			p.paid(c.now)
 			s.receipts = append(s.receipts, FrameReceipt{p.user, p.have})
 		}
 	}
 	c.emit(Effect{Kind: Publish, First: first, Last: last})
+	c.ask()
 }
 
 // fill is the last message of a frame that begins with first.
@@ -151,8 +197,18 @@ func (c *Core) acked(p *peer, n uint64) {
 	}
 	if n > p.acked {
 		p.acked, p.ackedAt = n, c.now
+		c.send.grow(c.least((*peer).waitedFor) - 1)
 		p.toldStored = p.toldStored && n < p.stored
 		c.trim()
+	}
+}
+
+// grow lets more be on its way when everything up to n is acknowledged by all whom the window
+// waits for.
+func (s *sending) grow(n uint64) {
+	if n > s.ackedTo {
+		s.grown = min(s.grown+int(min(n-s.ackedTo, window)), window)
+		s.ackedTo = n
 	}
 }
 
@@ -294,8 +350,8 @@ func (c *Core) unsent() {
 
 // askReceipts asks for receipts at once, unless that was done for everything that was said.
 func (c *Core) askReceipts() {
-	if c.missing() && c.send.flushedTo < c.send.sent {
-		c.send.flushedTo = c.send.sent
+	if c.missing() && c.send.askedTo < c.send.sent {
+		c.send.askedTo = c.send.sent
 		c.emit(Effect{Kind: AskReceipts})
 	}
 }
