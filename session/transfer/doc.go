@@ -39,7 +39,8 @@
 // Each receiver has a lane of its own, on which the transport has few pieces at a time. Those
 // that are near each other get pieces together, on a channel that they share, and each of
 // these is published once. Who falls behind goes on alone; nobody is waited for longer than
-// a quarter of a second. Only a stream, which cannot be read twice, is as fast as the slowest.
+// a quarter of a second. Who accepts when the others are further ahead than that is near
+// them only if they wait for something. Only a stream, which cannot be read twice, is as fast as the slowest.
 //
 // # Who lies
 //

@@ -371,7 +371,11 @@ func (s *sim) told(r *simReceiver, e Event) {
 	switch e.Kind {
 	case Offered:
 		life := r.life
-		s.after(s.between(0, time.Second), func() {
+		wait := s.between(0, time.Second)
+		if s.plan.prompt {
+			wait = 0
+		}
+		s.after(wait, func() {
 			if r.life != life || r.dead {
 				return
 			}

@@ -46,6 +46,7 @@ const simPiece = 64
 type simPlan struct {
 	receivers, pieces int
 	stream, shared    bool
+	prompt            bool // users accept at once
 	length            Time // faults happen so long
 	faultEvery        Time // 0: none
 	loss, dup, flip   int  // per 10,000 deliveries
