@@ -17,6 +17,7 @@ import (
 	"natter/chat"
 	"natter/internal/private"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -151,7 +152,11 @@ func (s *Server) check(dir string, l *ledger, acceptLoss, strict bool) error {
 	if s.book, err = s.Dial("ledger", chat.StoringGrant(), chat.StoreInbox); err != nil {
 		return err
 	}
-	f, err := l.compare(ctx, s.book)
+	err = s.reopen(ctx, newAside(dir, s.ids))
+	var f found
+	if err == nil {
+		f, err = l.compare(ctx, s.book)
+	}
 	trail := ""
 	if err == nil {
 		trail, err = l.compareTrail(ctx, s.book, strict, acceptLoss)
@@ -203,6 +208,39 @@ func (s *Server) check(dir string, l *ledger, acceptLoss, strict bool) error {
 	}
 	s.ledger = l
 	return nil
+}
+
+// reopen makes the streams again whose configuration the server could not read: it leaves them
+// out, and never writes that file anew. Their messages are read from where they are.
+func (s *Server) reopen(ctx context.Context, a aside) error {
+	js, err := jetstream.New(s.book)
+	if err != nil {
+		return err
+	}
+	again := false
+	for _, stream := range append(keptStreams(), broker.AuditStream) {
+		at := filepath.Join(a.streams, stream)
+		if !exists(at) {
+			continue
+		}
+		if _, err := js.Stream(ctx, stream); !errors.Is(err, jetstream.ErrStreamNotFound) {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		for _, file := range []string{server.JetStreamMetaFile, server.JetStreamMetaFileSum} {
+			if err := os.Remove(filepath.Join(at, file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		s.log.Warn("the configuration of a stream could not be read: it was made again, and its messages are checked", "stream", stream)
+		again = true
+	}
+	if !again {
+		return nil
+	}
+	return broker.EnsureStreams(ctx, js, jetstream.FileStorage, 1)
 }
 
 func damaged(dir, what string) error {

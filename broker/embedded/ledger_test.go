@@ -323,6 +323,34 @@ func TestTheDeadStayDead(t *testing.T) {
 	}
 }
 
+// TestStreamWithoutConfiguration: what is damaged is the file that says how a stream is kept, and
+// not what it keeps. Nothing is lost, then and at the next start.
+func TestStreamWithoutConfiguration(t *testing.T) {
+	dir := filled(t, (*embedded.Server).Shutdown)
+	srv := start(t, dir)
+	want := contents(t, srv)
+	srv.Shutdown()
+	for _, stream := range []string{broker.AccountsStream, broker.LiveStream, broker.ParkedStream, broker.AuditStream} {
+		for _, file := range []string{"meta.inf", "meta.sum"} {
+			at := copied(t, dir)
+			path := filepath.Join(streamDir(t, at, stream), file)
+			text := []byte(read(t, path))
+			text[len(text)/2] ^= 4
+			write(t, path, string(text))
+			for range 2 {
+				srv := start(t, at)
+				if got := contents(t, srv); !maps.Equal(got, want) {
+					t.Errorf("%s of %s: %d records instead of %d", file, stream, len(got), len(want))
+				}
+				srv.Shutdown()
+				if err := embedded.Verify(at, nil); err != nil {
+					t.Errorf("%s of %s: %v", file, stream, err)
+				}
+			}
+		}
+	}
+}
+
 // A damaged ledger, or none, is no damage to the state.
 func TestDamagedLedger(t *testing.T) {
 	dir := filled(t, (*embedded.Server).Shutdown)
