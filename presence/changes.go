@@ -25,6 +25,7 @@ func (s *Service) Changed(c store.Change[Record]) {
 	s.expect(c)
 	s.armMutes(c)
 	s.armParting(c)
+	armGiveBack(s, c)
 	if c.Own {
 		s.trail(c.Before, r)
 		s.superseded(c)

@@ -28,17 +28,27 @@ func DefaultDoor() Door {
 }
 
 // watch cuts a connection with a user's ticket that is one too many of its key, or whose user
-// is not let in within a time.
+// is not let in within a time, which is short if the ticket was given back.
 func (s *Service) watch(c Link) {
 	own := func(other Link) bool { return !other.Member }
 	if n := len(s.live.LinksOf(c.Key, own)); s.Door.Ticket > 0 && n > s.Door.Ticket {
 		s.cut(c)
 		return
 	}
-	if s.Door.HelloIn <= 0 {
+	wait := s.Door.HelloIn
+	stray := c.Speaks && hasLeft(s, c.Holder, c.Key)
+	if stray && (wait <= 0 || wait > strayFor) {
+		wait = strayFor
+	}
+	if wait <= 0 {
 		return
 	}
-	s.jobs.After(fmt.Sprintf(" hello %s %d", c.Server, c.ID), s.Door.HelloIn, "cut a connection that says no hello", func(context.Context) error {
+	s.jobs.After(fmt.Sprintf(" hello %s %d", c.Server, c.ID), wait, "cut a connection that says no hello", func(ctx context.Context) error {
+		if stray { // another replica may have let the user in a moment ago
+			if err := s.Users.Sync(ctx); err != nil {
+				return err
+			}
+		}
 		if row, _ := s.Users.Get(store.Committed, string(c.Holder)); !row.Record.Present() {
 			s.cut(c)
 		}

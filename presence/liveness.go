@@ -66,6 +66,7 @@ type conn struct {
 	holder  chat.User // of the ticket; "" if it is no user's
 	member  bool
 	side    bool
+	speaks  bool
 	address string // IP
 }
 
@@ -77,6 +78,7 @@ type Link struct {
 	Holder  chat.User
 	Member  bool   // to a session, with a key of its own
 	Side    bool   // beside the user's terminals, with a key of its own
+	Speaks  bool   // as who is present: with more than the rights to ask the coordinator
 	Address string // IP
 
 	since time.Time // it is known
@@ -99,6 +101,11 @@ func (o owner) member() bool {
 		r, _, ok := chat.Parse(s)
 		return ok && r == chat.Said.Route
 	})
+}
+
+// speaks reports whether it is a ticket of a user who is present.
+func (o owner) speaks() bool {
+	return o.Holder != "" && !o.side() && slices.Contains(o.NATS.Pub.Allow, chat.Direct.Subject(chat.Address{User: o.Holder, To: "*"}))
 }
 
 // side reports whether it is a ticket for a connection beside a user's terminals.
@@ -137,7 +144,7 @@ func NewLiveness(nc *nats.Conn, chatAccount string, gone func(key string), came 
 			}
 			l.named(e.Server)
 			if o := ownerOf(e.Client.JWT); o.Key != "" {
-				handle(o.Key, connID{e.Server.ID, e.Client.ID}, conn{time.Now(), o.Holder, o.member(), o.side(), e.Client.Host})
+				handle(o.Key, connID{e.Server.ID, e.Client.ID}, conn{time.Now(), o.Holder, o.member(), o.side(), o.speaks(), e.Client.Host})
 			}
 		})
 		if err != nil {
@@ -192,7 +199,7 @@ func (l *Liveness) add(key string, id connID, c conn) {
 }
 
 func link(key string, id connID, c conn) Link {
-	return Link{id.server, id.id, key, c.holder, c.member, c.side, c.address, c.since}
+	return Link{id.server, id.id, key, c.holder, c.member, c.side, c.speaks, c.address, c.since}
 }
 
 // Links are the users' and members' connections that a condition picks.
@@ -323,6 +330,13 @@ func (l *Liveness) Find(ctx context.Context, key string) (Connection, bool) {
 			return Connection{}, false
 		}
 	}
+}
+
+// speaks reports whether a connection of a key's owner has the ticket of a user who is present.
+func (l *Liveness) speaks(key string, id connID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conns[key][id].speaks
 }
 
 // connection is what is known of one, without asking anybody.

@@ -67,6 +67,7 @@ type Arrival struct {
 	Terminal   string // "": not said, which is no other terminal than any
 	Takeover   bool
 	Elsewhere  bool // the key's owner is connected elsewhere, too
+	Old        bool // with a ticket that was made for a user who was present
 
 	Remembered chat.Presence // of who has not been here: what they chose last
 	Blocks     []chat.Block  // and whom they block
@@ -75,7 +76,7 @@ type Arrival struct {
 // Arrive is a user's hello: the first one takes the name, a further one takes its place
 // again, from another terminal only if the former one is not connected any more or is
 // to be signed out. online counts the present users and most limits them (0: no
-// limit). Codes SignedIn, Full.
+// limit). Codes SignedIn, Full, NotRegistered.
 func Arrive(before Record, a Arrival, online, most int, now time.Time) (Record, error) {
 	switch {
 	case before.Present() && before.Key == a.Key:
@@ -84,6 +85,8 @@ func Arrive(before Record, a Arrival, online, most int, now time.Time) (Record, 
 		return before, chat.Errorf(chat.Taken, "The username %s is already taken.", a.Name)
 	case hasExited(before, a):
 		return before, errNotHere
+	case a.Old && before.State == Gone && before.Key == a.Key:
+		return before, errGivenBack
 	}
 	if err := Room(online, most); err != nil {
 		return before, err

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"natter/broker/store"
@@ -44,6 +45,10 @@ type push struct {
 	turn     chan struct{} // guards the rest
 	last     time.Time
 	revision uint64 // what the servers know
+
+	took     atomic.Int64 // nanoseconds of the last one
+	waiting  atomic.Bool  // what those have given back who left is to be told
+	sweeping atomic.Bool  // and to be forgotten
 }
 
 const (
@@ -60,7 +65,12 @@ func (s *Service) RevokedChanged(c store.Change[Revoked]) {
 			return s.forgetRevoked(ctx, c.Key)
 		})
 	}
-	if !c.Own {
+	given, more := changedVoid(c.Before, c.Record)
+	if given {
+		pushLater(s)
+		sweepLater(s)
+	}
+	if !c.Own && more {
 		s.jobs.After(" revoke", others, revoking, func(ctx context.Context) error { return s.pushRevoked(ctx, s.log.Revision()) })
 	}
 }
@@ -131,34 +141,51 @@ func (s *Service) pushRevoked(ctx context.Context, revision uint64) error {
 	case <-ctx.Done():
 		return fmt.Errorf("wait to revoke tickets: %w", ctx.Err())
 	}
-	known := s.log.Revision()
-	void, over := s.void(s.settled())
+	known, begin := s.log.Revision(), time.Now()
+	void, over, young := s.void(s.settled(), begin)
 	if err := s.Revoker.Revoke(ctx, void, over); err != nil {
 		return fmt.Errorf("revoke tickets: %w", err)
 	}
 	s.push.last, s.push.revision = time.Now(), known
+	s.push.took.Store(int64(time.Since(begin)))
+	if young {
+		pushLater(s)
+	}
 	return nil
 }
 
-// void is what the servers must know, and what they may forget.
-func (s *Service) void(now time.Time) (void map[string]time.Time, over []string) {
-	void, expired := map[string]time.Time{}, map[string]bool{}
+// void is what the servers must know, and what they may forget. young tells that somebody
+// has left too short a time before now.
+func (s *Service) void(settled, now time.Time) (void map[string]time.Time, over []string, young bool) {
+	void, drop := map[string]time.Time{}, map[string]bool{}
+	var left []given
 	for _, row := range s.Revoked.Snapshot() {
 		for key, v := range row.Record.Keys {
 			switch {
-			case !now.Before(v.Until):
-				expired[key] = true
+			case !settled.Before(v.Until):
+				drop[key] = true
+			case v.Left:
+				left = append(left, given{key, v.At})
 			case v.At.After(void[key]):
 				void[key] = v.At
 			}
 		}
 	}
-	for key := range expired {
+	tell, keep, young := givenBack(s, left, now)
+	for _, g := range keep {
+		drop[g.key] = true
+	}
+	for _, g := range tell {
+		if g.at.After(void[g.key]) {
+			void[g.key] = g.at
+		}
+	}
+	for key := range drop {
 		if _, again := void[key]; !again {
 			over = append(over, key)
 		}
 	}
-	return void, over
+	return void, over, young
 }
 
 // bearable is what the clocks of two replicas may differ.
@@ -175,12 +202,19 @@ func setBack(at, now time.Time) error {
 // count in whole seconds.
 func (s *Service) awaitMintable(ctx context.Context, key string) error {
 	var at time.Time
+	now := time.Now()
 	for _, row := range s.Revoked.By(store.Committed, key) {
-		if v := row.Record.Keys[key]; v.At.After(at) {
+		v := row.Record.Keys[key]
+		switch {
+		case v.Left && v.At.Sub(now) > bearable && !v.Until.IsZero(): // the clock was set back
+			if err := readmit(s, ctx, row.Key, key); err != nil {
+				return err
+			}
+		case v.Left: // the servers do not know it, or it is past: see givenBack
+		case v.At.After(at):
 			at = v.At
 		}
 	}
-	now := time.Now()
 	wait := at.Add(time.Second).Sub(now)
 	switch {
 	case at.IsZero() || wait <= 0:

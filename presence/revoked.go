@@ -18,6 +18,7 @@ type Revoked struct {
 type Void struct {
 	At    time.Time `json:"at"`
 	Until time.Time `json:"until"`
+	Left  bool      `json:"left,omitempty"` // only because the user has left: see GiveBack
 }
 
 // lastTicket is how long a ticket that exists now may be good at most.
@@ -35,17 +36,45 @@ func Revoke(before Revoked, keys []string, now time.Time) (Revoked, error) {
 	after, changed := Revoked{maps.Clone(before.Keys)}, false
 	for i, key := range keys {
 		have, known := after.Keys[key]
-		if known && !have.At.Before(at) || !known && i > 0 && len(after.Keys) >= mostVoid {
+		if known && !have.Left && !have.At.Before(at) || !known && i > 0 && len(after.Keys) >= mostVoid {
 			continue
 		}
 		if after.Keys == nil {
 			after.Keys = map[string]Void{}
 		}
-		after.Keys[key], changed = Void{at, at.Add(lastTicket)}, true
+		after.Keys[key], changed = Void{At: at, Until: at.Add(lastTicket)}, true
 	}
 	if !changed {
 		return before, chat.ErrUnchanged
 	}
+	return after, nil
+}
+
+// GiveBack makes void what was made until a time for the key of a user who has left. What
+// the servers must know anyway stays so.
+func GiveBack(before Revoked, key string, at time.Time) (Revoked, error) {
+	at = at.Truncate(time.Second)
+	have, known := before.Keys[key]
+	if known && !have.At.Before(at) {
+		return before, chat.ErrUnchanged
+	}
+	after := Revoked{maps.Clone(before.Keys)}
+	if after.Keys == nil {
+		after.Keys = map[string]Void{}
+	}
+	after.Keys[key] = Void{At: at, Until: later(have.Until, at.Add(chat.UserTicketTTL)), Left: have.Left || !known}
+	return after, nil
+}
+
+// Readmit takes back what GiveBack has made void, and nothing else.
+func Readmit(before Revoked, key string) (Revoked, error) {
+	v := before.Keys[key]
+	if !v.Left || v.Until.IsZero() {
+		return before, chat.ErrUnchanged
+	}
+	after := Revoked{maps.Clone(before.Keys)}
+	v.Until = time.Time{}
+	after.Keys[key] = v
 	return after, nil
 }
 
@@ -59,11 +88,11 @@ func Forget(before Revoked, now time.Time) (Revoked, error) {
 	return after, nil
 }
 
-// Next is when something in it expires; zero if it is empty.
+// Next is when something in it expires that is not only of who has left; zero if there is nothing.
 func (r Revoked) Next() time.Time {
 	var next time.Time
 	for _, v := range r.Keys {
-		if next.IsZero() || v.Until.Before(next) {
+		if !v.Left && (next.IsZero() || v.Until.Before(next)) {
 			next = v.Until
 		}
 	}

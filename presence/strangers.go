@@ -13,12 +13,19 @@ import (
 const strangeAfter = 10 * time.Second
 
 // askStrangers asks those to say hello who are connected and whom nobody knows: the state was
-// lost, or removed, while their NATS server went on.
+// lost, or removed, while their NATS server went on. Who does not is cut.
 func (s *Service) askStrangers(now time.Time) {
 	asked := map[chat.User]bool{}
 	for _, l := range s.live.Links(func(l Link) bool { return !l.Member && now.Sub(l.since) >= strangeAfter }) {
 		row, _ := s.Users.Get(store.Committed, string(l.Holder))
-		if row.Record.Present() || asked[l.Holder] {
+		if row.Record.Present() {
+			continue
+		}
+		if s.Door.HelloIn > 0 && l.Speaks && now.Sub(l.since) >= strangeAfter+s.Door.HelloIn {
+			s.cut(l) // see watch, which has not seen it come
+			continue
+		}
+		if asked[l.Holder] {
 			continue
 		}
 		asked[l.Holder] = true

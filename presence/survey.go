@@ -63,7 +63,7 @@ func (l *Liveness) correct(begin time.Time, found map[connID]Link, silent map[st
 		if c.Key == "" {
 			continue // it is known, or has come and gone
 		}
-		l.add(c.Key, id, conn{time.Now(), c.Holder, c.Member, c.Side, c.Address})
+		l.add(c.Key, id, conn{time.Now(), c.Holder, c.Member, c.Side, c.Speaks, c.Address})
 	}
 	var gone []string
 	for key, set := range l.conns {
@@ -230,7 +230,7 @@ func readPage(m *nats.Msg, server string, found map[connID]Link) (int, time.Time
 	}
 	for _, c := range reply.Data.Connections {
 		o := ownerOf(c.JWT) // nobody, if that was not asked for
-		found[connID{server, c.ID}] = Link{Server: server, ID: c.ID, Key: o.Key, Holder: o.Holder, Member: o.member(), Side: o.side(), Address: c.IP}
+		found[connID{server, c.ID}] = Link{Server: server, ID: c.ID, Key: o.Key, Holder: o.Holder, Member: o.member(), Side: o.side(), Speaks: o.speaks(), Address: c.IP}
 	}
 	return len(reply.Data.Connections), reply.Data.Now, nil
 }

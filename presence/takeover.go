@@ -42,7 +42,12 @@ func (s *Service) arrival(ctx context.Context, q chat.HelloRequest, key string) 
 			return Arrival{}, unheard // a program that has ended since, of which a try waited
 		}
 	}
+	old := s.live.speaks(key, connID{conn.Server, conn.ID})
+	if old && hasLeft(s, q.Name.User(), key) {
+		return Arrival{}, errGivenBack
+	}
 	return Arrival{
+		Old:  old,
 		Name: q.Name, Key: key, Presence: q.Presence, Connection: conn, Terminal: q.Terminal, Takeover: q.Takeover,
 		Elsewhere: s.live.Elsewhere(key, conn.Server, conn.ID),
 	}, nil

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
 	"natter/broker/ticket"
-	"natter/chat"
 	"natter/internal/private"
 
 	"github.com/nats-io/jwt/v2"
@@ -110,48 +107,4 @@ func trust(ids *ticket.Installation, opts *server.Options) error {
 		}
 	}
 	return nil
-}
-
-// credsFiles are the files for the nats CLI and for chatcoord's own verbs, with the
-// grant of each.
-var credsFiles = map[string]func(publicKey string) chat.Grant{
-	"observer.creds": func(key string) chat.Grant { return chat.ObserverGrant(chat.ObserverInbox(key)) },
-	"audit.creds":    func(string) chat.Grant { return chat.AuditGrant() },
-	"operator.creds": func(string) chat.Grant { return chat.OperatorGrant() },
-}
-
-// writeCreds writes the files that are missing, damaged or of other rights than this release
-// gives: nothing else depends on what is in them.
-func writeCreds(dir string, m *ticket.Minter, log *slog.Logger) error {
-	for name, grant := range credsFiles {
-		path := filepath.Join(dir, name)
-		text, err := os.ReadFile(path)
-		if !errors.Is(err, fs.ErrNotExist) {
-			have, parsed := ticket.ParseCreds(private.Plain(text))
-			switch {
-			case err != nil, parsed != nil, have.Key == nil, have.Account != m.Account():
-				log.Warn("credentials are damaged, and written anew", "file", path)
-			case !have.Grant.Equal(grant(have.User)):
-				log.Warn("credentials have the rights of another release, and are written anew; copies of the former file keep theirs", "file", path)
-			default:
-				continue
-			}
-		}
-		if err := writeCredsFile(path, m, grant); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func writeCredsFile(path string, m *ticket.Minter, grant func(publicKey string) chat.Grant) error {
-	creds, err := m.NewCredsFor(grant, 0, time.Now())
-	if err != nil {
-		return err
-	}
-	text, err := ticket.FormatCreds(creds.JWT, creds.Key)
-	if err != nil {
-		return err
-	}
-	return private.Write(path, text)
 }

@@ -22,6 +22,7 @@
 //	observer.creds operator.creds written once, for the nats CLI and for chatcoord
 //	address                       where chatcoord serves, for its verbs; only while it does
 //	revoked.jwt                   the tickets that are void
+//	issued.json                   whose the credentials are
 //	tls/                          the CA of chatcoord --tls auto
 //	jetstream/                    the state
 //	ledger                        what the state must hold at least
@@ -185,7 +186,7 @@ func start(cfg Config, host string, port int, dir string) (*Server, error) {
 		if err := revokeAgain(opts.AccountResolver, ids, dir); err != nil {
 			return nil, err
 		}
-		if err := writeCreds(dir, s.chat, s.log); err != nil {
+		if err := writeCreds(dir, ids, opts.AccountResolver, s.log); err != nil {
 			return nil, err
 		}
 	}

@@ -16,16 +16,19 @@ import (
 	"natter/chat"
 )
 
-// Trail writes the audit records: one for each request, action and refusal.
-// Observers, the console and the AUDIT stream read the same ones.
+// Trail writes the audit records: one for each request, action and refusal, unless somebody
+// causes very many. Observers, the console and the AUDIT stream read the same ones.
 type Trail struct {
 	nc      *nats.Conn
 	log     *slog.Logger
-	refused refusals
+	refused counter
+	caused  counter // requests, and actions that follow from them
 }
 
 // NewTrail writes on nc, which needs chat.StoringGrant.
-func NewTrail(nc *nats.Conn, log *slog.Logger) *Trail { return &Trail{nc: nc, log: log} }
+func NewTrail(nc *nats.Conn, log *slog.Logger) *Trail {
+	return &Trail{nc: nc, log: log, refused: counter{free: freeRefusals}, caused: counter{free: freeRequests}}
+}
 
 // Write writes a record of the route's kind.
 func (t *Trail) Write(r chat.Notice[chat.Audit], a chat.Audit) {
@@ -49,8 +52,8 @@ const lastFor = 2 * time.Second
 // Last writes what was counted, and a record, and waits until it is stored, and so everything that was written
 // before it.
 func (t *Trail) Last(r chat.Notice[chat.Audit], a chat.Audit) {
-	for _, counted := range t.refused.end() {
-		t.Write(chat.AuditRefused, counted)
+	for _, counted := range append(t.caused.end(), t.refused.end()...) {
+		t.write(counted)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lastFor)
 	defer cancel()
@@ -67,24 +70,43 @@ func (t *Trail) Last(r chat.Notice[chat.Audit], a chat.Audit) {
 	}
 }
 
-// Request, Action and Refused write the three kinds that users cause.
-func (t *Trail) Request(a chat.Audit) { t.Write(chat.AuditRequest, a) }
+// Request, Action and Refused write the three kinds that users cause. One user cannot have so many
+// of them written that the records of others leave the stream early: 60 of an event and user, or
+// address, are written one by one, then one more in each ten seconds; what is more is counted, and written as one
+// record every ten seconds. Of refusals of an event, a code and a user it is all but the first.
+func (t *Trail) Request(a chat.Audit) { t.count(&t.caused, chat.AuditRequest, a) }
 
-// Action writes what was done.
-func (t *Trail) Action(a chat.Audit) { t.Write(chat.AuditAction, a) }
+// Action writes what was done. Who is in a session is never counted: observers follow it.
+func (t *Trail) Action(a chat.Audit) {
+	if a.Channel != "" || strings.HasPrefix(a.Event, "session.") {
+		t.Write(chat.AuditAction, a)
+		return
+	}
+	t.count(&t.caused, chat.AuditAction, a)
+}
 
-// Refused writes what was not done, and why. What follows of the same event and code, of the
-// same user or address, is counted, and written as one record every ten seconds.
-func (t *Trail) Refused(a chat.Audit) {
-	for _, a := range t.refused.take(filled(chat.AuditRefused, a), t.repeatedly) {
-		t.Write(chat.AuditRefused, a)
+// Refused writes what was not done, and why.
+func (t *Trail) Refused(a chat.Audit) { t.count(&t.refused, chat.AuditRefused, a) }
+
+func (t *Trail) count(c *counter, r chat.Notice[chat.Audit], a chat.Audit) {
+	for _, a := range c.take(filled(r, a), t.repeatedly) {
+		t.write(a)
+	}
+}
+
+// write writes a record of a kind that is counted.
+func (t *Trail) write(a chat.Audit) {
+	for _, r := range []chat.Notice[chat.Audit]{chat.AuditRequest, chat.AuditAction, chat.AuditRefused} {
+		if r.Kind == a.Kind {
+			t.Write(r, a)
+		}
 	}
 }
 
 // repeatedly writes what was counted, unless the connection has been closed.
 func (t *Trail) repeatedly(a chat.Audit) {
 	if !t.nc.IsClosed() {
-		t.Write(chat.AuditRefused, a)
+		t.write(a)
 	}
 }
 

@@ -28,9 +28,44 @@ func tryFor(try int) time.Duration {
 // restFor is how long the answers to the other tries are waited for when one was refused.
 const restFor = 2 * time.Second
 
-// maxAnswer bounds an answer, in bytes: none of a coordinator is nearly as long, and what it
-// is decoded to takes several times as much.
+// maxAnswer bounds an answer, in bytes: none of a coordinator is nearly as long.
 const maxAnswer = 4 << 20
+
+// maxValues bounds the values in what somebody else has sent: what they are decoded to takes much
+// more memory than their text, and the longest list of a coordinator has not so many.
+const maxValues = 1 << 17
+
+// maxRefusal bounds a refusal, in bytes.
+const maxRefusal = 64 << 10
+
+var errTooMuch = errors.New("it is longer than any of the protocol")
+
+// Decode decodes what may be hostile, of at most so many bytes. What has more, or more values than
+// anything of the protocol, is refused before there is any of it.
+func Decode(data []byte, most int, v any) error {
+	if len(data) > most || values(data) > maxValues {
+		return errTooMuch
+	}
+	return json.Unmarshal(data, v)
+}
+
+// values is about how many values a text in JSON has.
+func values(data []byte) int {
+	n, quoted, escaped := 1, false, false
+	for _, b := range data {
+		switch {
+		case escaped:
+			escaped = false
+		case b == '"':
+			quoted = !quoted
+		case quoted:
+			escaped = b == '\\'
+		case b == ',', b == '[', b == '{':
+			n++
+		}
+	}
+	return n
+}
 
 // Call sends a request and waits for its answer until ctx is done. Whoever asks too fast
 // is slowed down: it asks again when the coordinator says, if there is time. Its error is
@@ -59,17 +94,18 @@ func call[Q, R any](ctx context.Context, nc *nats.Conn, r chat.Request[Q, R], a 
 		if err != nil {
 			return reply, err
 		}
-		if len(msg.Data) > maxAnswer {
-			return reply, chat.Errorf(chat.Internal, "The coordinator's answer is too long.")
-		}
 		if !refused(msg) {
-			if err := json.Unmarshal(msg.Data, &reply); err != nil {
+			err := Decode(msg.Data, maxAnswer, &reply)
+			if errors.Is(err, errTooMuch) {
+				return reply, chat.Errorf(chat.Internal, "The coordinator's answer is too long.")
+			}
+			if err != nil {
 				return reply, fmt.Errorf("decode the answer to %s: %w", r.Pattern(), err)
 			}
 			return reply, nil
 		}
 		told := &chat.Error{}
-		if json.Unmarshal(msg.Data, told) != nil || told.Text == "" {
+		if Decode(msg.Data, maxRefusal, told) != nil || told.Text == "" {
 			told = chat.Errorf(chat.Internal, "The coordinator reports an internal error.")
 		}
 		if told.Code != chat.Rate || !pause(ctx, told.Wait) {

@@ -213,7 +213,7 @@ func EmptyDir(dir string, again bool) error {
 // What may be in a directory into which a backup goes, and what a restore puts there.
 var (
 	nothing = []string{"lost+found", lockFile}
-	ours    = []string{embedded.Restoring, "jetstream", "keys", "tls", "ledger", "observer.creds", "audit.creds", "operator.creds", "revoked.jwt", "probe"}
+	ours    = []string{embedded.Restoring, "jetstream", "keys", "tls", "ledger", "observer.creds", "audit.creds", "operator.creds", "revoked.jwt", "issued.json", "probe"}
 )
 
 const lockFile = "lock"

@@ -1,29 +1,29 @@
 package client
 
 import (
-	"encoding/json"
+	"context"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"natter/broker/rpc"
 	"natter/chat"
 )
 
-// maxNotice bounds a notice, in bytes, and most pending ones of a kind. What a hostile server
-// sends beyond it is dropped.
+// What a hostile server sends beyond these is dropped.
 const (
-	maxNotice       = 1 << 20
-	maxPending      = 8192
+	maxNotice       = 1 << 20 // bytes
+	maxPending      = 8192    // notices of a kind, and parts of what is kept
 	maxPendingBytes = 8 << 20
+	maxMembers      = 1024 // of a session
+	maxWord         = 128  // bytes of a session's id, of a member's name and the like
+	maxInvitations  = 1024 // that wait
 )
 
 func notify[M any](c *Client, m *nats.Msg, take func(M)) {
 	var n M
-	if len(m.Data) > maxNotice { // no coordinator sends so much
-		c.log.Warn("a notice is too long", "subject", m.Subject, "bytes", len(m.Data))
-		return
-	}
-	if err := json.Unmarshal(m.Data, &n); err != nil {
-		c.log.Warn("a notice cannot be read", "subject", m.Subject, "err", err)
+	if err := rpc.Decode(m.Data, maxNotice, &n); err != nil {
+		c.log.Warn("a notice cannot be read", "subject", m.Subject, "bytes", len(m.Data), "err", err)
 		return
 	}
 	take(n)
@@ -43,4 +43,63 @@ const mostText = 256 << 10
 func bounded(r chat.Rules) chat.Rules {
 	r.MaxText = min(max(r.MaxText, 0), mostText)
 	return r
+}
+
+// plausible reports whether a session can be one of a coordinator's.
+func plausible(s chat.Session) bool {
+	if len(s.Members) > maxMembers || len(s.By) > maxMembers {
+		return false
+	}
+	words := []string{s.ID, string(s.Class), string(s.State), string(s.Reason), string(s.Host)}
+	for _, m := range s.Members {
+		words = append(words, string(m.Name), string(m.Left))
+	}
+	for _, u := range s.By {
+		words = append(words, string(u))
+	}
+	for _, w := range words {
+		if len(w) > maxWord {
+			return false
+		}
+	}
+	return true
+}
+
+// roomFor reports whether there is room for what is told of a session; c.mu is held.
+func roomFor(c *Client, s chat.Session) bool {
+	if _, have := c.known[s.ID]; have {
+		return true
+	}
+	proposed := 0
+	for _, k := range c.known {
+		if k.session.State == chat.Proposed {
+			proposed++
+		}
+	}
+	return s.State != chat.Proposed || proposed < maxInvitations
+}
+
+// lookAgain is how soon it is looked again whether the reader has got on.
+const lookAgain = 50 * time.Millisecond
+
+// awaitReader waits while too much waits to be read already.
+func awaitReader(c *Client, ctx context.Context) error {
+	for c.events.crowded() {
+		select {
+		case <-time.After(lookAgain):
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.ctx.Done():
+			return c.ctx.Err()
+		}
+	}
+	return nil
+}
+
+// second reports whether a session would be another open one than the one that there is.
+func second(c *Client, s chat.Session) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, in := s.Member(c.me.User())
+	return in && s.State == chat.Open && c.open != "" && c.open != s.ID
 }

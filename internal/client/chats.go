@@ -279,7 +279,7 @@ func (c *Client) applyAll(hello chat.HelloReply) {
 	all = append(all, hello.Sessions...)
 	for _, over := range []bool{true, false} {
 		for _, s := range all {
-			if (s.State == chat.Closed) == over {
+			if (s.State == chat.Closed) == over && !second(c, s) {
 				c.take(s, hello.Revision)
 			}
 		}
@@ -338,10 +338,14 @@ func (c *Client) another(s chat.Session, revision uint64) (known, bool) {
 
 // take is apply for what is certain.
 func (c *Client) take(s chat.Session, revision uint64) {
+	if !plausible(s) {
+		c.log.Warn("a session cannot be one", "members", len(s.Members))
+		return
+	}
 	c.seen(revision)
 	c.mu.Lock()
 	before := c.known[s.ID]
-	if c.signedOut || before.revision > revision || before.session.State == chat.Closed {
+	if c.signedOut || !roomFor(c, s) || before.revision > revision || before.session.State == chat.Closed {
 		c.mu.Unlock()
 		return
 	}

@@ -237,7 +237,9 @@ func (c *Client) Exit(ctx context.Context) error {
 			c.log.Debug("withdraw at exit", "err", err)
 		}
 	}
-	return c.sayExit(ctx)
+	err := c.sayExit(ctx)
+	c.forgetTicket() // it is void
+	return err
 }
 
 // sayExit asks to be out. Who is unknown is: an earlier try may have been carried out by a

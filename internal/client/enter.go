@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -162,7 +161,7 @@ func (c *Client) enter(ctx context.Context, over bool) (*chat.HelloReply, error)
 		return nil, chat.Errorf(chat.Internal, "The coordinator's answer cannot be read.")
 	}
 	var reply chat.EnterReply
-	if err := json.Unmarshal(data, &reply); err != nil {
+	if err := rpc.Decode(data, maxNotice, &reply); err != nil {
 		return nil, chat.Errorf(chat.Internal, "The coordinator's answer cannot be read.")
 	}
 	if reply.Error != nil {

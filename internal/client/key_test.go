@@ -83,9 +83,7 @@ func TestABareSeedBecomesAKey(t *testing.T) {
 		if w, err := c.Enter(t.Context(), "alice"); err != nil || !w.Returning {
 			t.Fatalf("%+v, %v", w, err)
 		}
-		if err := c.Exit(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		ends(t, in, c)
 		after := read(t, keyOf(cfg), "")
 		if after.PublicLogin() != before.PublicLogin() || after.Name != "alice" || after.PublicIdentity() == "" {
 			t.Fatalf("%+v", after.Key)

@@ -2,13 +2,13 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"natter/broker/rpc"
 	"natter/chat"
 )
 
@@ -32,12 +32,18 @@ func (c *Client) unpark(ctx context.Context, id string, take func(from chat.User
 	for {
 		inbox := nc.NewInbox()
 		sub, err := nc.SubscribeSync(inbox)
+		if err == nil {
+			err = sub.SetPendingLimits(maxPending, maxPendingBytes)
+		}
 		if err != nil {
 			return errNotConnected
 		}
 		reply, err := call(ctx, c, chat.Unpark, chat.UnparkRequest{Session: id, Inbox: inbox, Have: have})
 		if err == nil && reply.Left > 0 {
-			have, err = c.receiveParked(ctx, sub, have, take)
+			before := have
+			if have, err = c.receiveParked(ctx, sub, have, take); err == nil && have == before {
+				err = chat.Errorf(chat.Timeout, "The server does not send what it keeps.") // and says that it did
+			}
 		}
 		_ = sub.Unsubscribe() // of a connection that is gone
 		if err != nil || reply.Left == 0 {
@@ -65,7 +71,10 @@ func (c *Client) receiveParked(ctx context.Context, sub *nats.Subscription, have
 		subject := m.Header.Get("Nats-Subject")
 		at, _ := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
 		var parked chat.Parked
-		if err := json.Unmarshal(m.Data, &parked); err != nil {
+		if err := awaitReader(c, ctx); err != nil {
+			return have, err
+		}
+		if err := rpc.Decode(m.Data, maxNotice, &parked); err != nil {
 			c.log.Warn("what was kept cannot be read", "subject", subject, "err", err)
 			parked.Lost = true
 		}

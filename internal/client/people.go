@@ -95,7 +95,7 @@ func blocks[Q any](ctx context.Context, c *Client, r chat.Request[Q, chat.Blocks
 func (c *Client) setBlocks(blocks []chat.Block) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.blocks = blocks
+	c.blocks = blocks[:min(len(blocks), chat.MaxBlocks)]
 	select {
 	case c.reblocked <- struct{}{}:
 	default: // the ticket is about to be looked at

@@ -1,6 +1,10 @@
 package client
 
-import "sync"
+import (
+	"sync"
+
+	"natter/session"
+)
 
 // queue hands events to a reader who may be slow: what does not fit into the channel
 // waits in memory, and order is kept.
@@ -21,11 +25,12 @@ func newQueue(also func(Event)) *queue {
 	return &queue{out: make(chan Event, 256), also: also, stop: make(chan struct{})}
 }
 
-// push adds an event. It never blocks.
+// push adds an event. It never blocks. What would be more than a reader has to wait for at any
+// honest server is dropped.
 func (q *queue) push(e Event) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed {
+	if q.closed || q.bytes > 2*maxWaiting {
 		return
 	}
 	q.also(e)
@@ -66,6 +71,10 @@ func textBytes(e Event) int {
 		return len(e.Text) + least
 	case PresenceChanged:
 		return least * (1 + len(e.Changed) + len(e.Gone))
+	case session.Invited:
+		return least + perMessage*len(e.Session.Members)
+	case SignedOut:
+		return least + len(e.Reason)
 	}
 	return least
 }

@@ -101,7 +101,6 @@ func TestRotate(t *testing.T) {
 			}
 			_, err := dial(t, stolen, false).Enter(t.Context(), "alice")
 			chattest.Code(t, err, chat.Taken)
-			returns(t, cfg)
 			if w, err := dial(t, cfg, true).Enter(t.Context(), "alice"); err != nil || !w.Returning {
 				t.Fatalf("with the new ticket: %+v, %v", w, err)
 			}

@@ -55,10 +55,10 @@ func (k *key) ticketFile() string {
 // cannot be kept is no loss: the next run asks in the lobby.
 func (c *Client) keepTicket() {
 	c.mu.Lock()
-	t, left := c.ticket, time.Until(c.goodUntil)
+	t, left, exiting := c.ticket, time.Until(c.goodUntil), c.exiting
 	c.mu.Unlock()
 	file := c.key.ticketFile()
-	if file == "" || left <= goodFor {
+	if file == "" || left <= goodFor || exiting {
 		return
 	}
 	data, err := json.Marshal(kept{Name: c.me.User(), Key: c.key.public, Server: c.Server(), Ticket: t, Until: time.Now().Add(left).UTC()})

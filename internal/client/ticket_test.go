@@ -3,10 +3,13 @@ package client_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"natter/chat"
 	"natter/internal/chattest"
@@ -15,16 +18,32 @@ import (
 	"natter/session"
 )
 
-// regular has been here before: the first ticket of a new name is too short to be kept.
+// regular has been here before, and the program has ended a moment ago: the first ticket of a new
+// name is too short to be kept.
 func regular(t *testing.T, in *chattest.Installation, name string) client.Config {
 	t.Helper()
 	cfg := client.Config{URL: in.Server.URL(), KeyDir: t.TempDir(), Name: name, Log: in.Config.Log}
-	for range 2 {
-		if err := chattest.Dial(t, cfg, name).Exit(t.Context()); err != nil {
+	if err := chattest.Dial(t, cfg, name).Exit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ends(t, in, chattest.Dial(t, cfg, name).Client)
+	return cfg
+}
+
+// ends has a client's program end: the user is lost.
+func ends(t *testing.T, in *chattest.Installation, c *client.Client) {
+	t.Helper()
+	actions := heard(t, in, "chat.audit.action")
+	c.Close()
+	for {
+		m, err := actions.NextMsg(20 * time.Second)
+		if err != nil {
 			t.Fatal(err)
 		}
+		if bytes.Contains(m.Data, []byte(`"user.lost"`)) {
+			return
+		}
 	}
-	return cfg
 }
 
 func dial(t *testing.T, cfg client.Config, atOnce bool) *client.Client {
@@ -97,9 +116,7 @@ func TestAKeptTicketThatIsNoGood(t *testing.T) {
 			if w, err := c.Enter(t.Context(), "alice"); err != nil || !w.Returning {
 				t.Fatalf("%+v, %v", w, err)
 			}
-			if err := c.Exit(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			ends(t, in, c)
 			dial(t, cfg, true) // the new ticket has taken its place
 		})
 	}
@@ -116,12 +133,24 @@ func write(t *testing.T, file string, data []byte) {
 // no ticket that outlives its owner's right to the name, so here it is the record of the
 // last login that is changed.
 func TestAKeptTicketForANameThatIsTaken(t *testing.T) {
-	in := chattest.Run(t)
+	in := chattest.RunUnrevoking(t)
 	cfg := regular(t, in, "alice")
+	file := filepath.Join(cfg.KeyDir, "alice.ticket")
+	ticket, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := chattest.Dial(t, cfg, "alice").Exit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("a ticket that was given back is kept: %v", err)
+	}
+	write(t, file, ticket)
 	lapse(t, in, "alice")
 	other := in.User("alice")
 	c := dial(t, cfg, true)
-	_, err := c.Enter(t.Context(), "alice")
+	_, err = c.Enter(t.Context(), "alice")
 	chattest.Code(t, err, chat.Taken)
 	if w, err := c.Enter(t.Context(), "alice2"); err != nil || w.Name != "alice2" {
 		t.Fatalf("another name: %+v, %v", w, err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,7 +15,7 @@ import (
 )
 
 func refusedBy(user chat.Name, address string, code chat.Code, text string, at time.Time) chat.Audit {
-	return chat.Audit{Event: "user.refused", User: user, Address: address, Code: code, Text: text, Time: at}
+	return chat.Audit{Kind: "refused", Event: "user.refused", User: user, Address: address, Code: code, Text: text, Time: at}
 }
 
 func texts(records []chat.Audit) []string {
@@ -28,7 +29,7 @@ func texts(records []chat.Audit) []string {
 func TestRefusalsAreCounted(t *testing.T) {
 	start := time.Unix(1000, 0)
 	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
-	r := &refusals{}
+	r := &counter{free: freeRefusals}
 	expect := func(what string, got []chat.Audit, want ...string) {
 		t.Helper()
 		if !slices.Equal(texts(got), want) {
@@ -59,18 +60,18 @@ func TestRefusalsAreCounted(t *testing.T) {
 
 // However many refuse, what is kept of them is bounded, and none is lost.
 func TestRefusalsAreBounded(t *testing.T) {
-	r, now, sum := &refusals{}, time.Unix(1000, 0), 0
+	r, now, sum := &counter{free: freeRefusals}, time.Unix(1000, 0), 0
 	add := func(records []chat.Audit) {
 		for _, a := range records {
 			sum += max(a.Count, 1)
 		}
 	}
-	const most = 3 * maxRefusals
+	const most = 3 * maxCounted
 	for n := range most {
 		for range 3 {
-			add(r.pass(refusedBy("", fmt.Sprint(n), chat.Rate, "t", now), now))
+			add(r.pass(refusedBy("", fmt.Sprintf("10.0.%d.%d", n/256, n%256), chat.Rate, "t", now), now))
 		}
-		if len(r.alike) > maxRefusals {
+		if len(r.alike) > maxCounted {
 			t.Fatalf("%d are kept", len(r.alike))
 		}
 	}
@@ -82,7 +83,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 // A flood is one record every ten seconds, and what was counted comes without another refusal.
 func TestRefusalsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, begun := &refusals{}, time.Now()
+		r, begun := &counter{free: freeRefusals}, time.Now()
 		var mu sync.Mutex
 		var told []chat.Audit
 		write := func(a chat.Audit) {
@@ -117,6 +118,54 @@ func TestRefusalsInTime(t *testing.T) {
 		}
 		if got := r.take(refusedBy("bob", "", chat.Rate, "after", time.Now()), nil); len(got) != 1 {
 			t.Errorf("after the end: %+v", got)
+		}
+	})
+}
+
+// A user who asks as fast as they may causes a few records, and those of a user who asks now and
+// then are written one by one. What tells who is in a session is written in any case.
+func TestRequestsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, begun := &counter{free: freeRequests}, time.Now()
+		var mu sync.Mutex
+		told := map[chat.Name][]chat.Audit{}
+		write := func(a chat.Audit) {
+			mu.Lock()
+			defer mu.Unlock()
+			told[a.User] = append(told[a.User], a)
+		}
+		asks := func(user chat.Name) {
+			a := chat.Audit{Kind: "request", Event: "user.request", User: user, Text: "t", Time: time.Now()}
+			for _, a := range r.take(a, write) {
+				write(a)
+			}
+		}
+		for n := 0; time.Since(begun) < 10*time.Minute; n++ {
+			asks("mallory")
+			if n%200 == 0 {
+				asks("alice")
+			}
+			<-time.After(50 * time.Millisecond) // 20 a second
+		}
+		<-time.After(11 * time.Minute)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		sum := 0
+		for _, a := range told["mallory"] {
+			sum += max(a.Count, 1)
+		}
+		if n := len(told["mallory"]); n > 60+60+1 || sum != 20*600 {
+			t.Errorf("%d records of %d requests", n, sum)
+		}
+		if n := len(told["alice"]); n != 60 || told["alice"][n-1].Count != 0 {
+			t.Errorf("alice asked 60 times in ten minutes, and there are %d records", n)
+		}
+		if one := told["mallory"][100]; !strings.HasSuffix(one.Text, " requests in 10 s, the last: t") || one.Count < 190 {
+			t.Errorf("one of the records is %q", one.Text)
+		}
+		if len(r.alike) != 0 || r.timer != nil {
+			t.Errorf("%d are kept, timer %v", len(r.alike), r.timer)
 		}
 	})
 }
