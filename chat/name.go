@@ -21,7 +21,7 @@ const MaxName = 24
 // stand; as names they would make a line ambiguous, or their owner look official.
 var reserved = map[User]bool{
 	"admin": true, "all": true, "anybody": true, "anyone": true, "ask": true, "bye": true, "chatcli": true, "chatcoord": true,
-	"coord": true, "coordinator": true, "direct": true, "everybody": true, "everyone": true, "exit": true, "here": true, "lobby": true,
+	"console": true, "coord": true, "coordinator": true, "direct": true, "everybody": true, "everyone": true, "exit": true, "here": true, "lobby": true,
 	"me": true, "moderator": true, "n": true, "natter": true, "no": true, "none": true, "observer": true, "operator": true, "others": true,
 	"quit": true, "root": true, "server": true, "somebody": true, "someone": true, "support": true, "system": true, "y": true, "yes": true,
 	"you": true,
@@ -65,6 +65,18 @@ func (n Name) User() User { return User(strings.ToLower(string(n))) }
 func Skeleton(n Name) string {
 	return strings.ToLower(lookAlikes.Replace(alikeChars.Replace(string(n))))
 }
+
+// LooksReserved reports whether a name looks like a reserved word. ParseName does not ask:
+// users who have such a name already keep it.
+func LooksReserved(n Name) bool { return reservedAlike[Skeleton(n)] }
+
+var reservedAlike = func() map[string]bool {
+	all := make(map[string]bool, len(reserved))
+	for word := range reserved {
+		all[Skeleton(Name(word))] = true
+	}
+	return all
+}()
 
 var (
 	alikeChars = strings.NewReplacer("I", "l", "1", "l", "O", "o", "0", "o")

@@ -44,10 +44,21 @@ func TestNamesThatAreNot(t *testing.T) {
 }
 
 func TestReservedWords(t *testing.T) {
-	for _, s := range strings.Fields("admin all bye chatcoord coord coordinator everyone exit here lobby me n no observer quit server system y yes you Quit ADMIN operator someone direct moderator root support Root somebody anybody anyone everybody others none ask chatcli natter") {
+	for _, s := range strings.Fields("admin all bye chatcoord coord coordinator everyone exit here lobby me n no observer quit server system y yes you Quit ADMIN operator someone direct moderator root support Root somebody anybody anyone everybody others none ask chatcli natter console") {
 		_, err := chat.ParseName(s)
 		if !errors.Is(err, &chat.Error{Code: chat.Reserved}) || !strings.Contains(err.Error(), "reserved word") {
 			t.Errorf("%s: %v", s, err)
+		}
+	}
+}
+
+func TestLooksReserved(t *testing.T) {
+	for name, want := range map[chat.Name]bool{
+		"r00t": true, "rOot": true, "adrnin": true, "Sys-tem": true, "oper_ator": true, "a1l": true, "aIl": true, "rne": true,
+		"alice": false, "ali": false, "roots": false, "mallory": false, "nat": false,
+	} {
+		if chat.LooksReserved(name) != want {
+			t.Errorf("%s: %v", name, !want)
 		}
 	}
 }

@@ -149,7 +149,11 @@ func (s *Service) reserved(r account.Record, name chat.Name, q chat.EnterRequest
 	if err != nil && !errors.Is(err, chat.ErrUnchanged) {
 		return after, err
 	}
-	if anew := r.Key == "" || r.Lapsed(now, s.settled(), s.NameTTL); err == nil && anew && s.alike(name, now) {
+	anew := err == nil && (r.Key == "" || r.Lapsed(now, s.settled(), s.NameTTL))
+	if anew && chat.LooksReserved(name) {
+		return r, chat.Errorf(chat.Reserved, "%q looks like a reserved word. Choose another username.", name)
+	}
+	if anew && s.alike(name, now) {
 		return r, chat.Errorf(chat.Taken, "The username %s looks like one that is taken.", name) // see taken
 	}
 	if err == nil && s.Invited {
@@ -204,7 +208,9 @@ func (s *Service) held(ctx context.Context, name chat.Name, q chat.EnterRequest)
 
 // taken is the refusal of a name that somebody has or owns, with others that are free.
 func (s *Service) taken(ctx context.Context, name chat.Name) error {
-	free := Suggest(name, func(n chat.Name) bool { return s.unowned(ctx, n.User()) && !s.alike(n, time.Now()) })
+	free := Suggest(name, func(n chat.Name) bool {
+		return s.unowned(ctx, n.User()) && !chat.LooksReserved(n) && !s.alike(n, time.Now())
+	})
 	e := chat.Errorf(chat.Taken, "The username %s is already taken. Free: %s. Enter another one. If it is yours, bring its key: chatcli --key FILE.", name, chat.Names(free))
 	e.Suggestions = free
 	return e

@@ -36,6 +36,8 @@ func TestLookAlikesAreTaken(t *testing.T) {
 		}
 	}
 	refused()
+	_, err := in.Guest().Enter(t.Context(), "r00t")
+	chattest.Code(t, err, chat.Reserved)
 	in.StopCoordinator()
 	in.Start()
 	refused()
