@@ -43,8 +43,8 @@ func (s *Service) expect(c store.Change[Record]) {
 		s.jobs.After(connectKey(u), s.Door.HelloIn, "remove a user who did not connect", func(ctx context.Context) error { return s.giveUp(ctx, u, r.Key) })
 	}
 	s.entrants.mu.Unlock()
-	if r.Expected() && s.live.Connected(r.Key) {
-		s.entered(u, r.Key)
+	if r.Expected() && len(s.live.LinksOf(r.Key, func(l Link) bool { return l.Holder == u && l.since.After(r.Since) })) > 0 {
+		s.entered(u, r.Key) // and not for a connection of before, whose end has yet to be heard of
 	}
 }
 

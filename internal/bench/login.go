@@ -33,10 +33,10 @@ func (b *bench) login() error {
 			into   *[]float64
 			arrive func(i int) (func() error, error)
 		}{
-			{"login-cold", &cold, b.arrival(cfg)},
+			{"login-cold", &cold, b.arrival(cfg, false)},
 			{"login-bare", &plain, s.bareArrival(tickets)},
-			{"login-again", new([]float64), b.arrival(cfg)}, // the first ticket of a new name is too short to be kept
-			{"login-warm", &warm, b.arrival(cfg)},
+			{"login-again", new([]float64), b.arrival(cfg, true)}, // the first ticket of a new name is too short to be kept
+			{"login-warm", &warm, b.arrival(cfg, false)},
 		} {
 			rate, err := b.profiled(s, step.name, func() (float64, error) { return b.arrivals(step.arrive) })()
 			if err != nil {
@@ -69,13 +69,17 @@ func (b *bench) arrivals(arrive func(i int) (leave func() error, err error)) (fl
 	return rate, inParallel(n, func(i int) error { return leave[i]() })
 }
 
-func (b *bench) arrival(cfg client.Config) func(int) (func() error, error) {
+// arrival is that of users who leave by an exit, which gives the ticket back, or whose program ends.
+func (b *bench) arrival(cfg client.Config, ends bool) func(int) (func() error, error) {
 	return func(i int) (func() error, error) {
 		mine := cfg
 		mine.Name = fmt.Sprintf("%s-%d", filepath.Base(cfg.KeyDir), i)
 		c, err := b.enter(mine, mine.Name)
 		if err != nil {
 			return nil, err
+		}
+		if ends {
+			return func() error { c.Close(); return nil }, nil
 		}
 		return func() error { return c.Exit(b.ctx) }, nil
 	}

@@ -400,6 +400,12 @@ func news(u *chattest.User) []string {
 	return all
 }
 
+// placeOf is where an intruder is connected.
+func placeOf(t *testing.T, m *intruder) *chat.Place {
+	t.Helper()
+	return &chat.Place{Server: m.ConnectedServerId(), Connection: must(m.GetClientID())(t)}
+}
+
 // TestWhatTheAccountKeeps: presence, identity key and blocks outlive the login, the
 // coordinator, and a hello that says nothing of them.
 func TestWhatTheAccountKeeps(t *testing.T) {
@@ -421,7 +427,13 @@ func TestWhatTheAccountKeeps(t *testing.T) {
 	}
 	must(ask(alice, chat.Exit, chat.ExitRequest{}))(t)
 	in.Start() // another one, which has seen nothing of it
-	back := must(ask(alice, chat.Hello, chat.HelloRequest{Proto: chat.Proto, Name: "alice"}))(t)
+	asker := entering(t, in, key, chat.EnterRequest{Name: "alice"})
+	if asker.Error != nil {
+		t.Fatal(asker.Error)
+	}
+	alice.Close()
+	alice.Conn = holder(t, in, asker.Ticket, key, chat.Inbox("alice"))
+	back := must(ask(alice, chat.Hello, chat.HelloRequest{Proto: chat.Proto, Name: "alice", Place: placeOf(t, alice)}))(t)
 	if back.Presence != chat.HiddenAway || len(back.Blocks) != 2 || !back.Returning || back.Back {
 		t.Errorf("%+v", back)
 	}
