@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -30,9 +31,12 @@ type hostile struct {
 	srv *embedded.Server
 	nc  *nats.Conn
 
-	answers map[string]func(m *nats.Msg) // by kind of request
+	answers sync.Map // from a kind of request to a func(m *nats.Msg)
 	asked   atomic.Int64
 }
+
+// answering has requests of a kind answered by a function.
+func (h *hostile) answering(kind string, answer func(m *nats.Msg)) { h.answers.Store(kind, answer) }
 
 func beHostile(t *testing.T) *hostile {
 	t.Helper()
@@ -42,14 +46,14 @@ func beHostile(t *testing.T) *hostile {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	h := &hostile{t: t, srv: srv, nc: nc, answers: map[string]func(*nats.Msg){}}
+	h := &hostile{t: t, srv: srv, nc: nc}
 	for subject, take := range map[string]nats.MsgHandler{
 		chat.Enter.Subject(chat.Address{}): h.enter,
 		"chat.coord.*.*": func(m *nats.Msg) {
 			h.asked.Add(1)
 			kind := strings.Split(m.Subject, ".")[2]
-			if answer := h.answers[kind]; answer != nil {
-				answer(m)
+			if answer, ok := h.answers.Load(kind); ok {
+				answer.(func(*nats.Msg))(m)
 				return
 			}
 			h.answer(m, chat.Done{})
@@ -188,7 +192,7 @@ func TestAHostileCoordinator(t *testing.T) {
 		"lists": func(h *hostile, alice *chattest.User) {
 			for _, entry := range []string{`{}`, `0`, `""`, `{"with":["",""]}`} {
 				data := append(append([]byte(`{"users":[`), many(entry, mega-1024)...), entry+`],"revision":2}`...)
-				h.answers["list"] = func(m *nats.Msg) { _ = m.Respond(data) }
+				h.answering("list", func(m *nats.Msg) { _ = m.Respond(data) })
 				for range 10 {
 					if users, err := alice.List(t.Context()); err == nil {
 						t.Errorf("%d users are taken", len(users))
@@ -198,7 +202,7 @@ func TestAHostileCoordinator(t *testing.T) {
 		},
 		"parked": func(h *hostile, alice *chattest.User) {
 			text := strings.Repeat("x", 8<<10)
-			h.answers["unpark"] = func(m *nats.Msg) {
+			h.answering("unpark", func(m *nats.Msg) {
 				var q chat.UnparkRequest
 				_ = json.Unmarshal(m.Data, &q)
 				h.answer(m, chat.UnparkReply{Left: 1})
@@ -207,13 +211,13 @@ func TestAHostileCoordinator(t *testing.T) {
 					_ = h.nc.PublishMsg(&nats.Msg{Subject: q.Inbox, Data: data, Header: nats.Header{"Nats-Subject": {"natter.state.parked.s.alice.bob"}, "Nats-Sequence": {fmt.Sprint(n)}}})
 				}
 				_ = h.nc.PublishMsg(&nats.Msg{Subject: q.Inbox, Header: nats.Header{"Status": {"204"}}})
-			}
-			h.answers["join"] = func(m *nats.Msg) {
+			})
+			h.answering("join", func(m *nats.Msg) {
 				var q chat.JoinRequest
 				_ = json.Unmarshal(m.Data, &q)
 				ticket, _ := h.srv.Minter().Mint(q.Key, chat.MemberGrant("alice", q.Session), time.Hour, time.Now())
 				h.answer(m, chat.JoinReply{Ticket: ticket, Channel: q.Session, Run: 1})
-			}
+			})
 			h.sends("session", 1, func(int) []byte { return bytes.Replace(sessionOf(1, ""), []byte("proposed"), []byte("open"), 1) })
 			for late, begun := time.After(5*time.Second), h.asked.Load(); ; {
 				select {
@@ -232,7 +236,7 @@ func TestAHostileCoordinator(t *testing.T) {
 				sessions = append(sessions, fmt.Sprintf(`{"id":"%032x","state":"open","host":"bob","members":[{"name":"bob"},{"name":"alice"}]}`, n))
 			}
 			hello := fmt.Appendf(nil, `{"returning":true,"revision":9,"came":9,"installation":"j","sessions":[%s]}`, strings.Join(sessions, ","))
-			h.answers["hello"] = func(m *nats.Msg) { _ = m.Respond(hello) }
+			h.answering("hello", func(m *nats.Msg) { _ = m.Respond(hello) })
 			before := runtime.NumGoroutine()
 			h.sends("server", 20, func(int) []byte { return []byte(`{"unknown":true}`) })
 			_ = alice.SetPresence(t.Context(), false)
