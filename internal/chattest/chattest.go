@@ -58,7 +58,6 @@ func run(t testing.TB, dir string, unrevoking bool, change []func(*coord.Config)
 	cfg.Memory = dir == ""
 	cfg.Limits = rpc.Limits{} // one address and a few users act as thousands
 	cfg.Door.Reserved = 0     // the same
-	cfg.Door.LobbyIdle = 0    // a test may take long between two requests
 	cfg.Log = slog.New(slog.NewTextHandler(newTestWriter(t), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	for _, c := range change {
 		c(&cfg)

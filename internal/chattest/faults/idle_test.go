@@ -26,6 +26,7 @@ import (
 	"natter/broker/embedded"
 	"natter/chat"
 	"natter/internal/setup"
+	"natter/presence"
 )
 
 // idleIn is how soon after everybody has gone an installation uses what it did before the
@@ -38,12 +39,8 @@ const buriedIn = 100 * time.Second
 
 // leeway is how much more of each kind may be in use than by a fresh one; of others it is
 // nothing. Idle servers vary by so much: measuring and what the server does now and then
-// take up to twelve goroutines, and eight users leave two each, if they leave any. One record
-// of each user who has left says that their ticket is void, until it would have expired.
-var leeway = map[string]float64{"goroutines": 14, "fds": 6, "MB": 24, "revokeds": mostUsers}
-
-// mostUsers is more than any of these tests has.
-const mostUsers = 4096
+// take up to twelve goroutines, and eight users leave two each, if they leave any.
+var leeway = map[string]float64{"goroutines": 14, "fds": 6, "MB": 24}
 
 // use is how much of what an installation uses, by who and kind.
 type use map[string]float64
@@ -316,10 +313,27 @@ func records(ctx context.Context, stream jetstream.Stream, u use) error {
 			return err
 		case m.Header.Get(broker.GoneHeader) == "":
 			kind, _, _ := strings.Cut(strings.TrimPrefix(subject, chat.StateRoot+"."), ".")
-			u["LIVE: "+kind+"s"]++
+			if kind != "revoked" || !onlyGivenBack(m.Data) {
+				u["LIVE: "+kind+"s"]++
+			}
 		case time.Since(m.Time) > buriedIn:
 			u["LIVE: old tombstones"]++
 		}
 	}
 	return nil
+}
+
+// onlyGivenBack reports whether a record of void tickets has none but those that users gave back
+// when they left, and that have not expired: these stay.
+func onlyGivenBack(record []byte) bool {
+	var r presence.Revoked
+	if err := json.Unmarshal(record, &r); err != nil {
+		return false
+	}
+	for _, v := range r.Keys {
+		if !v.Left || time.Now().After(v.Until) {
+			return false
+		}
+	}
+	return len(r.Keys) > 0
 }
