@@ -8,8 +8,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// unreadFor is how long the server keeps a consumer that nobody reads any more, such as that
-// of a replica that died.
+// unreadFor is how long the server keeps a consumer without a reader, such as that of a
+// replica that died.
 const unreadFor = 30 * time.Second
 
 // OrderedConsumer makes an ordered consumer of a stream. The caller calls dismiss when it has

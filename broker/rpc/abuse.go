@@ -7,8 +7,8 @@ import (
 	"natter/chat"
 )
 
-// pass lets a request through, or returns why not, and whether to say so. Whoever asks
-// too much is told of in a while, when it is known how much it was.
+// pass lets a request through, or returns why not, and whether to say so. Clients that
+// exceed a limit are reported later, with the number of their requests.
 func (s *Service) pass(r *chat.Route, c Caller) (refusal *chat.Error, tell bool) {
 	if refusal, tell = s.limiters().pass(r, c, s.now()); refusal != nil {
 		s.excess()

@@ -177,7 +177,7 @@ func (f *pendingStep) await() error {
 	}
 }
 
-// current reports whether nobody has written anything that this replica has not seen.
+// current reports whether this replica has seen the newest record of the stream.
 func (l *Log) current() bool {
 	state, err := l.state(l.stop)
 	return err == nil && state.LastSeq == l.revision
