@@ -69,6 +69,19 @@ func (c *Scheduler) After(key string, d time.Duration, what string, job Job) {
 	if t := c.timers[key]; t != nil {
 		t.Stop()
 	}
+	c.schedule(key, d, what, job)
+}
+
+// Within does a job in d, unless one waits under the same key.
+func (c *Scheduler) Within(key string, d time.Duration, what string, job Job) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timers[key] == nil {
+		c.schedule(key, d, what, job)
+	}
+}
+
+func (c *Scheduler) schedule(key string, d time.Duration, what string, job Job) {
 	if c.life.Err() != nil {
 		return
 	}

@@ -41,6 +41,11 @@ func TestChoresWait(t *testing.T) {
 	if got := <-did; got != "a" {
 		t.Fatalf("did %s", got)
 	}
+	c.Within("e", time.Millisecond, "soon", job("e"))
+	c.Within("e", 0, "never", job("e waits already"))
+	if got := <-did; got != "e" {
+		t.Fatalf("did %s", got)
+	}
 	c.Stop()
 	c.Do("too late", job("late"))
 	c.After("d", 0, "too late", job("late"))

@@ -240,9 +240,19 @@ func Settle(nc *nats.Conn) error {
 
 // Tell publishes a notice.
 func Tell[M any](nc *nats.Conn, r chat.Notice[M], a chat.Address, m M) error {
+	return TellAll(nc, r, []chat.Address{a}, m)
+}
+
+// TellAll publishes a notice to several addresses, and encodes it once.
+func TellAll[M any](nc *nats.Conn, r chat.Notice[M], to []chat.Address, m M) error {
 	data, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", r.Pattern(), err)
 	}
-	return nc.Publish(r.Subject(a), data)
+	for _, a := range to {
+		if err := nc.Publish(r.Subject(a), data); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -18,6 +18,10 @@ import (
 // others is how long a replica leaves a repair to the one that made it necessary.
 const others = time.Second
 
+// tellAcceptedAfter is how long an acceptance waits for others that are told with it: each
+// of n guests would otherwise be told n times what all n have answered.
+const tellAcceptedAfter = 20 * time.Millisecond
+
 const repairing = "repair a session"
 
 // Changed is what a change of a session means: who is told, which time runs, what
@@ -32,7 +36,17 @@ func (s *Service) Changed(c store.Change[chat.Session]) {
 		s.jobs.Cancel(after.ID)
 	}
 	if c.Own {
-		s.tell(session.Audience(c.Before, after), after, c.Revision)
+		if c.Before.State == chat.Proposed && after.State == chat.Proposed {
+			s.jobs.Within(after.ID+" accepted", tellAcceptedAfter, "tell who has accepted", func(context.Context) error {
+				if row, ok := s.Sessions.Get(store.Committed, after.ID); ok && row.Record.State == chat.Proposed { // else that is told
+					s.tell(session.Audience(row.Record, row.Record), row.Record, row.Revision)
+				}
+				return nil
+			})
+		} else {
+			s.jobs.Cancel(after.ID + " accepted")
+			s.tell(session.Audience(c.Before, after), after, c.Revision)
+		}
 		for _, a := range trail(c.Before, after, s.here, time.Now()) {
 			s.Trail.Action(a)
 		}
@@ -83,15 +97,16 @@ func (s *Service) Start() {
 
 // tell sends a session to those whom a change concerns.
 func (s *Service) tell(who []chat.User, record chat.Session, revision uint64) {
-	view := s.view(record)
-	for _, u := range who {
-		n := chat.SessionNotice{Session: view, Revision: revision, Installation: s.Sessions.Installation()}
-		if err := rpc.Tell(s.Notices, chat.UserSession, chat.Address{User: u}, n); err != nil {
-			s.Log.Warn("tell a session", "user", u, "session", record.Short(), "err", err)
-			continue
-		}
-		s.Told.Add(1)
+	to := make([]chat.Address, len(who))
+	for i, u := range who {
+		to[i] = chat.Address{User: u}
 	}
+	n := chat.SessionNotice{Session: s.view(record), Revision: revision, Installation: s.Sessions.Installation()}
+	if err := rpc.TellAll(s.Notices, chat.UserSession, to, n); err != nil {
+		s.Log.Warn("tell a session", "users", len(who), "session", record.Short(), "err", err)
+		return
+	}
+	s.Told.Add(uint64(len(who)))
 }
 
 // repairAll looks at everything that a user is in. Every replica does, those that did
