@@ -160,7 +160,6 @@ func NewLiveness(nc *nats.Conn, chatAccount string, gone func(key string), came 
 func (l *Liveness) connected(key string, id connID, c conn) {
 	l.mu.Lock()
 	l.add(key, id, c)
-	l.wake(key)
 	l.mu.Unlock()
 	l.came(link(key, id, c))
 }
@@ -189,12 +188,17 @@ func (l *Liveness) giveUp(key string) {
 	l.wake(key)
 }
 
+// add notes a connection, and wakes those who wait for it. l.mu is held.
 func (l *Liveness) add(key string, id connID, c conn) {
 	if l.conns[key] == nil {
 		l.conns[key] = map[connID]conn{}
 	}
 	if _, known := l.conns[key][id]; !known {
 		l.conns[key][id] = c
+	}
+	l.wake(key)
+	if c.side {
+		l.wake(besideKey(c.holder))
 	}
 }
 
@@ -307,27 +311,51 @@ func (l *Liveness) Elsewhere(key, server string, id uint64) bool {
 	return false
 }
 
-// Find returns the newest connection of a key's owner. It waits a little, because a
-// request can overtake the news of the connection that it came on.
-func (l *Liveness) Find(ctx context.Context, key string) (Connection, bool) {
+// Find returns the newest connection of a key's owner. It waits up to 2 s for one, because a
+// request can arrive before the event of the connection that it came on.
+func (l *Liveness) Find(ctx context.Context, key string) (newest Connection, found bool) {
+	found = l.await(ctx, key, func() bool { newest = l.newest(key); return newest.Server != "" })
+	return newest, found
+}
+
+// Beside reports whether a connection beside the user's terminals is there. It waits as Find
+// does.
+func (l *Liveness) Beside(ctx context.Context, u chat.User) bool {
+	return l.await(ctx, besideKey(u), func() bool {
+		for _, conns := range l.conns {
+			for _, c := range conns {
+				if c.holder == u && c.side {
+					return true
+				}
+			}
+		}
+		return false
+	})
+}
+
+// besideKey is what those wait for who wait for any connection beside a user's terminals.
+func besideKey(u chat.User) string { return "beside " + string(u) }
+
+// await looks, with l.mu held, now and after each wake of a key, for 2 s.
+func (l *Liveness) await(ctx context.Context, key string, look func() bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	for {
 		l.mu.Lock()
-		newest := l.newest(key)
+		there := look()
 		var moved <-chan struct{}
-		if newest.Server == "" {
+		if !there {
 			moved = l.coming(key)
 		}
 		l.mu.Unlock()
-		if newest.Server != "" {
-			return newest, true
+		if there {
+			return true
 		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
 			l.giveUp(key)
-			return Connection{}, false
+			return false
 		}
 	}
 }

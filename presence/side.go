@@ -52,7 +52,7 @@ func (s *Service) viewer(u chat.User, acc account.Record) Record {
 
 // besideViewer is the owner of a name who asks for a list and is not present.
 func (s *Service) besideViewer(ctx context.Context, u chat.User) (Record, error) {
-	if len(s.live.Links(func(c Link) bool { return c.Holder == u && c.Side })) == 0 {
+	if !s.live.Beside(ctx, u) {
 		return Record{}, errNotHere
 	}
 	acc, _, err := s.Accounts.Get(ctx, u)

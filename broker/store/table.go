@@ -4,7 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sort"
+	"slices"
+	"strings"
 
 	"natter/chat"
 )
@@ -28,11 +29,12 @@ type Change[R any] struct {
 // Table is the records of one kind in a Log: those of the subjects
 // natter.state.<kind>.<key>.
 type Table[R any] struct {
-	kind    string
-	cfg     TableConfig[R]
-	log     *Log
-	rows    [2]rows[R] // committed, guarded by log.mu; tentative, owned by the log's goroutine
-	changes []Change[R]
+	kind      string
+	cfg       TableConfig[R]
+	log       *Log
+	committed rows[R] // guarded by log.mu; only the log's goroutine changes it
+	pending   rows[R] // what steps under way have put in place of committed ones; the log's goroutine's own
+	changes   []Change[R]
 }
 
 // TableConfig says what a table must know of its records.
@@ -45,7 +47,7 @@ type TableConfig[R any] struct {
 
 type rows[R any] struct {
 	byKey   map[string]Row[R]
-	byIndex map[string]map[string]bool
+	byIndex map[string][]string // the keys under each word, sorted
 	alive   int
 }
 
@@ -71,8 +73,10 @@ func (t *Table[R]) Get(v View, key string) (Row[R], bool) {
 	if v == Committed {
 		t.log.mu.RLock()
 		defer t.log.mu.RUnlock()
+	} else if row, ok := t.pending.byKey[key]; ok {
+		return row, true
 	}
-	row, ok := t.rows[v].byKey[key]
+	row, ok := t.committed.byKey[key]
 	return row, ok
 }
 
@@ -88,8 +92,15 @@ func (t *Table[R]) Len(v View) int {
 	if v == Committed {
 		t.log.mu.RLock()
 		defer t.log.mu.RUnlock()
+		return t.committed.alive
 	}
-	return t.rows[v].alive
+	n := t.committed.alive + t.pending.alive
+	for key := range t.pending.byKey {
+		if row, ok := t.committed.byKey[key]; ok && !t.gone(row.Record) {
+			n--
+		}
+	}
+	return n
 }
 
 // By finds the records under an index word, ordered by key. Tombstones have words of their
@@ -98,17 +109,13 @@ func (t *Table[R]) By(v View, word string) []Row[R] {
 	if v == Committed {
 		t.log.mu.RLock()
 		defer t.log.mu.RUnlock()
+		return t.committed.by(word, nil)
 	}
-	r := &t.rows[v]
-	keys := r.byIndex[word]
-	if len(keys) == 0 {
-		return nil
+	found := t.committed.by(word, t.pending.byKey)
+	if changed := t.pending.by(word, nil); len(changed) > 0 {
+		found = append(found, changed...)
+		slices.SortFunc(found, func(a, b Row[R]) int { return strings.Compare(a.Key, b.Key) })
 	}
-	found := make([]Row[R], 0, len(keys))
-	for key := range keys {
-		found = append(found, r.byKey[key])
-	}
-	sort.Slice(found, func(i, j int) bool { return found[i].Key < found[j].Key })
 	return found
 }
 
@@ -116,8 +123,8 @@ func (t *Table[R]) By(v View, word string) []Row[R] {
 func (t *Table[R]) Snapshot() []Row[R] {
 	t.log.mu.RLock()
 	defer t.log.mu.RUnlock()
-	all := make([]Row[R], 0, t.rows[Committed].alive)
-	for _, row := range t.rows[Committed].byKey {
+	all := make([]Row[R], 0, t.committed.alive)
+	for _, row := range t.committed.byKey {
 		if !t.gone(row.Record) {
 			all = append(all, row)
 		}
@@ -147,10 +154,10 @@ func (t *Table[R]) commit(c change, revision uint64, own bool) (bool, error) {
 	if err := json.Unmarshal(c.data, &r); err != nil {
 		return false, fmt.Errorf("record %s at revision %d: %w", t.subject(c.key), revision, err)
 	}
-	before, known := t.rows[Committed].byKey[c.key]
+	before, known := t.committed.byKey[c.key]
 	row := Row[R]{c.key, revision, r}
-	t.put(Committed, row)
-	t.put(tentative, row)
+	t.put(&t.committed, row)
+	t.drop(&t.pending, c.key)
 	if c.tombstone != second || !known || !t.gone(before.Record) { // or the first one was missed
 		t.changes = append(t.changes, Change[R]{Row: row, Before: before.Record, Known: known, Own: own})
 	}
@@ -163,7 +170,7 @@ func (t *Table[R]) change(key string, r R) (change, error) {
 	if err != nil {
 		return change{}, fmt.Errorf("encode %s: %w", t.subject(key), err)
 	}
-	c := change{table: t, key: key, data: data, apply: func(revision uint64) { t.put(tentative, Row[R]{key, revision, r}) }}
+	c := change{table: t, key: key, data: data, apply: func(revision uint64) { t.put(&t.pending, Row[R]{key, revision, r}) }}
 	if t.gone(r) {
 		c.tombstone = first
 	}
@@ -172,7 +179,7 @@ func (t *Table[R]) change(key string, r R) (change, error) {
 
 // replaceTombstone is a second tombstone for the one of a revision, if that still stands.
 func (t *Table[R]) replaceTombstone(key string, revision uint64) (change, error) {
-	row, ok := t.rows[tentative].byKey[key]
+	row, ok := t.Get(tentative, key)
 	if !ok || row.Revision != revision {
 		return change{}, nil
 	}
@@ -193,56 +200,49 @@ func (t *Table[R]) announce() {
 }
 
 // revert makes the tentative record what the committed one is.
-func (t *Table[R]) revert(key string) {
-	t.drop(tentative, key)
-	if row, ok := t.rows[Committed].byKey[key]; ok {
-		t.put(tentative, row)
-	}
-}
+func (t *Table[R]) revert(key string) { t.drop(&t.pending, key) }
 
 // forget drops a tombstone that nothing has taken the place of.
 func (t *Table[R]) forget(key string, revision uint64) {
-	for v := range t.rows {
-		if row, ok := t.rows[v].byKey[key]; ok && row.Revision <= revision {
-			t.drop(View(v), key)
+	for _, r := range []*rows[R]{&t.committed, &t.pending} {
+		if row, ok := r.byKey[key]; ok && row.Revision <= revision {
+			t.drop(r, key)
 		}
 	}
 }
 
 func (t *Table[R]) keys() map[string]bool {
-	keys := make(map[string]bool, len(t.rows[Committed].byKey))
-	for k := range t.rows[Committed].byKey {
+	keys := make(map[string]bool, len(t.committed.byKey))
+	for k := range t.committed.byKey {
 		keys[k] = true
 	}
 	return keys
 }
 
 // revision is that of the committed record; only the log's goroutine, which alone changes it, asks.
-func (t *Table[R]) revision(key string) uint64 { return t.rows[Committed].byKey[key].Revision }
+func (t *Table[R]) revision(key string) uint64 { return t.committed.byKey[key].Revision }
 
 func (t *Table[R]) reset() {
-	for v := range t.rows {
-		t.rows[v] = rows[R]{byKey: map[string]Row[R]{}, byIndex: map[string]map[string]bool{}}
+	for _, r := range []*rows[R]{&t.committed, &t.pending} {
+		*r = rows[R]{byKey: map[string]Row[R]{}, byIndex: map[string][]string{}}
 	}
 }
 
-func (t *Table[R]) put(v View, row Row[R]) {
-	t.drop(v, row.Key)
-	r := &t.rows[v]
+func (t *Table[R]) put(r *rows[R], row Row[R]) {
+	t.drop(r, row.Key)
 	r.byKey[row.Key] = row
 	if !t.gone(row.Record) {
 		r.alive++
 	}
 	for _, word := range t.words(row.Record) {
-		if r.byIndex[word] == nil {
-			r.byIndex[word] = map[string]bool{}
+		keys := r.byIndex[word]
+		if i, found := slices.BinarySearch(keys, row.Key); !found {
+			r.byIndex[word] = slices.Insert(keys, i, row.Key)
 		}
-		r.byIndex[word][row.Key] = true
 	}
 }
 
-func (t *Table[R]) drop(v View, key string) {
-	r := &t.rows[v]
+func (t *Table[R]) drop(r *rows[R], key string) {
 	old, ok := r.byKey[key]
 	if !ok {
 		return
@@ -252,11 +252,31 @@ func (t *Table[R]) drop(v View, key string) {
 		r.alive--
 	}
 	for _, word := range t.words(old.Record) {
-		delete(r.byIndex[word], key)
-		if len(r.byIndex[word]) == 0 {
+		keys := r.byIndex[word]
+		i, found := slices.BinarySearch(keys, key)
+		switch {
+		case !found:
+		case len(keys) == 1:
 			delete(r.byIndex, word)
+		default:
+			r.byIndex[word] = slices.Delete(keys, i, i+1)
 		}
 	}
+}
+
+// by returns the rows under a word, without those whose keys are in the other map.
+func (r *rows[R]) by(word string, without map[string]Row[R]) []Row[R] {
+	keys := r.byIndex[word]
+	if len(keys) == 0 {
+		return nil
+	}
+	found := make([]Row[R], 0, len(keys))
+	for _, key := range keys {
+		if _, not := without[key]; !not {
+			found = append(found, r.byKey[key])
+		}
+	}
+	return found
 }
 
 func (t *Table[R]) words(r R) []string {

@@ -136,6 +136,8 @@ func (b *bench) heapOf(chats bool) (bytes float64, err error) {
 	// Longer than the broker keeps what it has read of its files, and shorter than the grace time.
 	time.Sleep(time.Duration(b.size.seconds) * time.Second)
 	var n uint64
-	err = s.call.Call("Server.Allocated", None{}, &n)
-	return float64(n), err
+	if err := s.call.Call("Server.Allocated", None{}, &n); err != nil {
+		return 0, err
+	}
+	return float64(n), b.heap(s, fmt.Sprintf("chats-%t", chats))
 }
