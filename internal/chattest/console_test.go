@@ -50,6 +50,16 @@ func (s *screens) lines(text string) []string {
 	return found
 }
 
+// once has each text of somebody be on one of them, once.
+func (s *screens) once(from string, texts []string) {
+	s.t.Helper()
+	for _, text := range texts {
+		if got := s.lines(from + ": " + text); len(got) != 1 {
+			s.t.Errorf("%q is shown %d times", text, len(got))
+		}
+	}
+}
+
 func (s *screens) later(d time.Duration) { s.ahead.Add(int64(d)) }
 
 func (s *screens) add(nc *nats.Conn, queue string, who func(string) (chat.WatchReply, bool), shared bool) {
@@ -180,34 +190,62 @@ func TestWatchKnowsMembers(t *testing.T) {
 	}
 }
 
-// TestConsoleShowsWhatIsKept: messages for somebody who is away come to the console when they
+// TestConsoleShowsWhatIsKept: messages for somebody who is away come to the consoles when they
 // are said or kept, and not again when they are heard.
 func TestConsoleShowsWhatIsKept(t *testing.T) {
-	a := installed(t, 1)
-	s := raise(t, a.in, 1)
-	alice, bob := a.comes(), a.sender("bob")
-	chattest.Chat(alice, bob)
-	alice.Close()
-	chattest.Wait[session.MemberLost](bob)
-	all := saysAll(bob, 20, "kept")
-	becomes(bob, all[19], session.Stored)
-	back := a.comes()
-	for _, text := range all {
-		if got := chattest.Wait[chattest.Text](back); got.Text != text {
-			t.Fatalf("alice hears %q, want %q", got.Text, text)
-		}
+	for _, replicas := range []int{1, 2} {
+		t.Run(fmt.Sprint(replicas, " replicas"), func(t *testing.T) {
+			a := installed(t, replicas)
+			s := raise(t, a.in, replicas)
+			alice, bob := a.comes(), a.sender("bob")
+			chattest.Chat(alice, bob)
+			alice.Close()
+			chattest.Wait[session.MemberLost](bob)
+			all := saysAll(bob, 20, "kept")
+			becomes(bob, all[19], session.Stored)
+			back := a.comes()
+			for _, text := range all {
+				if got := chattest.Wait[chattest.Text](back); got.Text != text {
+					t.Fatalf("alice hears %q, want %q", got.Text, text)
+				}
+			}
+			must0(t, bob.Quit(t.Context()))
+			eventually(t, "the end is shown", func() bool { return len(s.lines(" ended: quit")) > 0 })
+			s.end()
+			s.once("bob", all)
+			if got := s.lines(" ended: quit"); len(got) != 1 || !strings.HasSuffix(got[0], ", 20 messages") || len(s.lines("not come by")) > 0 {
+				t.Errorf("the end: %q %q", got, s.lines("not come by"))
+			}
+		})
 	}
-	must0(t, bob.Quit(t.Context()))
+}
+
+// TestConsolesShowSaidAndStoredOnce: what is said and stored at the same moment, and said again,
+// is shown by one of two consoles.
+func TestConsolesShowSaidAndStoredOnce(t *testing.T) {
+	a := installed(t, 2)
+	s := raise(t, a.in, 2)
+	mallory := intrude(t, a.in, "mallory")
+	chatting, member, _ := group(t, a.sender("alice"), a.sender("bob"), mallory)
+	var all []string
+	for n := 1; n <= 40; n++ {
+		text := fmt.Sprintf("text %03d", n)
+		all = append(all, text)
+		stored := make(chan error, 1)
+		go func() {
+			_, err := ask(mallory, chat.Park, chat.ParkRequest{Session: chatting.ID, For: []chat.User{"alice", "bob"}, Messages: words(uint64(n), text)})
+			stored <- err
+		}()
+		for range 2 {
+			speak(t, member, chatting.ID, "mallory", "msg", fmt.Sprintf("1 %d 1767366245000 0:8\n%s\n", n, text))
+		}
+		must0(t, member.Flush())
+		must0(t, <-stored)
+	}
+	must(ask(mallory, chat.End, chat.EndRequest{Session: chatting.ID, Reason: chat.ByQuit}))(t)
 	eventually(t, "the end is shown", func() bool { return len(s.lines(" ended: quit")) > 0 })
 	s.end()
-	for _, text := range all {
-		if got := s.lines("bob: " + text); len(got) != 1 {
-			t.Errorf("%q is shown %d times", text, len(got))
-		}
-	}
-	if got := s.lines(" ended: quit"); len(got) != 1 || !strings.HasSuffix(got[0], ", 20 messages") || len(s.lines("not come by")) > 0 {
-		t.Errorf("the end: %q %q", got, s.lines("not come by"))
-	}
+	s.once("mallory", all)
 }
 
 // TestRemovedIsNotAvailable: who has left the server in the middle of a chat becomes neither

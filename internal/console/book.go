@@ -87,7 +87,7 @@ func (b *book) feed(subject string, data []byte, now time.Time) []entry {
 	case route == chat.Said.Route:
 		return b.message(at, data, now)
 	case route == chat.Stored.Route:
-		return b.stored(at, data, now)
+		return b.kept(at, data, now)
 	case route == chat.Direct.Route:
 		return b.direct(at, data, now)
 	}
@@ -159,14 +159,19 @@ func (b *book) message(at chat.Address, data []byte, now time.Time) []entry {
 	return b.lines(id, t, at.User, f.Messages, where == late, now)
 }
 
-// stored are messages of a member that others will get from the coordinator, which has
-// looked at them: whoever is lost, or did not get them, will hear them.
-func (b *book) stored(at chat.Address, data []byte, now time.Time) []entry {
+// kept is the record of what was stored.
+func (b *book) kept(at chat.Address, data []byte, now time.Time) []entry {
 	var p chat.Parked
 	if err := json.Unmarshal(data, &p); err != nil {
 		return []entry{unreadable("record of stored messages", "stored", 0, data, now)}
 	}
-	return b.lines(at.Session, b.talk(at.Session), at.User, p.Messages, false, now)
+	return b.stored(at, p.Messages, now)
+}
+
+// stored are messages of a member that others will get from the coordinator, which has
+// looked at them: whoever is lost, or did not get them, will hear them.
+func (b *book) stored(at chat.Address, messages []chat.Message, now time.Time) []entry {
+	return b.lines(at.Session, b.talk(at.Session), at.User, messages, false, now)
 }
 
 // lines are those of messages that came together, without those that were shown before. Ones

@@ -20,7 +20,8 @@
 //   - Nobody waits for a console. What it cannot keep up with is dropped, and it
 //     says how many lines, or messages of the broker, that were.
 //   - Each message that a member can hear is shown once, whichever way it goes to its
-//     receivers, in its sender's order. What nobody can hear, because its sender is not a
+//     receivers, in its sender's order. A console that shares the lines and has missed something
+//     cannot know what others have shown: it may show what is sent again. What nobody can hear, because its sender is not a
 //     member or its channel not the present one, is not shown: it is marked, and not counted.
 //   - Figures are what the console knows. Numbers of a sender that have not come by are told
 //     after a while, as that; messages are counted for a session whose beginning was seen, as
@@ -93,6 +94,7 @@ type Console struct {
 
 	// Serve's.
 	dropped    int    // of subs, as far as it has been told
+	missed     int    // likewise, with what other consoles show
 	reconnects uint64 // of conn, likewise
 	book       *book
 	same       coalescer
@@ -222,6 +224,7 @@ func (c *Console) collect(ctx context.Context) error {
 			time.Sleep(pause)
 		case <-tick.C:
 			c.countDropped()
+			c.releaseStored(nothing)
 			c.printAll(c.due(c.cfg.Now(), false))
 			c.lines.flush()
 			if c.conn.IsClosed() {
@@ -244,6 +247,7 @@ func (c *Console) drain() {
 		_ = s.Unsubscribe() // fails only on a closed connection
 	}
 	c.showWaiting()
+	c.releaseStored(everything)
 	c.printAll(c.due(c.cfg.Now(), true))
 }
 
@@ -257,22 +261,16 @@ func (c *Console) showWaiting() {
 // show takes a message of the broker. What concerns the servers is for every console, so
 // that each replica's own says that the replica is ready.
 func (c *Console) show(m *nats.Msg) {
-	now, again := c.cfg.Now(), c.share != nil && m.Sub.Queue != ""
+	now, second := c.cfg.Now(), c.share != nil && m.Sub.Queue != ""
 	switch {
-	case again && m.Subject == chat.AuditServer.Wildcard():
-		return
-	case again:
-		if entries, ok := c.share.take(m); ok {
-			c.print(entries, now)
-			return
-		}
+	case c.share == nil, m.Subject == chat.AuditServer.Wildcard() && !second:
+		c.print(c.book.feed(m.Subject, m.Data, now), now)
+	case m.Subject == chat.AuditServer.Wildcard():
+	case second:
+		c.second(m, now)
+	default:
+		c.first(m, now)
 	}
-	entries := c.book.feed(m.Subject, m.Data, now)
-	if c.share != nil && !again && m.Subject != chat.AuditServer.Wildcard() {
-		c.share.hold(m, entries)
-		return
-	}
-	c.print(entries, now)
 }
 
 // print shows entries, those that are alike as one.
@@ -313,20 +311,25 @@ func (c *Console) Dropped() uint64 {
 }
 
 // countDropped adds what the client library had no room for. Of a console that gets
-// messages twice only the first ones count.
+// messages twice only the second ones count, because those are the ones it is to show.
 func (c *Console) countDropped() {
-	sum := 0
+	missed, sum := 0, 0
 	for _, s := range c.subs {
-		if n, err := s.Dropped(); err == nil && (c.share == nil || s.Queue == "") {
+		n, err := s.Dropped()
+		if err != nil {
+			continue
+		}
+		missed += n
+		if c.share == nil || s.Queue != "" {
 			sum += n
 		}
 	}
 	reconnects := c.conn.Stats().Reconnects
-	if sum > c.dropped || reconnects > c.reconnects {
+	if missed > c.missed || reconnects > c.reconnects {
 		c.book.doubt()
 	}
 	if sum > c.dropped {
 		c.lines.lose(sum - c.dropped)
 	}
-	c.dropped, c.reconnects = sum, reconnects
+	c.missed, c.dropped, c.reconnects = missed, sum, reconnects
 }

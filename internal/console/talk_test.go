@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"natter/chat"
 )
 
@@ -249,30 +247,4 @@ func shownText(entries []entry) string {
 		b.WriteString(string(appendText(nil, e, time.UTC, false)[len("00:00:00.000 "):]))
 	}
 	return b.String()
-}
-
-// Each of several consoles knows everything, and one of them shows it.
-func TestShare(t *testing.T) {
-	s := newShare()
-	m := func(data string) *nats.Msg { return &nats.Msg{Subject: "chat.audit.action", Data: []byte(data)} }
-	s.hold(m("mine"), []entry{line("mine")})
-	s.hold(m("another's"), []entry{line("another's")})
-	if got, ok := s.take(m("mine")); !ok || textOf(got) != "SERVER   mine\n" {
-		t.Errorf("%v %v", got, ok)
-	}
-	for _, data := range []string{"mine", "never seen"} {
-		if _, ok := s.take(m(data)); ok {
-			t.Errorf("%q is there", data)
-		}
-	}
-	s.hold(m("another's"), nil)
-	if _, ok := s.take(m("another's")); ok {
-		t.Error("what another console has shown is shown when it is sent again")
-	}
-	for n := range 3 * maxHeld {
-		s.hold(m(fmt.Sprint(n)), []entry{line("x")})
-	}
-	if len(s.held) > maxHeld || len(s.order) > maxHeld {
-		t.Errorf("%d held", len(s.held))
-	}
 }
