@@ -209,22 +209,30 @@ func accepts(me chat.User, before, after chat.Session) []Event {
 	var events []Event
 	count := 0
 	guests := after.Members[min(1, len(after.Members)):]
-	news := func(m chat.Member) bool {
-		was, _ := before.Member(m.User())
-		return m.Accepted && !was.Accepted && m.User() != me
-	}
-	for _, m := range guests {
-		if m.Accepted && !news(m) {
+	var by []chat.Name
+	for i, m := range guests {
+		was, _ := memberBefore(before, i+1, m)
+		switch {
+		case m.Accepted && !was.Accepted && m.User() != me:
+			by = append(by, m.Name)
+		case m.Accepted:
 			count++
 		}
 	}
-	for _, m := range guests {
-		if news(m) {
-			count++
-			events = append(events, Accepted{Session: after, By: m.Name, Count: count, Of: len(guests)})
-		}
+	for _, name := range by {
+		count++
+		events = append(events, Accepted{Session: after, By: name, Count: count, Of: len(guests)})
 	}
 	return events
+}
+
+// memberBefore finds the i-th member of a later state in an earlier one, where they are
+// nearly always in the same place, which saves a search through a large group for each.
+func memberBefore(before chat.Session, i int, m chat.Member) (chat.Member, bool) {
+	if i < len(before.Members) && before.Members[i].Name == m.Name && before.Members[i].Left == "" {
+		return before.Members[i], true
+	}
+	return before.Member(m.User())
 }
 
 func opening(before, after chat.Session) []Event {
@@ -240,8 +248,8 @@ func leavers(me chat.User, before, after chat.Session) []Event {
 		return nil // Opened shows who is in it
 	}
 	var events []Event
-	for _, m := range after.Members {
-		if _, was := before.Member(m.User()); !was || m.Left == "" {
+	for i, m := range after.Members {
+		if _, was := memberBefore(before, i, m); !was || m.Left == "" {
 			continue
 		}
 		event := MemberLeft{Session: after, Name: m.Name, Reason: m.Left}
@@ -266,11 +274,11 @@ func connections(me chat.User, before, after chat.Session) []Event {
 		return nil
 	}
 	var events []Event
-	for _, m := range after.Present() {
-		was, _ := before.Member(m.User())
+	for i, m := range after.Members {
+		was, _ := memberBefore(before, i, m)
 		lost := was.Lost && before.State == chat.Open
 		switch {
-		case m.User() == me || m.Lost == lost:
+		case m.Left != "" || m.Lost == lost || m.User() == me:
 		case m.Lost:
 			events = append(events, MemberLost{Session: after, Name: m.Name})
 		default:
