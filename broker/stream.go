@@ -16,10 +16,10 @@ import (
 
 // The streams. Users hold no right to any of them.
 const (
-	AccountsStream = "ACCOUNTS"
-	LiveStream     = "LIVE"
-	ParkedStream   = "PARKED"
-	AuditStream    = "AUDIT"
+	AccountsStream  = "ACCOUNTS"
+	LiveStream      = "LIVE"
+	MailboxesStream = "MAILBOXES"
+	AuditStream     = "AUDIT"
 )
 
 // MarkSubject is where replicas mark the end of what they read: see Log.mark.
@@ -28,7 +28,7 @@ const MarkSubject = chat.StateRoot + ".mark.load"
 // restoreSubject is marked while a backup is being stored: see Restoring.
 const restoreSubject = chat.StateRoot + ".mark.restore"
 
-// streams are the limits under which state is kept. Only the audit trail may lose
+// streams are the limits under which state is kept. Only the audit log may lose
 // its oldest entries by age or for room, and the last ones before a crash.
 var streams = []jetstream.StreamConfig{
 	{
@@ -47,10 +47,10 @@ var streams = []jetstream.StreamConfig{
 		MaxMsgs:    1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 64 << 10, Discard: jetstream.DiscardNew,
 	},
 	{ // of no age, which a server that starts with a wrong clock would find to be over; see the Service of session/server
-		Name: ParkedStream, Description: "messages that a member has yet to get",
-		Subjects: []string{chat.StateRoot + ".parked.*.*.*"},
+		Name: MailboxesStream, Description: "messages that are stored for members until they fetch them",
+		Subjects: []string{chat.StateRoot + ".mailbox.*.*.*"},
 		MaxMsgs:  1_000_000, MaxBytes: 256 << 20, MaxMsgSize: 128 << 10, Discard: jetstream.DiscardNew,
-		MaxMsgsPerSubject: maxParked, DiscardNewPerSubject: true,
+		MaxMsgsPerSubject: maxStored, DiscardNewPerSubject: true,
 	},
 	{
 		Name: AuditStream, Description: "requests and actions",

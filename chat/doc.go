@@ -38,7 +38,7 @@
 //   - session: an invitation and the chat that it becomes; one record
 //   - member: a user in a session; guest: one who was invited and has not accepted
 //   - epoch: a session's channel and who may hear it; a new one when a member leaves
-//   - incarnation: one run of a member's program in a session, with message numbers of its own
+//   - incarnation: one run of a user's program, with message numbers of its own
 //   - frame: one payload of messages, from one sender
 //   - receipt: how far a receiver has taken a sender's messages
 //   - mailbox: messages that the coordinator stores for a member until they fetch them
@@ -51,6 +51,6 @@
 //   - job: what the coordinator does unasked, repeated until it is done
 //   - outage: the time in which nothing can be stored
 //   - strike: a request that is none, counted against its sender
-//   - audit: the records of requests, actions and refusals, read by observers
+//   - audit log: the records of requests, actions and refusals, read by observers
 //   - transcript: the file in which a client keeps its user's own chats
 package chat

@@ -228,7 +228,7 @@ func AnsweringGrant() Grant {
 // users about it.
 func StoringGrant() Grant {
 	return Grant{
-		Publish:   []string{StateRoot + ".>", "$JS.API.>", "$JS.ACK.>", userFamily.root() + ".>", keptFamily.root() + ".>", AuditSubjects},
+		Publish:   []string{StateRoot + ".>", "$JS.API.>", "$JS.ACK.>", userFamily.root() + ".>", mailboxFamily.root() + ".>", AuditSubjects},
 		Subscribe: []string{StoreInbox + ".>"},
 	}
 }

@@ -137,7 +137,7 @@ type JoinRequest struct {
 	Key     string `json:"key"`             // public nkey (U...)
 	Epoch   int    `json:"epoch,omitempty"` // that the asker knows: a replica that is behind would hand out the channel before
 	// Again says that the asker's program has been started anew, and does not know how far
-	// an earlier one had counted: the reply has a new run.
+	// an earlier one had counted: the reply has a new incarnation.
 	Again bool `json:"again,omitempty"`
 	// Terminal is that of the asker's hello: none whose place another one has taken gets a
 	// ticket.
@@ -146,48 +146,48 @@ type JoinRequest struct {
 
 // JoinReply is a member's ticket for the session's present channel.
 type JoinReply struct {
-	Ticket  Ticket `json:"ticket"`
-	Channel string `json:"channel"`
-	Run     int    `json:"run,omitempty"` // the member's: its messages count from FirstOf(Run) + 1
+	Ticket      Ticket `json:"ticket"`
+	Channel     string `json:"channel"`
+	Incarnation int    `json:"incarnation,omitempty"` // the member's: its messages count from FirstOf(Incarnation) + 1
 }
 
-// ParkRequest has messages of the asker kept until the members whom they are for ask for
-// them, and lets go of what these have acknowledged meanwhile.
-type ParkRequest struct {
+// StoreRequest stores messages of the asker in the mailboxes of other members, and deletes
+// the ones that those members have acknowledged meanwhile.
+type StoreRequest struct {
 	Session  string    `json:"session"`
 	For      []User    `json:"for,omitempty"`
 	Messages []Message `json:"messages,omitempty"` // in order
-	// Received is, for each member, the sequence up to which everything that was kept has
-	// reached them by another way.
+	// Received is, for each member, the sequence up to which they have received everything
+	// that was stored.
 	Received map[User]uint64 `json:"received,omitempty"`
 }
 
-// ParkReply says that everything is stored, and under which sequence for each member.
-type ParkReply struct {
-	Kept map[User]uint64 `json:"kept,omitempty"`
+// StoreReply says that everything is stored, and under which sequence for each member.
+type StoreReply struct {
+	Stored map[User]uint64 `json:"stored,omitempty"`
 }
 
-// Parked is what is stored, and what comes into the inbox of who asks for it. The header
-// Nats-Subject ends with who said it, Nats-Sequence orders it.
-type Parked struct {
+// StoredMessages is one record of a mailbox, as it is stored and as it is fetched. The header
+// Nats-Subject ends with the user who sent the messages, and Nats-Sequence orders the records.
+type StoredMessages struct {
 	Messages []Message `json:"messages"`
-	Lost     bool      `json:"lost,omitempty"` // something that was kept in this place is lost: the server's state was damaged
+	Lost     bool      `json:"lost,omitempty"` // messages that were stored here are lost: the server's state was damaged
 }
 
-// ParkedLost is a Parked of which only that is known.
-const ParkedLost = `{"messages":[],"lost":true}`
+// LostMessages is the record in the place of stored messages that are lost.
+const LostMessages = `{"messages":[],"lost":true}`
 
-// UnparkRequest asks for what is kept for the asker. What it has by now is let go. When a
-// session has just ended, that is what those said who had left it before.
-type UnparkRequest struct {
+// FetchRequest asks for the messages in the asker's mailbox, and deletes the ones that the
+// asker has. After the end of a session these are messages of members who had left it before.
+type FetchRequest struct {
 	Session string `json:"session"`
 	Inbox   string `json:"inbox"`          // a subject in the asker's inbox
 	Have    uint64 `json:"have,omitempty"` // the sequence up to which the asker has everything
 }
 
-// UnparkReply says how much is still kept. That, or the beginning of it, comes into the
-// inbox, each time as a Parked; a message with the status 204 or 404 is the last one.
-type UnparkReply struct {
+// FetchReply says how many records are left in the mailbox. The first of them, or all, arrive
+// in the inbox, each as StoredMessages; a message with the status 204 or 404 is the last one.
+type FetchReply struct {
 	Left uint64 `json:"left"` // 0: nothing comes
 }
 
@@ -283,12 +283,16 @@ type RotateRequest struct {
 // DirectMessage is one of the four steps of a direct message: the sender asks whether the
 // receiver takes it (Ask), who answers (Here); then the text goes out (N and Text), and is
 // acknowledged (Ack). A receiver who does not answer is not sent the text. All four carry
-// the sender's Run. The same N of the same Run is the same message: it is shown once.
+// the sender's Incarnation. The same N of the same Incarnation is the same message: it is
+// shown once.
 //
 // A program beside a user's terminals (see SideGrant) sends them, on the subject from the user
 // to the user, Wrote before it writes to somebody: that user may answer, though this one hides.
 type DirectMessage struct {
-	Run  string `json:"run,omitempty"`  // of the sender's program, drawn at its start, at most MaxTerminal bytes; each one has numbers of its own
+	// Incarnation is a random text that the sender's program draws at its start, at most
+	// MaxTerminal bytes; each incarnation has numbers of its own.
+	Incarnation string `json:"incarnation,omitempty"`
+
 	Ask  uint64 `json:"ask,omitempty"`  // the N that the sender is about to send
 	Here uint64 `json:"here,omitempty"` // the Ask that is answered
 	N    uint64 `json:"n,omitempty"`    // the sender's number for it, growing
@@ -301,7 +305,7 @@ type DirectMessage struct {
 
 // Message is what a member says in a session.
 type Message struct {
-	N    uint64    `json:"n"` // counts per sender and session, from 1, and in a later run from FirstOf it
+	N    uint64    `json:"n"` // counts per sender and session, from 1, in a later incarnation from FirstOf it
 	At   time.Time `json:"at"`
 	Text string    `json:"text"`
 }
@@ -318,7 +322,7 @@ type MemberSignal struct {
 type Sync struct {
 	Have  map[User]uint64 `json:"have"`            // the last N that it has from each member
 	First uint64          `json:"first"`           // the lowest N of its own that it still keeps for somebody, or its next
-	Acked map[User]uint64 `json:"acked,omitempty"` // the last N of its own that each member has acknowledged, if only by an earlier run
+	Acked map[User]uint64 `json:"acked,omitempty"` // the last N of its own that each member has acknowledged, if only in an earlier incarnation
 	Ask   bool            `json:"ask,omitempty"`   // please answer with yours
 }
 
@@ -436,7 +440,7 @@ type AdminSessionsReply struct {
 	More     bool      `json:"more,omitempty"` // behind the last one
 }
 
-// LogRequest asks for the records of the audit trail, oldest first, of which an answer has a
+// LogRequest asks for the records of the audit log, oldest first, of which an answer has a
 // part.
 type LogRequest struct {
 	After   uint64    `json:"after,omitempty"` // the part behind this sequence: the last answer's
@@ -446,10 +450,10 @@ type LogRequest struct {
 	Session string    `json:"session,omitempty"` // the beginning of an id
 }
 
-// LogReply is a part of the audit trail. It may have no records although there are more.
+// LogReply is a part of the audit log. It may have no records although there are more.
 type LogReply struct {
 	Records []Audit `json:"records"`
-	After   uint64  `json:"after"`             // up to this sequence the trail was read
+	After   uint64  `json:"after"`             // up to this sequence the audit log was read
 	Missing uint64  `json:"missing,omitempty"` // records in this part that the stream does not hold
 	More    bool    `json:"more,omitempty"`
 }

@@ -100,7 +100,7 @@ func grants() string {
 		{"beside the terminals of `alice`", chat.SideGrant("alice")},
 		{"member `alice` of the channel `CHANNEL`", chat.MemberGrant("alice", "CHANNEL")},
 		{"observer, for the `nats` CLI, with its inbox", chat.ObserverGrant(chat.ObserverInboxes + ".KEY")},
-		{"observer of the trail", chat.AuditGrant()},
+		{"observer of the audit log", chat.AuditGrant()},
 		{"operator's verbs", chat.OperatorGrant()},
 		{"coordinator, answering", chat.AnsweringGrant()},
 		{"coordinator, storing and telling", chat.StoringGrant()},

@@ -151,7 +151,7 @@ func TestOnlyReceiversHear(t *testing.T) {
 			t.Errorf("observers do not hear %s, or each other", subject)
 		}
 		if got, want := mayHear([]chat.Grant{chat.AuditGrant()}, subject), strings.HasPrefix(subject, "chat.audit."); got != want {
-			t.Errorf("who reads the trail hears %s: %v", subject, got)
+			t.Errorf("who reads the audit log hears %s: %v", subject, got)
 		}
 		if mayHear([]chat.Grant{chat.LobbyGrant(), chat.OperatorGrant()}, subject) {
 			t.Errorf("the lobby or the operator hears %s", subject)

@@ -3,17 +3,17 @@ package chat
 // The families: chat. + who talks to whom. The server forwards direct messages through
 // another account: nobody learns who listens (docs/adr/0019).
 var (
-	lobbyFamily = &family{pattern: "chat.lobby.{kind}", from: Anyone, to: Coordinator}
-	coordFamily = &family{pattern: "chat.coord.{kind}.{user}", from: AUser, to: Coordinator}
-	adminFamily = &family{pattern: "chat.admin.{kind}", from: Operator, to: Coordinator}
-	watchFamily = &family{pattern: "chat.watch.{kind}", from: Observer, to: Coordinator}
-	userFamily  = &family{pattern: "chat.user.{user}.{kind}", from: Coordinator, to: AUser}
-	dmFamily    = &family{pattern: "chat.dm.{to}.{user}", from: AUser, to: AUser, arrives: "_DM.{to}.{user}"}
-	talkFamily  = &family{pattern: "chat.session.{session}.{kind}.{user}", from: AMember, to: AMember}
-	toFamily    = &family{pattern: "chat.session.{session}.to.{to}.{user}", from: AMember, to: AMember}
-	fileFamily  = &family{pattern: "chat.session.{session}.file.{to}.{user}", from: AMember, to: AMember}
-	keptFamily  = &family{pattern: "chat.kept.{session}.{user}", from: Coordinator, to: Observer}
-	auditFamily = &family{pattern: "chat.audit.{kind}", from: Coordinator, to: Observer}
+	lobbyFamily   = &family{pattern: "chat.lobby.{kind}", from: Anyone, to: Coordinator}
+	coordFamily   = &family{pattern: "chat.coord.{kind}.{user}", from: AUser, to: Coordinator}
+	adminFamily   = &family{pattern: "chat.admin.{kind}", from: Operator, to: Coordinator}
+	watchFamily   = &family{pattern: "chat.watch.{kind}", from: Observer, to: Coordinator}
+	userFamily    = &family{pattern: "chat.user.{user}.{kind}", from: Coordinator, to: AUser}
+	dmFamily      = &family{pattern: "chat.dm.{to}.{user}", from: AUser, to: AUser, arrives: "_DM.{to}.{user}"}
+	talkFamily    = &family{pattern: "chat.session.{session}.{kind}.{user}", from: AMember, to: AMember}
+	toFamily      = &family{pattern: "chat.session.{session}.to.{to}.{user}", from: AMember, to: AMember}
+	fileFamily    = &family{pattern: "chat.session.{session}.file.{to}.{user}", from: AMember, to: AMember}
+	mailboxFamily = &family{pattern: "chat.mailbox.{session}.{user}", from: Coordinator, to: Observer}
+	auditFamily   = &family{pattern: "chat.audit.{kind}", from: Coordinator, to: Observer}
 )
 
 // The routes. A reply subject is never trusted: see Grant and Inbox.
@@ -31,8 +31,8 @@ var (
 	Join        = request[JoinRequest, JoinReply](coordFamily, "join", "asks for a member's ticket to an open session")
 	End         = request[EndRequest, SessionReply](coordFamily, "end", "ends a session for all its members")
 	Leave       = request[SessionRequest, SessionReply](coordFamily, "leave", "leaves a group; the others go on under a new epoch")
-	Park        = request[ParkRequest, ParkReply](coordFamily, "park", "has messages kept for members who do not get them now")
-	Unpark      = request[UnparkRequest, UnparkReply](coordFamily, "unpark", "asks for what is kept for the asker; it comes into the inbox that is named")
+	Store       = request[StoreRequest, StoreReply](coordFamily, "store", "stores messages in the mailboxes of members who cannot receive them now")
+	Fetch       = request[FetchRequest, FetchReply](coordFamily, "fetch", "fetches the messages in the asker's mailbox; they arrive in the inbox that the request names")
 	Renew       = request[RenewRequest, Ticket](coordFamily, "renew", "asks for a new ticket before the old one expires")
 	Rotate      = request[RotateRequest, Ticket](coordFamily, "rotate", "changes the login key, signed by the old one; the answer is the new key's ticket, if the user is present")
 	BlockUser   = request[BlockRequest, BlocksReply](coordFamily, "block", "never hears from somebody any more, or not for a while")
@@ -51,7 +51,7 @@ var (
 	AdminDelete = request[DeleteRequest, Done](adminFamily, "delete", "deletes an account; nobody can have its name any more")
 	AdminPass   = request[PassRequest, PassReply](adminFamily, "pass", "makes a pass, with which new users may come where only who is invited may")
 	AdminUnpass = request[UnpassRequest, Done](adminFamily, "unpass", "takes a pass back: it lets nobody in any longer")
-	AdminLog    = request[LogRequest, LogReply](adminFamily, "log", "reads the audit trail, a part at a time")
+	AdminLog    = request[LogRequest, LogReply](adminFamily, "log", "reads the audit log, a part at a time")
 
 	WatchSession = request[WatchRequest, WatchReply](watchFamily, "session", "asks who is in a session, and on which channel")
 
@@ -67,7 +67,7 @@ var (
 	Whisper = notice[MemberSignal](toFamily, "", "what one member tells another: a receipt (a decimal number), or where they stand")
 	Chunk   = notice[[]byte](fileFamily, "", "a piece of a file")
 
-	Stored = notice[Parked](keptFamily, "", "what a member had stored for others, who get it from the store; the session is its id")
+	Stored = notice[StoredMessages](mailboxFamily, "", "messages that a member has stored in mailboxes; the session is its id")
 
 	AuditRequest = notice[Audit](auditFamily, "request", "what somebody asked for")
 	AuditAction  = notice[Audit](auditFamily, "action", "what was done")

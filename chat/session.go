@@ -71,11 +71,11 @@ func (s Session) AwayTooLong(u User) bool {
 
 // Member is a user in a session, or one who is asked to be.
 type Member struct {
-	Name     Name   `json:"name"`
-	Accepted bool   `json:"accepted,omitempty"`
-	Left     Reason `json:"left,omitempty"` // no longer in it, and why
-	Run      int    `json:"run,omitempty"`  // how often the member's program has been started anew since it began
-	Lost     bool   `json:"lost,omitempty"` // only as seen by members: the connection is lost, the grace time runs
+	Name        Name   `json:"name"`
+	Accepted    bool   `json:"accepted,omitempty"`
+	Left        Reason `json:"left,omitempty"`        // no longer in it, and why
+	Incarnation int    `json:"incarnation,omitempty"` // how often the member's program has been started again
+	Lost        bool   `json:"lost,omitempty"`        // only as seen by members: the connection is lost, the grace time runs
 }
 
 // User returns the member's user.
@@ -89,18 +89,18 @@ func NewSessionID() string {
 }
 
 // A member's messages are counted from 1. A program that was started anew cannot know how
-// far it had come, and whom to believe: so each run has numbers of its own.
+// far it had come, and whom to believe: so each incarnation has numbers of its own.
 const (
-	runBits    = 40
-	MaxRun     = 1<<(53-runBits) - 1
-	MaxMessage = 1 << 53 // the highest number of a message: what JSON has exactly in every language
+	incarnationBits = 40
+	MaxIncarnation  = 1<<(53-incarnationBits) - 1
+	MaxMessage      = 1 << 53 // the highest number of a message: what JSON has exactly in every language
 )
 
-// FirstOf is the number before the first message of a member's run.
-func FirstOf(run int) uint64 { return uint64(run) << runBits }
+// FirstOf is the number before the first message of a member's incarnation.
+func FirstOf(incarnation int) uint64 { return uint64(incarnation) << incarnationBits }
 
-// RunOf is the run that a message's number belongs to.
-func RunOf(n uint64) int { return int(n >> runBits) }
+// IncarnationOf is the incarnation that a message's number belongs to.
+func IncarnationOf(n uint64) int { return int(n >> incarnationBits) }
 
 // Short is the part of the id that people see.
 func (s Session) Short() string { return s.ID[:min(6, len(s.ID))] }

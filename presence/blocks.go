@@ -87,7 +87,7 @@ func (s *Service) changeBlocks(ctx context.Context, u chat.User, what string, ru
 	if err != nil {
 		return reply, err
 	}
-	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s %s", r.Name, what)})
+	s.Audit.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s %s", r.Name, what)})
 	_, err = s.Accounts.Update(ctx, u, func(a account.Record) (account.Record, error) {
 		blocks, err := rule(a.Blocks)
 		a.Blocks = blocks

@@ -13,7 +13,7 @@ import (
 	"natter/chat"
 )
 
-// Changed is what a change of a user's record means: timers, the trail, the news.
+// Changed is what a change of a user's record means: timers, the audit log, the news.
 // It runs on the log's goroutine.
 func (s *Service) Changed(c store.Change[Record]) {
 	r := c.Record
@@ -27,7 +27,7 @@ func (s *Service) Changed(c store.Change[Record]) {
 	s.armParting(c)
 	armGiveBack(s, c)
 	if c.Own {
-		s.trail(c.Before, r)
+		s.audit(c.Before, r)
 		s.superseded(c)
 		s.tellBlocks(c.Before, r)
 		if c.Before.Visible() != r.Visible() {
@@ -97,8 +97,8 @@ func (s *Service) reconcile() {
 	}
 }
 
-// trail writes what a change of a user's record is to those who watch.
-func (s *Service) trail(before, after Record) {
+// audit writes what a change of a user's record is to those who watch.
+func (s *Service) audit(before, after Record) {
 	event, text := "", ""
 	switch {
 	case before.Present() && after.State == Gone && after.Reason == chat.ByLoss:
@@ -118,7 +118,7 @@ func (s *Service) trail(before, after Record) {
 	default:
 		return
 	}
-	s.Trail.Action(chat.Audit{Event: event, User: after.Name, Address: after.Connection.Address, Text: text})
+	s.Audit.Action(chat.Audit{Event: event, User: after.Name, Address: after.Connection.Address, Text: text})
 }
 
 // chosen writes that a user has said the presence with the hello.
@@ -126,10 +126,10 @@ func (s *Service) chosen(r Record) {
 	if r.Presence == chat.Undecided {
 		return
 	}
-	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s chooses presence: %s", r.Name, word(r.Presence))})
+	s.Audit.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s chooses presence: %s", r.Name, word(r.Presence))})
 	undecided := r
 	undecided.Presence = chat.Undecided
-	s.trail(undecided, r)
+	s.audit(undecided, r)
 }
 
 func (s *Service) registered(r Record, returning bool) {
@@ -137,7 +137,7 @@ func (s *Service) registered(r Record, returning bool) {
 	if returning {
 		how = "returning"
 	}
-	s.Trail.Action(chat.Audit{
+	s.Audit.Action(chat.Audit{
 		Event: "user.registered", User: r.Name, Address: r.Connection.Address,
 		Text: fmt.Sprintf("%s registered (%s), %s, %s online", r.Name, how, r.Connection.Address, count(s.Users.Len(store.Committed), "user")),
 	})
@@ -160,20 +160,20 @@ func (s *Service) status(u chat.User) string {
 	return "available"
 }
 
-// refusedName writes to the trail that somebody did not get a name: asked is what it was called,
+// refusedName writes to the audit log that somebody did not get a name: asked is what it was called,
 // which need not be one.
 func (s *Service) refusedName(name chat.Name, asked, address string, err error) {
 	var told *chat.Error
 	if errors.As(err, &told) {
-		s.Trail.Refused(chat.Audit{Event: "user.refused", Address: address, Asked: name, Code: told.Code, Text: fmt.Sprintf("username %s: %s", asked, because(told))})
+		s.Audit.Refused(chat.Audit{Event: "user.refused", Address: address, Asked: name, Code: told.Code, Text: fmt.Sprintf("username %s: %s", asked, because(told))})
 	}
 }
 
-// refused writes a refusal to the trail.
+// refused writes a refusal to the audit log.
 func (s *Service) refused(name chat.Name, what string, err error) {
 	var told *chat.Error
 	if errors.As(err, &told) {
-		s.Trail.Refused(chat.Audit{Event: "user.refused", User: name, Code: told.Code, Text: fmt.Sprintf("%s of %s: %s", what, name, told.Text)})
+		s.Audit.Refused(chat.Audit{Event: "user.refused", User: name, Code: told.Code, Text: fmt.Sprintf("%s of %s: %s", what, name, told.Text)})
 	}
 }
 

@@ -171,7 +171,7 @@ func days(d time.Duration) string {
 
 func (s *Service) sayClock(text string) {
 	s.Log.Warn(text)
-	s.Trail.Write(chat.AuditError, chat.Audit{Event: "error", Text: text})
+	s.Audit.Write(chat.AuditError, chat.Audit{Event: "error", Text: text})
 }
 
 // newestOf reads the newest time in the records: of data that were kept before this time was,

@@ -274,7 +274,7 @@ func (s *Service) close(reason string, some []guest, out map[connID]bool) {
 	s.tellClosed(reason, some)
 }
 
-// tellClosed counts connections that were closed, and writes to the trail which address had most.
+// tellClosed counts connections that were closed, and writes to the audit log which address had most.
 func (s *Service) tellClosed(reason string, some []guest) {
 	g := &s.guests
 	g.mu.Lock()
@@ -297,7 +297,7 @@ func (s *Service) tellClosed(reason string, some []guest) {
 	if reason == ForRoom {
 		text = fmt.Sprintf("the server has hardly a connection left: %d without a user are closed, most of them from %s", len(some), from)
 	}
-	s.Trail.Refused(chat.Audit{Event: "limit", Code: chat.Rate, Address: from, Text: text})
+	s.Audit.Refused(chat.Audit{Event: "limit", Code: chat.Rate, Address: from, Text: text})
 }
 
 // guestServers are the servers whose guests this replica looks at.

@@ -47,7 +47,7 @@ func (s *Service) admit(ctx context.Context, from string, q chat.EnterRequest) (
 	if err != nil {
 		asked = fmt.Sprintf("%+.60q", q.Name)
 	}
-	s.Trail.Request(chat.Audit{Event: "user.request", Address: from, Asked: name, Text: fmt.Sprintf("%s asks for the username %s", from, asked)})
+	s.Audit.Request(chat.Audit{Event: "user.request", Address: from, Asked: name, Text: fmt.Sprintf("%s asks for the username %s", from, asked)})
 	reply, err2 := chat.EnterReply{}, err
 	if err2 == nil {
 		reply, err2 = s.letIn(ctx, name, from, q)

@@ -26,17 +26,17 @@ func (s *Service) serveOperator(svc *rpc.Service) error {
 	)
 }
 
-// operator writes to the trail what the operator does, or why it is not done.
+// operator writes to the audit log what the operator does, or why it is not done.
 func (s *Service) operator(err error, reason, format string, args ...any) {
 	text := "the operator " + fmt.Sprintf(format, args...)
 	var told *chat.Error
 	switch reason = account.Reason(reason); {
 	case errors.As(err, &told):
-		s.Trail.Refused(chat.Audit{Event: "admin", Code: told.Code, Text: text + ": " + told.Text})
+		s.Audit.Refused(chat.Audit{Event: "admin", Code: told.Code, Text: text + ": " + told.Text})
 	case err == nil && reason != "":
-		s.Trail.Action(chat.Audit{Event: "admin", Text: text + ": " + reason})
+		s.Audit.Action(chat.Audit{Event: "admin", Text: text + ": " + reason})
 	case err == nil:
-		s.Trail.Action(chat.Audit{Event: "admin", Text: text})
+		s.Audit.Action(chat.Audit{Event: "admin", Text: text})
 	}
 }
 

@@ -92,7 +92,7 @@ func (s *Service) adminPass(ctx context.Context, _ rpc.Caller, q chat.PassReques
 	if err != nil {
 		return chat.PassReply{}, err
 	}
-	s.Trail.Action(chat.Audit{Event: "admin", Text: fmt.Sprintf("the operator makes a link for %s, good until %s",
+	s.Audit.Action(chat.Audit{Event: "admin", Text: fmt.Sprintf("the operator makes a link for %s, good until %s",
 		count(p.Uses, "new user"), p.Until.UTC().Format("2006-01-02 15:04:05Z"))})
 	return chat.PassReply{Pass: pass, Uses: p.Uses, Expires: p.Until}, nil
 }

@@ -41,7 +41,7 @@ func (s *Service) rotate(ctx context.Context, c rpc.Caller, q chat.RotateRequest
 		return chat.Ticket{}, err
 	}
 	if !again {
-		s.Trail.Action(chat.Audit{Event: "key.changed", User: acc.Name, Text: fmt.Sprintf("%s changed the login key", acc.Name)})
+		s.Audit.Action(chat.Audit{Event: "key.changed", User: acc.Name, Text: fmt.Sprintf("%s changed the login key", acc.Name)})
 	}
 	if err := s.rekey(ctx, acc); err != nil {
 		return chat.Ticket{}, err

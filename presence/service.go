@@ -40,7 +40,7 @@ type Config struct {
 	System   *nats.Conn // in the system account
 	ChatID   string     // public key of the account that the users are in
 	LobbyID  string     // public key of the account that newcomers are in; "": their requests say it
-	Trail    *rpc.Trail
+	Audit    *rpc.Audit
 	Log      *slog.Logger
 
 	Door Door
@@ -401,7 +401,7 @@ func (s *Service) choose(ctx context.Context, c rpc.Caller, q chat.PresenceReque
 	if err != nil {
 		return chat.Done{}, err
 	}
-	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s chooses presence: %s", r.Name, word(q.Presence))})
+	s.Audit.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s chooses presence: %s", r.Name, word(q.Presence))})
 	row, err := s.Users.Update(ctx, string(c.User), func(v store.View, r Record) (Record, error) {
 		after, err := Choose(r, q.Presence)
 		return after, cmp.Or(err, s.elsewhere(q.Installation), s.stale(v, c.User, q.Revision))
@@ -432,7 +432,7 @@ func (s *Service) sendList(ctx context.Context, c rpc.Caller, q chat.ListRequest
 	if err != nil {
 		return reply, err
 	}
-	s.Trail.Request(chat.Audit{Event: "user.request", User: viewer.Name, Text: fmt.Sprintf("%s asks for the list of users", viewer.Name)})
+	s.Audit.Request(chat.Audit{Event: "user.request", User: viewer.Name, Text: fmt.Sprintf("%s asks for the list of users", viewer.Name)})
 	if q.Watch {
 		if _, err := s.Users.Update(ctx, string(c.User), func(_ store.View, r Record) (Record, error) { return StartWatching(r) }); err != nil {
 			return reply, err
@@ -445,7 +445,7 @@ func (s *Service) sendList(ctx context.Context, c rpc.Caller, q chat.ListRequest
 		s.refused(viewer.Name, "list", err)
 		return reply, err
 	}
-	s.Trail.Action(chat.Audit{Event: "list.sent", User: viewer.Name, Text: fmt.Sprintf("list of %s sent to %s", count(len(reply.Users), "user"), viewer.Name)})
+	s.Audit.Action(chat.Audit{Event: "list.sent", User: viewer.Name, Text: fmt.Sprintf("list of %s sent to %s", count(len(reply.Users), "user"), viewer.Name)})
 	return reply, nil
 }
 
@@ -481,7 +481,7 @@ func (s *Service) exit(ctx context.Context, c rpc.Caller, q chat.ExitRequest) (c
 	if err != nil {
 		return chat.Done{}, err
 	}
-	s.Trail.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s exits", r.Name)})
+	s.Audit.Request(chat.Audit{Event: "user.request", User: r.Name, Text: fmt.Sprintf("%s exits", r.Name)})
 	row, err := s.Users.Update(ctx, string(c.User), func(v store.View, r Record) (Record, error) {
 		after, err := Remove(r, chat.ByLeave)
 		return after, cmp.Or(err, s.elsewhere(q.Installation), s.stale(v, c.User, q.Revision))

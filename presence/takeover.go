@@ -60,7 +60,7 @@ func (s *Service) superseded(c store.Change[Record]) {
 	if !TakenOver(before, after) {
 		return
 	}
-	s.Trail.Action(chat.Audit{
+	s.Audit.Action(chat.Audit{
 		Event: "user.takeover", User: after.Name, Address: after.Connection.Address,
 		Text: fmt.Sprintf("%s signed in on another terminal, %s; the older one is signed out", after.Name, after.Connection.Address),
 	})

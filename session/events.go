@@ -70,9 +70,9 @@ type Bye struct {
 	Back    bool // taken back
 }
 
-// KeptLost is something that a member said, that was kept for us, and that is lost: the server's
-// state was damaged.
-type KeptLost struct {
+// StoredLost means that messages which a member had stored in the user's mailbox are lost: the
+// server's state was damaged.
+type StoredLost struct {
 	Session string
 	From    chat.Name
 }
@@ -94,9 +94,9 @@ type MessageWaits struct {
 	Offline bool        // because the listener's connection is down: that of the talk or, from a client, the user's
 }
 
-// MessageKept is told when the server keeps what the listener said for who does not get it
-// now: once, until they have it.
-type MessageKept struct {
+// MessageStored means that messages of the user are stored on the server for members who cannot
+// receive them now. It is sent once, until they have them.
+type MessageStored struct {
 	Session string
 	For     []chat.Name
 }
@@ -135,14 +135,14 @@ const (
 )
 
 func (MessageWaits) isEvent()    {}
-func (MessageKept) isEvent()     {}
+func (MessageStored) isEvent()   {}
 func (Slowed) isEvent()          {}
 func (TooFast) isEvent()         {}
 func (Texts) isEvent()           {}
 func (Bye) isEvent()             {}
 func (Sent) isEvent()            {}
 func (NotDelivered) isEvent()    {}
-func (KeptLost) isEvent()        {}
+func (StoredLost) isEvent()      {}
 func (Invited) isEvent()         {}
 func (Accepted) isEvent()        {}
 func (InvitationEnded) isEvent() {}

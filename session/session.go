@@ -162,16 +162,16 @@ func Move(s chat.Session, by chat.User) (chat.Session, error) {
 	return s, nil
 }
 
-// Restart begins another run of a member whose program has been started anew.
+// Restart begins another incarnation of a member whose program has been started again.
 func Restart(s chat.Session, by chat.User) (chat.Session, error) {
 	m, in := s.Member(by)
 	switch {
 	case !in || s.State != chat.Open:
 		return chat.Session{}, ErrNotInChat
-	case m.Run == chat.MaxRun:
+	case m.Incarnation == chat.MaxIncarnation:
 		return chat.Session{}, chat.Errorf(chat.Denied, "You have come back into this chat too often. Quit ends it.")
 	}
-	return change(s, by, func(m *chat.Member) { m.Run++ }), nil
+	return change(s, by, func(m *chat.Member) { m.Incarnation++ }), nil
 }
 
 // Repair makes the next step that a change elsewhere has made necessary: it closes

@@ -63,7 +63,7 @@ func TestRights(t *testing.T) {
 		"user":      {chat.UserGrant("alice"), dial(chat.UserGrant("alice"))},
 		"member":    {chat.MemberGrant("alice", sid), dial(chat.MemberGrant("alice", sid))},
 		"observer":  {chat.ObserverGrant("_INBOX.O"), dial(chat.ObserverGrant("_INBOX.O"))},
-		"trail":     {chat.AuditGrant(), dial(chat.AuditGrant())},
+		"audit":     {chat.AuditGrant(), dial(chat.AuditGrant())},
 		"operator":  {chat.OperatorGrant(), with(brokertest.Operator)},
 		"answering": {chat.AnsweringGrant(), dial(chat.AnsweringGrant())},
 		"storing":   {chat.StoringGrant(), dial(chat.StoringGrant())},

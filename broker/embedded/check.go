@@ -48,7 +48,7 @@ func (a aside) put() error {
 	if err := os.RemoveAll(half); err != nil {
 		return err
 	}
-	for _, stream := range keptStreams() {
+	for _, stream := range ledgerStreams() {
 		if from := filepath.Join(a.streams, stream); exists(from) {
 			if err := copyDir(from, filepath.Join(half, stream)); err != nil {
 				return errors.Join(err, os.RemoveAll(half))
@@ -63,7 +63,7 @@ func (a aside) put() error {
 
 // back makes the state what it was. The server must be down.
 func (a aside) back() error {
-	for _, stream := range keptStreams() {
+	for _, stream := range ledgerStreams() {
 		kept := filepath.Join(a.dir, stream)
 		if !exists(kept) {
 			continue
@@ -91,7 +91,7 @@ func (a aside) lacks() (names []string) {
 
 // size is how many bytes put would write.
 func (a aside) size() (sum int64, err error) {
-	for _, stream := range keptStreams() {
+	for _, stream := range ledgerStreams() {
 		err = errors.Join(err, filepath.WalkDir(filepath.Join(a.streams, stream), func(_ string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() {
 				var info fs.FileInfo
@@ -157,16 +157,16 @@ func (s *Server) check(dir string, l *ledger, acceptLoss, strict bool) error {
 	if err == nil {
 		f, err = l.compare(ctx, s.book)
 	}
-	trail := ""
+	audit := ""
 	if err == nil {
-		trail, err = l.compareTrail(ctx, s.book, strict, acceptLoss)
+		audit, err = l.compareAudit(ctx, s.book, strict, acceptLoss)
 	}
-	if err := newAside(dir, s.ids).flushTrail(); err != nil {
-		s.log.Warn("the end of the audit trail may not be on the disk yet", "err", err)
-		l.trail = 0
+	if err := newAside(dir, s.ids).flushAudit(); err != nil {
+		s.log.Warn("the end of the audit log may not be on the disk yet", "err", err)
+		l.audit = 0
 	}
-	if strict && trail != "" {
-		f.missing = strings.TrimPrefix(f.missing+", "+trail, ", ")
+	if strict && audit != "" {
+		f.missing = strings.TrimPrefix(f.missing+", "+audit, ", ")
 	}
 	switch {
 	case err != nil: // also where a loss is accepted: nobody knows of one
@@ -178,12 +178,12 @@ func (s *Server) check(dir string, l *ledger, acceptLoss, strict bool) error {
 	case f.missing != "":
 		s.log.Warn("going on with what is left", "dir", dir, "missing", f.missing)
 	}
-	if trail != "" && !strict {
+	if audit != "" && !strict {
 		advice := "To start without this message, use --accept-loss once"
 		if acceptLoss {
 			advice = "The loss is accepted: the next start does not mention it"
 		}
-		s.log.Error("the audit trail is damaged: "+trail+". Users and chats are not affected. "+advice, "dir", dir)
+		s.log.Error("the audit log is damaged: "+audit+". Users and chats are not affected. "+advice, "dir", dir)
 	}
 	if err := s.buryAgain(ctx, f.risen); err != nil {
 		s.book.Close()
@@ -196,8 +196,8 @@ func (s *Server) check(dir string, l *ledger, acceptLoss, strict bool) error {
 		}
 		delete(l.pages, stream) // it is read anew
 	}
-	if len(f.kept) > 0 {
-		if err := s.tellLost(ctx, f.kept); err != nil {
+	if len(f.messages) > 0 {
+		if err := s.tellLost(ctx, f.messages); err != nil {
 			s.book.Close()
 			return err
 		}
@@ -218,7 +218,7 @@ func (s *Server) reopen(ctx context.Context, a aside) error {
 		return err
 	}
 	again := false
-	for _, stream := range append(keptStreams(), broker.AuditStream) {
+	for _, stream := range append(ledgerStreams(), broker.AuditStream) {
 		at := filepath.Join(a.streams, stream)
 		if !exists(at) {
 			continue
@@ -271,7 +271,7 @@ func wild(file string, last uint64) (bool, error) {
 
 // unindex has the server read each record at its start, and leave out what is damaged.
 func (a aside) unindex() error {
-	for _, stream := range append(keptStreams(), broker.AuditStream) {
+	for _, stream := range append(ledgerStreams(), broker.AuditStream) {
 		err := os.Remove(filepath.Join(a.streams, stream, "msgs", "index.db"))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

@@ -47,8 +47,8 @@ type ledger struct {
 
 	mu      sync.Mutex // guards all of it, once the server runs
 	drops   []drop     // of the last minute
-	trail   uint64     // how far the audit trail reached at trailAt
-	trailAt time.Time
+	audit   uint64     // how far the audit log reached at auditAt
+	auditAt time.Time
 	closing bool // the server stops in order
 }
 
@@ -183,10 +183,10 @@ func (l *ledger) follow(ctx context.Context, nc *nats.Conn) error {
 		}
 		added = append(added, lines...)
 	}
-	for _, follow := range []func(context.Context, jetstream.JetStream) ([]byte, error){l.followParked, l.followTrail} {
+	for _, follow := range []func(context.Context, jetstream.JetStream) ([]byte, error){l.followMailboxes, l.followAudit} {
 		lines, err := follow(ctx, js)
 		if err != nil {
-			return fmt.Errorf("follow what is kept: %w", err)
+			return fmt.Errorf("follow the mailboxes and the audit log: %w", err)
 		}
 		added = append(added, lines...)
 	}
@@ -291,7 +291,7 @@ type found struct {
 	missing    string              // what is less, as a sentence has it; "" if nothing is
 	risen      map[string][]uint64 // by stream: sequences of records that were gone
 	unreadable []string            // streams that hold something which cannot be read
-	kept       []string            // messages that were kept and are lost
+	messages   []string            // keys of stored messages that are lost
 }
 
 // compare compares what the ledger vouches for with what the server has found, and takes
@@ -328,7 +328,7 @@ func (l *ledger) compare(ctx context.Context, nc *nats.Conn) (f found, err error
 			l.set(stream, subject, e)
 		}
 	}
-	part, err := l.compareParked(ctx, nc, &f)
+	part, err := l.compareMailboxes(ctx, nc, &f)
 	if err != nil {
 		return f, err
 	}
@@ -344,6 +344,35 @@ func readEntries(ctx context.Context, nc *nats.Conn, stream string) (have map[st
 	have = map[string]entry{}
 	unread, err = readStream(ctx, nc, stream, func(r broker.Stored) { have[r.Subject] = entryOf(r) })
 	return have, unread, err
+}
+
+// readStream reads a stream whole, and counts what is there and cannot be read: of a message that the
+// server knows by its index, it finds out only when it is asked for it. A stream that is not there
+// holds nothing.
+func readStream(ctx context.Context, nc *nats.Conn, stream string, read func(broker.Stored)) (unread uint64, err error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return 0, err
+	}
+	s, err := js.Stream(ctx, stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	n := uint64(0)
+	err = broker.Records(ctx, nc, stream, 1, func(r broker.Stored) {
+		read(r)
+		n++
+	})
+	if errors.Is(err, broker.ErrUnreadable) {
+		err = nil
+	}
+	if all := s.CachedInfo().State.Msgs; all > n {
+		unread = all - n
+	}
+	return unread, err
 }
 
 // gone reports whether a record was gone, or it would be on the page.
@@ -369,6 +398,14 @@ func recordsOf(stream string) string {
 		return "accounts"
 	}
 	return "records"
+}
+
+// plural is a number of things, in words.
+func plural(n uint64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // exists reports whether there is a file or directory.

@@ -330,7 +330,7 @@ func TestStreamWithoutConfiguration(t *testing.T) {
 	srv := start(t, dir)
 	want := contents(t, srv)
 	srv.Shutdown()
-	for _, stream := range []string{broker.AccountsStream, broker.LiveStream, broker.ParkedStream, broker.AuditStream} {
+	for _, stream := range []string{broker.AccountsStream, broker.LiveStream, broker.MailboxesStream, broker.AuditStream} {
 		for _, file := range []string{"meta.inf", "meta.sum"} {
 			at := copied(t, dir)
 			path := filepath.Join(streamDir(t, at, stream), file)

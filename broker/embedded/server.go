@@ -101,7 +101,7 @@ type Config struct {
 	TLS func(dir string) (*tls.Config, error)
 
 	AcceptLoss bool // start also when the state holds less than it did
-	strict     bool // refuse the start also when the audit trail holds less
+	strict     bool // refuse the start also when the audit log holds less
 	NoSync     bool // acknowledge what is not on the disk yet: only to show that it matters
 }
 

@@ -16,25 +16,25 @@ import (
 	"natter/chat"
 )
 
-// Trail writes the audit records: one for each request, action and refusal, unless somebody
+// Audit writes the audit records: one for each request, action and refusal, unless somebody
 // causes very many. Observers, the console and the AUDIT stream read the same ones.
-type Trail struct {
+type Audit struct {
 	nc      *nats.Conn
 	log     *slog.Logger
 	refused counter
 	caused  counter // requests, and actions that follow from them
 }
 
-// NewTrail writes on nc, which needs chat.StoringGrant.
-func NewTrail(nc *nats.Conn, log *slog.Logger) *Trail {
-	return &Trail{nc: nc, log: log, refused: counter{free: freeRefusals}, caused: counter{free: freeRequests}}
+// NewAudit writes on nc, which needs chat.StoringGrant.
+func NewAudit(nc *nats.Conn, log *slog.Logger) *Audit {
+	return &Audit{nc: nc, log: log, refused: counter{free: freeRefusals}, caused: counter{free: freeRequests}}
 }
 
 // Write writes a record of the route's kind.
-func (t *Trail) Write(r chat.Notice[chat.Audit], a chat.Audit) {
+func (w *Audit) Write(r chat.Notice[chat.Audit], a chat.Audit) {
 	a = filled(r, a)
-	if err := Tell(t.nc, r, chat.Address{}, a); err != nil {
-		t.log.Warn("write an audit record", "event", a.Event, "err", err)
+	if err := Tell(w.nc, r, chat.Address{}, a); err != nil {
+		w.log.Warn("write an audit record", "event", a.Event, "err", err)
 	}
 }
 
@@ -51,22 +51,22 @@ const lastFor = 2 * time.Second
 
 // Last writes what was counted, and a record, and waits until it is stored, and so everything that was written
 // before it.
-func (t *Trail) Last(r chat.Notice[chat.Audit], a chat.Audit) {
-	for _, counted := range append(t.caused.end(), t.refused.end()...) {
-		t.write(counted)
+func (w *Audit) Last(r chat.Notice[chat.Audit], a chat.Audit) {
+	for _, counted := range append(w.caused.end(), w.refused.end()...) {
+		w.write(counted)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lastFor)
 	defer cancel()
 	data, err := json.Marshal(filled(r, a))
 	var js jetstream.JetStream
 	if err == nil {
-		js, err = jetstream.New(t.nc)
+		js, err = jetstream.New(w.nc)
 	}
 	if err == nil {
 		_, err = js.Publish(ctx, r.Subject(chat.Address{}), data)
 	}
 	if err != nil {
-		t.log.Warn("the last audit records may not be stored", "event", a.Event, "err", err)
+		w.log.Warn("the last audit records may not be stored", "event", a.Event, "err", err)
 	}
 }
 
@@ -74,68 +74,68 @@ func (t *Trail) Last(r chat.Notice[chat.Audit], a chat.Audit) {
 // of them written that the records of others leave the stream early: 60 of an event and user, or
 // address, are written one by one, then one more in each ten seconds; what is more is counted, and written as one
 // record every ten seconds. Of refusals of an event, a code and a user it is all but the first.
-func (t *Trail) Request(a chat.Audit) { t.count(&t.caused, chat.AuditRequest, a) }
+func (w *Audit) Request(a chat.Audit) { w.count(&w.caused, chat.AuditRequest, a) }
 
 // Action writes what was done. Who is in a session is never counted: observers follow it.
-func (t *Trail) Action(a chat.Audit) {
+func (w *Audit) Action(a chat.Audit) {
 	if a.Channel != "" || strings.HasPrefix(a.Event, "session.") {
-		t.Write(chat.AuditAction, a)
+		w.Write(chat.AuditAction, a)
 		return
 	}
-	t.count(&t.caused, chat.AuditAction, a)
+	w.count(&w.caused, chat.AuditAction, a)
 }
 
 // Refused writes what was not done, and why.
-func (t *Trail) Refused(a chat.Audit) { t.count(&t.refused, chat.AuditRefused, a) }
+func (w *Audit) Refused(a chat.Audit) { w.count(&w.refused, chat.AuditRefused, a) }
 
-func (t *Trail) count(c *counter, r chat.Notice[chat.Audit], a chat.Audit) {
-	for _, a := range c.take(filled(r, a), t.repeatedly) {
-		t.write(a)
+func (w *Audit) count(c *counter, r chat.Notice[chat.Audit], a chat.Audit) {
+	for _, a := range c.take(filled(r, a), w.repeatedly) {
+		w.write(a)
 	}
 }
 
 // write writes a record of a kind that is counted.
-func (t *Trail) write(a chat.Audit) {
+func (w *Audit) write(a chat.Audit) {
 	for _, r := range []chat.Notice[chat.Audit]{chat.AuditRequest, chat.AuditAction, chat.AuditRefused} {
 		if r.Kind == a.Kind {
-			t.Write(r, a)
+			w.Write(r, a)
 		}
 	}
 }
 
 // repeatedly writes what was counted, unless the connection has been closed.
-func (t *Trail) repeatedly(a chat.Audit) {
-	if !t.nc.IsClosed() {
-		t.write(a)
+func (w *Audit) repeatedly(a chat.Audit) {
+	if !w.nc.IsClosed() {
+		w.write(a)
 	}
 }
 
 const (
-	// trailBatch and trailBytes bound a part of the trail: its records, and their bytes.
-	trailBatch = 5000
-	trailBytes = 256 << 10
-	// trailApart is how far the clocks of a coordinator and a NATS server may be apart.
-	trailApart = time.Hour
+	// auditBatch and auditBytes bound a part of the audit log: its records, and their bytes.
+	auditBatch = 5000
+	auditBytes = 256 << 10
+	// auditApart is how far the clocks of a coordinator and a NATS server may be apart.
+	auditApart = time.Hour
 )
 
-// ReadTrail reads a part of the AUDIT stream. nc needs chat.StoringGrant.
-func ReadTrail(ctx context.Context, nc *nats.Conn, q chat.LogRequest) (chat.LogReply, error) {
+// ReadAudit reads a part of the AUDIT stream. nc needs chat.StoringGrant.
+func ReadAudit(ctx context.Context, nc *nats.Conn, q chat.LogRequest) (chat.LogReply, error) {
 	inbox := nc.NewInbox()
 	sub, err := nc.SubscribeSync(inbox)
 	if err != nil {
 		return chat.LogReply{}, fmt.Errorf("read %s: %w", broker.AuditStream, err)
 	}
 	defer func() { _ = sub.Unsubscribe() }() // fails only on a closed connection
-	which := map[string]any{"seq": q.After + 1, "batch": trailBatch, "max_bytes": min(trailBytes, nc.MaxPayload()/4)}
+	which := map[string]any{"seq": q.After + 1, "batch": auditBatch, "max_bytes": min(auditBytes, nc.MaxPayload()/4)}
 	if q.After == 0 && !q.Since.IsZero() {
 		delete(which, "seq")
-		which["start_time"] = q.Since.Add(-trailApart)
+		which["start_time"] = q.Since.Add(-auditApart)
 	}
 	ask, err := json.Marshal(which)
 	if err == nil {
 		err = nc.PublishRequest("$JS.API.DIRECT.GET."+broker.AuditStream, inbox, ask)
 	}
-	part := trailPart{q: q, reply: chat.LogReply{Records: []chat.Audit{}, After: q.After}}
+	part := auditPart{q: q, reply: chat.LogReply{Records: []chat.Audit{}, After: q.After}}
 	var more bool
 	if err == nil {
 		_, more, err = broker.ReadBatch(ctx, sub, q.After+1, part.take)
@@ -147,14 +147,14 @@ func ReadTrail(ctx context.Context, nc *nats.Conn, q chat.LogRequest) (chat.LogR
 	return part.reply, nil
 }
 
-// trailPart is a part of the trail that is being read.
-type trailPart struct {
+// auditPart is a part of the audit log that is being read.
+type auditPart struct {
 	q     chat.LogRequest
 	reply chat.LogReply
 	over  bool // what follows is later than was asked for
 }
 
-func (p *trailPart) take(r broker.Stored) {
+func (p *auditPart) take(r broker.Stored) {
 	if p.reply.After > 0 && r.Revision > p.reply.After+1 {
 		p.reply.Missing += r.Revision - p.reply.After - 1
 	}
@@ -164,7 +164,7 @@ func (p *trailPart) take(r broker.Stored) {
 		p.reply.Missing++
 		return
 	}
-	p.over = !p.q.Until.IsZero() && a.Time.After(p.q.Until.Add(trailApart))
+	p.over = !p.q.Until.IsZero() && a.Time.After(p.q.Until.Add(auditApart))
 	if asked(p.q, a) {
 		p.reply.Records = append(p.reply.Records, a)
 	}

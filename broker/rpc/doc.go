@@ -8,5 +8,5 @@
 // caller may not do.
 //
 // [Call] sends a request again until there is an answer: requests are safe to repeat.
-// [Tell] publishes a notice, and [Trail] writes the audit records.
+// [Tell] publishes a notice, and [Audit] writes the audit records.
 package rpc

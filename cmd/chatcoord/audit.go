@@ -22,14 +22,14 @@ import (
 	"natter/internal/flags"
 )
 
-// logFlags say which records of the audit trail are wanted.
+// logFlags say which records of the audit log are wanted.
 type logFlags struct{ since, until, user, session string }
 
 func (p *program) logVerb() *cobra.Command {
 	var f logFlags
 	return p.command(verb{
-		use: "log", short: "print the audit trail: requests, actions, refusals",
-		long: "Print the audit trail: requests, actions and refusals, as the console shows\n" +
+		use: "log", short: "print the audit log: requests, actions, refusals",
+		long: "Print the audit log: requests, actions and refusals, as the console shows\n" +
 			"them, without what people say. If no coordinator runs, that of the data\n" +
 			"directory. A time is 2026-01-31, \"2026-01-31 15:04\", 15:04 today, or how\nlong ago: 2h.",
 		flags: asking(),
@@ -87,7 +87,7 @@ func parseTime(flag, text string, now time.Time) (time.Time, error) {
 	return time.Time{}, flags.Usagef("--%s: %q is not a time; write 2026-01-31, \"2026-01-31 15:04\", 15:04 for today, or 2h for two hours ago", flag, chat.CleanLine(text))
 }
 
-// log prints the audit trail: of a coordinator that runs, or if none does, of the data
+// log prints the audit log: of a coordinator that runs, or if none does, of the data
 // directory.
 func (p *program) log(ctx context.Context, f logFlags) error {
 	q, err := f.request(time.Now())
@@ -113,9 +113,9 @@ func (p *program) stopped() bool {
 	return err == nil && !p.given("server") && !p.given("keys") && !p.given("creds")
 }
 
-// logOfStopped starts the embedded server, into which nobody gets, to read the trail.
+// logOfStopped starts the embedded server, into which nobody gets, to read the audit log.
 func (p *program) logOfStopped(q chat.LogRequest) error {
-	p.note(slog.LevelInfo, fmt.Sprintf("No coordinator answers at %s; reading the trail in %s.", broker.Redact(p.server), p.dataDir))
+	p.note(slog.LevelInfo, fmt.Sprintf("No coordinator answers at %s; reading the audit log in %s.", broker.Redact(p.server), p.dataDir))
 	srv, err := embedded.Start(embedded.Config{Listen: "127.0.0.1:0", DataDir: p.dataDir, Shut: true, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
@@ -129,11 +129,11 @@ func (p *program) logOfStopped(q chat.LogRequest) error {
 	return p.printLog(q, func(q chat.LogRequest) (chat.LogReply, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), askFor)
 		defer cancel()
-		return rpc.ReadTrail(ctx, nc, q)
+		return rpc.ReadAudit(ctx, nc, q)
 	})
 }
 
-// printLog prints one part of the trail after the other.
+// printLog prints one part of the audit log after the other.
 func (p *program) printLog(q chat.LogRequest, read func(chat.LogRequest) (chat.LogReply, error)) error {
 	missing := uint64(0)
 	for {

@@ -84,7 +84,7 @@ func watching(t *testing.T, given ...string) (out, err *paper, end func() error)
 	}
 }
 
-// act writes an action to the trail, as a coordinator does.
+// act writes an action to the audit log, as a coordinator does.
 func act(t *testing.T, srv *embedded.Server, text string) {
 	t.Helper()
 	nc, err := srv.Dial("coordinator", chat.StoringGrant(), chat.StoreInbox)
@@ -137,8 +137,8 @@ func TestWatchForPrograms(t *testing.T) {
 	}
 }
 
-// Who has the credentials for the trail sees what is done, and is told that they see no more.
-func TestWatchTheTrail(t *testing.T) {
+// Who has the credentials for the audit log sees what is done, and is told that they see no more.
+func TestWatchTheAuditLog(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	srv := brokertest.RunIn(t, dir)
 	creds := filepath.Join(dir, "audit.creds")

@@ -49,7 +49,7 @@ func stored(t *testing.T, js jetstream.JetStream, u chat.User) (r account.Record
 	return r
 }
 
-// saysOfClock waits until the audit trail has said something of the clock.
+// saysOfClock waits until the audit log has said something of the clock.
 func saysOfClock(t *testing.T, js jetstream.JetStream, what string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -123,7 +123,7 @@ func TestConsoleShowsWhatMembersHear(t *testing.T) {
 			alice, bob, mallory := a.sender("alice"), a.sender("bob"), intrude(t, a.in, "mallory")
 			chatting, member, _ := group(t, alice, bob, mallory)
 			others := []chat.User{"alice", "bob"}
-			must(ask(mallory, chat.Park, chat.ParkRequest{Session: chatting.ID, For: others, Messages: words(1, "text 1", "text 2")}))(t)
+			must(ask(mallory, chat.Store, chat.StoreRequest{Session: chatting.ID, For: others, Messages: words(1, "text 1", "text 2")}))(t)
 			for n := 2; n <= 3; n++ {
 				speak(t, member, chatting.ID, "mallory", "msg", fmt.Sprintf("1 %d 1767366245000 0:6\ntext %d\n", n, n))
 			}
@@ -233,7 +233,7 @@ func TestConsolesShowSaidAndStoredOnce(t *testing.T) {
 		all = append(all, text)
 		stored := make(chan error, 1)
 		go func() {
-			_, err := ask(mallory, chat.Park, chat.ParkRequest{Session: chatting.ID, For: []chat.User{"alice", "bob"}, Messages: words(uint64(n), text)})
+			_, err := ask(mallory, chat.Store, chat.StoreRequest{Session: chatting.ID, For: []chat.User{"alice", "bob"}, Messages: words(uint64(n), text)})
 			stored <- err
 		}()
 		for range 2 {
@@ -264,8 +264,8 @@ func TestRemovedIsNotAvailable(t *testing.T) {
 	}
 }
 
-// TestTrailKeepsItsLastRecord: an orderly stop ends with a record that is stored.
-func TestTrailKeepsItsLastRecord(t *testing.T) {
+// TestAuditLogKeepsItsLastRecord: an orderly stop ends with a record that is stored.
+func TestAuditLogKeepsItsLastRecord(t *testing.T) {
 	dir := t.TempDir()
 	for n := range 5 {
 		in := chattest.RunIn(t, dir)
@@ -277,7 +277,7 @@ func TestTrailKeepsItsLastRecord(t *testing.T) {
 	t.Cleanup(links.Close)
 	events := map[string]int{}
 	for q := (chat.LogRequest{}); ; {
-		part := must(rpc.ReadTrail(t.Context(), links.Store, q))(t)
+		part := must(rpc.ReadAudit(t.Context(), links.Store, q))(t)
 		for _, a := range part.Records {
 			events[a.Event]++
 		}
@@ -289,12 +289,12 @@ func TestTrailKeepsItsLastRecord(t *testing.T) {
 		}
 	}
 	if events["server.stopped"] != 5 || events["user.registered"] != 5 {
-		t.Errorf("the trail has %v", events)
+		t.Errorf("the audit log has %v", events)
 	}
 }
 
-// TestOperatorReadsTheTrail: in parts, as they are asked for; nobody else may.
-func TestOperatorReadsTheTrail(t *testing.T) {
+// TestOperatorReadsTheAuditLog: in parts, as they are asked for; nobody else may.
+func TestOperatorReadsTheAuditLog(t *testing.T) {
 	in := chattest.Run(t)
 	alice, bob := in.User("alice"), in.User("Bob")
 	chatting := chattest.Chat(alice, bob)
@@ -350,6 +350,6 @@ func TestOperatorReadsTheTrail(t *testing.T) {
 		}
 	}
 	if _, err := rpc.Call(short(t), brokertest.Observer(t, in.Server).Conn, chat.AdminLog, chat.Address{}, chat.LogRequest{}); err == nil {
-		t.Error("an observer reads the trail")
+		t.Error("an observer reads the audit log")
 	}
 }

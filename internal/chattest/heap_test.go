@@ -19,7 +19,7 @@ func TestAFloodIsNotKept(t *testing.T) {
 	before := heap()
 	text := strings.Repeat("x", chat.MaxText)
 	for n := range 25_000 { // 400 MB
-		mallory.direct("alice", chat.DirectMessage{Run: "a", N: uint64(n + 1), Text: text})
+		mallory.direct("alice", chat.DirectMessage{Incarnation: "a", N: uint64(n + 1), Text: text})
 		if n%100 == 0 {
 			if err := mallory.Flush(); err != nil {
 				t.Fatal(err)

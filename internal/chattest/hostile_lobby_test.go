@@ -56,12 +56,12 @@ func TestNamesThatAreNone(t *testing.T) {
 		t.Errorf("something was stored:\n%s%s", a, l)
 	}
 	for _, m := range heard.heard(t) {
-		fitForTheTrail(t, m)
+		fitForTheAuditLog(t, m)
 	}
 }
 
-// fitForTheTrail checks what those who watch are shown.
-func fitForTheTrail(t *testing.T, m *nats.Msg) {
+// fitForTheAuditLog checks what those who watch are shown.
+func fitForTheAuditLog(t *testing.T, m *nats.Msg) {
 	t.Helper()
 	if !strings.HasPrefix(m.Subject, "chat.audit.") {
 		return
@@ -71,10 +71,10 @@ func fitForTheTrail(t *testing.T, m *nats.Msg) {
 		t.Errorf("an audit record that is none: %.100q", m.Data)
 	}
 	if len(m.Data) > 4096 || a.Text != chat.CleanLine(a.Text) || strings.ContainsFunc(a.Text, func(r rune) bool { return r > '~' }) {
-		t.Errorf("%d bytes in the trail: %.200q", len(m.Data), a.Text)
+		t.Errorf("%d bytes in the audit log: %.200q", len(m.Data), a.Text)
 	}
 	if a.Session != "" && len(a.Session) != 32 {
-		t.Errorf("the trail tells of a session %.60q", a.Session)
+		t.Errorf("the audit log tells of a session %.60q", a.Session)
 	}
 }
 
@@ -227,7 +227,7 @@ func TestWhoAsksIsNotForged(t *testing.T) {
 		}
 	}
 	if lines < let {
-		t.Errorf("only %d lines in the trail", lines)
+		t.Errorf("only %d lines in the audit log", lines)
 	}
 }
 

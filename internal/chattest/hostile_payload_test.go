@@ -147,7 +147,7 @@ func TestPayloadsThatAreNone(t *testing.T) {
 		t.Errorf("something has changed:\n%s\nwas\n%s", after, live)
 	}
 	for _, m := range everything.heard(t) {
-		fitForTheTrail(t, m)
+		fitForTheAuditLog(t, m)
 		if repeats(m, id) {
 			continue
 		}

@@ -226,7 +226,7 @@ func elsewhere(other string) []string {
 		"_IN.MALLORY.x", "_INBOX.x", "_R_.x.y",
 		"$JS.API.STREAM.DELETE.LIVE", "$JS.API.STREAM.DELETE.ACCOUNTS", "$JS.API.STREAM.PURGE.LIVE", "$JS.API.STREAM.PURGE.ACCOUNTS", "$JS.API.STREAM.MSG.DELETE.LIVE",
 		"$JS.API.CONSUMER.CREATE.LIVE", "$JS.ACK.LIVE.x.1.1.1.1.0",
-		"natter.state.user." + other, "natter.state.account." + other, "natter.state.session.0", "natter.state.parked.a.b.c",
+		"natter.state.user." + other, "natter.state.account." + other, "natter.state.session.0", "natter.state.mailbox.a.b.c",
 		"$SYS.REQ.SERVER.PING", "$SYS.REQ.ACCOUNT.PING.CONNZ", "$SYS.REQ.USER.INFO", "$SRV.PING",
 		"chat.user." + other + ".session", "chat.user." + other + ".server", "chat.user." + other + ".presence", "chat.dm." + other + ".bob",
 		"chat.coord.leave." + other, "chat.coord.exit." + other, "chat.coord.end." + other, "chat.lobby.enter",

@@ -319,7 +319,7 @@ func (x *examiner) streams() string {
 	all, before := "", "nothing"
 	eventually(x.t, "streams at rest", func() bool {
 		before = all
-		all = x.stream(broker.AccountsStream) + x.stream(broker.LiveStream) + x.stream(broker.ParkedStream) + x.stream(broker.AuditStream)
+		all = x.stream(broker.AccountsStream) + x.stream(broker.LiveStream) + x.stream(broker.MailboxesStream) + x.stream(broker.AuditStream)
 		return all == before
 	})
 	return all

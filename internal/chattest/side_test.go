@@ -130,7 +130,7 @@ func TestAnswerToWhatWasSentBeside(t *testing.T) {
 	// Nobody else can say to whom alice writes.
 	mallory := brokertest.User(t, in.Server, "mallory")
 	for _, to := range []chat.User{"alice", "mallory"} {
-		if err := rpc.Tell(mallory.Conn, chat.Direct, chat.Address{To: to, User: "mallory"}, chat.DirectMessage{Run: "x", Wrote: "carol"}); err != nil {
+		if err := rpc.Tell(mallory.Conn, chat.Direct, chat.Address{To: to, User: "mallory"}, chat.DirectMessage{Incarnation: "x", Wrote: "carol"}); err != nil {
 			t.Fatal(err)
 		}
 	}

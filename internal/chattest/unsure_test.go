@@ -43,7 +43,7 @@ func TestTheTextWaitsForAnAnswer(t *testing.T) {
 	if d.Ask == 0 || d.Text != "" {
 		t.Errorf("bob is asked %+v", d)
 	}
-	bob.direct("alice", chat.DirectMessage{Run: d.Run, Here: d.Ask}) // too late
+	bob.direct("alice", chat.DirectMessage{Incarnation: d.Incarnation, Here: d.Ask}) // too late
 	must(alice.List(t.Context()))(t)
 	if n, _, _ := sub.Pending(); n > 0 {
 		t.Errorf("bob is sent %+v", nextDirect(t, sub))
@@ -64,12 +64,12 @@ func TestNotKnownIsRepeatedOnce(t *testing.T) {
 		sent := make(chan error, 1)
 		go func() { sent <- alice.Direct(t.Context(), "bob", text) }()
 		ask := nextDirect(t, sub)
-		bob.direct("alice", chat.DirectMessage{Run: ask.Run, Here: ask.Ask})
-		if d = nextDirect(t, sub); d.N != ask.Ask || d.Run != ask.Run || d.Text != text {
+		bob.direct("alice", chat.DirectMessage{Incarnation: ask.Incarnation, Here: ask.Ask})
+		if d = nextDirect(t, sub); d.N != ask.Ask || d.Incarnation != ask.Incarnation || d.Text != text {
 			t.Errorf("bob hears %+v after %+v", d, ask)
 		}
 		if acknowledge {
-			bob.direct("alice", chat.DirectMessage{Run: d.Run, Ack: d.N})
+			bob.direct("alice", chat.DirectMessage{Incarnation: d.Incarnation, Ack: d.N})
 		}
 		err = <-sent
 		if err := alice.Exit(t.Context()); err != nil {
@@ -81,10 +81,10 @@ func TestNotKnownIsRepeatedOnce(t *testing.T) {
 	chattest.Code(t, err, chat.Unknown)
 	other := must(sends("another", true))(t)
 	again := must(sends("hello", true))(t)
-	if again.Run != first.Run || again.N != first.N || other.Run == first.Run {
+	if again.Incarnation != first.Incarnation || again.N != first.N || other.Incarnation == first.Incarnation {
 		t.Errorf("first %+v, again %+v, another %+v", first, again, other)
 	}
-	if third := must(sends("hello", true))(t); third.Run == first.Run {
+	if third := must(sends("hello", true))(t); third.Incarnation == first.Incarnation {
 		t.Errorf("what has arrived is repeated: %+v", third)
 	}
 }
@@ -96,15 +96,15 @@ func TestARepeatedDirectMessageIsShownOnce(t *testing.T) {
 	sub := must(bob.SubscribeSync("_DM.bob.alice"))(t)
 	must0(t, bob.Flush())
 	for _, d := range []chat.DirectMessage{
-		{Run: "a", N: 1, Text: "one"}, {Run: "a", N: 3, Text: "three"}, {Run: "b", N: 1, Text: "later"},
-		{Run: "a", N: 1, Text: "one"}, {Run: "a", N: 2, Text: "two"}, {Run: "b", N: 1, Text: "later"}, {Run: "b", N: 2, Text: "the last"},
+		{Incarnation: "a", N: 1, Text: "one"}, {Incarnation: "a", N: 3, Text: "three"}, {Incarnation: "b", N: 1, Text: "later"},
+		{Incarnation: "a", N: 1, Text: "one"}, {Incarnation: "a", N: 2, Text: "two"}, {Incarnation: "b", N: 1, Text: "later"}, {Incarnation: "b", N: 2, Text: "the last"},
 	} {
 		bob.direct("alice", d)
-		if got := nextDirect(t, sub); got != (chat.DirectMessage{Run: d.Run, Ack: d.N}) {
+		if got := nextDirect(t, sub); got != (chat.DirectMessage{Incarnation: d.Incarnation, Ack: d.N}) {
 			t.Errorf("%+v is answered %+v", d, got)
 		}
 	}
-	bob.direct("alice", chat.DirectMessage{Run: "a", Ask: 1})
+	bob.direct("alice", chat.DirectMessage{Incarnation: "a", Ask: 1})
 	if got := nextDirect(t, sub); got.Ack != 1 {
 		t.Errorf("who asks for what was shown is told %+v", got)
 	}
@@ -132,7 +132,7 @@ func TestWhatWasNotAcknowledgedIsNotKnown(t *testing.T) {
 	if err := alice.Say("while bob stands still"); err != nil {
 		t.Fatal(err)
 	}
-	chattest.Wait[session.MessageKept](alice) // and so it has gone out
+	chattest.Wait[session.MessageStored](alice) // and so it has gone out
 	bob.Close()
 	chattest.Wait[session.MemberLost](alice)
 	if err := alice.Say("while bob is away"); err != nil {

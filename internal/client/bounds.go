@@ -13,7 +13,7 @@ import (
 // What a hostile server sends beyond these is dropped.
 const (
 	maxNotice       = 1 << 20 // bytes
-	maxPending      = 8192    // notices of a kind, and parts of what is kept
+	maxPending      = 8192    // notices of a kind, and records of a mailbox
 	maxPendingBytes = 8 << 20
 	maxMembers      = 1024 // of a session
 	maxWord         = 128  // bytes of a session's id, of a member's name and the like

@@ -381,7 +381,7 @@ func (c *Client) take(s chat.Session, revision uint64) {
 	}
 }
 
-// collect takes what is kept of a session that is over, unless the user has ended it and the
+// collect fetches the mailbox of a session that is over, unless the user has ended it and the
 // coordinator could not be told.
 func (c *Client) collect(t *delivery.Conn, s chat.Session) {
 	c.mu.Lock()
@@ -422,7 +422,7 @@ func (c *Client) begin(s chat.Session, rejoin bool) *delivery.Conn {
 func (c *Client) newTalk(s chat.Session, rejoin bool) *delivery.Conn {
 	o := delivery.Options{
 		Me: c.me.User(), Rejoin: rejoin, Rules: c.rules, Log: c.log, Report: c.cfg.Sent,
-		Join: c.join, Store: c.park, Fetch: c.unpark, Tell: c.tellTalk, Crowded: c.events.crowded, AllBye: c.allBye,
+		Join: c.join, Store: c.store, Fetch: c.fetch, Tell: c.tellTalk, Crowded: c.events.crowded, AllBye: c.allBye,
 	}
 	if c.cfg.Transcript != nil {
 		o.Said = func(at time.Time, text string) {

@@ -19,13 +19,13 @@ import (
 
 // directs are the direct messages under way and what has been heard.
 type directs struct {
-	run     string
-	n       uint64
-	waiting map[directID]*waitingDirect
-	unsure  []unsureDirect            // also when they cannot be kept in a file
-	asked   *broker.Recent[directKey] // who was told that they may send, and what
-	heard   *broker.Recent[directKey] // what was shown
-	wrote   map[chat.User]bool        // whom the user wrote to: they may answer even a hidden user
+	incarnation string
+	n           uint64
+	waiting     map[directID]*waitingDirect
+	unsure      []unsureDirect            // also when they cannot be kept in a file
+	asked       *broker.Recent[directKey] // who was told that they may send, and what
+	heard       *broker.Recent[directKey] // what was shown
+	wrote       map[chat.User]bool        // whom the user wrote to: they may answer even a hidden user
 
 	pace   *rate.Limiter // of what is sent; nil: no limit
 	others *rpc.Buckets  // of what is taken from each sender
@@ -34,16 +34,16 @@ type directs struct {
 
 // directKey is a direct message as its receiver knows it.
 type directKey struct {
-	from chat.User
-	run  string
-	n    uint64
+	from        chat.User
+	incarnation string
+	n           uint64
 }
 
 // directID is a direct message as its sender knows it.
 type directID struct {
-	to  chat.User
-	run string
-	n   uint64
+	to          chat.User
+	incarnation string
+	n           uint64
 }
 
 // waitingDirect is a direct message that nobody has acknowledged yet.
@@ -62,11 +62,11 @@ const (
 // for one that repeats itself. They do not count from the time: it may have been set back.
 func newDirects() directs {
 	return directs{
-		run:     rand.Text(),
-		waiting: map[directID]*waitingDirect{},
-		asked:   broker.NewRecent[directKey](maxAsked),
-		heard:   broker.NewRecent[directKey](maxHeard),
-		wrote:   map[chat.User]bool{},
+		incarnation: rand.Text(),
+		waiting:     map[directID]*waitingDirect{},
+		asked:       broker.NewRecent[directKey](maxAsked),
+		heard:       broker.NewRecent[directKey](maxHeard),
+		wrote:       map[chat.User]bool{},
 	}
 }
 
@@ -144,17 +144,17 @@ func (c *Client) Direct(ctx context.Context, name, text string) error {
 	sum := textSum(text)
 	u, again := c.findUnsure(to.User(), sum)
 	if !again {
-		u = unsureDirect{Server: c.Server(), To: to.User(), Text: sum, Run: c.directs.run, N: c.nextDirect()}
+		u = unsureDirect{Server: c.Server(), To: to.User(), Text: sum, Incarnation: c.directs.incarnation, N: c.nextDirect()}
 	}
 	if c.side != nil { // else the user's terminals, while the user hides, let no answer through
 		c.mu.Lock()
 		again := c.directs.wrote[u.To]
 		c.mu.Unlock()
 		if !again {
-			_ = c.tellDirect(c.me.User(), chat.DirectMessage{Run: c.directs.run, Wrote: u.To}) // deliver tells when there is no connection
+			_ = c.tellDirect(c.me.User(), chat.DirectMessage{Incarnation: c.directs.incarnation, Wrote: u.To}) // deliver tells when there is no connection
 		}
 	}
-	w, done := c.awaitDirect(directID{u.To, u.Run, u.N})
+	w, done := c.awaitDirect(directID{u.To, u.Incarnation, u.N})
 	defer done()
 	sent, err := c.deliver(ctx, to, text, u, w)
 	if err != nil && (sent || again) {
@@ -206,7 +206,7 @@ func (c *Client) awaitDirect(id directID) (w *waitingDirect, done func()) {
 // deliver sends a message to a receiver who says that they take it. Without an error it has
 // arrived; with one, sent says whether the text has left.
 func (c *Client) deliver(ctx context.Context, to chat.Name, text string, u unsureDirect, w *waitingDirect) (sent bool, err error) {
-	if err := c.tellDirect(u.To, chat.DirectMessage{Run: u.Run, Ask: u.N}); err != nil {
+	if err := c.tellDirect(u.To, chat.DirectMessage{Incarnation: u.Incarnation, Ask: u.N}); err != nil {
 		return false, errNotConnected
 	}
 	late := time.NewTimer(chat.DirectTimeout)
@@ -220,7 +220,7 @@ func (c *Client) deliver(ctx context.Context, to chat.Name, text string, u unsur
 	case <-ctx.Done():
 		return false, chat.Errorf(chat.Timeout, "%s has not answered yet; nothing was sent.", to)
 	}
-	err = c.tellDirect(u.To, chat.DirectMessage{Run: u.Run, N: u.N, Name: c.me, Text: text})
+	err = c.tellDirect(u.To, chat.DirectMessage{Incarnation: u.Incarnation, N: u.N, Name: c.me, Text: text})
 	if errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, errNotConnected) {
 		return false, errNotConnected
 	}
@@ -248,14 +248,14 @@ func (c *Client) tellDirect(to chat.User, d chat.DirectMessage) error {
 
 // direct takes one step of a direct message.
 func (c *Client) direct(from chat.User, d chat.DirectMessage) {
-	if len(d.Run) > chat.MaxTerminal {
+	if len(d.Incarnation) > chat.MaxTerminal {
 		return
 	}
 	switch {
 	case d.Here > 0:
-		c.answered(directID{from, d.Run, d.Here}, false)
+		c.answered(directID{from, d.Incarnation, d.Here}, false)
 	case d.Ack > 0:
-		c.answered(directID{from, d.Run, d.Ack}, true)
+		c.answered(directID{from, d.Incarnation, d.Ack}, true)
 	case d.Wrote != "":
 		if n, err := chat.ParseName(string(d.Wrote)); err == nil && from == c.me.User() {
 			c.mu.Lock()
@@ -267,9 +267,9 @@ func (c *Client) direct(from chat.User, d chat.DirectMessage) {
 			c.heardBeside(from, d)
 		}
 	case d.Ask > 0:
-		c.answerDirect(directKey{from, d.Run, d.Ask})
+		c.answerDirect(directKey{from, d.Incarnation, d.Ask})
 	case d.N > 0:
-		c.takeDirect(directKey{from, d.Run, d.N}, d)
+		c.takeDirect(directKey{from, d.Incarnation, d.N}, d)
 	}
 }
 
@@ -299,12 +299,12 @@ func closeOnce(ch chan struct{}) {
 // answerDirect answers who asks whether they may send: the text may come, or has come. Who
 // hides does not answer, except to those they wrote to themselves.
 func (c *Client) answerDirect(k directKey) {
-	answer := chat.DirectMessage{Run: k.run, Here: k.n}
+	answer := chat.DirectMessage{Incarnation: k.incarnation, Here: k.n}
 	c.mu.Lock()
 	ok := c.welcome(k.from)
 	switch {
 	case ok && c.directs.heard.Has(k):
-		answer = chat.DirectMessage{Run: k.run, Ack: k.n}
+		answer = chat.DirectMessage{Incarnation: k.incarnation, Ack: k.n}
 	case ok:
 		c.directs.asked.Add(k)
 	}
@@ -329,7 +329,7 @@ func (c *Client) takeDirect(k directKey, d chat.DirectMessage) {
 	if fresh {
 		c.events.push(DirectText{From: nameOf(k.from, d.Name), Text: d.Text})
 	}
-	c.replyDirect(k.from, chat.DirectMessage{Run: k.run, Ack: k.n})
+	c.replyDirect(k.from, chat.DirectMessage{Incarnation: k.incarnation, Ack: k.n})
 }
 
 // nameOf is how a sender writes their name.

@@ -393,7 +393,7 @@ func (c *Client) backAgain(hello chat.HelloReply) {
 	connected.Moved = moved
 	if open != "" {
 		now := c.sessionIn(hello, open)
-		if now.State == chat.Open || len(now.Present()) == len(now.Members) { // else what is kept comes before the end is told
+		if now.State == chat.Open || len(now.Present()) == len(now.Members) { // else the mailbox is fetched before the end is told
 			connected.Chat = &now
 		}
 		if talk != nil && now.State == chat.Open {

@@ -13,13 +13,13 @@ type Event any
 
 // What members say in the open session.
 type (
-	Texts        = session.Texts
-	Bye          = session.Bye
-	NotDelivered = session.NotDelivered
-	KeptLost     = session.KeptLost
-	Sent         = session.Sent
-	MessageWaits = session.MessageWaits
-	MessageKept  = session.MessageKept
+	Texts         = session.Texts
+	Bye           = session.Bye
+	NotDelivered  = session.NotDelivered
+	StoredLost    = session.StoredLost
+	Sent          = session.Sent
+	MessageWaits  = session.MessageWaits
+	MessageStored = session.MessageStored
 )
 
 // DirectText is a direct message.

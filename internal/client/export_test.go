@@ -45,8 +45,8 @@ func (c *Client) Hear(hello chat.HelloReply) { c.inOrder(func() { c.applyAll(hel
 // SignOut is what becomes of a terminal when another one has taken its place.
 func (c *Client) SignOut() { c.inOrder(func() { c.signOut(SignedOut{Elsewhere: true}) }) }
 
-// AskKept asks for what is kept of a session.
-func (c *Client) AskKept(ctx context.Context, id string) error { return c.unpark(ctx, id, nil) }
+// FetchMailbox fetches the mailbox of a session.
+func (c *Client) FetchMailbox(ctx context.Context, id string) error { return c.fetch(ctx, id, nil) }
 
 // Cut has the user's connection come back as another one.
 func (c *Client) Cut() error { return c.conn().ForceReconnect() }

@@ -200,15 +200,15 @@ func TestAHostileCoordinator(t *testing.T) {
 				}
 			}
 		},
-		"parked": func(h *hostile, alice *chattest.User) {
+		"mailbox": func(h *hostile, alice *chattest.User) {
 			text := strings.Repeat("x", 8<<10)
-			h.answering("unpark", func(m *nats.Msg) {
-				var q chat.UnparkRequest
+			h.answering("fetch", func(m *nats.Msg) {
+				var q chat.FetchRequest
 				_ = json.Unmarshal(m.Data, &q)
-				h.answer(m, chat.UnparkReply{Left: 1})
+				h.answer(m, chat.FetchReply{Left: 1})
 				for n := q.Have + 1; n <= q.Have+500; n++ {
-					data, _ := json.Marshal(chat.Parked{Messages: []chat.Message{{N: n, Text: text}}})
-					_ = h.nc.PublishMsg(&nats.Msg{Subject: q.Inbox, Data: data, Header: nats.Header{"Nats-Subject": {"natter.state.parked.s.alice.bob"}, "Nats-Sequence": {fmt.Sprint(n)}}})
+					data, _ := json.Marshal(chat.StoredMessages{Messages: []chat.Message{{N: n, Text: text}}})
+					_ = h.nc.PublishMsg(&nats.Msg{Subject: q.Inbox, Data: data, Header: nats.Header{"Nats-Subject": {"natter.state.mailbox.s.alice.bob"}, "Nats-Sequence": {fmt.Sprint(n)}}})
 				}
 				_ = h.nc.PublishMsg(&nats.Msg{Subject: q.Inbox, Header: nats.Header{"Status": {"204"}}})
 			})
@@ -216,7 +216,7 @@ func TestAHostileCoordinator(t *testing.T) {
 				var q chat.JoinRequest
 				_ = json.Unmarshal(m.Data, &q)
 				ticket, _ := h.srv.Minter().Mint(q.Key, chat.MemberGrant("alice", q.Session), time.Hour, time.Now())
-				h.answer(m, chat.JoinReply{Ticket: ticket, Channel: q.Session, Run: 1})
+				h.answer(m, chat.JoinReply{Ticket: ticket, Channel: q.Session, Incarnation: 1})
 			})
 			h.sends("session", 1, func(int) []byte { return bytes.Replace(sessionOf(1, ""), []byte("proposed"), []byte("open"), 1) })
 			for late, begun := time.After(5*time.Second), h.asked.Load(); ; {

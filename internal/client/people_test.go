@@ -9,14 +9,14 @@ import (
 	"natter/internal/client"
 )
 
-// A talk may still want what is kept for it when the user's connection has been taken away.
+// A talk may still want to fetch its mailbox when the user's connection has been taken away.
 func TestWhoIsSignedOutAsksForNothing(t *testing.T) {
 	in := chattest.Run(t)
 	alice, bob := in.User("alice"), in.User("bob")
 	s := chattest.Chat(alice, bob)
 	alice.SignOut()
 	chattest.Wait[client.SignedOut](alice)
-	chattest.Code(t, alice.AskKept(t.Context(), s.ID), chat.NotConnected)
+	chattest.Code(t, alice.FetchMailbox(t.Context(), s.ID), chat.NotConnected)
 }
 
 // When a hello is answered another terminal may have come already, and its coming be older

@@ -44,7 +44,7 @@ func (c *Client) EnterBeside(ctx context.Context, name string, listen bool) (Wel
 // heardBeside shows a text that a terminal of the user answers.
 func (c *Client) heardBeside(from chat.User, d chat.DirectMessage) {
 	c.mu.Lock()
-	k := directKey{from, d.Run, d.N}
+	k := directKey{from, d.Incarnation, d.N}
 	show := c.listens && !c.blocked(from) && d.Text != "" && len(d.Text) <= c.rules.MaxText && c.directs.heard.Add(k)
 	c.mu.Unlock()
 	if show && c.inTime(from) {

@@ -19,12 +19,12 @@ import (
 // same text to the same user, sent again in time, is the same message: its receiver shows
 // it once. It is kept in a file beside the key, NAME.unsure, for other runs of the user.
 type unsureDirect struct {
-	Server string    `json:"server"`
-	To     chat.User `json:"to"`
-	Text   string    `json:"text"` // its SHA-256 in hex: to be recognised, not to be read
-	Run    string    `json:"run"`
-	N      uint64    `json:"n"`
-	At     time.Time `json:"at"` // when that was told
+	Server      string    `json:"server"`
+	To          chat.User `json:"to"`
+	Incarnation string    `json:"incarnation"`
+	Text        string    `json:"text"` // its SHA-256 in hex: to be recognised, not to be read
+	N           uint64    `json:"n"`
+	At          time.Time `json:"at"` // when that was told
 }
 
 // maxUnsure bounds how many are kept: the newest ones.
@@ -44,7 +44,7 @@ func (u unsureDirect) repeats(server string, to chat.User, sum string) bool {
 // current returns those of a list that can still be repeated, the oldest first.
 func current(all []unsureDirect, now time.Time) []unsureDirect {
 	all = slices.DeleteFunc(all, func(u unsureDirect) bool {
-		return now.Sub(u.At).Abs() > chat.DirectRepeat || u.Run == "" || len(u.Run) > chat.MaxTerminal || u.N == 0
+		return now.Sub(u.At).Abs() > chat.DirectRepeat || u.Incarnation == "" || len(u.Incarnation) > chat.MaxTerminal || u.N == 0
 	})
 	return all[max(0, len(all)-maxUnsure):]
 }
@@ -98,7 +98,7 @@ func (c *Client) dropUnsure(u unsureDirect) {
 }
 
 func (c *Client) withoutUnsure(all []unsureDirect, u unsureDirect) []unsureDirect {
-	return slices.DeleteFunc(all, func(x unsureDirect) bool { return x.Run == u.Run && x.N == u.N && x.To == u.To })
+	return slices.DeleteFunc(all, func(x unsureDirect) bool { return x.Incarnation == u.Incarnation && x.N == u.N && x.To == u.To })
 }
 
 // changeUnsure changes what is kept in memory and in the file.

@@ -87,7 +87,7 @@ func (b *book) feed(subject string, data []byte, now time.Time) []entry {
 	case route == chat.Said.Route:
 		return b.message(at, data, now)
 	case route == chat.Stored.Route:
-		return b.kept(at, data, now)
+		return b.storedRecord(at, data, now)
 	case route == chat.Direct.Route:
 		return b.direct(at, data, now)
 	}
@@ -159,9 +159,9 @@ func (b *book) message(at chat.Address, data []byte, now time.Time) []entry {
 	return b.lines(id, t, at.User, f.Messages, where == late, now)
 }
 
-// kept is the record of what was stored.
-func (b *book) kept(at chat.Address, data []byte, now time.Time) []entry {
-	var p chat.Parked
+// storedRecord are the lines of a record of stored messages.
+func (b *book) storedRecord(at chat.Address, data []byte, now time.Time) []entry {
+	var p chat.StoredMessages
 	if err := json.Unmarshal(data, &p); err != nil {
 		return []entry{unreadable("record of stored messages", "stored", 0, data, now)}
 	}

@@ -5,7 +5,7 @@
 //
 //	chat.audit.>          ┐
 //	chat.session.*.msg.*  ├─ one connection, one channel ─▶ book ─▶ coalescer ─▶ backlog ─▶ Out
-//	chat.kept.*.*         │        (8,192 deep)           feed                (16 MB)
+//	chat.mailbox.*.*         │        (8,192 deep)           feed                (16 MB)
 //	chat.dm.*.*           ┘
 //
 // Everything comes on one connection into one channel, so what is shown has the

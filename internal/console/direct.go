@@ -26,9 +26,9 @@ const (
 
 // directKey is a direct message: its sender may send it again, and it is shown once.
 type directKey struct {
-	from, to chat.User
-	run      string
-	n        uint64
+	from, to    chat.User
+	incarnation string
+	n           uint64
 }
 
 // directText is what was said under a key: a receiver who did not get it may read another text
@@ -57,13 +57,13 @@ func (b *book) direct(at chat.Address, data []byte, now time.Time) []entry {
 	from, to := b.nameOf(at.User), b.nameOf(at.To)
 	var m chat.DirectMessage
 	err := json.Unmarshal(data, &m)
-	k := directKey{at.User, at.To, m.Run, m.N}
+	k := directKey{at.User, at.To, m.Incarnation, m.N}
 	switch {
-	case err != nil, len(m.Run) > chat.MaxTerminal:
+	case err != nil, len(m.Incarnation) > chat.MaxTerminal:
 		return []entry{unreadable("direct message from "+string(from), string(at.User), 0, data, now)}
 	case m.N == 0:
 		if m.Ack > 0 {
-			b.directs.acknowledged(directKey{at.To, at.User, m.Run, m.Ack})
+			b.directs.acknowledged(directKey{at.To, at.User, m.Incarnation, m.Ack})
 		}
 		return nil
 	case len(m.Text) > b.maxText:

@@ -110,14 +110,14 @@ func appendKind(buf []byte, kind string, color bool) []byte {
 	return append(append(buf, word...), blanks[min(len(kind), len(blanks)-1):]...)
 }
 
-// AppendText appends a record of the audit trail as a line for people, with its day.
+// AppendText appends a record of the audit log as a line for people, with its day.
 func AppendText(buf []byte, a chat.Audit, where *time.Location, color bool) []byte {
 	e := recordOf(a)
 	e.dated = true
 	return appendText(buf, e, where, color)
 }
 
-// AppendJSON appends a record of the audit trail as a line for programs.
+// AppendJSON appends a record of the audit log as a line for programs.
 func AppendJSON(buf []byte, a chat.Audit) []byte { return appendJSON(buf, recordOf(a)) }
 
 func recordOf(a chat.Audit) entry {

@@ -48,9 +48,9 @@ func (s *seen) mark(n uint64, late bool, now time.Time) (fresh bool) {
 	told := s.unsure || late && s.high == 0
 	s.unsure = false
 	from := s.high + 1
-	if run := chat.RunOf(n); run <= chat.MaxRun && s.high < chat.FirstOf(run) { // of a member who has begun anew
-		s.lack(span{from, chat.FirstOf(run), now, true}) // how far they had come is not known
-		from = chat.FirstOf(run) + 1
+	if incarnation := chat.IncarnationOf(n); incarnation <= chat.MaxIncarnation && s.high < chat.FirstOf(incarnation) { // of a member who has begun anew
+		s.lack(span{from, chat.FirstOf(incarnation), now, true}) // how far they had come is not known
+		from = chat.FirstOf(incarnation) + 1
 	}
 	s.lack(span{from, n - 1, now, told})
 	s.high = n

@@ -98,7 +98,7 @@ func (s *share) key(m *nats.Msg) uint64 {
 
 // wait keeps stored messages back; false if m holds none.
 func (s *share) wait(m *nats.Msg, at address, now time.Time) bool {
-	var p chat.Parked
+	var p chat.StoredMessages
 	if at.route != chat.Stored.Route || json.Unmarshal(m.Data, &p) != nil {
 		return false
 	}

@@ -85,7 +85,7 @@ func says(u chat.User, n uint64) nats.Msg {
 }
 
 func keeps(u chat.User, ns ...uint64) nats.Msg {
-	var p chat.Parked
+	var p chat.StoredMessages
 	for _, n := range ns {
 		p.Messages = append(p.Messages, chat.Message{N: n, Text: fmt.Sprint("text ", n)})
 	}

@@ -39,7 +39,7 @@ func (s *stand) says(channel string, u chat.User, n uint64, text string) string 
 }
 
 func (s *stand) stores(u chat.User, ns ...uint64) string {
-	var p chat.Parked
+	var p chat.StoredMessages
 	for _, n := range ns {
 		p.Messages = append(p.Messages, chat.Message{N: n, Text: fmt.Sprint("text ", n)})
 	}
@@ -138,9 +138,9 @@ func TestNumberUsedTwice(t *testing.T) {
 	is(t, "after more than are remembered", s.says(sid, "alice", 1, "secret"), "MESSAGE  7f3a9c alice (number 1 again): secret\n")
 	is(t, "the end", s.hears("session.end", ""), fmt.Sprintf("ACTION   session.end, %d messages\n", 3*maxTexts-1))
 	direct := chat.Direct.Subject(chat.Address{User: "bob", To: "carol"})
-	is(t, "direct", s.feeds(direct, chat.DirectMessage{N: 1, Run: "r", Text: "one"}), "MESSAGE  bob -> carol (direct): one\n")
-	is(t, "another text", s.feeds(direct, chat.DirectMessage{N: 1, Run: "r", Text: "two"}), "MESSAGE  bob -> carol (direct, number 1 again): two\n")
-	is(t, "both again", s.feeds(direct, chat.DirectMessage{N: 1, Run: "r", Text: "one"})+s.feeds(direct, chat.DirectMessage{N: 1, Run: "r", Text: "two"}), "")
+	is(t, "direct", s.feeds(direct, chat.DirectMessage{N: 1, Incarnation: "r", Text: "one"}), "MESSAGE  bob -> carol (direct): one\n")
+	is(t, "another text", s.feeds(direct, chat.DirectMessage{N: 1, Incarnation: "r", Text: "two"}), "MESSAGE  bob -> carol (direct, number 1 again): two\n")
+	is(t, "both again", s.feeds(direct, chat.DirectMessage{N: 1, Incarnation: "r", Text: "one"})+s.feeds(direct, chat.DirectMessage{N: 1, Incarnation: "r", Text: "two"}), "")
 }
 
 // A direct message that was not shown because there were too many is shown when it comes again:
@@ -150,9 +150,9 @@ func TestDirectAfterAFlood(t *testing.T) {
 	direct := chat.Direct.Subject(chat.Address{User: "bob", To: "carol"})
 	last := ""
 	for n := uint64(1); !strings.HasPrefix(last, "REFUSED"); n++ {
-		last = s.feeds(direct, chat.DirectMessage{N: n, Run: "r", Text: "x"})
+		last = s.feeds(direct, chat.DirectMessage{N: n, Incarnation: "r", Text: "x"})
 	}
-	first := chat.DirectMessage{N: 10_000, Run: "r", Text: "y"}
+	first := chat.DirectMessage{N: 10_000, Incarnation: "r", Text: "y"}
 	is(t, "too many", s.feeds(direct, first), "REFUSED  bob: more than 50 direct messages a second, 1 not shown\n")
 	s.at = s.at.Add(time.Second)
 	is(t, "again", s.feeds(direct, first), "MESSAGE  bob -> carol (direct): y\n")
@@ -180,13 +180,13 @@ func TestDirectMessages(t *testing.T) {
 		}
 		return strings.ReplaceAll(textOf(entries), s.at.UTC().Format("15:04:05.000 "), "")
 	}
-	is(t, "a question", say("bob", "carol", chat.DirectMessage{Ask: 1, Run: "r"}), "")
-	is(t, "shown", say("bob", "carol", chat.DirectMessage{N: 1, Run: "r", Text: "one"}), "MESSAGE  bob -> carol (direct): one\n")
-	is(t, "again", say("bob", "carol", chat.DirectMessage{N: 1, Run: "r", Text: "one"}), "")
-	say("bob", "carol", chat.DirectMessage{N: 2, Run: "r", Text: "two"})
-	say("mallory", "bob", chat.DirectMessage{Ack: 2, Run: "r"})
-	say("carol", "bob", chat.DirectMessage{Ack: 1, Run: "r"})
-	say("carol", "bob", chat.DirectMessage{Ack: 2, Run: "another"})
+	is(t, "a question", say("bob", "carol", chat.DirectMessage{Ask: 1, Incarnation: "r"}), "")
+	is(t, "shown", say("bob", "carol", chat.DirectMessage{N: 1, Incarnation: "r", Text: "one"}), "MESSAGE  bob -> carol (direct): one\n")
+	is(t, "again", say("bob", "carol", chat.DirectMessage{N: 1, Incarnation: "r", Text: "one"}), "")
+	say("bob", "carol", chat.DirectMessage{N: 2, Incarnation: "r", Text: "two"})
+	say("mallory", "bob", chat.DirectMessage{Ack: 2, Incarnation: "r"})
+	say("carol", "bob", chat.DirectMessage{Ack: 1, Incarnation: "r"})
+	say("carol", "bob", chat.DirectMessage{Ack: 2, Incarnation: "another"})
 	if s.at = s.at.Add(ackTime - 1); len(s.due(s.at)) > 0 {
 		t.Error("told too early")
 	}

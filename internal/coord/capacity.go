@@ -8,9 +8,9 @@ import (
 
 // refused is what a stream that is at its limit refuses, and what makes room in it.
 var refused = map[string]string{
-	broker.AccountsStream: "new usernames are refused. Free names that nobody needs (chatcoord free NAME), or raise the limit",
-	broker.LiveStream:     "new users and chats are refused until others have ended, or the limit is raised",
-	broker.ParkedStream:   "no more messages are kept for members who are away until others have been fetched, or the limit is raised",
+	broker.AccountsStream:  "new usernames are refused. Free names that nobody needs (chatcoord free NAME), or raise the limit",
+	broker.LiveStream:      "new users and chats are refused until others have ended, or the limit is raised",
+	broker.MailboxesStream: "no more messages are stored for members until others have been fetched, or the limit is raised",
 }
 
 // atLimit says on the console that a stream is at its limit, or has room again.

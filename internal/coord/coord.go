@@ -42,7 +42,7 @@ type Links struct {
 
 	Revoker  presence.Revoker                        // nil: tickets are good until they expire
 	Storing  context.Context                         // done when nothing can be stored, its cause a broker.Outage; nil: nobody would know
-	Dropping func(subject string, upTo uint64) error // see broker.Parked; nil: nobody needs to know
+	Dropping func(subject string, upTo uint64) error // see broker.Mailboxes; nil: nobody needs to know
 	Room     int                                     // users whom the server can serve; 0: not known
 	Conns    func() (have, most int)                 // see presence.Config.Connections
 }
@@ -89,7 +89,7 @@ const askFor = 30 * time.Second
 type Coordinator struct {
 	cfg      Config
 	links    Links
-	trail    *rpc.Trail
+	audit    *rpc.Audit
 	space    *broker.Space
 	capacity *broker.Capacity
 	log      *store.Log
@@ -116,7 +116,7 @@ func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 	if cfg.Limits.Lobby == 0 {
 		c.cfg.Door.Lobby = 0
 	}
-	c.trail = rpc.NewTrail(links.Store, cfg.Log)
+	c.audit = rpc.NewAudit(links.Store, cfg.Log)
 	c.space = broker.NewSpace(links.System, c.noSpace)
 	c.capacity = broker.NewCapacity(c.atLimit)
 	if err := c.openStreams(ctx); err != nil {
@@ -215,6 +215,13 @@ func (c *Coordinator) openStreams(ctx context.Context) error {
 	if c.cfg.Memory {
 		storage = jetstream.MemoryStorage
 	}
+	removed, err := broker.RemoveFormer(ctx, js)
+	if err != nil {
+		return err
+	}
+	if removed > 0 {
+		c.cfg.Log.Warn("the stream PARKED of an earlier build was removed; its messages are not delivered", "messages", removed)
+	}
 	if err := broker.EnsureStreams(ctx, js, storage, max(c.cfg.Replicas, 1)); err != nil {
 		return err
 	}
@@ -241,11 +248,11 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	accounts.AtLimit = c.capacity.Look
 	log.While(c.storing())
 	accounts.While(c.storing())
-	parked, err := broker.OpenParked(ctx, c.links.Store)
+	mailboxes, err := broker.OpenMailboxes(ctx, c.links.Store)
 	if err != nil {
 		return err
 	}
-	parked.Dropping = c.links.Dropping
+	mailboxes.Dropping = c.links.Dropping
 	log.Observe(c.cfg.Committed)
 	c.log = log
 	c.links.Minter = counting{c.links.Minter, &c.minted}
@@ -253,13 +260,13 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	passes := presence.NewPasses(log, func(change store.Change[account.Pass]) { c.presence.PassChanged(change) })
 	c.sessions = server.NewSessions(log, c.sessionChanged)
 	c.session = server.NewService(server.Config{
-		Sessions: c.sessions, Users: c.users, Parked: parked, Minter: c.links.Minter, Notices: c.links.Store,
-		Trail: c.trail, Log: c.cfg.Log, Rules: c.cfg.Rules, Class: c.cfg.Class,
+		Sessions: c.sessions, Users: c.users, Mailboxes: mailboxes, Minter: c.links.Minter, Notices: c.links.Store,
+		Audit: c.audit, Log: c.cfg.Log, Rules: c.cfg.Rules, Class: c.cfg.Class,
 		Touch: func(users ...chat.User) { c.presence.Touch(users...) }, Crowds: c.cfg.Limits.Invites == 0,
 	})
 	c.presence, err = presence.NewService(presence.Config{
 		Users: c.users, Accounts: accounts, Passes: passes, Invited: c.cfg.Invited, ClockOK: c.cfg.ClockOK, Minter: c.links.Minter, Revoker: c.links.Revoker, Notices: c.links.Store,
-		System: c.links.System, ChatID: c.links.ChatID, LobbyID: c.links.Lobby, Connections: c.links.Conns, Trail: c.trail, Log: c.cfg.Log,
+		System: c.links.System, ChatID: c.links.ChatID, LobbyID: c.links.Lobby, Connections: c.links.Conns, Audit: c.audit, Log: c.cfg.Log,
 		Door: c.cfg.Door, Shared: c.cfg.Shared, Rules: c.cfg.Rules, MaxUsers: c.most(), NameTTL: c.cfg.NameTTL,
 		Partners: c.session.Partners, Sessions: c.session.Of,
 		Bans:    presence.NewBans(log, func(b store.Change[account.Ban]) { c.presence.BanChanged(b) }),
@@ -315,9 +322,9 @@ func (c *Coordinator) serve() error {
 // Failed gives the error that the coordinator cannot go on after.
 func (c *Coordinator) Failed() <-chan error { return c.failed }
 
-// readLog reads the audit trail for the operator.
+// readLog reads the audit log for the operator.
 func (c *Coordinator) readLog(ctx context.Context, _ rpc.Caller, q chat.LogRequest) (chat.LogReply, error) {
-	return rpc.ReadTrail(ctx, c.links.Store, q)
+	return rpc.ReadAudit(ctx, c.links.Store, q)
 }
 
 // Watched returns who can speak and be heard in a session: see console.Console.
@@ -326,23 +333,23 @@ func (c *Coordinator) Watched(id string) (chat.WatchReply, bool) { return c.sess
 // Ignored counts the requests that were not answered: see broker.Service.
 func (c *Coordinator) Ignored() uint64 { return c.service.Ignored() }
 
-// Ready writes to the trail that the coordinator serves at a place.
+// Ready writes to the audit log that the coordinator serves at a place.
 func (c *Coordinator) Ready(where string) {
-	c.trail.Write(chat.AuditServer, chat.Audit{Event: "server.ready", Class: c.cfg.Class, Text: fmt.Sprintf(
+	c.audit.Write(chat.AuditServer, chat.Audit{Event: "server.ready", Class: c.cfg.Class, Text: fmt.Sprintf(
 		"chatcoord %s ready: %s, %s, chats %s", chat.Release, where, users(c.users.Len(store.Committed)), c.cfg.Class)})
 }
 
-// Say writes something about the server to the trail.
+// Say writes something about the server to the audit log.
 func (c *Coordinator) Say(event, text string) {
-	c.trail.Write(chat.AuditServer, chat.Audit{Event: event, Text: text})
+	c.audit.Write(chat.AuditServer, chat.Audit{Event: event, Text: text})
 }
 
-// Warn writes something that is wrong to the trail.
+// Warn writes something that is wrong to the audit log.
 func (c *Coordinator) Warn(event, text string) {
-	c.trail.Write(chat.AuditError, chat.Audit{Event: event, Text: text})
+	c.audit.Write(chat.AuditError, chat.Audit{Event: event, Text: text})
 }
 
-// Farewell sends every user the notice that the server stops, and writes why to the trail. The
+// Farewell sends every user the notice that the server stops, and writes why to the audit log. The
 // record claims neither that they have got it nor that their chats go on: nothing is kept by a
 // server that keeps its state in memory.
 func (c *Coordinator) Farewell(why string) {
@@ -356,7 +363,7 @@ func (c *Coordinator) Farewell(why string) {
 			open++
 		}
 	}
-	c.trail.Write(chat.AuditServer, chat.Audit{Event: "server.stopping", Text: fmt.Sprintf(
+	c.audit.Write(chat.AuditServer, chat.Audit{Event: "server.stopping", Text: fmt.Sprintf(
 		"stopping: %s, %s online, %s open", why, users(len(online)), sessions(open))})
 }
 
@@ -364,7 +371,7 @@ func (c *Coordinator) Farewell(why string) {
 // coordinator, or this one after a restart, goes on from there.
 func (c *Coordinator) Stop() {
 	c.halt()
-	c.trail.Last(chat.AuditServer, chat.Audit{Event: "server.stopped", Text: fmt.Sprintf(
+	c.audit.Last(chat.AuditServer, chat.Audit{Event: "server.stopped", Text: fmt.Sprintf(
 		"stopped after %s: %s, %s", lasted(time.Since(c.started)), users(int(c.met.Load())), sessions(int(c.opened.Load())))})
 }
 

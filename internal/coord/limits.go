@@ -13,7 +13,7 @@ func (c *Coordinator) Refused() map[string]uint64 { return c.service.Refused() }
 // reason.
 func (c *Coordinator) Lobby() (now int, closed map[string]uint64) { return c.presence.Lobby() }
 
-// limited writes to the trail who asks too much.
+// limited writes to the audit log who asks too much.
 func (c *Coordinator) limited(all []rpc.Excess) {
 	for _, e := range all {
 		a := chat.Audit{Event: "limit", Code: chat.Rate, Address: e.Address}
@@ -26,14 +26,14 @@ func (c *Coordinator) limited(all []rpc.Excess) {
 			who = "others"
 		}
 		a.Text = who + ": " + e.Text
-		c.trail.Refused(a)
+		c.audit.Refused(a)
 	}
 }
 
 // abuse signs out whose requests are none, again and again.
 func (c *Coordinator) abuse(u chat.User) {
 	name := c.nameOf(u)
-	c.trail.Refused(chat.Audit{Event: "limit", Code: chat.Arguments, User: name, Text: string(name) + ": more than 100 requests in 10 s that are none; signed out"})
+	c.audit.Refused(chat.Audit{Event: "limit", Code: chat.Arguments, User: name, Text: string(name) + ": more than 100 requests in 10 s that are none; signed out"})
 	c.presence.Expel(u, "more than 100 requests in 10 s that are none")
 }
 
@@ -41,7 +41,7 @@ func (c *Coordinator) abuse(u chat.User) {
 func (c *Coordinator) tooManyDirects(u chat.User) {
 	const why = "too many direct messages"
 	name := c.nameOf(u)
-	c.trail.Refused(chat.Audit{Event: "limit", Code: chat.Rate, User: name, Text: string(name) + ": " + why + "; signed out"})
+	c.audit.Refused(chat.Audit{Event: "limit", Code: chat.Rate, User: name, Text: string(name) + ": " + why + "; signed out"})
 	c.presence.Expel(u, why)
 }
 

@@ -7,7 +7,7 @@
 //
 // Each check ends in a Finding: fine, a warning, or a fault with how to mend it. What
 // is tried leaves nothing behind: the subjects are such that nobody listens to, and one
-// entry in the audit trail says that somebody has looked. Nothing is tried that should be
+// entry in the audit log says that somebody has looked. Nothing is tried that should be
 // refused: what is refused is in the log of the server. What must not be possible is read
 // from what the server itself says of its tickets.
 package doctor
@@ -79,7 +79,7 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 	if !e.connect() {
 		return e.findings
 	}
-	e.say(rpc.NewTrail(e.conns[setup.Store.Name], slog.New(slog.DiscardHandler)))
+	e.say(rpc.NewAudit(e.conns[setup.Store.Name], slog.New(slog.DiscardHandler)))
 	e.system(ctx)
 	e.jetStream(ctx)
 	e.grants()
@@ -150,9 +150,9 @@ const mendFit = "nats-server -c DIR/nats.conf starts one that has both, with the
 
 const mendServer = "The server knows neither the operator nor the account of these credentials. It must include the\naccounts.conf that chatcoord init has written beside them, and run in operator mode."
 
-// say leaves a word of the examination in the audit trail.
-func (e *exam) say(trail *rpc.Trail) {
-	trail.Write(chat.AuditServer, chat.Audit{Event: "server.doctor", Text: "chatcoord doctor examines the NATS server"})
+// say leaves a word of the examination in the audit log.
+func (e *exam) say(audit *rpc.Audit) {
+	audit.Write(chat.AuditServer, chat.Audit{Event: "server.doctor", Text: "chatcoord doctor examines the NATS server"})
 }
 
 // revocation says how soon a ban can hold.

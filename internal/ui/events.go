@@ -69,7 +69,7 @@ func (f *front) handleTalk(e client.Event) {
 		f.tally.add(happening{kind: "message", text: e.Text})
 	case client.Bye:
 		f.onBye(e)
-	case client.KeptLost:
+	case client.StoredLost:
 		f.out.notice(keptLost(e.From))
 	case client.NotDelivered:
 		f.onNotDelivered(e)
@@ -100,8 +100,8 @@ func (f *front) handleConnection(e client.Event) {
 		}
 	case client.MessageWaits:
 		f.out.notice(messageWaits(e))
-	case client.MessageKept:
-		f.out.notice(messageKept(e))
+	case client.MessageStored:
+		f.out.notice(messageStored(e))
 	case session.Slowed:
 		f.out.notice(slowed(e.Rate))
 	case session.TooFast:

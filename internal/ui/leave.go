@@ -109,7 +109,7 @@ func (f *front) lastWords() {
 	}
 	for _, e := range events {
 		switch e.(type) {
-		case client.Texts, client.DirectText, client.NotDelivered, client.KeptLost, client.TranscriptFailed, session.MemberLeft, session.Ended:
+		case client.Texts, client.DirectText, client.NotDelivered, client.StoredLost, client.TranscriptFailed, session.MemberLeft, session.Ended:
 			f.handle(e)
 		}
 	}

@@ -364,10 +364,10 @@ func messageWaits(e client.MessageWaits) string {
 	return fmt.Sprintf("* Waiting for %s to get your message.", chat.Names(e.For))
 }
 
-// messageKept tells that the server has stored what the user said. Whether its receiver comes
+// messageStored tells that the server has stored what the user said. Whether its receiver comes
 // back before the chat ends, nobody knows.
-func messageKept(e client.MessageKept) string {
-	return fmt.Sprintf("* Kept on the server for %s.", chat.Names(e.For))
+func messageStored(e client.MessageStored) string {
+	return fmt.Sprintf("* Stored on the server for %s.", chat.Names(e.For))
 }
 
 // lineCut tells that a line is as long as those are whose end the terminal has dropped.

@@ -40,10 +40,10 @@ type Options struct {
 	// another incarnation.
 	Join func(ctx context.Context, id string, again bool, opts ...nats.Option) (*nats.Conn, chat.JoinReply, error)
 	// Store has messages stored for members who do not get them now.
-	Store func(ctx context.Context, q chat.ParkRequest) (chat.ParkReply, error)
+	Store func(ctx context.Context, q chat.StoreRequest) (chat.StoreReply, error)
 	// Fetch hands over everything that is stored for the member, in the order in which it was
 	// stored.
-	Fetch func(ctx context.Context, id string, take func(from chat.User, kept chat.Parked)) error
+	Fetch func(ctx context.Context, id string, take func(from chat.User, m chat.StoredMessages)) error
 	// Tell takes events in order: those of session that are about messages. It must not block.
 	Tell func(session.Event)
 	// Crowded reports whether nothing more is to be told of what others say; nil: never. It

@@ -29,21 +29,21 @@ const patience = 30 * time.Second
 // repeats and delays what they say, and cuts them off. Each is on a channel of its own,
 // id-NAME, and hears on it what the relay brings.
 type hall struct {
-	t      *testing.T
-	srv    *embedded.Server
-	parked *broker.Parked
-	js     jetstream.JetStream
-	relay  *nats.Conn
-	s      chat.Session
+	t         *testing.T
+	srv       *embedded.Server
+	mailboxes *broker.Mailboxes
+	js        jetstream.JetStream
+	relay     *nats.Conn
+	s         chat.Session
 
-	mu   sync.Mutex
-	rnd  *rand.Rand
-	wild bool // the relay does its worst
-	full bool // nothing more can be stored
-	down bool // nobody can join
-	runs map[chat.User]int
-	cut  map[chat.User]bool
-	late []*nats.Msg
+	mu           sync.Mutex
+	rnd          *rand.Rand
+	wild         bool // the relay does its worst
+	full         bool // nothing more can be stored
+	down         bool // nobody can join
+	incarnations map[chat.User]int
+	cut          map[chat.User]bool
+	late         []*nats.Msg
 }
 
 func newHall(t *testing.T, seed uint64, names ...chat.Name) *hall {
@@ -53,7 +53,7 @@ func newHall(t *testing.T, seed uint64, names ...chat.Name) *hall {
 	relay := brokertest.Dial(t, srv, all, "_INBOX", nats.NoEcho())
 	store := brokertest.Dial(t, srv, all, "_INBOX")
 	h := &hall{
-		t: t, srv: srv, relay: relay.Conn, rnd: rand.New(rand.NewPCG(seed, seed)), runs: map[chat.User]int{}, cut: map[chat.User]bool{},
+		t: t, srv: srv, relay: relay.Conn, rnd: rand.New(rand.NewPCG(seed, seed)), incarnations: map[chat.User]int{}, cut: map[chat.User]bool{},
 		s: chat.Session{ID: chat.NewSessionID(), State: chat.Open},
 	}
 	for _, n := range names {
@@ -66,7 +66,7 @@ func newHall(t *testing.T, seed uint64, names ...chat.Name) *hall {
 	if err := broker.EnsureStreams(t.Context(), h.js, jetstream.MemoryStorage, 1); err != nil {
 		t.Fatal(err)
 	}
-	if h.parked, err = broker.OpenParked(t.Context(), store.Conn); err != nil {
+	if h.mailboxes, err = broker.OpenMailboxes(t.Context(), store.Conn); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := relay.Subscribe("chat.session.>", h.bring); err != nil {
@@ -133,45 +133,45 @@ func (h *hall) join(u chat.User) func(context.Context, string, bool, ...nats.Opt
 			return nil, chat.JoinReply{}, chat.Errorf(chat.NotConnected, "Not connected to the server.")
 		}
 		if again {
-			h.runs[u]++
+			h.incarnations[u]++
 		}
 		channel := h.channel(u)
 		nc := brokertest.Dial(h.t, h.srv, chat.MemberGrant(u, channel), chat.MemberInbox(u, channel), opts...)
-		return nc.Conn, chat.JoinReply{Channel: channel, Run: h.runs[u]}, nil
+		return nc.Conn, chat.JoinReply{Channel: channel, Incarnation: h.incarnations[u]}, nil
 	}
 }
 
-func (h *hall) park(from chat.User) func(context.Context, chat.ParkRequest) (chat.ParkReply, error) {
-	return func(ctx context.Context, q chat.ParkRequest) (chat.ParkReply, error) {
-		reply := chat.ParkReply{Kept: map[chat.User]uint64{}}
+func (h *hall) store(from chat.User) func(context.Context, chat.StoreRequest) (chat.StoreReply, error) {
+	return func(ctx context.Context, q chat.StoreRequest) (chat.StoreReply, error) {
+		reply := chat.StoreReply{Stored: map[chat.User]uint64{}}
 		if h.is(&h.full) {
 			return reply, chat.Errorf(chat.Full, "The server can keep no more.")
 		}
 		for u, upTo := range q.Received {
-			if err := h.parked.Drop(ctx, h.s.ID, u, from, upTo); err != nil {
+			if err := h.mailboxes.Drop(ctx, h.s.ID, u, from, upTo); err != nil {
 				return reply, err
 			}
 		}
 		for _, u := range q.For {
 			id := fmt.Sprint(h.s.ID, u, from, q.Messages[0].N, len(q.Messages))
-			at, err := h.parked.Put(ctx, h.s.ID, u, from, id, chat.Parked{Messages: q.Messages})
+			at, err := h.mailboxes.Put(ctx, h.s.ID, u, from, id, chat.StoredMessages{Messages: q.Messages})
 			if err != nil {
 				return reply, err
 			}
-			reply.Kept[u] = at
+			reply.Stored[u] = at
 		}
 		return reply, nil
 	}
 }
 
-// unpark reads the stream; letting go of it is left to the senders.
-func (h *hall) unpark(to chat.User) func(context.Context, string, func(chat.User, chat.Parked)) error {
-	return func(ctx context.Context, id string, take func(chat.User, chat.Parked)) error {
-		left, err := h.parked.Left(ctx, id, to)
+// fetch reads the stream; the senders delete from it.
+func (h *hall) fetch(to chat.User) func(context.Context, string, func(chat.User, chat.StoredMessages)) error {
+	return func(ctx context.Context, id string, take func(chat.User, chat.StoredMessages)) error {
+		left, err := h.mailboxes.Left(ctx, id, to)
 		if left == 0 || err != nil {
 			return err
 		}
-		c, err := h.js.OrderedConsumer(ctx, broker.ParkedStream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{chat.StateRoot + ".parked." + id + "." + string(to) + ".*"}})
+		c, err := h.js.OrderedConsumer(ctx, broker.MailboxesStream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{chat.StateRoot + ".mailbox." + id + "." + string(to) + ".*"}})
 		if err != nil {
 			return err
 		}
@@ -180,11 +180,11 @@ func (h *hall) unpark(to chat.User) func(context.Context, string, func(chat.User
 			return err
 		}
 		for m := range batch.Messages() {
-			var parked chat.Parked
-			if err := json.Unmarshal(m.Data(), &parked); err != nil {
+			var stored chat.StoredMessages
+			if err := json.Unmarshal(m.Data(), &stored); err != nil {
 				return err
 			}
-			take(chat.User(m.Subject()[strings.LastIndexByte(m.Subject(), '.')+1:]), parked)
+			take(chat.User(m.Subject()[strings.LastIndexByte(m.Subject(), '.')+1:]), stored)
 		}
 		return batch.Error()
 	}
@@ -208,7 +208,7 @@ func (h *hall) enter(name chat.Name, rejoin bool) *speaker {
 	u := name.User()
 	p.Conn = delivery.New(delivery.Options{
 		Me: u, Rejoin: rejoin, Rules: chat.Rules{MaxText: chat.MaxText}, Log: slog.New(slog.DiscardHandler), Report: true,
-		Join: h.join(u), Store: h.park(u), Fetch: h.unpark(u), Tell: p.tell, AllBye: func(string) {},
+		Join: h.join(u), Store: h.store(u), Fetch: h.fetch(u), Tell: p.tell, AllBye: func(string) {},
 	}, h.s)
 	h.t.Cleanup(func() { p.Close(false) })
 	p.Start()
@@ -228,7 +228,7 @@ func (p *speaker) tell(e session.Event) {
 		if e.Kept {
 			p.late = append(p.late, e.Text)
 		}
-	case session.MessageWaits, session.MessageKept:
+	case session.MessageWaits, session.MessageStored:
 		p.waits = append(p.waits, e)
 	}
 	p.mu.Unlock()

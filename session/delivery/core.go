@@ -177,7 +177,7 @@ func (c *Core) takeRare(in *Input) {
 	case Close:
 		c.close()
 	case Joined:
-		c.joined(in.Epoch, in.Run)
+		c.joined(in.Epoch, in.Incarnation)
 	case JoinFailed:
 		c.link.joining, c.link.failed = false, true
 		c.link.retryAt = c.now + joinAgain
@@ -260,13 +260,13 @@ func (c *Core) report(n uint64, s session.SentState) {
 }
 
 // joined takes a connection to a channel: we announce where we stand, and numbers are known.
-func (c *Core) joined(epoch, run int) {
+func (c *Core) joined(epoch, incarnation int) {
 	l := &c.link
 	first := !l.made
 	l.up, l.upAt, l.made, l.joining, l.failed = true, c.now, true, false, false
 	l.wanted = l.epoch > epoch
 	if l.holding {
-		c.number(run)
+		c.number(incarnation)
 	}
 	if !first {
 		c.missedRecords()
@@ -277,9 +277,9 @@ func (c *Core) joined(epoch, run int) {
 }
 
 // number gives the messages that were held their numbers, once the incarnation is known.
-func (c *Core) number(run int) {
+func (c *Core) number(incarnation int) {
 	c.link.holding = false
-	c.queue.renumber(chat.FirstOf(run))
+	c.queue.renumber(chat.FirstOf(incarnation))
 	c.send.sent = c.queue.first - 1
 	c.send.ackedTo = c.send.sent
 	for n := c.queue.first; n < c.queue.next; n++ {
@@ -471,8 +471,8 @@ func (c *Core) String() string {
 
 // number prints a number with its incarnation, if it is not the first.
 func number(n uint64) string {
-	if run := chat.RunOf(n); run > 0 {
-		return fmt.Sprintf("%d/%d", run, n-chat.FirstOf(run))
+	if incarnation := chat.IncarnationOf(n); incarnation > 0 {
+		return fmt.Sprintf("%d/%d", incarnation, n-chat.FirstOf(incarnation))
 	}
 	return fmt.Sprint(n)
 }

@@ -26,13 +26,13 @@ var plantedFaults = []plantedFault{
 		return true
 	}},
 	{name: "a repetition is shown", input: func(l *simLife, in *Input) {
-		if p := find(l.core.peers, in.From); in.Kind == FrameIn && p != nil && p.have > chat.FirstOf(chat.RunOf(p.have))+1 {
+		if p := find(l.core.peers, in.From); in.Kind == FrameIn && p != nil && p.have > chat.FirstOf(chat.IncarnationOf(p.have))+1 {
 			p.have--
 		}
 	}},
 	{name: "each incarnation counts as the first", input: func(_ *simLife, in *Input) {
 		if in.Kind == Joined {
-			in.Run = 0
+			in.Incarnation = 0
 		}
 	}},
 	{name: "a new epoch is not joined", input: func(_ *simLife, in *Input) {

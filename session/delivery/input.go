@@ -15,22 +15,22 @@ const never = Time(1<<63 - 1)
 
 // Input is what happens to a member. The fields that a kind does not name are not read.
 type Input struct {
-	Kind  InputKind
-	From  chat.User // of Frame, Receipt, Announced, ByeSaid, Fetched: who sent it, as the broker vouches
-	Text  string    // of Say
-	At    int64     // of Say: the wall clock, in milliseconds since 1970
-	N     uint64    // of Receipt: the last message of ours that From has
-	Yes   bool      // of ByeSaid: said or taken back; of Bye: the same; of Announced: to all, since its connection has come up
-	Epoch int       // of Joined
-	Run   int       // of Joined: the incarnation that the coordinator has given
-	Frame Frame     // of FrameIn; Fetched has only its messages
+	Kind        InputKind
+	From        chat.User // of Frame, Receipt, Announced, ByeSaid, Fetched: who sent it, as the broker vouches
+	Text        string    // of Say
+	At          int64     // of Say: the wall clock, in milliseconds since 1970
+	N           uint64    // of Receipt: the last message of ours that From has
+	Yes         bool      // of ByeSaid: said or taken back; of Bye: the same; of Announced: to all, since its connection has come up
+	Epoch       int       // of Joined
+	Incarnation int       // of Joined: the incarnation that the coordinator has given
+	Frame       Frame     // of FrameIn; Fetched has only its messages
 
 	Announce Announcement         // of Announced
 	Session  *chat.Session        // of Record, Over
 	Stored   map[chat.User]uint64 // of Stored: for whom, and under which sequence of the store
 	First    uint64               // of Stored and StoreFailed: of messages First to Last
 	Last     uint64
-	Received map[chat.User]uint64 // of Stored: what was let go of
+	Received map[chat.User]uint64 // of Stored: what was deleted
 }
 
 // InputKind tells inputs apart.

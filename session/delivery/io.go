@@ -230,20 +230,20 @@ func (c *Conn) join(again bool) {
 		c.step(Input{Kind: JoinFailed})
 		return
 	}
-	if former := c.change(l, reply.Run); former != nil {
+	if former := c.change(l, reply.Incarnation); former != nil {
 		former.close()
 	}
 }
 
 // change makes l the line, and returns the one that is to be closed.
-func (c *Conn) change(l *line, run int) (former *line) {
+func (c *Conn) change(l *line, incarnation int) (former *line) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
 		return l
 	}
 	former, c.line = c.line, l
-	c.stepLocked(Input{Kind: Joined, Epoch: l.epoch, Run: run}, c.time())
+	c.stepLocked(Input{Kind: Joined, Epoch: l.epoch, Incarnation: incarnation}, c.time())
 	switch {
 	case l.nc.IsClosed(): // before anybody could hear of it
 		c.stepLocked(Input{Kind: LinkClosed}, c.time())
@@ -318,22 +318,22 @@ func (c *Conn) signal(from chat.User, data []byte, toAll bool) {
 }
 
 // storeRequest is what a Store asks of the coordinator. c.mu is held.
-func (c *Conn) storeRequest(e Effect) chat.ParkRequest {
-	q := chat.ParkRequest{Session: c.id, For: e.For, Received: e.Received}
+func (c *Conn) storeRequest(e Effect) chat.StoreRequest {
+	q := chat.StoreRequest{Session: c.id, For: e.For, Received: e.Received}
 	if len(e.For) > 0 {
 		q.Messages = c.core.Messages(e.First, e.Last)
 	}
 	return q
 }
 
-func (c *Conn) store(q chat.ParkRequest, e Effect) {
+func (c *Conn) store(q chat.StoreRequest, e Effect) {
 	reply, err := c.opt.Store(c.ctx, q)
 	if err != nil {
 		c.opt.Log.Debug("store", "session", c.id, "err", err)
 		c.step(Input{Kind: StoreFailed, First: e.First, Last: e.Last})
 		return
 	}
-	c.step(Input{Kind: Stored, Stored: reply.Kept, First: e.First, Last: e.Last, Received: e.Received})
+	c.step(Input{Kind: Stored, Stored: reply.Stored, First: e.First, Last: e.Last, Received: e.Received})
 }
 
 func (c *Conn) fetch() {
@@ -346,14 +346,14 @@ func (c *Conn) fetch() {
 	c.step(Input{Kind: FetchDone})
 }
 
-func (c *Conn) fetched(from chat.User, kept chat.Parked) {
-	fit := kept.Messages[:0]
-	for _, m := range kept.Messages {
+func (c *Conn) fetched(from chat.User, stored chat.StoredMessages) {
+	fit := stored.Messages[:0]
+	for _, m := range stored.Messages {
 		if len(m.Text) <= c.opt.Rules.MaxText {
 			fit = append(fit, m)
 		}
 	}
-	c.step(Input{Kind: Fetched, From: from, Yes: kept.Lost, Frame: Frame{Messages: fit}})
+	c.step(Input{Kind: Fetched, From: from, Yes: stored.Lost, Frame: Frame{Messages: fit}})
 }
 
 // refused reports whether an error is the coordinator's answer, not the lack of one.

@@ -264,7 +264,7 @@ func (c *Core) fetched(from chat.User, messages []chat.Message, lost bool) {
 		return
 	}
 	if lost {
-		c.tell(session.KeptLost{Session: c.id(), From: p.name})
+		c.tell(session.StoredLost{Session: c.id(), From: p.name})
 	}
 	var fresh []chat.Message
 	for _, m := range messages {

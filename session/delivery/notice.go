@@ -54,7 +54,7 @@ func (c *Core) tellWaits() {
 // tellStoredFor tells for whom messages up to last are stored. Who was heard a moment ago is
 // back, and gets them.
 func (c *Core) tellStoredFor(last uint64, stored map[chat.User]uint64) {
-	e := session.MessageKept{Session: c.id()}
+	e := session.MessageStored{Session: c.id()}
 	for _, p := range c.peers {
 		_, in := stored[p.user]
 		if !in || p.toldStored || p.acked >= last || p.state != Lost && c.now-p.heardAt < slowAfter {

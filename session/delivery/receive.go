@@ -111,7 +111,7 @@ func (c *Core) nack(p *peer, n uint64) {
 		return
 	}
 	p.missed, p.missedAt = p.have+1, c.now
-	ask := c.cfg.Rejoin && !p.known || chat.RunOf(n) != chat.RunOf(p.have)
+	ask := c.cfg.Rejoin && !p.known || chat.IncarnationOf(n) != chat.IncarnationOf(p.have)
 	c.announce(p, ask)
 }
 

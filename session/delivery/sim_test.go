@@ -56,13 +56,13 @@ type simStored struct {
 // simMember is one member: at most one living core, and perhaps an older one that does not
 // know yet that another terminal has taken over.
 type simMember struct {
-	name  chat.Name
-	live  *simLife
-	said  int
-	runs  int
-	wall  Time // how much the clock is ahead
-	gone  bool // left, or did not come back
-	begun int  // lives that have begun
+	name         chat.Name
+	live         *simLife
+	said         int
+	incarnations int
+	wall         Time // how much the clock is ahead
+	gone         bool // left, or did not come back
+	begun        int  // lives that have begun
 }
 
 // simLife is one incarnation of a member's program.
@@ -267,7 +267,7 @@ func (s *sim) do(l *simLife, e Effect) {
 	case Join:
 		s.join(l, e.Yes)
 	case Store:
-		s.park(l, e)
+		s.stores(l, e)
 	case Fetch:
 		s.fetch(l)
 	case Drained:
@@ -356,9 +356,9 @@ func (s *sim) join(l *simLife, again bool) {
 			return
 		}
 		if again {
-			l.m.runs++
+			l.m.incarnations++
 		}
-		run, epoch := l.m.runs, s.state.Epoch
+		incarnation, epoch := l.m.incarnations, s.state.Epoch
 		if again && s.one(10) && !s.closing { // the answer is lost
 			s.step(l, Input{Kind: JoinFailed})
 			return
@@ -370,13 +370,13 @@ func (s *sim) join(l *simLife, again bool) {
 			s.count++
 			l.line, l.cut, l.epoch = int(s.count), false, epoch
 			s.back(l.m)
-			s.step(l, Input{Kind: Joined, Epoch: epoch, Run: run})
+			s.step(l, Input{Kind: Joined, Epoch: epoch, Incarnation: incarnation})
 		})
 	})
 }
 
-// park has messages stored, as the coordinator would. The answer may be lost.
-func (s *sim) park(l *simLife, e Effect) {
+// stores has messages stored, as the coordinator would. The answer may be lost.
+func (s *sim) stores(l *simLife, e Effect) {
 	me := l.m.name.User()
 	messages := l.core.Messages(e.First, e.Last)
 	s.after(s.between(ms, 20*ms), func() {
@@ -476,7 +476,7 @@ func (c *Core) check() error {
 			return fmt.Errorf("%s has left and is a peer: %s", p.user, c)
 		case p.owedAt != never && p.have == 0:
 			return fmt.Errorf("%s is owed a receipt for nothing: %s", p.user, c)
-		case !c.link.holding && p.acked+1 < q.first && chat.RunOf(p.acked+1) == chat.RunOf(q.first):
+		case !c.link.holding && p.acked+1 < q.first && chat.IncarnationOf(p.acked+1) == chat.IncarnationOf(q.first):
 			return fmt.Errorf("%s lacks %d, which is not kept: %s", p.user, p.acked+1, c)
 		}
 	}

@@ -63,19 +63,19 @@ func TestStories(t *testing.T) {
 
 // story is a session on paper: nothing happens but by a command.
 type story struct {
-	t       *testing.T
-	out     strings.Builder
-	now     Time
-	s       chat.Session
-	cores   map[chat.Name]*Core
-	names   []chat.Name
-	flight  []parcel
-	cut     map[chat.Name]bool
-	runs    map[chat.Name]int
-	full    bool
-	store   []simStored
-	stored  uint64
-	pending []func()
+	t            *testing.T
+	out          strings.Builder
+	now          Time
+	s            chat.Session
+	cores        map[chat.Name]*Core
+	names        []chat.Name
+	flight       []parcel
+	cut          map[chat.Name]bool
+	incarnations map[chat.Name]int
+	full         bool
+	store        []simStored
+	stored       uint64
+	pending      []func()
 }
 
 // parcel is something under way.
@@ -85,7 +85,7 @@ type parcel struct {
 }
 
 func tell(t *testing.T, script string) string {
-	st := &story{t: t, now: time.Second, cores: map[chat.Name]*Core{}, cut: map[chat.Name]bool{}, runs: map[chat.Name]int{}}
+	st := &story{t: t, now: time.Second, cores: map[chat.Name]*Core{}, cut: map[chat.Name]bool{}, incarnations: map[chat.Name]int{}}
 	for line := range strings.Lines(script) {
 		line = strings.TrimRight(line, "\n")
 		if strings.HasPrefix(line, "  ") {
@@ -155,7 +155,7 @@ func (st *story) begin(names []string) {
 }
 
 func (st *story) anew(n chat.Name) {
-	st.runs[n]++
+	st.incarnations[n]++
 	st.flight = slices.DeleteFunc(st.flight, func(p parcel) bool { return p.to == n })
 	st.cores[n] = NewCore(Config{Me: n.User(), Rejoin: true, Report: true, Rules: chat.Rules{MaxText: chat.MaxText}, Session: st.s})
 	st.step(n, Input{Kind: Record, Session: &st.s})
@@ -307,10 +307,10 @@ func (st *story) do(n chat.Name, c *Core, e Effect) {
 	case SendBye:
 		st.sendAll(n, Input{Kind: ByeSaid, From: n.User(), Yes: e.Yes})
 	case Join:
-		run := st.runs[n]
-		st.pending = append(st.pending, func() { st.step(n, Input{Kind: Joined, Epoch: st.s.Epoch, Run: run}) })
+		incarnation := st.incarnations[n]
+		st.pending = append(st.pending, func() { st.step(n, Input{Kind: Joined, Epoch: st.s.Epoch, Incarnation: incarnation}) })
 	case Store:
-		st.park(n, c, e)
+		st.stores(n, c, e)
 		return
 	case Fetch:
 		st.pending = append(st.pending, func() { st.fetch(n) })
@@ -326,7 +326,7 @@ func (st *story) sendAll(n chat.Name, in Input) {
 	}
 }
 
-func (st *story) park(n chat.Name, c *Core, e Effect) {
+func (st *story) stores(n chat.Name, c *Core, e Effect) {
 	st.say("%-8s %s -> store %s..%s for %v, received %v", st.clock(), n, number(e.First), number(e.Last), e.For, e.Received)
 	messages := c.Messages(e.First, e.Last)
 	st.pending = append(st.pending, func() {
@@ -380,7 +380,7 @@ func event(e session.Event) string {
 		return fmt.Sprintf("is told: %s is %s", e.Text, e.State)
 	case session.MessageWaits:
 		return fmt.Sprintf("is told: messages wait for %v, offline %v", e.For, e.Offline)
-	case session.MessageKept:
+	case session.MessageStored:
 		return fmt.Sprintf("is told: messages are stored for %v", e.For)
 	case session.NotDelivered:
 		return fmt.Sprintf("is told: %s is not delivered so far", e.Text)

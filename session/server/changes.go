@@ -47,18 +47,18 @@ func (s *Service) Changed(c store.Change[chat.Session]) {
 			s.jobs.Cancel(after.ID + " accepted")
 			s.tell(session.Audience(c.Before, after), after, c.Revision)
 		}
-		for _, a := range trail(c.Before, after, s.here, time.Now()) {
-			s.Trail.Action(a)
+		for _, a := range auditOf(c.Before, after, s.here, time.Now()) {
+			s.Audit.Action(a)
 		}
 		if c.Before.State == chat.Open || after.State == chat.Open {
 			s.Touch(users(c.Before, after)...)
 		}
 		if c.Before.State == chat.Open {
-			s.letGo(c.Before, after)
+			s.dropStored(c.Before, after)
 		}
 	}
 	if after.State == chat.Closed && c.Before.State == chat.Open {
-		s.letGoLater(after.ID, delay(c.Own))
+		s.dropLater(after.ID, delay(c.Own))
 	}
 	if after.State == chat.Open && c.Before.State != chat.Open {
 		s.invites.meet(after.Members)
@@ -89,7 +89,7 @@ func (s *Service) UserChanged(c store.Change[presence.Record]) {
 
 // Start repairs what a crash may have left half done.
 func (s *Service) Start() {
-	s.jobs.Do(lettingGo, s.letGoOfOld)
+	s.jobs.Do(dropping, s.dropOld)
 	for _, row := range s.Sessions.Snapshot() {
 		s.jobs.Do(repairing, func(ctx context.Context) error { return s.repair(ctx, row.Key) })
 	}
@@ -180,9 +180,9 @@ func (s *Service) here(u chat.User) bool {
 	return ok && row.Record.Present()
 }
 
-// trail is what a change is to those who watch, in the order in which it is read. here
+// auditOf is what a change is to those who watch, in the order in which it is read. here
 // reports who is registered.
-func trail(before, after chat.Session, here func(chat.User) bool, now time.Time) []chat.Audit {
+func auditOf(before, after chat.Session, here func(chat.User) bool, now time.Time) []chat.Audit {
 	var lines []chat.Audit
 	add := func(event, format string, args ...any) {
 		lines = append(lines, chat.Audit{

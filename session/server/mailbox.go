@@ -14,68 +14,68 @@ import (
 	"natter/session"
 )
 
-const lettingGo = "let go of what is parked"
+const dropping = "delete stored messages"
 
-// storedLate is how long something may be on its way to a stream that has lost its leader, of
-// which who had it stored heard only that it could not be.
+// storedLate is how long a record may be on its way to a stream that has lost its leader,
+// although its sender was told that it could not be stored.
 const storedLate = 15 * time.Second
 
-// park keeps messages of a member for others. When it answers, they are stored.
-func (s *Service) park(ctx context.Context, c rpc.Caller, q chat.ParkRequest) (chat.ParkReply, error) {
+// store stores messages of a member in the mailboxes of others.
+func (s *Service) store(ctx context.Context, c rpc.Caller, q chat.StoreRequest) (chat.StoreReply, error) {
 	record, err := s.insider(ctx, c.User, q.Session)
 	if err != nil {
-		return chat.ParkReply{}, err
+		return chat.StoreReply{}, err
 	}
-	if err := checkPark(record, c.User, q, s.Rules.MaxText); err != nil {
-		return chat.ParkReply{}, err
+	if err := checkStore(record, c.User, q, s.Rules.MaxText); err != nil {
+		return chat.StoreReply{}, err
 	}
 	for u, upTo := range q.Received {
-		if err := s.Parked.Drop(ctx, q.Session, u, c.User, upTo); err != nil {
-			return chat.ParkReply{}, err
+		if err := s.Mailboxes.Drop(ctx, q.Session, u, c.User, upTo); err != nil {
+			return chat.StoreReply{}, err
 		}
 	}
-	reply := chat.ParkReply{Kept: map[chat.User]uint64{}}
-	defer func() { s.show(c.User, q, reply) }() // whatever comes after: its receivers will get it
+	reply := chat.StoreReply{Stored: map[chat.User]uint64{}}
+	defer func() { s.show(c.User, q, reply) }() // also after an error: what is stored will be fetched
 	for _, u := range q.For {
 		id := fmt.Sprintf("%s.%s.%s.%d.%d", q.Session, u, c.User, q.Messages[0].N, len(q.Messages))
-		at, err := s.Parked.Put(ctx, q.Session, u, c.User, id, chat.Parked{Messages: q.Messages})
-		if errors.Is(err, broker.ErrParkedFull) {
-			return reply, chat.Errorf(chat.Full, "The server can keep no more for %s. It is sent when they are back.", record.NameOf(u))
+		at, err := s.Mailboxes.Put(ctx, q.Session, u, c.User, id, chat.StoredMessages{Messages: q.Messages})
+		if errors.Is(err, broker.ErrMailboxFull) {
+			return reply, chat.Errorf(chat.Full, "The server can store no more for %s. The message is sent when they are back.", record.NameOf(u))
 		}
 		if err != nil {
 			return reply, err
 		}
-		reply.Kept[u] = at
+		reply.Stored[u] = at
 	}
-	if len(q.For) > 0 { // or this replica may have been held up, and not know yet that it is over
+	if len(q.For) > 0 { // this replica may have been held up, and not know yet that the session is over
 		if err := s.Sessions.Sync(ctx); err != nil {
-			return chat.ParkReply{}, err
+			return chat.StoreReply{}, err
 		}
 	}
-	// Much may have happened while this was stored. Who has left is told so; what others wait
-	// for stays, because an earlier try of the same request may have promised that it arrives.
+	// The asker may have left while this was stored, and is told so. What is stored stays,
+	// because the answer to an earlier try of the same request may have said that it is.
 	if record, open := s.openTo(c.User, q.Session); !open {
 		if record.State != chat.Open {
-			s.letGoLater(q.Session, 0)
+			s.dropLater(q.Session, 0)
 		}
-		return chat.ParkReply{}, session.ErrNotInChat
+		return chat.StoreReply{}, session.ErrNotInChat
 	}
 	return reply, nil
 }
 
-// show has those who watch see what was stored for somebody.
-func (s *Service) show(from chat.User, q chat.ParkRequest, reply chat.ParkReply) {
-	if len(reply.Kept) == 0 {
+// show sends stored messages to the observers.
+func (s *Service) show(from chat.User, q chat.StoreRequest, reply chat.StoreReply) {
+	if len(reply.Stored) == 0 {
 		return
 	}
 	a := chat.Address{User: from, Session: q.Session}
-	if err := rpc.Tell(s.Notices, chat.Stored, a, chat.Parked{Messages: q.Messages}); err != nil {
-		s.Log.Warn("show what is parked", "user", from, "session", short(q.Session), "err", err)
+	if err := rpc.Tell(s.Notices, chat.Stored, a, chat.StoredMessages{Messages: q.Messages}); err != nil {
+		s.Log.Warn("show stored messages", "user", from, "session", short(q.Session), "err", err)
 	}
 }
 
-// checkPark tells what is wrong with a request to keep messages.
-func checkPark(record chat.Session, from chat.User, q chat.ParkRequest, maxText int) error {
+// checkStore returns what is wrong with a request to store messages.
+func checkStore(record chat.Session, from chat.User, q chat.StoreRequest, maxText int) error {
 	for _, u := range q.For {
 		if _, in := record.Member(u); !in || u == from {
 			return chat.Errorf(chat.Arguments, "The field %q must name other members of the chat.", "for")
@@ -100,25 +100,25 @@ func checkPark(record chat.Session, from chat.User, q chat.ParkRequest, maxText 
 	return nil
 }
 
-// unpark has what is kept for a member sent into their inbox, also when the session has ended
-// meanwhile: see Talk.Collect.
-func (s *Service) unpark(ctx context.Context, c rpc.Caller, q chat.UnparkRequest) (chat.UnparkReply, error) {
+// fetch has the messages in a member's mailbox sent into their inbox, also when the session
+// has ended meanwhile: see Talk.Collect.
+func (s *Service) fetch(ctx context.Context, c rpc.Caller, q chat.FetchRequest) (chat.FetchReply, error) {
 	if !inboxOf(c.User, q.Inbox) {
-		return chat.UnparkReply{}, chat.Errorf(chat.Denied, "The field %q must be a subject in your own inbox.", "inbox")
+		return chat.FetchReply{}, chat.Errorf(chat.Denied, "The field %q must be a subject in your own inbox.", "inbox")
 	}
 	if err := s.toTheEnd(ctx, c.User, q.Session); err != nil {
-		return chat.UnparkReply{}, err
+		return chat.FetchReply{}, err
 	}
 	if q.Have > 0 {
-		if err := s.Parked.Drop(ctx, q.Session, c.User, "*", q.Have); err != nil {
-			return chat.UnparkReply{}, err
+		if err := s.Mailboxes.Drop(ctx, q.Session, c.User, "*", q.Have); err != nil {
+			return chat.FetchReply{}, err
 		}
 	}
-	left, err := s.Parked.Left(ctx, q.Session, c.User)
+	left, err := s.Mailboxes.Left(ctx, q.Session, c.User)
 	if err == nil && left > 0 {
-		err = s.Parked.Send(q.Session, c.User, q.Inbox)
+		err = s.Mailboxes.Send(q.Session, c.User, q.Inbox)
 	}
-	return chat.UnparkReply{Left: left}, err
+	return chat.FetchReply{Left: left}, err
 }
 
 // inboxOf reports whether a subject is one in a user's inbox: the server checks nothing of
@@ -175,11 +175,11 @@ func stayed(s chat.Session) map[chat.User]bool {
 	return all
 }
 
-// letGo drops what nobody is to get any longer: what waits for who has left, and at the end what
-// those said who stayed, who are told that it has failed.
-func (s *Service) letGo(before, after chat.Session) {
+// dropStored deletes what nobody will fetch: the mailboxes of members who have left, and at the
+// end of a session the messages of members who stayed, who are told that they have failed.
+func (s *Service) dropStored(before, after chat.Session) {
 	drop := func(u chat.User) {
-		s.jobs.Do(lettingGo, func(ctx context.Context) error { return s.Parked.DropAll(ctx, after.ID, u) })
+		s.jobs.Do(dropping, func(ctx context.Context) error { return s.Mailboxes.DropAll(ctx, after.ID, u) })
 	}
 	if after.State == chat.Closed {
 		failed := stayed(after)
@@ -187,7 +187,7 @@ func (s *Service) letGo(before, after chat.Session) {
 			drop("*")
 			return
 		}
-		s.jobs.Do(lettingGo, func(ctx context.Context) error { return s.Parked.DropFrom(ctx, after.ID, failed) })
+		s.jobs.Do(dropping, func(ctx context.Context) error { return s.Mailboxes.DropFrom(ctx, after.ID, failed) })
 		return
 	}
 	for _, m := range before.Present() {
@@ -200,41 +200,41 @@ func (s *Service) letGo(before, after chat.Session) {
 const (
 	// remembered is how long it is known of a session that it has ended: see store.Log.
 	remembered = time.Minute
-	// noticedIn is how long a line may stand still before the broker notices, and the grace
+	// noticedIn is how long a connection may be dead before the broker notices, and the grace
 	// time begins.
 	noticedIn = 30 * time.Second
 )
 
-// letGoLater drops everything of a session that is over, when nobody comes back any longer who
-// would hear of that, and what was on its way has been stored.
-func (s *Service) letGoLater(id string, wait time.Duration) {
+// dropLater empties the mailboxes of a session that is over, once nobody can come back who
+// would fetch from them, and everything that was on its way has been stored.
+func (s *Service) dropLater(id string, wait time.Duration) {
 	wait += max(storedLate, min(s.Rules.Grace+noticedIn, remembered))
-	s.jobs.After(id+" kept", wait, lettingGo, func(ctx context.Context) error {
+	s.jobs.After(id+" mailboxes", wait, dropping, func(ctx context.Context) error {
 		if row, _ := s.Sessions.Get(store.Committed, id); row.Record.State == chat.Open { // another one of the same id
 			return nil
 		}
-		return s.Parked.DropAll(ctx, id, "*")
+		return s.Mailboxes.DropAll(ctx, id, "*")
 	})
 }
 
-// letGoOfOld drops what sessions have left behind that ended while nobody was there.
-func (s *Service) letGoOfOld(ctx context.Context) error {
-	kept, err := s.Parked.Sessions(ctx)
-	if err != nil || len(kept) == 0 {
+// dropOld empties the mailboxes of sessions that ended while no coordinator ran.
+func (s *Service) dropOld(ctx context.Context) error {
+	used, err := s.Mailboxes.Sessions(ctx)
+	if err != nil || len(used) == 0 {
 		return err
 	}
 	if err := s.Sessions.Sync(ctx); err != nil { // a session that opened meanwhile is known now
 		return err
 	}
-	for id := range kept {
+	for id := range used {
 		switch row, ok := s.Sessions.Get(store.Committed, id); {
 		case ok && row.Record.State == chat.Open:
 			continue
 		case ok:
-			s.letGoLater(id, 0)
+			s.dropLater(id, 0)
 			continue
 		}
-		if err := s.Parked.DropAll(ctx, id, "*"); err != nil {
+		if err := s.Mailboxes.DropAll(ctx, id, "*"); err != nil {
 			return err
 		}
 	}

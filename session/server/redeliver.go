@@ -8,7 +8,7 @@ import (
 )
 
 // Redeliver does what a change means for others, in case the replica that made it died
-// before it could: the members are told, and what was kept is let go of. Whoever has heard it
+// before it could: the members are told, and what was stored is deleted. Whoever has heard it
 // already hears nothing new: a notice carries the whole record.
 func (s *Service) Redeliver(kind, key string, revision uint64) {
 	if kind == presence.Kind {
@@ -20,8 +20,8 @@ func (s *Service) Redeliver(kind, key string, revision uint64) {
 		return // there is a later change, which comes by itself
 	}
 	if row.Record.State == chat.Closed { // what was kept for it, too
-		s.letGo(row.Record, row.Record)
-		s.letGoLater(key, others)
+		s.dropStored(row.Record, row.Record)
+		s.dropLater(key, others)
 	}
 	var members []chat.User
 	for _, m := range row.Record.Members {

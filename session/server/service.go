@@ -22,17 +22,17 @@ import (
 
 // Config is what the coordinator's half needs.
 type Config struct {
-	Sessions *Sessions
-	Users    *presence.Users
-	Parked   *broker.Parked
-	Minter   presence.Minter
-	Notices  *nats.Conn // publishes to users
-	Trail    *rpc.Trail
-	Log      *slog.Logger
-	Rules    chat.Rules
-	Class    chat.Class
-	Touch    func(...chat.User) // what others see of these users has changed
-	Crowds   bool               // a user may receive any number of invitations
+	Sessions  *Sessions
+	Users     *presence.Users
+	Mailboxes *broker.Mailboxes
+	Minter    presence.Minter
+	Notices   *nats.Conn // publishes to users
+	Audit     *rpc.Audit
+	Log       *slog.Logger
+	Rules     chat.Rules
+	Class     chat.Class
+	Touch     func(...chat.User) // what others see of these users has changed
+	Crowds    bool               // a user may receive any number of invitations
 }
 
 // Sessions is the table of invitations and sessions.
@@ -97,8 +97,8 @@ func (s *Service) Serve(svc *rpc.Service) error {
 		rpc.Handle(svc, chat.Answer, s.answer),
 		rpc.Handle(svc, chat.Withdraw, s.withdraw),
 		rpc.Handle(svc, chat.Join, s.join),
-		rpc.Handle(svc, chat.Park, s.park),
-		rpc.Handle(svc, chat.Unpark, s.unpark),
+		rpc.Handle(svc, chat.Store, s.store),
+		rpc.Handle(svc, chat.Fetch, s.fetch),
 		rpc.Handle(svc, chat.End, s.end),
 		rpc.Handle(svc, chat.Leave, s.leave),
 		rpc.Handle(svc, chat.AdminSessions, s.adminSessions),
@@ -200,12 +200,12 @@ func (s *Service) step(ctx context.Context, id string, rule func(session.World, 
 	return s.Sessions.Update(ctx, id, func(v store.View, before chat.Session) (chat.Session, error) { return rule(world{s, v}, before) })
 }
 
-// reply is the answer to a step; a refusal is written to the trail.
+// reply is the answer to a step; a refusal is written to the audit log.
 func (s *Service) reply(row store.Row[chat.Session], err error, u chat.User, refused string) (chat.SessionReply, error) {
 	if err != nil {
 		var told *chat.Error
 		if errors.As(err, &told) {
-			s.Trail.Refused(chat.Audit{Event: "user.refused", User: s.name(u), Code: told.Code, Text: refused + ": " + told.Text})
+			s.Audit.Refused(chat.Audit{Event: "user.refused", User: s.name(u), Code: told.Code, Text: refused + ": " + told.Text})
 		}
 		return chat.SessionReply{}, err
 	}
@@ -225,7 +225,7 @@ func (s *Service) request(u chat.User, session, format string, args ...any) {
 	if !validID(session) {
 		session = ""
 	}
-	s.Trail.Request(chat.Audit{Event: "user.request", User: name, Session: session, Text: fmt.Sprintf("%s "+format, append([]any{name}, args...)...)})
+	s.Audit.Request(chat.Audit{Event: "user.request", User: name, Session: session, Text: fmt.Sprintf("%s "+format, append([]any{name}, args...)...)})
 }
 
 // invite proposes. Whoever cannot be invited for a reason that is nobody's business
@@ -356,7 +356,7 @@ func (s *Service) join(ctx context.Context, c rpc.Caller, q chat.JoinRequest) (c
 	m, _ := record.Member(c.User)
 	channel := record.Channel()
 	ticket, err := s.Minter.Mint(q.Key, chat.MemberGrant(c.User, channel).WithFrames(s.Rules.MaxText), chat.MemberTicketTTL, time.Now())
-	return chat.JoinReply{Ticket: ticket, Channel: channel, Run: m.Run}, err
+	return chat.JoinReply{Ticket: ticket, Channel: channel, Incarnation: m.Incarnation}, err
 }
 
 // joinable is the session that a member asks to join, at their present terminal. That is
@@ -375,7 +375,7 @@ func (s *Service) joinable(ctx context.Context, u chat.User, q chat.JoinRequest)
 	return record, s.elsewhere(store.Committed, u, q.Terminal)
 }
 
-// again begins another run of a member.
+// again begins another incarnation of a member.
 func (s *Service) again(ctx context.Context, u chat.User, q chat.JoinRequest) (chat.Session, error) {
 	row, err := s.Sessions.Update(ctx, q.Session, func(v store.View, before chat.Session) (chat.Session, error) {
 		if err := s.elsewhere(v, u, q.Terminal); err != nil {

@@ -37,9 +37,9 @@ const (
 // Message is what the two sides of a transfer say to each other. Fields that the kind does
 // not name are zero.
 type Message struct {
-	Kind Kind
-	ID   ID
-	Run  uint64 // a number that each run of a program draws anew
+	Kind        Kind
+	ID          ID
+	Incarnation uint64 // a random number that each run of a program draws
 
 	Summary manifest.Summary
 	Index   uint64
@@ -47,7 +47,7 @@ type Message struct {
 	Hashes  []tree.Hash
 	Size    int64 // -1: not known
 	Root    tree.Hash
-	Seq     uint64         // of Want: its number, from 1 in each run
+	Seq     uint64         // of Want: its number, from 1 in each incarnation
 	Shared  bool           // of Want: the receiver listens to the shared channel
 	Durable uint64         // of Want: all pieces before this one are durable
 	Have    int64          // of Want: how many bytes are verified
@@ -73,7 +73,7 @@ var be = binary.BigEndian
 // Append appends the wire form of a message to b.
 func (m *Message) Append(b []byte) []byte {
 	b = append(b, messageVersion, byte(m.Kind))
-	b = be.AppendUint64(append(b, m.ID[:]...), m.Run)
+	b = be.AppendUint64(append(b, m.ID[:]...), m.Incarnation)
 	switch m.Kind {
 	case Offer:
 		b = be.AppendUint32(b, m.Summary.Entries)
@@ -124,7 +124,7 @@ func Parse(data []byte) (Message, error) {
 	if len(data) < messageHead || len(data) > MaxMessage || data[0] != messageVersion {
 		return Message{}, errMessage
 	}
-	m := Message{Kind: Kind(data[1]), ID: ID(data[2:18]), Run: be.Uint64(data[18:])}
+	m := Message{Kind: Kind(data[1]), ID: ID(data[2:18]), Incarnation: be.Uint64(data[18:])}
 	r := reader{rest: data[messageHead:]}
 	m.read(&r)
 	if r.bad || len(r.rest) > 0 {

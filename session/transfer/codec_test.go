@@ -40,7 +40,7 @@ var messages = []struct {
 // TestMessages: the wire form is a promise to other clients.
 func TestMessages(t *testing.T) {
 	for _, c := range messages {
-		c.m.ID, c.m.Run = id, 0x0102
+		c.m.ID, c.m.Incarnation = id, 0x0102
 		head := "01" + hex.EncodeToString([]byte{byte(c.m.Kind)}) + strings.Repeat("00", 15) + "07" + "0000000000000102"
 		b := c.m.Append(nil)
 		if got := hex.EncodeToString(b); got != head+c.wire {

@@ -42,16 +42,16 @@ func (c *content) bound() int64 {
 
 // outbox collects what a step has to have done.
 type outbox struct {
-	id  ID
-	run uint64
-	now Time
-	fx  []Effect
+	id          ID
+	incarnation uint64
+	now         Time
+	fx          []Effect
 }
 
 func (o *outbox) emit(e Effect) { o.fx = append(o.fx, e) }
 
 // send sends a message: to a receiver, or to the sender.
 func (o *outbox) send(to chat.User, m Message) {
-	m.ID, m.Run = o.id, o.run
+	m.ID, m.Incarnation = o.id, o.incarnation
 	o.emit(Effect{Kind: Send, To: to, Message: m})
 }

@@ -19,8 +19,8 @@ func (r *Receiver) message(m *Message) {
 		r.sayEnd() // the sender has not heard of it
 		return
 	}
-	if m.Run != r.flow.run {
-		r.flow.run = m.Run
+	if m.Incarnation != r.flow.incarnation {
+		r.flow.incarnation = m.Incarnation
 		r.parts.lost() // the sender knows nothing of what is wanted
 	}
 	if r.phase == offered {

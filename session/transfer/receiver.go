@@ -41,12 +41,12 @@ const (
 
 // ReceiverConfig is what a Receiver needs.
 type ReceiverConfig struct {
-	ID       ID
-	Run      uint64 // see Message
-	Summary  manifest.Summary
-	Accepted bool  // in an earlier run: the journal is replayed next
-	MaxSize  int64 // of a content whose size is not known before; 0: no limit
-	Memory   int64 // bytes for pieces under way, at most MaxWindow; 0: MaxWindow
+	ID          ID
+	Incarnation uint64 // see Message
+	Summary     manifest.Summary
+	Accepted    bool  // in an earlier run: the journal is replayed next
+	MaxSize     int64 // of a content whose size is not known before; 0: no limit
+	Memory      int64 // bytes for pieces under way, at most MaxWindow; 0: MaxWindow
 
 	piece int64 // size of a piece, in tests
 }
@@ -95,17 +95,17 @@ type disk struct {
 
 // flow is what is asked of the sender.
 type flow struct {
-	up      bool
-	run     uint64 // of the sender
-	seq     uint64 // of our last Want
-	window  int    // pieces
-	max     int
-	shared  bool
-	ping    again
-	damaged int // less the good ones
-	vain    int // how often pieces were lost since the last good one
-	toggled Time
-	meter   meter
+	up          bool
+	incarnation uint64 // of the sender
+	seq         uint64 // of our last Want
+	window      int    // pieces
+	max         int
+	shared      bool
+	ping        again
+	damaged     int // less the good ones
+	vain        int // how often pieces were lost since the last good one
+	toggled     Time
+	meter       meter
 }
 
 type figures struct {
@@ -126,7 +126,7 @@ func NewReceiver(cfg ReceiverConfig) (*Receiver, error) {
 	if cfg.piece == 0 {
 		cfg.piece = tree.PieceSize
 	}
-	r := &Receiver{cfg: cfg, list: list, outbox: outbox{id: cfg.ID, run: cfg.Run}}
+	r := &Receiver{cfg: cfg, list: list, outbox: outbox{id: cfg.ID, incarnation: cfg.Incarnation}}
 	r.content = content{piece: cfg.piece, most: cfg.MaxSize, size: cfg.Summary.Size}
 	if cfg.MaxSize <= 0 {
 		r.content.most = tree.MaxSize

@@ -36,11 +36,11 @@ const (
 
 // SenderConfig is what a Sender needs.
 type SenderConfig struct {
-	ID        ID
-	Run       uint64 // see Message
-	Summary   manifest.Summary
-	Receivers []chat.User
-	Built     tree.Builder // of the first pieces, as the cache has them; nothing of a stream
+	ID          ID
+	Incarnation uint64 // see Message
+	Summary     manifest.Summary
+	Receivers   []chat.User
+	Built       tree.Builder // of the first pieces, as the cache has them; nothing of a stream
 
 	piece int64 // size of a piece, in tests
 }
@@ -115,26 +115,26 @@ func (list peers) durable(upTo uint64) uint64 {
 
 // peer is a receiver as the sender sees it.
 type peer struct {
-	user     chat.User
-	phase    peerPhase
-	reason   Reason // why ended; 0: it has everything
-	up       bool
-	offer    again
-	stop     again
-	said     Time // when it was told of the end last
-	run      uint64
-	seq      uint64     // of its last Want
-	queue    ranges.Set // what it wants
-	lane     lane
-	durable  uint64
-	sent     uint64 // pieces
-	complete bool   // it was told the root
-	claimed  bool   // it has told the root before it was known here
-	root     tree.Hash
-	share    sharing
-	figures  figures
-	meter    meter
-	paused   Reason
+	user        chat.User
+	phase       peerPhase
+	reason      Reason // why ended; 0: it has everything
+	up          bool
+	offer       again
+	stop        again
+	said        Time // when it was told of the end last
+	incarnation uint64
+	seq         uint64     // of its last Want
+	queue       ranges.Set // what it wants
+	lane        lane
+	durable     uint64
+	sent        uint64 // pieces
+	complete    bool   // it was told the root
+	claimed     bool   // it has told the root before it was known here
+	root        tree.Hash
+	share       sharing
+	figures     figures
+	meter       meter
+	paused      Reason
 }
 
 // lane is a way on which pieces go: one to each receiver and the shared channel.
@@ -150,7 +150,7 @@ func NewSender(cfg SenderConfig) *Sender {
 	if cfg.piece == 0 {
 		cfg.piece = tree.PieceSize
 	}
-	s := &Sender{cfg: cfg, size: cfg.Summary.Size, build: cfg.Built, outbox: outbox{id: cfg.ID, run: cfg.Run}}
+	s := &Sender{cfg: cfg, size: cfg.Summary.Size, build: cfg.Built, outbox: outbox{id: cfg.ID, incarnation: cfg.Incarnation}}
 	s.source.single = s.size < 0
 	for _, u := range cfg.Receivers {
 		p := &peer{user: u}

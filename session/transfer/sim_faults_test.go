@@ -197,8 +197,8 @@ var lies = []lie{
 			return []Message{m}
 		}
 		bad := make([]byte, simPiece)
-		hashes := Message{Kind: Hashes, ID: m.ID, Run: m.Run, Index: m.Index, Size: -1, Hashes: []tree.Hash{tree.Sum(m.Index, bad, false)}}
-		return []Message{hashes, {Kind: Piece, ID: m.ID, Run: m.Run, Index: m.Index, Data: bad}, m}
+		hashes := Message{Kind: Hashes, ID: m.ID, Incarnation: m.Incarnation, Index: m.Index, Size: -1, Hashes: []tree.Hash{tree.Sum(m.Index, bad, false)}}
+		return []Message{hashes, {Kind: Piece, ID: m.ID, Incarnation: m.Incarnation, Index: m.Index, Data: bad}, m}
 	}},
 	{"another root", edit(func(s *sim, m *Message) {
 		if m.Kind == Complete {
@@ -226,7 +226,7 @@ var lies = []lie{
 		}
 	})},
 	{"states too early", func(s *sim, m Message) []Message {
-		early := Message{Kind: State, ID: m.ID, Run: m.Run, Seq: uint64(s.rnd.IntN(20)), Index: tree.MaxPieces}
+		early := Message{Kind: State, ID: m.ID, Incarnation: m.Incarnation, Seq: uint64(s.rnd.IntN(20)), Index: tree.MaxPieces}
 		return []Message{early, m}
 	}},
 }

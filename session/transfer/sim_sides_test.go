@@ -112,7 +112,7 @@ func (s *sim) beginSender() {
 	p := s.sender
 	p.life++
 	p.dead, p.wake = false, never
-	cfg := SenderConfig{ID: ID{1}, Run: uint64(p.life), Summary: s.summary, piece: simPiece}
+	cfg := SenderConfig{ID: ID{1}, Incarnation: uint64(p.life), Summary: s.summary, piece: simPiece}
 	for _, h := range p.cache {
 		cfg.Built.Add(h)
 	}
@@ -272,7 +272,7 @@ func (s *sim) arrive(r *simReceiver, m Message, copy bool) {
 func (s *sim) beginReceiver(r *simReceiver) {
 	r.life++
 	r.dead, r.wake, r.listens, r.busy = false, never, false, s.now
-	core, err := NewReceiver(ReceiverConfig{ID: ID{1}, Run: uint64(100 + r.life), Summary: s.summary, Accepted: r.accepted, Memory: s.plan.memory, piece: simPiece})
+	core, err := NewReceiver(ReceiverConfig{ID: ID{1}, Incarnation: uint64(100 + r.life), Summary: s.summary, Accepted: r.accepted, Memory: s.plan.memory, piece: simPiece})
 	if err != nil {
 		s.judge.wrong("offer", "%v", err)
 		return

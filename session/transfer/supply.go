@@ -10,8 +10,8 @@ import (
 
 // want takes a Want, the first of which accepts the offer.
 func (s *Sender) want(p *peer, m *Message) {
-	if m.Run != p.run {
-		p.run, p.seq = m.Run, 0
+	if m.Incarnation != p.incarnation {
+		p.incarnation, p.seq = m.Incarnation, 0
 		s.forget(p)
 		if m.Durable < s.source.first { // its disk has lost what it had
 			s.cut(p, Unread)

@@ -223,9 +223,9 @@ func TestQuitWithoutAConnection(t *testing.T) {
 	chattest.Chat(bob, alice)
 }
 
-// TestKeptThroughAKill: what was stored for somebody who is away, of one who is there and
+// TestStoredThroughAKill: what was stored for somebody who is away, of one who is there and
 // of one who has left, is still there when the server has been killed in between.
-func TestKeptThroughAKill(t *testing.T) {
+func TestStoredThroughAKill(t *testing.T) {
 	s := start(t)
 	cfg := client.Config{URL: "nats://" + s.listen, KeyDir: t.TempDir(), Sent: true}
 	alice, bob, carol := chattest.Dial(t, cfg, "alice"), chattest.Dial(t, cfg, "bob"), chattest.Dial(t, cfg, "carol")

@@ -229,7 +229,7 @@ func TestDoctorSeesFewReplicas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := js.Stream(t.Context(), broker.ParkedStream)
+	s, err := js.Stream(t.Context(), broker.MailboxesStream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestDoctorSeesFewReplicas(t *testing.T) {
 	if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	found(t, in.examine(), doctor.Warn, "streams", "PARKED has 1 replica in a cluster")
+	found(t, in.examine(), doctor.Warn, "streams", "MAILBOXES has 1 replica in a cluster")
 }
 
 // TestDoctorOfTheEmbeddedServer examines one that runs in this process.

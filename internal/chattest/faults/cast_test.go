@@ -339,7 +339,7 @@ func churn(ctx context.Context, cast []*user, rng *rand.Rand) {
 const departures = 3
 
 // depart has somebody leave a group that goes on, one from which somebody is away if there is
-// one: what is kept for them must outlive its sender.
+// one: what is stored for them must outlive its sender.
 func depart(ctx context.Context, cast []*user, rng *rand.Rand) {
 	if ctx.Err() != nil {
 		return

@@ -272,7 +272,7 @@ func (s *servers) ofStreams(ctx context.Context, keys *setup.Keys, u use) error 
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{broker.AccountsStream, broker.LiveStream, broker.ParkedStream, broker.AuditStream} {
+	for _, name := range []string{broker.AccountsStream, broker.LiveStream, broker.MailboxesStream, broker.AuditStream} {
 		stream, err := js.Stream(ctx, name)
 		if err != nil {
 			return fmt.Errorf("ask for %s: %w", name, err)
@@ -286,8 +286,8 @@ func (s *servers) ofStreams(ctx context.Context, keys *setup.Keys, u use) error 
 		if err := names.Err(); err != nil {
 			return fmt.Errorf("ask who reads %s: %w", name, err)
 		}
-		if name == broker.ParkedStream {
-			u[name+": parked"] = float64(state.Msgs)
+		if name == broker.MailboxesStream {
+			u[name+": stored"] = float64(state.Msgs)
 		}
 		if name == broker.LiveStream {
 			if err := records(ctx, stream, u); err != nil {

@@ -120,7 +120,7 @@ func TestF21UsersClockJumps(t *testing.T) {
 		alice.types("kept", "/blocked")
 		alice.sees("* You do not block any users.") // the line before was taken
 		alice.clock.jumps(-by)
-		alice.sees("* Kept on the server for bob.")
+		alice.sees("* Stored on the server for bob.")
 		bob.starts()
 		bob.sees("alice: kept")
 		alice.leaves(bob)

@@ -72,9 +72,9 @@ func mended(t *testing.T, s *servers, guests *newcomers, chats ...*talkers) {
 }
 
 // F11: the same with the stream of what somebody has yet to get, while they are away.
-func TestF11LeaderOfTheParkedKilled(t *testing.T) {
+func TestF11LeaderOfTheMailboxesKilled(t *testing.T) {
 	row(t, patient, func(t *testing.T, s *servers) {
-		lead := s.leader(t, broker.ParkedStream)
+		lead := s.leader(t, broker.MailboxesStream)
 		alice, bob := newActorAt(t, s, lead+1, "alice"), newActorAt(t, s, lead+2, "bob")
 		must(t, alice.live())
 		must(t, bob.live())

@@ -42,9 +42,9 @@ func (in *installation) leader(stream string) *process {
 	return nil
 }
 
-// TestKeptThroughTheLossOfALeader kills the server that leads the stream of what is kept,
+// TestStoredThroughTheLossOfALeader kills the server that leads the stream of the mailboxes,
 // with messages in it and more on the way: all are stored, and who was away hears them.
-func TestKeptThroughTheLossOfALeader(t *testing.T) { // not beside others: three servers at once are enough
+func TestStoredThroughTheLossOfALeader(t *testing.T) { // not beside others: three servers at once are enough
 	in := plan(t, 3).run()
 	in.coordinator("--grace", "90s")
 	in.coordinator("--grace", "90s")
@@ -67,7 +67,7 @@ func TestKeptThroughTheLossOfALeader(t *testing.T) { // not beside others: three
 	}
 	say(0, 20)
 	stored(20)
-	leader := in.leader(broker.ParkedStream)
+	leader := in.leader(broker.MailboxesStream)
 	say(20, 40)
 	leader.kill()
 	stored(40)

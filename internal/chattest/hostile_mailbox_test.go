@@ -25,7 +25,7 @@ func words(first uint64, texts ...string) []chat.Message {
 }
 
 // TestStrangersKeepNothing: who is not in a chat can neither leave anything in it nor
-// read what is kept there, and nobody has anything sent to somebody else.
+// read what is stored there, and nobody has anything sent to somebody else.
 func TestStrangersKeepNothing(t *testing.T) {
 	a := installed(t, 1)
 	alice, bob := a.comes(), a.sender("bob")
@@ -39,34 +39,34 @@ func TestStrangersKeepNothing(t *testing.T) {
 	becomes(bob, "a secret", session.Stored)
 	everything := listenTo(t, a.in)
 	x := examine(t, a.in)
-	before := x.stream(broker.ParkedStream)
+	before := x.stream(broker.MailboxesStream)
 
-	_, err := ask(stranger, chat.Park, chat.ParkRequest{Session: s.ID, For: []chat.User{"alice"}, Messages: words(1, "forged")})
-	code(t, "a stranger parks", err, chat.NotInChat)
-	_, err = ask(stranger, chat.Unpark, chat.UnparkRequest{Session: s.ID, Inbox: "_IN.stranger.x"})
-	code(t, "a stranger unparks", err, chat.NotInChat)
-	for _, inbox := range []string{"", "_IN.alice.x", "_IN.mallory", "_IN.mallory.", "_IN.mallory.>", "_IN.mallory.*", "_IN.mallory.a.b", "_IN.mallory.a b", "_IN.malloryx.a", "$JS.API.STREAM.DELETE.PARKED", "chat.user.alice.session", "_IN.mallory." + strings.Repeat("x", 65)} {
-		_, err = ask(mallory, chat.Unpark, chat.UnparkRequest{Session: s.ID, Inbox: inbox})
+	_, err := ask(stranger, chat.Store, chat.StoreRequest{Session: s.ID, For: []chat.User{"alice"}, Messages: words(1, "forged")})
+	code(t, "a stranger stores", err, chat.NotInChat)
+	_, err = ask(stranger, chat.Fetch, chat.FetchRequest{Session: s.ID, Inbox: "_IN.stranger.x"})
+	code(t, "a stranger fetches", err, chat.NotInChat)
+	for _, inbox := range []string{"", "_IN.alice.x", "_IN.mallory", "_IN.mallory.", "_IN.mallory.>", "_IN.mallory.*", "_IN.mallory.a.b", "_IN.mallory.a b", "_IN.malloryx.a", "$JS.API.STREAM.DELETE.MAILBOXES", "chat.user.alice.session", "_IN.mallory." + strings.Repeat("x", 65)} {
+		_, err = ask(mallory, chat.Fetch, chat.FetchRequest{Session: s.ID, Inbox: inbox})
 		code(t, "the inbox "+inbox, err, chat.Denied)
 	}
 	for _, id := range []string{"", "*", ">", s.ID[:31], s.ID + "-1", s.ID + ".alice"} {
-		_, err = ask(mallory, chat.Unpark, chat.UnparkRequest{Session: id, Inbox: "_IN.mallory.x", Have: 1 << 62})
+		_, err = ask(mallory, chat.Fetch, chat.FetchRequest{Session: id, Inbox: "_IN.mallory.x", Have: 1 << 62})
 		code(t, "the session "+id, err, chat.NotInChat)
-		_, err = ask(mallory, chat.Park, chat.ParkRequest{Session: id, For: []chat.User{"alice"}, Messages: words(1, "forged")})
+		_, err = ask(mallory, chat.Store, chat.StoreRequest{Session: id, For: []chat.User{"alice"}, Messages: words(1, "forged")})
 		code(t, "the session "+id, err, chat.NotInChat)
 	}
 	for _, u := range []chat.User{"stranger", "mallory", "nobody", "", "*", ">", "alice.bob", "Alice"} {
-		_, err = ask(mallory, chat.Park, chat.ParkRequest{Session: s.ID, For: []chat.User{u}, Messages: words(1, "forged")})
+		_, err = ask(mallory, chat.Store, chat.StoreRequest{Session: s.ID, For: []chat.User{u}, Messages: words(1, "forged")})
 		code(t, "for "+string(u), err, chat.Arguments)
 	}
 	// What mallory lets go of is only what mallory has, or has left there.
-	reply := must(ask(mallory, chat.Unpark, chat.UnparkRequest{Session: s.ID, Inbox: "_IN.mallory.x", Have: 1 << 62}))(t)
+	reply := must(ask(mallory, chat.Fetch, chat.FetchRequest{Session: s.ID, Inbox: "_IN.mallory.x", Have: 1 << 62}))(t)
 	if reply.Left != 0 {
 		t.Errorf("%d records are kept for mallory", reply.Left)
 	}
-	must(ask(mallory, chat.Park, chat.ParkRequest{Session: s.ID, Received: map[chat.User]uint64{"alice": 1 << 62, "bob": 1 << 63}}))(t)
-	if after := x.stream(broker.ParkedStream); after != before {
-		t.Errorf("what is kept has changed:\n%s\nwas\n%s", after, before)
+	must(ask(mallory, chat.Store, chat.StoreRequest{Session: s.ID, Received: map[chat.User]uint64{"alice": 1 << 62, "bob": 1 << 63}}))(t)
+	if after := x.stream(broker.MailboxesStream); after != before {
+		t.Errorf("what is stored has changed:\n%s\nwas\n%s", after, before)
 	}
 	for _, m := range everything.heard(t) {
 		if strings.Contains(string(m.Data), "secret") && !strings.HasPrefix(m.Subject, chat.StoreInbox) { // the examiner's
@@ -78,8 +78,8 @@ func TestStrangersKeepNothing(t *testing.T) {
 	}
 }
 
-// TestParkedNumbers: what a member makes up is refused, or harms nobody but the member.
-func TestParkedNumbers(t *testing.T) {
+// TestStoredNumbers: what a member makes up is refused, or harms nobody but the member.
+func TestStoredNumbers(t *testing.T) {
 	a := installed(t, 1)
 	alice, bob := a.comes(), a.in.User("bob")
 	mallory := intrude(t, a.in, "mallory")
@@ -89,25 +89,25 @@ func TestParkedNumbers(t *testing.T) {
 	for _, u := range []*chattest.User{alice, bob} {
 		chattest.Wait[chattest.Text](u)
 	}
-	park := func(messages ...chat.Message) error {
-		_, err := ask(mallory, chat.Park, chat.ParkRequest{Session: s.ID, For: []chat.User{"alice", "bob"}, Messages: messages})
+	store := func(messages ...chat.Message) error {
+		_, err := ask(mallory, chat.Store, chat.StoreRequest{Session: s.ID, For: []chat.User{"alice", "bob"}, Messages: messages})
 		return err
 	}
 	for what, messages := range map[string][]chat.Message{
 		"zero": words(0, "x"), "too great": words(1<<53+1, "x"), "the greatest": words(1<<63, "x"), "none": nil,
 		"skipped": append(words(2, "x"), words(4, "x")...), "repeated": append(words(2, "x"), words(2, "x")...), "backwards": append(words(3, "x"), words(2, "x")...),
 	} {
-		code(t, what, park(messages...), chat.Arguments)
+		code(t, what, store(messages...), chat.Arguments)
 	}
-	code(t, "too long", park(words(2, strings.Repeat("x", chat.MaxText+1))...), chat.TooLong)
+	code(t, "too long", store(words(2, strings.Repeat("x", chat.MaxText+1))...), chat.TooLong)
 	alice.Close()
 	chattest.Wait[session.MemberLost](bob)
 	for _, text := range []string{"two", "another two"} { // the first one wins
-		if err := park(words(2, text)...); err != nil {
+		if err := store(words(2, text)...); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := park(words(1, "another one")...); err != nil { // as does what was said live, unless one is new
+	if err := store(words(1, "another one")...); err != nil { // as does what was said live, unless one is new
 		t.Fatal(err)
 	}
 	speak(t, member, s.ID, "mallory", "msg", "1 2 0 0:8\nlive two\n")
@@ -125,7 +125,7 @@ func TestParkedNumbers(t *testing.T) {
 }
 
 // TestStoredAfterLeaving: a request to keep messages that is carried out when its sender has
-// left, for the stream had no leader meanwhile, costs nobody what is kept for them.
+// left, for the stream had no leader meanwhile, costs nobody what is stored for them.
 func TestStoredAfterLeaving(t *testing.T) {
 	a := installed(t, 1)
 	alice, bob := a.comes(), a.sender("bob")
@@ -136,20 +136,20 @@ func TestStoredAfterLeaving(t *testing.T) {
 	says(t, bob, "kept")
 	x := examine(t, a.in)
 	eventually(t, "it is kept for alice", func() bool {
-		return must(x.js.Stream(t.Context(), broker.ParkedStream))(t).CachedInfo().State.Msgs > 0
+		return must(x.js.Stream(t.Context(), broker.MailboxesStream))(t).CachedInfo().State.Msgs > 0
 	})
-	cfg := must(x.js.Stream(t.Context(), broker.ParkedStream))(t).CachedInfo().Config
+	cfg := must(x.js.Stream(t.Context(), broker.MailboxesStream))(t).CachedInfo().Config
 	subjects := cfg.Subjects
 	cfg.Subjects = []string{"chat.state.nobody"}
 	must(x.js.UpdateStream(t.Context(), cfg))(t)
-	parks := listenTo(t, a.in)
+	tapped := listenTo(t, a.in)
 	late := make(chan error, 1)
 	go func() {
-		_, err := ask(mallory, chat.Park, chat.ParkRequest{Session: s.ID, For: []chat.User{"alice"}, Messages: words(1, "late")})
+		_, err := ask(mallory, chat.Store, chat.StoreRequest{Session: s.ID, For: []chat.User{"alice"}, Messages: words(1, "late")})
 		late <- err
 	}()
 	eventually(t, "the coordinator tries to store it", func() bool {
-		return slices.ContainsFunc(parks.heard(t), func(m *nats.Msg) bool { return strings.HasSuffix(m.Subject, ".alice.mallory") })
+		return slices.ContainsFunc(tapped.heard(t), func(m *nats.Msg) bool { return strings.HasSuffix(m.Subject, ".alice.mallory") })
 	})
 	must(ask(mallory, chat.Leave, chat.SessionRequest{Session: s.ID}))(t)
 	cfg.Subjects = subjects
@@ -160,8 +160,8 @@ func TestStoredAfterLeaving(t *testing.T) {
 	}
 }
 
-// TestParkingHasAnEnd: one member cannot fill the server, and reads why.
-func TestParkingHasAnEnd(t *testing.T) {
+// TestAMailboxHasAnEnd: one member cannot fill the server, and reads why.
+func TestAMailboxHasAnEnd(t *testing.T) {
 	a := installed(t, 1)
 	alice, bob := a.comes(), a.in.User("bob")
 	mallory := intrude(t, a.in, "mallory")
@@ -175,12 +175,12 @@ func TestParkingHasAnEnd(t *testing.T) {
 		for i := range big {
 			big[i].N = n + uint64(i)
 		}
-		if _, err = ask(mallory, chat.Park, chat.ParkRequest{Session: s.ID, For: []chat.User{"alice"}, Messages: big}); err == nil {
+		if _, err = ask(mallory, chat.Store, chat.StoreRequest{Session: s.ID, For: []chat.User{"alice"}, Messages: big}); err == nil {
 			stored++
 		}
 	}
 	code(t, "the last", err, chat.Full)
-	if want := "The server can keep no more for alice. It is sent when they are back."; err.Error() != want {
+	if want := "The server can store no more for alice. The message is sent when they are back."; err.Error() != want {
 		t.Errorf("%q, want %q", err, want)
 	}
 	if stored != 128 {

@@ -67,12 +67,12 @@ func becomes(u *chattest.User, text string, state session.SentState) {
 	}
 }
 
-// nothingIsParked waits until the stream is empty.
-func nothingIsParked(t *testing.T, in *chattest.Installation) {
+// mailboxesAreEmpty waits until the stream is empty.
+func mailboxesAreEmpty(t *testing.T, in *chattest.Installation) {
 	t.Helper()
 	x := examine(t, in)
-	eventually(t, "nothing is parked", func() bool {
-		return must(x.js.Stream(t.Context(), broker.ParkedStream))(t).CachedInfo().State.Msgs == 0
+	eventually(t, "the mailboxes are empty", func() bool {
+		return must(x.js.Stream(t.Context(), broker.MailboxesStream))(t).CachedInfo().State.Msgs == 0
 	})
 }
 
@@ -161,14 +161,14 @@ func TestBackToWhatWasSaid(t *testing.T) {
 			if err := alice.Quit(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			nothingIsParked(t, a.in)
+			mailboxesAreEmpty(t, a.in)
 		})
 	}
 }
 
-// TestKeptBeforeTheEnd: who comes back to a group that ends before they have taken what is kept
+// TestStoredBeforeTheEnd: who comes back to a group that ends before they have fetched what is stored
 // for them is shown what somebody said who has left it.
-func TestKeptBeforeTheEnd(t *testing.T) {
+func TestStoredBeforeTheEnd(t *testing.T) {
 	a := installed(t, 1)
 	alice, bob := a.comes(), a.sender("bob")
 	mallory := intrude(t, a.in, "mallory")
@@ -185,8 +185,8 @@ func TestKeptBeforeTheEnd(t *testing.T) {
 	if heard := hearsToTheEnd(alice); !slices.Equal(heard, kept) {
 		t.Errorf("before the end, alice is shown %q, want %q", heard, kept)
 	}
-	must(ask(mallory, chat.Unpark, chat.UnparkRequest{Session: s.ID, Inbox: "_IN.mallory.x", Have: 1 << 62}))(t)
-	nothingIsParked(t, a.in)
+	must(ask(mallory, chat.Fetch, chat.FetchRequest{Session: s.ID, Inbox: "_IN.mallory.x", Have: 1 << 62}))(t)
+	mailboxesAreEmpty(t, a.in)
 }
 
 // TestBegunAndEndedMeanwhile: whose line is down from their accepting an invitation to the end
@@ -210,7 +210,7 @@ func TestBegunAndEndedMeanwhile(t *testing.T) {
 	mallory.accepts(s.ID)
 	chattest.Wait[session.Opened](bob)
 	kept := saysAll(bob, 3, "kept")
-	must(ask(mallory, chat.Park, chat.ParkRequest{Session: s.ID, For: []chat.User{"alice"}, Messages: words(1, "failed")}))(t)
+	must(ask(mallory, chat.Store, chat.StoreRequest{Session: s.ID, For: []chat.User{"alice"}, Messages: words(1, "failed")}))(t)
 	if err := bob.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -220,8 +220,8 @@ func TestBegunAndEndedMeanwhile(t *testing.T) {
 	if heard := hearsToTheEnd(alice); !slices.Equal(heard, kept) {
 		t.Errorf("between the beginning and the end, alice is shown %q, want %q", heard, kept)
 	}
-	must(ask(mallory, chat.Unpark, chat.UnparkRequest{Session: s.ID, Inbox: "_IN.mallory.x", Have: 1 << 62}))(t)
-	nothingIsParked(t, a.in)
+	must(ask(mallory, chat.Fetch, chat.FetchRequest{Session: s.ID, Inbox: "_IN.mallory.x", Have: 1 << 62}))(t)
+	mailboxesAreEmpty(t, a.in)
 }
 
 // TestLeavingUnheard: who leaves while another one does, and is not heard, is out all the same,
@@ -278,7 +278,7 @@ func TestSenderBeginsAnew(t *testing.T) {
 	}
 	becomes(bob, "anew 2 of bob", session.Delivered)
 	converse(t, alice, bob, "after")
-	nothingIsParked(t, a.in)
+	mailboxesAreEmpty(t, a.in)
 }
 
 // TestComingBackBesideTheSilent: somebody who comes back into a group is heard at once,
@@ -320,7 +320,7 @@ func TestWhatBecomesOfAMessage(t *testing.T) {
 	state(2, session.Stored, "meanwhile")
 	alice = a.comes()
 	state(2, session.Delivered, "meanwhile")
-	nothingIsParked(t, a.in) // it was let go of
+	mailboxesAreEmpty(t, a.in) // it was let go of
 	alice.Close()
 	chattest.Wait[session.MemberLost](bob)
 	says(t, bob, "too late")
@@ -333,7 +333,7 @@ func TestWhatBecomesOfAMessage(t *testing.T) {
 	if e := chattest.Wait[client.NotDelivered](bob); e.Text != "too late" || e.Kept {
 		t.Errorf("bob is told %+v", e)
 	}
-	nothingIsParked(t, a.in)
+	mailboxesAreEmpty(t, a.in)
 }
 
 // TestStartLetsGoOfWhatIsOld: what a coordinator left behind that was killed at the end
@@ -347,11 +347,11 @@ func TestStartLetsGoOfWhatIsOld(t *testing.T) {
 	says(t, bob, "kept")
 	becomes(bob, "kept", session.Stored)
 	x := examine(t, a.in)
-	for _, subject := range []string{".parked." + chat.NewSessionID() + ".alice.bob", ".parked." + s.ID[:31] + "0.bob.alice"} {
+	for _, subject := range []string{".mailbox." + chat.NewSessionID() + ".alice.bob", ".mailbox." + s.ID[:31] + "0.bob.alice"} {
 		must(x.js.Publish(t.Context(), chat.StateRoot+subject, []byte(`{}`)))(t)
 	}
 	a.in.Start()
-	stream := must(x.js.Stream(t.Context(), broker.ParkedStream))(t)
+	stream := must(x.js.Stream(t.Context(), broker.MailboxesStream))(t)
 	eventually(t, "the old is dropped", func() bool { return must(stream.Info(t.Context()))(t).State.Msgs == 1 })
 	if got := chattest.Wait[chattest.Text](a.comes()); got.Text != "kept" {
 		t.Errorf("alice hears %q", got.Text)

@@ -19,10 +19,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-const keptMessages, trailEntries = 40, 60
+const storedMessages, auditEntries = 40, 60
 
-// withKept is a data directory in which messages are kept for bob, and the audit trail has entries.
-func withKept(t *testing.T, stop func(*embedded.Server)) string {
+// withStored is a data directory in which messages are stored for bob, and the audit log has entries.
+func withStored(t *testing.T, stop func(*embedded.Server)) string {
 	t.Helper()
 	dir := t.TempDir()
 	srv := start(t, dir)
@@ -30,10 +30,10 @@ func withKept(t *testing.T, stop func(*embedded.Server)) string {
 	if err := broker.EnsureStreams(ctx, js, jetstream.FileStorage, 1); err != nil {
 		t.Fatal(err)
 	}
-	for i := range keptMessages {
-		put(t, js, fmt.Sprintf("parked.s%d.bob.alice", i%3), fmt.Sprintf(`{"messages":[{"n":%d,"text":"words %040d"}]}`, i/3+1, i), nil)
+	for i := range storedMessages {
+		put(t, js, fmt.Sprintf("mailbox.s%d.bob.alice", i%3), fmt.Sprintf(`{"messages":[{"n":%d,"text":"words %040d"}]}`, i/3+1, i), nil)
 	}
-	for i := range trailEntries {
+	for i := range auditEntries {
 		if _, err := js.Publish(ctx, "chat.audit.action", fmt.Appendf(nil, `{"text":"entry %040d"}`, i)); err != nil {
 			t.Fatal(err)
 		}
@@ -42,8 +42,8 @@ func withKept(t *testing.T, stop func(*embedded.Server)) string {
 	return dir
 }
 
-// keptIn are the messages that a server keeps.
-func keptIn(t *testing.T, srv *embedded.Server, stream string) map[string]string {
+// storedIn are the messages in a stream.
+func storedIn(t *testing.T, srv *embedded.Server, stream string) map[string]string {
 	t.Helper()
 	js, ctx := state(t, srv)
 	all := map[string]string{}
@@ -81,15 +81,15 @@ func spoil(t *testing.T, draw *rand.Rand, dir, stream string, n int) string {
 	return fmt.Sprintf("%s: a bit at %d of %d", what, at, len(text))
 }
 
-// TestKeptMessagesAreVouchedFor: whatever happens to the stream of what is kept, a start and verify
+// TestStoredMessagesAreVouchedFor: whatever happens to the stream of the mailboxes, a start and verify
 // notice it, and when the loss is accepted, there is a word for each member who lacks something.
-func TestKeptMessagesAreVouchedFor(t *testing.T) {
-	dir := withKept(t, (*embedded.Server).Shutdown)
+func TestStoredMessagesAreVouchedFor(t *testing.T) {
+	dir := withStored(t, (*embedded.Server).Shutdown)
 	draw := rand.New(rand.NewPCG(3, 4))
 	for n := range 26 {
 		at := copied(t, dir)
-		what := spoil(t, draw, at, broker.ParkedStream, n)
-		if err := embedded.Verify(at, nil); !errors.Is(err, embedded.ErrDataDir) || !strings.Contains(err.Error(), "PARKED holds") {
+		what := spoil(t, draw, at, broker.MailboxesStream, n)
+		if err := embedded.Verify(at, nil); !errors.Is(err, embedded.ErrDataDir) || !strings.Contains(err.Error(), "MAILBOXES holds") {
 			t.Errorf("%s: verify: %v", what, err)
 		}
 		if !refusedAsDamaged(t, at, what) {
@@ -102,15 +102,15 @@ func TestKeptMessagesAreVouchedFor(t *testing.T) {
 			continue
 		}
 		left, words := 0, 0
-		for _, text := range keptIn(t, srv, broker.ParkedStream) {
-			if text == chat.ParkedLost {
+		for _, text := range storedIn(t, srv, broker.MailboxesStream) {
+			if text == chat.LostMessages {
 				words++
 			} else {
 				left++
 			}
 		}
-		if left >= keptMessages || words == 0 || words > 3 {
-			t.Errorf("%s: %d of %d messages and %d words for who lacks some", what, left, keptMessages, words)
+		if left >= storedMessages || words == 0 || words > 3 {
+			t.Errorf("%s: %d of %d messages and %d words for who lacks some", what, left, storedMessages, words)
 		}
 		srv.Shutdown()
 		if err := embedded.Verify(at, nil); err != nil {
@@ -119,14 +119,14 @@ func TestKeptMessagesAreVouchedFor(t *testing.T) {
 	}
 }
 
-// TestAuditTrailIsVouchedFor: the same for the audit trail, but nobody is kept from chatting.
-func TestAuditTrailIsVouchedFor(t *testing.T) {
-	dir := withKept(t, (*embedded.Server).Shutdown)
+// TestAuditLogIsVouchedFor: the same for the audit log, but nobody is kept from chatting.
+func TestAuditLogIsVouchedFor(t *testing.T) {
+	dir := withStored(t, (*embedded.Server).Shutdown)
 	draw := rand.New(rand.NewPCG(5, 6))
 	for n := range 26 {
 		at := copied(t, dir)
 		what := spoil(t, draw, at, broker.AuditStream, n)
-		if err := embedded.Verify(at, nil); !errors.Is(err, embedded.ErrDataDir) || !strings.Contains(err.Error(), "audit trail") {
+		if err := embedded.Verify(at, nil); !errors.Is(err, embedded.ErrDataDir) || !strings.Contains(err.Error(), "audit log") {
 			t.Errorf("%s: verify: %v", what, err)
 		}
 		var log bytes.Buffer
@@ -136,7 +136,7 @@ func TestAuditTrailIsVouchedFor(t *testing.T) {
 				t.Fatalf("%s: %v", what, err)
 			}
 			srv.Shutdown()
-			if !strings.Contains(log.String(), "audit trail") {
+			if !strings.Contains(log.String(), "audit log") {
 				t.Errorf("%s: started without a word: %s", what, &log)
 			}
 		}
@@ -146,39 +146,39 @@ func TestAuditTrailIsVouchedFor(t *testing.T) {
 	}
 }
 
-// TestTrailOfACrashIsVouchedFor: a start vouches for all entries that it finds, also if the process
+// TestAuditLogOfACrashIsVouchedFor: a start vouches for all entries that it finds, also if the process
 // before ended without a word, and so does this one.
-func TestTrailOfACrashIsVouchedFor(t *testing.T) {
-	dir := withKept(t, (*embedded.Server).Stop)
+func TestAuditLogOfACrashIsVouchedFor(t *testing.T) {
+	dir := withStored(t, (*embedded.Server).Stop)
 	start(t, dir).Stop()
 	draw := rand.New(rand.NewPCG(7, 8))
 	for n := range 8 {
 		at := copied(t, dir)
 		what := spoil(t, draw, at, broker.AuditStream, n)
-		if err := embedded.Verify(at, nil); !errors.Is(err, embedded.ErrDataDir) || !strings.Contains(err.Error(), "audit trail") {
+		if err := embedded.Verify(at, nil); !errors.Is(err, embedded.ErrDataDir) || !strings.Contains(err.Error(), "audit log") {
 			t.Errorf("%s: verify: %v", what, err)
 		}
 	}
 }
 
-// What is let go of is not missed, also if the server ends at once; what is not let go of is.
+// What is deleted is not missed, also if the server ends at once; what is not deleted is.
 func TestNothingLetGoIsMissed(t *testing.T) {
 	for name, noted := range map[string]bool{"noted": true, "not noted": false} {
 		t.Run(name, func(t *testing.T) {
-			dir := withKept(t, (*embedded.Server).Shutdown)
+			dir := withStored(t, (*embedded.Server).Shutdown)
 			srv := start(t, dir)
 			js, ctx := state(t, srv)
-			parked, err := broker.OpenParked(ctx, js.Conn())
+			mailboxes, err := broker.OpenMailboxes(ctx, js.Conn())
 			if err != nil {
 				t.Fatal(err)
 			}
 			if noted {
-				parked.Dropping = srv.Dropping
+				mailboxes.Dropping = srv.Dropping
 			}
-			if err := errors.Join(parked.DropAll(ctx, "s0", "bob"), parked.Drop(ctx, "s1", "bob", "alice", 5)); err != nil {
+			if err := errors.Join(mailboxes.DropAll(ctx, "s0", "bob"), mailboxes.Drop(ctx, "s1", "bob", "alice", 5)); err != nil {
 				t.Fatal(err)
 			}
-			left := keptIn(t, srv, broker.ParkedStream)
+			left := storedIn(t, srv, broker.MailboxesStream)
 			srv.Stop()
 			again, err := embedded.Start(embedded.Config{Listen: anyPort, DataDir: dir})
 			if err == nil {
@@ -191,7 +191,7 @@ func TestNothingLetGoIsMissed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := keptIn(t, again, broker.ParkedStream); !maps.Equal(got, left) {
+			if got := storedIn(t, again, broker.MailboxesStream); !maps.Equal(got, left) {
 				t.Errorf("%d messages, %d before", len(got), len(left))
 			}
 		})

@@ -26,16 +26,16 @@ func TestToldWhatIsLost(t *testing.T) {
 	nc := must(a.in.Server.Dial("storing", chat.StoringGrant(), chat.StoreInbox))(t)
 	t.Cleanup(nc.Close)
 	js := must(jetstream.New(nc))(t)
-	must(js.Publish(t.Context(), chat.StateRoot+".parked."+s.ID+".alice.bob", []byte(chat.ParkedLost)))(t)
+	must(js.Publish(t.Context(), chat.StateRoot+".mailbox."+s.ID+".alice.bob", []byte(chat.LostMessages)))(t)
 
 	alice = a.comes()
 	var told, heard bool
 	chattest.Until(alice, "both", func(e client.Event) bool { // bob, who is here, may say it again before it comes
-		told = told || e == session.KeptLost{Session: s.ID, From: "bob"}
+		told = told || e == session.StoredLost{Session: s.ID, From: "bob"}
 		if text, ok := e.(chattest.Text); ok {
 			heard = heard || text.From == "bob" && text.Text == "this is left"
 		}
 		return told && heard
 	})
-	nothingIsParked(t, a.in)
+	mailboxesAreEmpty(t, a.in)
 }
