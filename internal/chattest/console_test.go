@@ -25,6 +25,7 @@ import (
 // screens are the consoles of an installation, with one clock.
 type screens struct {
 	t     *testing.T
+	json  bool
 	mu    sync.Mutex
 	out   bytes.Buffer
 	ahead atomic.Int64
@@ -65,7 +66,7 @@ func (s *screens) later(d time.Duration) { s.ahead.Add(int64(d)) }
 func (s *screens) add(nc *nats.Conn, queue string, who func(string) (chat.WatchReply, bool), shared bool) {
 	s.t.Helper()
 	c := console.New(console.Config{
-		Out: s, Shared: shared, Now: func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) },
+		Out: s, JSON: s.json, Shared: shared, Now: func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) },
 	})
 	c.Ask(who)
 	if err := c.Subscribe(nc, queue); err != nil {
@@ -303,6 +304,10 @@ func TestOperatorReadsTheAuditLog(t *testing.T) {
 	if _, told := enter(t, in, "boB", newLogin(t)); told == nil {
 		t.Error("somebody else gets bob's name")
 	}
+	_, told := alice.Invite(t.Context(), "alicE", "bob")
+	if told == nil {
+		t.Error("alice invites herself")
+	}
 	for n := range 9000 { // more than one part
 		in.Coord.Say("server.test", fmt.Sprint("record ", n))
 	}
@@ -322,6 +327,12 @@ func TestOperatorReadsTheAuditLog(t *testing.T) {
 		all, parts = read(chat.LogRequest{})
 		return len(all) > 9000 && parts > 1 && all[len(all)-1].Text == "record 8999"
 	})
+	of, _ := read(chat.LogRequest{User: "bOB"})
+	if !slices.ContainsFunc(of, func(a chat.Audit) bool {
+		return a.Kind == "refused" && strings.HasPrefix(a.Text, "invitation from alice to ")
+	}) {
+		t.Error("what concerns bob has no refused invitation to him")
+	}
 	for what, test := range map[string]struct {
 		q  chat.LogRequest
 		is func(chat.Audit) bool

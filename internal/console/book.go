@@ -99,9 +99,11 @@ func (b *book) audit(kind string, data []byte, now time.Time) []entry {
 	if err := json.Unmarshal(data, &a); err != nil {
 		return []entry{unreadable("audit record", "audit", 0, data, now)}
 	}
-	b.learn(a.User)
-	for _, n := range a.Users {
-		b.learn(n)
+	if kind != chat.AuditRefused.Kind { // who asked may have made up the names
+		b.learn(a.User)
+		for _, n := range a.Users {
+			b.learn(n)
+		}
 	}
 	e := entry{at: a.Time, kind: kind, event: a.Event, head: chat.CleanLine(a.Text), audit: &a}
 	if e.at.IsZero() {

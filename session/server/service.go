@@ -200,12 +200,12 @@ func (s *Service) step(ctx context.Context, id string, rule func(session.World, 
 	return s.Sessions.Update(ctx, id, func(v store.View, before chat.Session) (chat.Session, error) { return rule(world{s, v}, before) })
 }
 
-// reply is the answer to a step; a refusal is written to the audit log.
-func (s *Service) reply(row store.Row[chat.Session], err error, u chat.User, refused string) (chat.SessionReply, error) {
+// reply is the answer to a step; a refusal is written to the audit log, with the users that it was about.
+func (s *Service) reply(row store.Row[chat.Session], err error, u chat.User, refused string, about ...chat.Name) (chat.SessionReply, error) {
 	if err != nil {
 		var told *chat.Error
 		if errors.As(err, &told) {
-			s.Audit.Refused(chat.Audit{Event: "user.refused", User: s.name(u), Code: told.Code, Text: refused + ": " + told.Text})
+			s.Audit.Refused(chat.Audit{Event: "user.refused", User: s.name(u), Code: told.Code, Users: about, Text: refused + ": " + told.Text})
 		}
 		return chat.SessionReply{}, err
 	}
@@ -218,6 +218,17 @@ func (s *Service) name(u chat.User) chat.Name {
 		return row.Record.Name
 	}
 	return chat.Name(u)
+}
+
+// named are the names in a list as somebody sent it: those of present users as their owners typed
+// them.
+func (s *Service) named(guests []string) (names []chat.Name) {
+	for _, g := range guests[:min(len(guests), 2*chat.MaxGroup)] {
+		if n, err := chat.ParseName(g); err == nil {
+			names = append(names, s.name(n.User()))
+		}
+	}
+	return names
 }
 
 func (s *Service) request(u chat.User, session, format string, args ...any) {
@@ -276,7 +287,7 @@ func (s *Service) invite(ctx context.Context, c rpc.Caller, q chat.InviteRequest
 		case <-ctx.Done():
 		}
 	}
-	return s.reply(row, err, c.User, fmt.Sprintf("invitation from %s to %s", s.name(c.User), guests))
+	return s.reply(row, err, c.User, fmt.Sprintf("invitation from %s to %s", s.name(c.User), guests), s.named(q.Guests)...)
 }
 
 func (s *Service) answer(ctx context.Context, c rpc.Caller, q chat.AnswerRequest) (chat.SessionReply, error) {
