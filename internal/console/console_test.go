@@ -10,6 +10,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -413,4 +415,34 @@ func serve(b *backlog, out io.Writer, log *slog.Logger) <-chan struct{} {
 // frame is a frame of one message.
 func frame(n uint64, text string) []byte {
 	return delivery.Frame{Messages: []chat.Message{{N: n, At: time.UnixMilli(0), Text: text}}}.Append(nil)
+}
+
+// What programs may look at is documented.
+func TestPhrasesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/console.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for event, phrase := range phrases {
+		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(event) + "` \\| [a-z, ]+ \\| " + phrase + "(,| \\|)")
+		if !row.Match(page) {
+			t.Errorf("docs/console.md does not say that %s is %q", event, phrase)
+		}
+	}
+}
+
+// BenchmarkLines is what one message costs until its line is ready to be written.
+func BenchmarkLines(b *testing.B) {
+	for name, s := range map[string]style{"text": {where: time.UTC}, "json": {json: true}} {
+		b.Run(name, func(b *testing.B) {
+			var p page
+			e := entry{kind: "message", event: "message", head: "7f3a9c bob: ", session: "7f3a9c", from: "bob", to: []chat.Name{"alice"}}
+			e.said = slices.Repeat([]chat.Message{{N: 1, Text: strings.Repeat("hello ", 40)}}, 64)
+			for b.Loop() {
+				p.reset()
+				s.add(&p, e)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(64*b.N), "ns/line")
+		})
+	}
 }

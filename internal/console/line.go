@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -150,7 +151,6 @@ var phrases = map[string]string{
 	"session.end":       "session ended",
 	"message":           "message",
 	"direct":            "direct message",
-	"limit":             "limit reached",
 	"admin":             "operator action",
 	"error":             "error",
 
@@ -192,11 +192,10 @@ func (p *page) addJSON(e entry) {
 		own = ownAttrs(e)
 	}
 	var line bytes.Buffer
-	h := slog.NewJSONHandler(&line, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: utcMillis})
+	own = append([]slog.Attr{slog.String("kind", e.kind), slog.String("event", e.event)}, own...)
+	h := slog.NewJSONHandler(&line, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: utcMillis}).WithAttrs(own)
 	for _, m := range said {
 		r := slog.NewRecord(e.at, levels[e.kind], phrase(e), 0)
-		r.AddAttrs(slog.String("kind", e.kind), slog.String("event", e.event))
-		r.AddAttrs(own...)
 		if e.said != nil {
 			r.AddAttrs(slog.Int("bytes", len(m.Text)), slog.String("text", m.Text))
 		}
@@ -285,9 +284,14 @@ func utcMillis(_ []string, a slog.Attr) slog.Attr {
 // its strings JSON has none of them.
 func appendEscaped(buf, line []byte) []byte {
 	for len(line) > 0 {
+		plain := slices.IndexFunc(line, func(c byte) bool { return c >= 0x7f })
+		if plain < 0 {
+			return append(buf, line...)
+		}
+		buf, line = append(buf, line[:plain]...), line[plain:]
 		r, size := utf8.DecodeRune(line)
 		switch {
-		case r == '\n' || r != 0x7f && r < 0x80 || !unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Variation_Selector):
+		case !unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Variation_Selector):
 			buf = append(buf, line[:size]...)
 		case r > 0xffff:
 			high, low := utf16.EncodeRune(r)
