@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -66,7 +65,7 @@ func plausible(s chat.Session) bool {
 }
 
 // roomFor reports whether there is room for what is told of a session; c.mu is held.
-func roomFor(c *Client, s chat.Session) bool {
+func (c *chats) roomFor(s chat.Session) bool {
 	if _, have := c.known[s.ID]; have {
 		return true
 	}
@@ -79,27 +78,12 @@ func roomFor(c *Client, s chat.Session) bool {
 	return s.State != chat.Proposed || proposed < maxInvitations
 }
 
+// second reports whether a session would be another open one than the one that there is; c.mu
+// is held.
+func (c *chats) second(s chat.Session) bool {
+	_, in := s.Member(c.me.User())
+	return in && s.State == chat.Open && c.open != nil && c.open.id != s.ID
+}
+
 // lookAgain is how soon it is looked again whether the reader has got on.
 const lookAgain = 50 * time.Millisecond
-
-// awaitReader waits while too much waits to be read already.
-func awaitReader(c *Client, ctx context.Context) error {
-	for c.events.crowded() {
-		select {
-		case <-time.After(lookAgain):
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-c.ctx.Done():
-			return c.ctx.Err()
-		}
-	}
-	return nil
-}
-
-// second reports whether a session would be another open one than the one that there is.
-func second(c *Client, s chat.Session) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, in := s.Member(c.me.User())
-	return in && s.State == chat.Open && c.open != "" && c.open != s.ID
-}

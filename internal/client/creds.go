@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
@@ -34,34 +33,15 @@ func bearer(file string) (nats.Option, error) {
 }
 
 // unreached is why there is no connection to the lobby.
-func (c *Client) unreached(err error) error {
-	if unsafe := secure.Explain(c.Server(), askForALink, err); unsafe != nil {
+func (o *owner) unreached(err error) error {
+	if unsafe := secure.Explain(o.server(), askForALink, err); unsafe != nil {
 		return unsafe
 	}
 	switch {
 	case !errors.Is(err, nats.ErrAuthorization):
-		return chat.Errorf(chat.NotConnected, "cannot reach %s: %s", c.Server(), broker.Plainly(err))
-	case c.cfg.Creds != "":
-		return chat.Errorf(chat.Denied, "%s does not accept the credentials %s.", c.Server(), c.cfg.Creds)
+		return chat.Errorf(chat.NotConnected, "cannot reach %s: %s", o.server(), broker.Plainly(err))
+	case o.cfg.Creds != "":
+		return chat.Errorf(chat.Denied, "%s does not accept the credentials %s.", o.server(), o.cfg.Creds)
 	}
-	return chat.Errorf(chat.Denied, "%s lets nobody in without credentials. Ask its operator for sentinel.jwt: chatcli --creds sentinel.jwt", c.Server())
-}
-
-// unreconnected is called between two tries to reconnect. The library tells nobody else why a
-// handshake fails, as when a clock was set and the server's certificate does not fit any more.
-func (c *Client) unreconnected(tries int) time.Duration {
-	if nc := c.conn(); nc != nil {
-		c.warn(secure.Explain(c.Server(), askForALink, nc.LastError()))
-	}
-	return broker.ReconnectAfter(tries)
-}
-
-func (c *Client) warn(unsafe error) {
-	c.mu.Lock()
-	tell := unsafe != nil && !c.warned && !c.lostAt.IsZero()
-	c.warned = c.warned || tell
-	c.mu.Unlock()
-	if tell {
-		c.events.push(Unsafe{unsafe})
-	}
+	return chat.Errorf(chat.Denied, "%s lets nobody in without credentials. Ask its operator for sentinel.jwt: chatcli --creds sentinel.jwt", o.server())
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -17,19 +18,26 @@ import (
 	"natter/session"
 )
 
-// directs are the direct messages under way and what has been heard.
+// directs are the user's direct messages: those under way, and what has been heard.
 type directs struct {
+	*owner
+	link        *link
+	login       *login
+	blocks      *blocks
 	incarnation string
-	n           uint64
-	waiting     map[directID]*waitingDirect
-	unsure      []unsureDirect            // also when they cannot be kept in a file
-	asked       *broker.Recent[directKey] // who was told that they may send, and what
-	heard       *broker.Recent[directKey] // what was shown
-	wrote       map[chat.User]bool        // whom the user wrote to: they may answer even a hidden user
 
-	pace   *rate.Limiter // of what is sent; nil: no limit
-	others *rpc.Buckets  // of what is taken from each sender
-	told   time.Time     // that somebody is too fast
+	mu      sync.Mutex
+	n       uint64
+	waiting map[directID]*waitingDirect
+	unsure  []unsureDirect            // also when they cannot be kept in a file
+	asked   *broker.Recent[directKey] // who was told that they may send, and what
+	heard   *broker.Recent[directKey] // what was shown
+	wrote   map[chat.User]bool        // whom the user wrote to: they may answer even a hidden user
+	listens bool                      // beside the user's terminals, to what they hear
+
+	limiter *rate.Limiter // of what is sent; nil: no limit
+	others  *rpc.Buckets  // of what is taken from each sender
+	told    time.Time     // that somebody is too fast
 }
 
 // directKey is a direct message as its receiver knows it.
@@ -60,8 +68,9 @@ const (
 
 // newDirects draws a name for its numbers, so that a client that starts again is not taken
 // for one that repeats itself. They do not count from the time: it may have been set back.
-func newDirects() directs {
-	return directs{
+func newDirects(o *owner, l *link, g *login, b *blocks) *directs {
+	return &directs{
+		owner: o, link: l, login: g, blocks: b,
 		incarnation: rand.Text(),
 		waiting:     map[directID]*waitingDirect{},
 		asked:       broker.NewRecent[directKey](maxAsked),
@@ -73,24 +82,33 @@ func newDirects() directs {
 // limit keeps to a rate a second, and lets others have half as much again: what was sent
 // in time may be bunched on the way.
 func (d *directs) limit(perSecond int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.others = rpc.NewBuckets(1.5 * float64(perSecond))
-	if d.pace = nil; perSecond > 0 {
-		d.pace = rate.NewLimiter(rate.Limit(perSecond), chat.BurstFactor*perSecond)
+	if d.limiter = nil; perSecond > 0 {
+		d.limiter = rate.NewLimiter(rate.Limit(perSecond), chat.BurstFactor*perSecond)
 	}
 }
 
-// paceDirect waits until a direct message may be sent: long ones count for several. Code
-// Rate if that takes too long.
-func (c *Client) paceDirect(ctx context.Context, text string) error {
-	c.mu.Lock()
-	pace := c.directs.pace
-	c.mu.Unlock()
-	if pace == nil {
+// listen says whether texts are shown on a connection beside the user's terminals.
+func (d *directs) listen(listens bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.listens = listens
+}
+
+// pace waits until a direct message may be sent: long ones count for several. Code Rate if
+// that takes too long.
+func (d *directs) pace(ctx context.Context, text string) error {
+	d.mu.Lock()
+	limiter := d.limiter
+	d.mu.Unlock()
+	if limiter == nil {
 		return nil
 	}
 	now := time.Now()
 	wire, _ := json.Marshal(text) // a text always can be
-	r := pace.ReserveN(now, min(chat.DirectCost(len(wire)), pace.Burst()))
+	r := limiter.ReserveN(now, min(chat.DirectCost(len(wire)), limiter.Burst()))
 	wait := r.DelayFrom(now)
 	if wait == 0 {
 		return nil
@@ -106,8 +124,11 @@ func (c *Client) paceDirect(ctx context.Context, text string) error {
 	return rpc.TooFast("direct messages", wait)
 }
 
-// tooFast tells whether somebody sends more direct messages than are taken.
+// tooFast tells whether somebody sends more direct messages than are taken, and whether that
+// is to be told.
 func (d *directs) tooFast(from chat.User, now time.Time) (over, tell bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.others.Take(string(from), now) == 0 {
 		return false, false
 	}
@@ -117,53 +138,45 @@ func (d *directs) tooFast(from chat.User, now time.Time) (over, tell bool) {
 	return true, tell
 }
 
-// maxText is the longest text that the user's connection carries.
-func (c *Client) maxText() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.ticket.MaxText(c.rules.MaxText)
-}
-
 // Direct sends a direct message and waits until it has arrived. Code Unavailable if the
 // receiver does not answer: then the text was not sent. Code Unknown if they have answered,
 // but nobody knows whether they got the text: the same one, sent again, is shown once.
 func (c *Client) Direct(ctx context.Context, name, text string) error {
+	return c.directs.send(ctx, name, text)
+}
+
+func (d *directs) send(ctx context.Context, name, text string) error {
 	to, err := chat.ParseName(name)
 	switch {
 	case err != nil:
 		return unreachable(chat.CleanLine(name))
-	case to.User() == c.me.User():
+	case to.User() == d.me.User():
 		return chat.Errorf(chat.Self, "That is you.")
 	}
-	if most := c.maxText(); len(text) > most {
+	if most := d.link.held().MaxText(d.login.limits().MaxText); len(text) > most {
 		return session.TooLong(len(text), most)
 	}
-	if err := c.paceDirect(ctx, text); err != nil {
+	if err := d.pace(ctx, text); err != nil {
 		return err
 	}
 	sum := textSum(text)
-	u, again := c.findUnsure(to.User(), sum)
+	u, again := d.findUnsure(to.User(), sum)
 	if !again {
-		u = unsureDirect{Server: c.Server(), To: to.User(), Text: sum, Incarnation: c.directs.incarnation, N: c.nextDirect()}
+		u = unsureDirect{Server: d.server(), To: to.User(), Text: sum, Incarnation: d.incarnation, N: d.next()}
 	}
-	if c.side != nil { // else the user's terminals, while the user hides, let no answer through
-		c.mu.Lock()
-		again := c.directs.wrote[u.To]
-		c.mu.Unlock()
-		if !again {
-			_ = c.tellDirect(c.me.User(), chat.DirectMessage{Incarnation: c.directs.incarnation, Wrote: u.To}) // deliver tells when there is no connection
-		}
+	if d.side != nil && !d.wroteTo(u.To) { // else the user's terminals, while the user hides, let no answer through
+		_ = d.tell(d.me.User(), chat.DirectMessage{Incarnation: d.incarnation, Wrote: u.To}) // deliver tells when there is no connection
 	}
-	w, done := c.awaitDirect(directID{u.To, u.Incarnation, u.N})
+	w, done := d.await(directID{u.To, u.Incarnation, u.N})
 	defer done()
-	sent, err := c.deliver(ctx, to, text, u, w)
+	sent, err := d.deliver(ctx, to, text, u, w)
 	if err != nil && (sent || again) {
 		u.At = time.Now()
-		err = notKnown(to, c.keepUnsure(u))
+		err = notKnown(to, d.keepUnsure(u))
 	} else if err == nil && again {
-		c.dropUnsure(u)
+		d.dropUnsure(u)
 	}
-	c.keepDirect(to, text, err)
+	d.keep(to, text, err)
 	return err
 }
 
@@ -180,33 +193,40 @@ func notKnown(to chat.Name, kept bool) error {
 	return chat.Errorf(chat.Unknown, "It is not known whether %s has got the message.%s", to, again)
 }
 
-func (c *Client) nextDirect() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.directs.n++
-	return c.directs.n
+func (d *directs) next() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.n++
+	return d.n
 }
 
-// awaitDirect begins to wait for what the receiver of a message says, until done is called.
-func (c *Client) awaitDirect(id directID) (w *waitingDirect, done func()) {
+// wroteTo reports whether the user has written to somebody.
+func (d *directs) wroteTo(u chat.User) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.wrote[u]
+}
+
+// await begins to wait for what the receiver of a message says, until done is called.
+func (d *directs) await(id directID) (w *waitingDirect, done func()) {
 	w = &waitingDirect{make(chan struct{}), make(chan struct{})}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.directs.waiting[id] = w
-	c.directs.wrote[id.to] = true
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waiting[id] = w
+	d.wrote[id.to] = true
 	return w, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.directs.waiting[id] == w {
-			delete(c.directs.waiting, id)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.waiting[id] == w {
+			delete(d.waiting, id)
 		}
 	}
 }
 
 // deliver sends a message to a receiver who says that they take it. Without an error it has
 // arrived; with one, sent says whether the text has left.
-func (c *Client) deliver(ctx context.Context, to chat.Name, text string, u unsureDirect, w *waitingDirect) (sent bool, err error) {
-	if err := c.tellDirect(u.To, chat.DirectMessage{Incarnation: u.Incarnation, Ask: u.N}); err != nil {
+func (d *directs) deliver(ctx context.Context, to chat.Name, text string, u unsureDirect, w *waitingDirect) (sent bool, err error) {
+	if err := d.tell(u.To, chat.DirectMessage{Incarnation: u.Incarnation, Ask: u.N}); err != nil {
 		return false, errNotConnected
 	}
 	late := time.NewTimer(chat.DirectTimeout)
@@ -220,7 +240,7 @@ func (c *Client) deliver(ctx context.Context, to chat.Name, text string, u unsur
 	case <-ctx.Done():
 		return false, chat.Errorf(chat.Timeout, "%s has not answered yet; nothing was sent.", to)
 	}
-	err = c.tellDirect(u.To, chat.DirectMessage{Incarnation: u.Incarnation, N: u.N, Name: c.me, Text: text})
+	err = d.tell(u.To, chat.DirectMessage{Incarnation: u.Incarnation, N: u.N, Name: d.me, Text: text})
 	if errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, errNotConnected) {
 		return false, errNotConnected
 	}
@@ -237,47 +257,47 @@ func (c *Client) deliver(ctx context.Context, to chat.Name, text string, u unsur
 // errSilent is a receiver who does not acknowledge a text.
 var errSilent = errors.New("no acknowledgement")
 
-// tellDirect publishes one step of a direct message.
-func (c *Client) tellDirect(to chat.User, d chat.DirectMessage) error {
-	nc := c.conn()
+// tell publishes one step of a direct message.
+func (d *directs) tell(to chat.User, m chat.DirectMessage) error {
+	nc := d.link.conn()
 	if nc == nil {
 		return errNotConnected
 	}
-	return rpc.Tell(nc, chat.Direct, chat.Address{To: to, User: c.me.User()}, d)
+	return rpc.Tell(nc, chat.Direct, chat.Address{To: to, User: d.me.User()}, m)
 }
 
-// direct takes one step of a direct message.
-func (c *Client) direct(from chat.User, d chat.DirectMessage) {
-	if len(d.Incarnation) > chat.MaxTerminal {
+// step takes one step of a direct message.
+func (d *directs) step(from chat.User, m chat.DirectMessage) {
+	if len(m.Incarnation) > chat.MaxTerminal {
 		return
 	}
 	switch {
-	case d.Here > 0:
-		c.answered(directID{from, d.Incarnation, d.Here}, false)
-	case d.Ack > 0:
-		c.answered(directID{from, d.Incarnation, d.Ack}, true)
-	case d.Wrote != "":
-		if n, err := chat.ParseName(string(d.Wrote)); err == nil && from == c.me.User() {
-			c.mu.Lock()
-			c.directs.wrote[n.User()] = true
-			c.mu.Unlock()
+	case m.Here > 0:
+		d.answered(directID{from, m.Incarnation, m.Here}, false)
+	case m.Ack > 0:
+		d.answered(directID{from, m.Incarnation, m.Ack}, true)
+	case m.Wrote != "":
+		if n, err := chat.ParseName(string(m.Wrote)); err == nil && from == d.me.User() {
+			d.mu.Lock()
+			d.wrote[n.User()] = true
+			d.mu.Unlock()
 		}
-	case c.side != nil:
-		if d.N > 0 {
-			c.heardBeside(from, d)
+	case d.side != nil:
+		if m.N > 0 {
+			d.overhear(from, m)
 		}
-	case d.Ask > 0:
-		c.answerDirect(directKey{from, d.Incarnation, d.Ask})
-	case d.N > 0:
-		c.takeDirect(directKey{from, d.Incarnation, d.N}, d)
+	case m.Ask > 0:
+		d.answer(directKey{from, m.Incarnation, m.Ask})
+	case m.N > 0:
+		d.take(directKey{from, m.Incarnation, m.N}, m)
 	}
 }
 
 // answered notes what the receiver of one's own message says.
-func (c *Client) answered(id directID, arrived bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	w := c.directs.waiting[id]
+func (d *directs) answered(id directID, arrived bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w := d.waiting[id]
 	switch {
 	case w == nil:
 	case arrived:
@@ -287,7 +307,7 @@ func (c *Client) answered(id directID, arrived bool) {
 	}
 }
 
-// closeOnce closes a channel of which c.mu is held.
+// closeOnce closes a channel of which d.mu is held.
 func closeOnce(ch chan struct{}) {
 	select {
 	case <-ch:
@@ -296,40 +316,61 @@ func closeOnce(ch chan struct{}) {
 	}
 }
 
-// answerDirect answers who asks whether they may send: the text may come, or has come. Who
-// hides does not answer, except to those they wrote to themselves.
-func (c *Client) answerDirect(k directKey) {
-	answer := chat.DirectMessage{Incarnation: k.incarnation, Here: k.n}
-	c.mu.Lock()
-	ok := c.welcome(k.from)
-	switch {
-	case ok && c.directs.heard.Has(k):
-		answer = chat.DirectMessage{Incarnation: k.incarnation, Ack: k.n}
-	case ok:
-		c.directs.asked.Add(k)
+// answer answers who asks whether they may send: the text may come, or has come. Who hides
+// does not answer, except to those they wrote to themselves.
+func (d *directs) answer(k directKey) {
+	if !d.welcome(k.from) {
+		return
 	}
-	c.mu.Unlock()
-	if ok && c.inTime(k.from) {
-		c.replyDirect(k.from, answer)
+	answer := chat.DirectMessage{Incarnation: k.incarnation, Here: k.n}
+	d.mu.Lock()
+	if d.heard.Has(k) {
+		answer = chat.DirectMessage{Incarnation: k.incarnation, Ack: k.n}
+	} else {
+		d.asked.Add(k)
+	}
+	d.mu.Unlock()
+	if d.inTime(k.from) {
+		d.reply(k.from, answer)
 	}
 }
 
-// takeDirect shows a message that has not been shown yet, and acknowledges it.
-func (c *Client) takeDirect(k directKey, d chat.DirectMessage) {
-	c.mu.Lock()
-	ok := c.welcome(k.from) && d.Text != "" && len(d.Text) <= c.rules.MaxText
-	asked := c.directs.asked.Has(k)
-	c.mu.Unlock()
-	if !ok || c.events.crowded() || !asked && !c.inTime(k.from) {
+// take shows a message that has not been shown yet, and acknowledges it.
+func (d *directs) take(k directKey, m chat.DirectMessage) {
+	if !d.welcome(k.from) || !d.fits(m.Text) || d.events.crowded() {
 		return
 	}
-	c.mu.Lock()
-	fresh := c.directs.heard.Add(k)
-	c.mu.Unlock()
-	if fresh {
-		c.events.push(DirectText{From: nameOf(k.from, d.Name), Text: d.Text})
+	d.mu.Lock()
+	asked := d.asked.Has(k)
+	d.mu.Unlock()
+	if !asked && !d.inTime(k.from) {
+		return
 	}
-	c.replyDirect(k.from, chat.DirectMessage{Incarnation: k.incarnation, Ack: k.n})
+	d.mu.Lock()
+	fresh := d.heard.Add(k)
+	d.mu.Unlock()
+	if fresh {
+		d.events.push(DirectText{From: nameOf(k.from, m.Name), Text: m.Text})
+	}
+	d.reply(k.from, chat.DirectMessage{Incarnation: k.incarnation, Ack: k.n})
+}
+
+// overhear shows a text that a terminal of the user answers.
+func (d *directs) overhear(from chat.User, m chat.DirectMessage) {
+	if d.blocks.has(from) || !d.fits(m.Text) {
+		return
+	}
+	d.mu.Lock()
+	show := d.listens && d.heard.Add(directKey{from, m.Incarnation, m.N})
+	d.mu.Unlock()
+	if show && d.inTime(from) {
+		d.events.push(DirectText{From: nameOf(from, m.Name), Text: m.Text})
+	}
+}
+
+// fits reports whether a text is one.
+func (d *directs) fits(text string) bool {
+	return text != "" && len(text) <= d.login.limits().MaxText
 }
 
 // nameOf is how a sender writes their name.
@@ -340,24 +381,22 @@ func nameOf(from chat.User, says chat.Name) chat.Name {
 	return chat.Name(from)
 }
 
-// welcome reports whether the user takes messages of somebody. c.mu is held.
-func (c *Client) welcome(from chat.User) bool {
-	return (c.presence == chat.Visible || c.directs.wrote[from]) && !c.blocked(from) && !c.signedOut
+// welcome reports whether the user takes messages of somebody.
+func (d *directs) welcome(from chat.User) bool {
+	return d.login.here() && (d.login.chosen() == chat.Visible || d.wroteTo(from)) && !d.blocks.has(from)
 }
 
 // inTime reports whether somebody keeps to the rate at which messages are taken.
-func (c *Client) inTime(from chat.User) bool {
-	c.mu.Lock()
-	over, tell := c.directs.tooFast(from, time.Now())
-	c.mu.Unlock()
+func (d *directs) inTime(from chat.User) bool {
+	over, tell := d.tooFast(from, time.Now())
 	if tell {
-		c.events.push(DirectTooFast{From: chat.Name(from)})
+		d.events.push(DirectTooFast{From: chat.Name(from)})
 	}
 	return !over
 }
 
-func (c *Client) replyDirect(to chat.User, d chat.DirectMessage) {
-	if err := c.tellDirect(to, d); err != nil {
-		c.log.Debug("answer a direct message", "err", err)
+func (d *directs) reply(to chat.User, m chat.DirectMessage) {
+	if err := d.tell(to, m); err != nil {
+		d.log.Debug("answer a direct message", "err", err)
 	}
 }

@@ -9,4 +9,22 @@
 // may be lost at any time: it is tried again for ever, and afterwards the client asks
 // for everything it should know and tells only what has changed. Before a ticket expires
 // a second connection with a new one takes the place of the first.
+//
+// # Parts
+//
+// Client is what a program sees. Its parts have one job each, and a lock of their own:
+//
+//   - owner: whose client it is, and the key that proves it; set before a name is taken, without a lock
+//   - lobby: the connection on which a ticket is asked for
+//   - link: the user's connection and its ticket, how both are renewed, and what is asked on it
+//   - login: what the user and the coordinator know of each other: hello, presence, revisions
+//   - chats: the sessions that are known; Session is the user's part in one of them
+//   - directs: direct messages
+//   - blocks: whom the user blocks
+//
+// All of them share the configuration, the queue of events and the worker, a goroutine that
+// applies what changes sessions in order.
+//
+// No lock is held over I/O, and two of them only in these orders: that of login before that of
+// chats, and that of link before that of its pulse.
 package client

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,9 +12,9 @@ import (
 
 // firstHello says hello on a new connection. Another terminal that comes meanwhile has it cut,
 // and it comes back at another place.
-func (c *Client) firstHello(ctx context.Context, nc *nats.Conn, q chat.HelloRequest) (chat.HelloReply, error) {
-	for until := time.Now().Add(callFor); ; c.pause() {
-		hello, err := c.hello(ctx, q)
+func (g *login) firstHello(ctx context.Context, nc *nats.Conn, q chat.HelloRequest) (chat.HelloReply, error) {
+	for until := time.Now().Add(callFor); ; g.pause() {
+		hello, err := g.hello(ctx, q)
 		again := errors.Is(err, &chat.Error{Code: chat.NotConnected}) || errors.Is(err, &chat.Error{Code: chat.Timeout})
 		if !again || nc.IsClosed() || time.Now().After(until) || ctx.Err() != nil {
 			return hello, err
@@ -24,62 +23,113 @@ func (c *Client) firstHello(ctx context.Context, nc *nats.Conn, q chat.HelloRequ
 }
 
 // hello says who is here, and asks what has become of everything.
-func (c *Client) hello(ctx context.Context, q chat.HelloRequest) (chat.HelloReply, error) {
-	q.Proto, q.Name, q.Terminal, q.Identity = chat.Proto, c.me, c.terminal, c.key.kept.PublicIdentity()
-	if nc := c.conn(); nc != nil {
+func (g *login) hello(ctx context.Context, q chat.HelloRequest) (chat.HelloReply, error) {
+	q.Proto, q.Name, q.Terminal, q.Identity = chat.Proto, g.me, g.terminal, g.key.kept.PublicIdentity()
+	if nc := g.link.conn(); nc != nil {
 		q.Place = place(nc)
 	}
-	c.mu.Lock()
-	c.at = q.Place
-	q.Presence = c.presence
-	for id, k := range c.known {
-		if k.session.State != chat.Closed {
-			q.Sessions = append(q.Sessions, id)
-		}
-	}
-	c.mu.Unlock()
-	reply, err := call(ctx, c, chat.Hello, q)
+	q.Sessions = g.chats.going()
+	g.mu.Lock()
+	g.at = q.Place
+	q.Presence = g.presence
+	g.mu.Unlock()
+	reply, err := call(ctx, g.link, chat.Hello, q)
 	if err == nil {
-		c.welcomed(reply)
-		c.mu.Lock()
-		reply.Back = reply.Back && !c.anew
-		c.anew = false
-		c.mu.Unlock()
+		g.welcomed(reply)
+		g.mu.Lock()
+		reply.Back = reply.Back && !g.anew
+		g.anew = false
+		g.mu.Unlock()
 	}
 	return reply, err
 }
 
 // again says hello after a lost connection, until the coordinator answers.
-func (c *Client) again() {
-	for strange := 0; c.ctx.Err() == nil; {
-		hello, err := c.hello(c.ctx, chat.HelloRequest{})
+func (g *login) again() {
+	for strange := 0; g.ctx.Err() == nil; {
+		hello, err := g.hello(g.ctx, chat.HelloRequest{})
 		var told *chat.Error
 		switch {
-		case err == nil && c.owes():
-			c.sayUnsaid() // and ask again what is left
+		case err == nil && g.chats.owes():
+			g.chats.sayUnsaid() // and ask again what is left
 		case err == nil:
-			c.backAgain(hello)
+			g.backAgain(hello)
 			return
-		case errors.Is(err, &chat.Error{Code: chat.NotConnected}) && !c.Online():
+		case errors.Is(err, &chat.Error{Code: chat.NotConnected}) && !g.link.online():
 			return // the next reconnect says it
 		case errors.Is(err, &chat.Error{Code: chat.NotConnected}): // renew has closed the connection and made another one
 		case errors.Is(err, &chat.Error{Code: chat.SignedIn}):
-			c.signOut(SignedOut{Elsewhere: true})
+			g.signOut(SignedOut{Elsewhere: true})
 			return
 		case errors.As(err, &told) && told.Wait > 0: // nothing can be stored now
-			c.rest(told.Wait)
+			g.rest(told.Wait)
 		case errors.As(err, &told) && passing[told.Code]:
-			c.pause()
-		case errors.Is(err, &chat.Error{Code: chat.NotRegistered}) && c.leaves():
+			g.pause()
+		case errors.Is(err, &chat.Error{Code: chat.NotRegistered}) && g.leaves():
 			return
 		case errors.Is(err, &chat.Error{Code: chat.NotRegistered}) && strange < tries:
 			strange++
-			if !c.registerAgain() {
+			if !g.registerAgain() {
 				return
 			}
 		case errors.As(err, &told):
-			c.signOut(SignedOut{Reason: told.Text})
+			g.signOut(SignedOut{Reason: told.Text})
 			return
+		}
+	}
+}
+
+// forgotten says hello again on a connection that is up: the user's server was cut off
+// from the others for longer than the coordinator waits.
+func (g *login) forgotten() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.unknown {
+		return
+	}
+	hello := func() {
+		g.mu.Lock()
+		g.unknown, g.wasForgotten = false, true
+		g.mu.Unlock()
+		g.again()
+	}
+	g.unknown = g.offer(hello) // else the worker is busy, and may be who asks; the next request says it
+}
+
+// backAgain tells what has become of everything.
+func (g *login) backAgain(hello chat.HelloReply) {
+	lost, after := g.link.cameBack()
+	g.mu.Lock()
+	forgotten, moved := g.wasForgotten, g.moved
+	g.wasForgotten, g.moved = false, false
+	wanted, watching := g.presence, g.watching
+	g.mu.Unlock()
+	connected := Connected{Server: g.server(), After: after}
+	if !lost {
+		connected = Connected{Server: g.server(), Forgotten: true}
+	}
+	connected.Moved = moved
+	if open := g.chats.current(); open != nil {
+		now, waited := g.chats.sessionIn(hello, open.id), open.takeWaited()
+		if now.State == chat.Open || len(now.Present()) == len(now.Members) { // else the mailbox is fetched before the end is told
+			connected.Chat = &now
+		}
+		if now.State == chat.Open {
+			connected.Sent = waited
+		}
+	}
+	if lost || forgotten || moved {
+		g.events.push(connected)
+	}
+	g.chats.applyAll(hello)
+	if hello.Presence != wanted && wanted != chat.Undecided {
+		if err := g.setPresence(g.ctx, wanted == chat.Visible); err != nil {
+			g.fault("choose presence again", err)
+		}
+	}
+	if watching && !hello.Back {
+		if _, err := g.list(g.ctx, true); err != nil {
+			g.fault("watch again", err)
 		}
 	}
 }
@@ -88,46 +138,21 @@ func (c *Client) again() {
 // was not answered counts as well against how much they may ask at once.
 var passing = map[chat.Code]bool{chat.Timeout: true, chat.Internal: true, chat.Rate: true}
 
-// pause lets the coordinator get on.
-func (c *Client) pause() { c.rest(200 * time.Millisecond) }
-
-func (c *Client) rest(wait time.Duration) {
-	select {
-	case <-time.After(wait):
-	case <-c.ctx.Done():
-	}
-}
-
 // leaves tells whether the user has asked to be out.
-func (c *Client) leaves() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.exiting
-}
-
-// owes tells whether something was ended while nobody could hear it.
-func (c *Client) owes() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.unsaid) > 0
+func (g *login) leaves() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.exiting
 }
 
 // welcomed notes what the answer to a hello says of the user.
-func (c *Client) welcomed(reply chat.HelloReply) {
-	c.settleIn(reply)
-	c.seen(reply.Revision)
-	c.setBlocks(reply.Blocks)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.came = reply.Came
-}
-
-// missed are the chats that an earlier run of the program did not see the end of, as far as
-// the coordinator remembers them. Who is back was not away for too long.
-func (c *Client) missed(hello chat.HelloReply) []chat.Session {
-	return slices.DeleteFunc(slices.Clone(hello.Sessions), func(s chat.Session) bool {
-		return s.State != chat.Closed || s.AwayTooLong(c.me.User()) == hello.Back
-	})
+func (g *login) welcomed(reply chat.HelloReply) {
+	g.settleIn(reply)
+	g.seen(reply.Revision)
+	g.blocks.set(reply.Blocks)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.came = reply.Came
 }
 
 // place is where a connection is; nil while it is down.

@@ -14,26 +14,26 @@ const askForALink = "Ask its operator for a link (chatcli join LINK)"
 
 // shareKey gives a name that has no key yet the one that was made for the name tried
 // before it, or that of the link: a pass is used once, whatever name is taken in the end.
-func (c *Client) shareKey(k *key) error {
+func (o *owner) shareKey(k *key) error {
 	if !k.fresh {
 		return nil
 	}
-	if c.spare == nil && c.cfg.Seed != "" {
-		pair, err := nkeys.FromSeed([]byte(c.cfg.Seed))
+	if o.spare == nil && o.cfg.Seed != "" {
+		pair, err := nkeys.FromSeed([]byte(o.cfg.Seed))
 		if err != nil {
 			return chat.Errorf(chat.Arguments, "The key that belongs to the link is damaged; join again: chatcli join LINK")
 		}
-		c.spare = pair
+		o.spare = pair
 	}
-	if c.spare == nil {
-		c.spare = k.pair
+	if o.spare == nil {
+		o.spare = k.pair
 		return nil
 	}
-	public, err := c.spare.PublicKey()
+	public, err := o.spare.PublicKey()
 	if err != nil || !nkeys.IsValidPublicUserKey(public) {
 		return chat.Errorf(chat.Arguments, "The key that belongs to the link is damaged; join again: chatcli join LINK")
 	}
-	k.kept.Login, k.pair, k.public = c.spare, c.spare, public
+	k.kept.Login, k.pair, k.public = o.spare, o.spare, public
 	return nil
 }
 
@@ -49,11 +49,7 @@ func NewSeed() (string, error) {
 
 // PassSpent tells whether a new name was taken, so that the pass and the seed are of no
 // more use.
-func (c *Client) PassSpent() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.spent
-}
+func (c *Client) PassSpent() bool { return c.spent.Load() }
 
 // presenting is a bearer's JWT, which everybody may have, so there is no key.
 func presenting(jwt string) nats.Option {

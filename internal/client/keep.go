@@ -15,11 +15,11 @@ func (cfg *Config) keep(e Event) {
 	cfg.Transcript.Take(e)
 }
 
-// keepDirect notes one's own direct message, once it is known what became of it, or known
+// keep notes one's own direct message, once it is known what became of it, or known
 // that it is not.
-func (c *Client) keepDirect(to chat.Name, text string, err error) {
-	c.cfg.Transcript.Take(transcript.DirectMessage{
-		From: c.me, To: to, Text: text,
+func (d *directs) keep(to chat.Name, text string, err error) {
+	d.cfg.Transcript.Take(transcript.DirectMessage{
+		From: d.me, To: to, Text: text,
 		Failed: err != nil, Unknown: errors.Is(err, &chat.Error{Code: chat.Unknown}),
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"path/filepath"
 	"strings"
 
 	"github.com/nats-io/nkeys"
@@ -30,17 +31,27 @@ func useKey(kept *keyfile.File) *key {
 	return &key{kept: kept, pair: kept.Login, public: kept.PublicLogin(), file: kept.Path, unlock: func() {}}
 }
 
+func (o *owner) keyFile(name chat.Name) string {
+	switch {
+	case o.cfg.KeyFile != "":
+		return o.cfg.KeyFile
+	case o.cfg.KeyDir != "":
+		return filepath.Join(o.cfg.KeyDir, string(name.User())+".key")
+	}
+	return ""
+}
+
 // readKey reads the key of a name; errors.Is finds fs.ErrNotExist.
-func (c *Client) readKey(n chat.Name) (*key, error) {
-	file := c.keyFile(n)
+func (o *owner) readKey(n chat.Name) (*key, error) {
+	file := o.keyFile(n)
 	if file == "" {
 		return nil, fs.ErrNotExist
 	}
-	if c.unlocked != nil && c.unlocked.Path == file {
-		return useKey(c.unlocked), nil
+	if o.unlocked != nil && o.unlocked.Path == file {
+		return useKey(o.unlocked), nil
 	}
-	kept, err := keyfile.Read(file, c.cfg.Passphrase)
-	if errors.Is(err, &chat.Error{Code: chat.Auth}) && c.cfg.Passphrase != "" {
+	kept, err := keyfile.Read(file, o.cfg.Passphrase)
+	if errors.Is(err, &chat.Error{Code: chat.Auth}) && o.cfg.Passphrase != "" {
 		return nil, chat.Errorf(chat.Denied, "%s", err) // asking would give the same
 	}
 	if err != nil {
@@ -50,45 +61,27 @@ func (c *Client) readKey(n chat.Name) (*key, error) {
 		return nil, chat.Errorf(chat.Denied, "The key file %s is the key of %s, not of %s; it was left as it is.", file, kept.Name, n)
 	}
 	if kept.Passphrase != "" {
-		c.unlocked = kept // it took a moment
+		o.unlocked = kept // it took a moment
 	}
 	return useKey(kept), nil
 }
 
-// Unlock tries a passphrase for the key of a name that Enter has refused with code Auth.
-// The same code says that it is not the one.
-func (c *Client) Unlock(name, passphrase string) error {
-	n, err := chat.ParseName(name)
-	if err != nil {
-		return err
-	}
-	file := c.keyFile(n)
-	if passphrase == "" {
-		return keyfile.WrongPassphrase(file)
-	}
-	kept, err := keyfile.Read(file, passphrase)
-	if err == nil {
-		c.unlocked = kept
-	}
-	return err
-}
-
 // loadKey reads the key of a name, or makes one and keeps its file locked until release.
 // A file that is there but cannot be used is an error: it is never replaced.
-func (c *Client) loadKey(ctx context.Context, n chat.Name) (*key, error) {
-	k, err := c.readKey(n)
+func (o *owner) loadKey(ctx context.Context, n chat.Name) (*key, error) {
+	k, err := o.readKey(n)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return k, err
 	}
-	if c.cfg.Known {
-		return nil, c.unknownKey(n, err)
+	if o.cfg.Known {
+		return nil, o.unknownKey(n, err)
 	}
-	file := c.keyFile(n)
+	file := o.keyFile(n)
 	if file == "" {
 		return newKey(n, "")
 	}
 	unlock, err := keyfile.Lock(ctx, file)
-	if errors.Is(err, keyfile.ErrReadOnly) && c.cfg.MustKeep {
+	if errors.Is(err, keyfile.ErrReadOnly) && o.cfg.MustKeep {
 		return nil, private.Errorf(private.ErrFile, "%s; the username %s was not taken, because its key would be lost. Name a place for it: --key FILE.", strings.TrimSuffix(err.Error(), "."), n)
 	}
 	if errors.Is(err, keyfile.ErrReadOnly) {
@@ -101,7 +94,7 @@ func (c *Client) loadKey(ctx context.Context, n chat.Name) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if k, err = c.readKey(n); errors.Is(err, fs.ErrNotExist) { // nobody was faster
+	if k, err = o.readKey(n); errors.Is(err, fs.ErrNotExist) { // nobody was faster
 		if k, err = newKey(n, file); err == nil {
 			k.unlock = unlock
 			return k, nil
@@ -112,7 +105,7 @@ func (c *Client) loadKey(ctx context.Context, n chat.Name) (*key, error) {
 }
 
 // unknownKey says that a key that must be there is not.
-func (c *Client) unknownKey(n chat.Name, err error) error {
+func (o *owner) unknownKey(n chat.Name, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return chat.Errorf(chat.NotRegistered, "There is no key of %s on this computer. With --new the name is taken, if it is free.", n)
 	}

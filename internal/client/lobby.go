@@ -3,9 +3,12 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 
 	"natter/broker"
 	"natter/broker/rpc"
@@ -13,26 +16,88 @@ import (
 	"natter/internal/secure"
 )
 
-// reachLobby is the connection to the lobby, made now if Dial did without.
-func (c *Client) reachLobby(ctx context.Context) (*nats.Conn, error) {
-	c.mu.Lock()
-	lobby := c.lobby
-	c.mu.Unlock()
+var errUnreadable = chat.Errorf(chat.Internal, "The coordinator's answer cannot be read.")
+
+// lobby is where a name's ticket is asked for.
+type lobby struct {
+	*owner
+
+	mu sync.Mutex
+	nc *nats.Conn // until a name is taken
+}
+
+// enter asks the lobby for a ticket; with over although the user is here. Unless it is for a
+// change of keys, the user is let in as well, if they are not present yet: then there is a
+// reply to a hello.
+func (b *lobby) enter(ctx context.Context, over bool, presence chat.Presence) (reply chat.EnterReply, err error) {
+	seal, err := nkeys.CreateCurveKeys()
+	if err != nil {
+		return reply, fmt.Errorf("make a key for the answer: %w", err)
+	}
+	q, err := b.request(seal, over, presence)
+	if err != nil {
+		return reply, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callFor)
+	defer cancel()
+	box, err := b.ask(ctx, q)
+	if err != nil {
+		return reply, err
+	}
+	data, err := seal.Open(box.Box, box.From)
+	if err != nil {
+		return reply, errUnreadable
+	}
+	if err := rpc.Decode(data, maxNotice, &reply); err != nil {
+		return reply, errUnreadable
+	}
+	if reply.Error != nil {
+		return reply, reply.Error
+	}
+	return reply, nil
+}
+
+func (b *lobby) request(seal nkeys.KeyPair, over bool, presence chat.Presence) (chat.EnterRequest, error) {
+	q := chat.EnterRequest{Proto: chat.Proto, Name: string(b.me), Key: b.key.public, Takeover: over, Known: b.cfg.Known}
+	var err error
+	if q.Seal, err = seal.PublicKey(); err != nil {
+		return q, err
+	}
+	if b.cfg.Pass != "" {
+		q.Pass = chat.ShowPass(b.cfg.Pass, b.key.public)
+	}
+	switch {
+	case b.side != nil:
+		if q.Side, err = b.side.PublicKey(); err != nil {
+			return q, err
+		}
+	case !b.rotating:
+		q.Hello = &chat.EnterHello{Presence: presence, Terminal: b.terminal, Identity: b.key.kept.PublicIdentity()}
+	}
+	q.Proof, err = b.key.pair.Sign(chat.EnterText(q))
+	return q, err
+}
+
+// reach is the connection to the lobby, made now if Dial did without.
+func (b *lobby) reach(ctx context.Context) (*nats.Conn, error) {
+	b.mu.Lock()
+	lobby := b.nc
+	b.mu.Unlock()
 	if lobby != nil && lobby.IsConnected() {
 		return lobby, nil
 	}
-	lobby, err := c.dialLobby(ctx)
+	lobby, err := b.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	old := c.lobby
-	c.lobby = lobby
-	c.mu.Unlock()
+	b.mu.Lock()
+	old := b.nc
+	b.nc = lobby
+	b.mu.Unlock()
 	if old != nil {
 		old.Close()
 	}
-	if c.ctx.Err() != nil {
+	if b.ctx.Err() != nil {
 		lobby.Close() // Close came first
 	}
 	return lobby, nil
@@ -42,23 +107,23 @@ func (c *Client) reachLobby(ctx context.Context) (*nats.Conn, error) {
 // without a user make way soon.
 const fullFor = 15 * time.Second
 
-// dialLobby makes a connection that is not made again by itself: the server ends one that was
+// dial makes a connection that is not made again by itself: the server ends one that was
 // not used for some time, and is not to be bothered again until somebody has chosen a name.
-func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
+func (b *lobby) dial(ctx context.Context) (*nats.Conn, error) {
 	options := []nats.Option{nats.CustomInboxPrefix(chat.LobbyInbox), nats.NoReconnect()}
-	if c.cfg.Creds != "" {
-		present, err := bearer(c.cfg.Creds)
+	if b.cfg.Creds != "" {
+		present, err := bearer(b.cfg.Creds)
 		if err != nil {
 			return nil, err
 		}
 		options = append(options, present)
-	} else if c.cfg.Sentinel != "" {
-		options = append(options, presenting(c.cfg.Sentinel))
+	} else if b.cfg.Sentinel != "" {
+		options = append(options, presenting(b.cfg.Sentinel))
 	}
-	options = append(options, c.cfg.Options...)
-	until, full := time.Now().Add(c.cfg.Wait), time.Now().Add(fullFor)
+	options = append(options, b.cfg.Options...)
+	until, full := time.Now().Add(b.cfg.Wait), time.Now().Add(fullFor)
 	for {
-		nc, err := broker.Connect(ctx, c.cfg.URL, broker.ClientName, options...)
+		nc, err := broker.Connect(ctx, b.cfg.URL, broker.ClientName, options...)
 		if err == nil {
 			return nc, nil
 		}
@@ -66,7 +131,7 @@ func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
 			until = full
 		}
 		if time.Now().After(until) || ctx.Err() != nil || secure.Explain("", "", err) != nil {
-			return nil, c.unreached(err)
+			return nil, b.unreached(err)
 		}
 		select {
 		case <-time.After(200 * time.Millisecond):
@@ -75,14 +140,14 @@ func (c *Client) dialLobby(ctx context.Context) (*nats.Conn, error) {
 	}
 }
 
-// askLobby asks on a connection that the server may end at any time: then on another one.
-func (c *Client) askLobby(ctx context.Context, q chat.EnterRequest) (box chat.Sealed, err error) {
-	c.mu.Lock()
-	reached := c.lobby != nil
-	c.mu.Unlock()
+// ask asks on a connection that the server may end at any time: then on another one.
+func (b *lobby) ask(ctx context.Context, q chat.EnterRequest) (box chat.Sealed, err error) {
+	b.mu.Lock()
+	reached := b.nc != nil
+	b.mu.Unlock()
 	for tries := 1; ; tries++ {
 		var lobby *nats.Conn
-		lobby, err = c.reachLobby(ctx)
+		lobby, err = b.reach(ctx)
 		switch {
 		case err == nil:
 			reached = true
@@ -93,10 +158,10 @@ func (c *Client) askLobby(ctx context.Context, q chat.EnterRequest) (box chat.Se
 		case !reached || !errors.Is(err, &chat.Error{Code: chat.NotConnected}):
 			return box, err
 		}
-		if ctx.Err() != nil || c.ctx.Err() != nil {
+		if ctx.Err() != nil || b.ctx.Err() != nil {
 			return box, err
 		}
-		c.rest(broker.ReconnectAfter(tries))
+		b.rest(broker.ReconnectAfter(tries))
 	}
 }
 
@@ -119,19 +184,13 @@ func callWhileOpen(ctx context.Context, lobby *nats.Conn, q chat.EnterRequest) (
 	return rpc.Call(ctx, lobby, chat.Enter, chat.Address{}, q)
 }
 
-// leaveLobby closes the connection to the lobby.
-func (c *Client) leaveLobby() {
-	if lobby := c.takeConn(&c.lobby); lobby != nil {
+// leave closes the connection to the lobby.
+func (b *lobby) leave() {
+	b.mu.Lock()
+	lobby := b.nc
+	b.nc = nil
+	b.mu.Unlock()
+	if lobby != nil {
 		lobby.Close()
-	}
-}
-
-// dialUserIn is dialUser at a server that may take no more connections for now.
-func (c *Client) dialUserIn(ctx context.Context) (nc *nats.Conn, err error) {
-	for until, tries := time.Now().Add(fullFor), 1; ; tries++ {
-		if nc, err = c.dialUser(ctx); err == nil || !broker.TurnedAway(err) || time.Now().After(until) || ctx.Err() != nil {
-			return nc, err
-		}
-		c.rest(broker.ReconnectAfter(tries))
 	}
 }

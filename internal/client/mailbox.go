@@ -18,14 +18,14 @@ const streamedFor = 2 * time.Second
 var errNotConnected = chat.Errorf(chat.NotConnected, "Not connected to the server.")
 
 // store stores messages in the mailboxes of members who cannot receive them now.
-func (c *Client) store(ctx context.Context, q chat.StoreRequest) (chat.StoreReply, error) {
-	return call(ctx, c, chat.Store, q)
+func (s *Session) store(ctx context.Context, q chat.StoreRequest) (chat.StoreReply, error) {
+	return call(ctx, s.chats.link, chat.Store, q)
 }
 
 // fetch fetches the messages in the user's mailbox, part by part: each request says what has
 // arrived, which the coordinator then deletes, until nothing is left.
-func (c *Client) fetch(ctx context.Context, id string, take func(from chat.User, m chat.StoredMessages)) error {
-	nc, have := c.conn(), uint64(0)
+func (s *Session) fetch(ctx context.Context, id string, take func(from chat.User, m chat.StoredMessages)) error {
+	nc, have := s.chats.link.conn(), uint64(0)
 	if nc == nil { // signed out meanwhile
 		return errNotConnected
 	}
@@ -38,10 +38,10 @@ func (c *Client) fetch(ctx context.Context, id string, take func(from chat.User,
 		if err != nil {
 			return errNotConnected
 		}
-		reply, err := call(ctx, c, chat.Fetch, chat.FetchRequest{Session: id, Inbox: inbox, Have: have})
+		reply, err := call(ctx, s.chats.link, chat.Fetch, chat.FetchRequest{Session: id, Inbox: inbox, Have: have})
 		if err == nil && reply.Left > 0 {
 			before := have
-			if have, err = c.receiveStored(ctx, sub, have, take); err == nil && have == before {
+			if have, err = s.receiveStored(ctx, sub, have, take); err == nil && have == before {
 				err = chat.Errorf(chat.Timeout, "The server does not send the messages that it stores.") // although it says so
 			}
 		}
@@ -53,7 +53,7 @@ func (c *Client) fetch(ctx context.Context, id string, take func(from chat.User,
 }
 
 // receiveStored takes one part and returns up to which sequence it has everything.
-func (c *Client) receiveStored(ctx context.Context, sub *nats.Subscription, have uint64, take func(chat.User, chat.StoredMessages)) (uint64, error) {
+func (s *Session) receiveStored(ctx context.Context, sub *nats.Subscription, have uint64, take func(chat.User, chat.StoredMessages)) (uint64, error) {
 	for {
 		once, cancel := context.WithTimeout(ctx, streamedFor)
 		m, err := sub.NextMsgWithContext(once)
@@ -71,11 +71,11 @@ func (c *Client) receiveStored(ctx context.Context, sub *nats.Subscription, have
 		subject := m.Header.Get("Nats-Subject")
 		at, _ := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
 		var stored chat.StoredMessages
-		if err := awaitReader(c, ctx); err != nil {
+		if err := s.chats.awaitReader(ctx); err != nil {
 			return have, err
 		}
 		if err := rpc.Decode(m.Data, maxNotice, &stored); err != nil {
-			c.log.Warn("stored messages cannot be read", "subject", subject, "err", err)
+			s.chats.log.Warn("stored messages cannot be read", "subject", subject, "err", err)
 			stored.Lost = true
 		}
 		take(chat.User(subject[strings.LastIndexByte(subject, '.')+1:]), stored)

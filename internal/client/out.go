@@ -2,8 +2,11 @@ package client
 
 import (
 	"errors"
+	"time"
 
+	"natter/broker"
 	"natter/chat"
+	"natter/internal/secure"
 )
 
 // unwanted tells whether a refusal in the lobby is one that no new try changes.
@@ -17,9 +20,28 @@ func unwanted(err error) bool {
 }
 
 // warnRefused tells why the lobby gives no new ticket, if it has answered: it is asked again.
-func (c *Client) warnRefused(err error) {
+func (l *link) warnRefused(err error) {
 	var told *chat.Error
 	if errors.As(err, &told) && told.Code != chat.NotConnected && told.Code != chat.Timeout {
-		c.warn(told)
+		l.warn(told)
+	}
+}
+
+// unreconnected is called between two tries to reconnect. The library tells nobody else why a
+// handshake fails, as when a clock was set and the server's certificate does not fit any more.
+func (l *link) unreconnected(tries int) time.Duration {
+	if nc := l.conn(); nc != nil {
+		l.warn(secure.Explain(l.server(), askForALink, nc.LastError()))
+	}
+	return broker.ReconnectAfter(tries)
+}
+
+func (l *link) warn(unsafe error) {
+	l.mu.Lock()
+	tell := unsafe != nil && !l.warned && !l.lostAt.IsZero()
+	l.warned = l.warned || tell
+	l.mu.Unlock()
+	if tell {
+		l.events.push(Unsafe{unsafe})
 	}
 }

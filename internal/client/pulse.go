@@ -46,14 +46,14 @@ func (p *pulse) lostSince(now time.Time) time.Time {
 }
 
 // beats keeps the pulse going.
-func (c *Client) beats() {
+func (l *link) beats() {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			c.pulse.beat(awake())
-		case <-c.ctx.Done():
+			l.pulse.beat(awake())
+		case <-l.ctx.Done():
 			return
 		}
 	}

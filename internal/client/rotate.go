@@ -44,15 +44,15 @@ func (c *Client) Rotate(ctx context.Context, name string) (backup string, err er
 	c.key.takeNext()
 	backup, err = c.key.settle(ctx)
 	if err == nil && ticket.JWT != "" {
-		c.setTicket(ticket, life(ticket))
-		c.keepTicket()
+		c.link.setTicket(ticket, life(ticket))
+		c.link.keepTicket()
 	}
 	return backup, err
 }
 
 // asOwner is a connection with the present key of a name, as who holds it.
 func (c *Client) asOwner(ctx context.Context, n chat.Name) (nc *nats.Conn, err error) {
-	if nc = c.takeConn(&c.early); nc != nil && n.User() == c.me.User() {
+	if nc = c.link.takeEarly(); nc != nil && n.User() == c.me.User() {
 		return nc, nil
 	}
 	if nc != nil {
@@ -66,10 +66,10 @@ func (c *Client) asOwner(ctx context.Context, n chat.Name) (nc *nats.Conn, err e
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.enterEither(ctx); err != nil {
+	if _, err := c.link.enterEither(ctx); err != nil {
 		return nil, err
 	}
-	nc, err = c.dialUser(ctx)
+	nc, err = c.link.dialUser(ctx)
 	if err != nil {
 		return nil, chat.Errorf(chat.NotConnected, "The server does not accept the connection: %s.", broker.Plainly(err))
 	}
@@ -89,27 +89,6 @@ func (c *Client) askRotate(ctx context.Context, nc *nats.Conn) (chat.Ticket, err
 	ctx, cancel := context.WithTimeout(ctx, callFor)
 	defer cancel()
 	return rpc.Call(ctx, nc, chat.Rotate, chat.Address{User: c.me.User()}, chat.RotateRequest{Key: next, Signature: signature})
-}
-
-// enterEither asks the lobby for a ticket with the key of the file, or with the one that
-// a change of keys has left beside it: nobody heard whether the change was made.
-func (c *Client) enterEither(ctx context.Context) (*chat.HelloReply, error) {
-	in, err := c.enter(ctx, c.over)
-	foreign := errors.Is(err, &chat.Error{Code: chat.ForeignKey}) || errors.Is(err, &chat.Error{Code: chat.Taken})
-	if !foreign || !c.key.takeNext() {
-		return in, err
-	}
-	in, second := c.enter(ctx, c.over)
-	if second != nil {
-		c.key.takeBack()
-		return nil, err
-	}
-	if !c.rotating {
-		if _, err := c.key.settle(ctx); err != nil {
-			c.log.Warn("keep the new key alone", "user", c.me, "err", err) // both are tried again
-		}
-	}
-	return in, nil
 }
 
 // prepare has the file hold the next key as well. One that an earlier change has left

@@ -16,7 +16,7 @@ func (c *Client) EnterBeside(ctx context.Context, name string, listen bool) (Wel
 	if err != nil {
 		return Welcome{}, err
 	}
-	if early := c.takeConn(&c.early); early != nil {
+	if early := c.link.takeEarly(); early != nil {
 		early.Close()
 	}
 	c.me = n
@@ -26,28 +26,16 @@ func (c *Client) EnterBeside(ctx context.Context, name string, listen bool) (Wel
 	if c.side, err = nkeys.CreateUser(); err != nil {
 		return Welcome{}, err
 	}
-	c.listens = listen
-	nc, hello, err := c.dialFresh(ctx)
+	nc, hello, err := c.link.dialFresh(ctx)
 	if err != nil {
 		return Welcome{}, err
 	}
-	c.leaveLobby()
-	c.mu.Lock()
-	c.nc, c.rules, c.presence = nc, hello.Rules, chat.Undecided
+	c.lobby.leave()
+	c.directs.listen(listen)
 	c.directs.limit(hello.Rules.DirectRate)
-	c.mu.Unlock()
-	c.setBlocks(hello.Blocks)
+	c.login.settleBeside(hello.Rules)
+	c.link.use(nc)
+	c.blocks.set(hello.Blocks)
 	c.start()
 	return Welcome{Name: n, Returning: true, LastSeen: hello.LastSeen, Now: hello.Now, KeyFile: c.key.file, Presence: hello.Presence, Rules: hello.Rules}, nil
-}
-
-// heardBeside shows a text that a terminal of the user answers.
-func (c *Client) heardBeside(from chat.User, d chat.DirectMessage) {
-	c.mu.Lock()
-	k := directKey{from, d.Incarnation, d.N}
-	show := c.listens && !c.blocked(from) && d.Text != "" && len(d.Text) <= c.rules.MaxText && c.directs.heard.Add(k)
-	c.mu.Unlock()
-	if show && c.inTime(from) {
-		c.events.push(DirectText{From: nameOf(from, d.Name), Text: d.Text})
-	}
 }

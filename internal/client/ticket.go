@@ -29,10 +29,28 @@ type kept struct {
 
 // setTicket takes a ticket that is good for so long from now on. That is told by the
 // monotonic clock: what the wall clock says may be wrong, and may be set while we run.
-func (c *Client) setTicket(t chat.Ticket, good time.Duration) {
-	c.mu.Lock()
-	c.ticket, c.goodUntil = t, time.Now().Add(good)
-	c.mu.Unlock()
+func (l *link) setTicket(t chat.Ticket, good time.Duration) {
+	l.mu.Lock()
+	l.ticket, l.goodUntil = t, time.Now().Add(good)
+	l.mu.Unlock()
+}
+
+// held is the present ticket.
+func (l *link) held() chat.Ticket {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ticket
+}
+
+// enter gets a ticket in the lobby; the reply is that to a hello, if the lobby has let the
+// user in.
+func (l *link) enter(ctx context.Context, over bool) (*chat.HelloReply, error) {
+	reply, err := l.lobby.enter(ctx, over, l.login.chosen())
+	if err != nil {
+		return nil, err
+	}
+	l.setTicket(reply.Ticket, life(reply.Ticket))
+	return reply.Hello, nil
 }
 
 // life is how long a ticket is good that was made a moment ago.
@@ -53,26 +71,26 @@ func (k *key) ticketFile() string {
 
 // keepTicket writes the present ticket to its file, whole or not at all. A ticket that
 // cannot be kept is no loss: the next run asks in the lobby.
-func (c *Client) keepTicket() {
-	c.mu.Lock()
-	t, left, exiting := c.ticket, time.Until(c.goodUntil), c.exiting
-	c.mu.Unlock()
-	file := c.key.ticketFile()
-	if file == "" || left <= goodFor || exiting {
+func (l *link) keepTicket() {
+	l.mu.Lock()
+	t, left := l.ticket, time.Until(l.goodUntil)
+	l.mu.Unlock()
+	file := l.key.ticketFile()
+	if file == "" || left <= goodFor || l.login.leaves() {
 		return
 	}
-	data, err := json.Marshal(kept{Name: c.me.User(), Key: c.key.public, Server: c.Server(), Ticket: t, Until: time.Now().Add(left).UTC()})
+	data, err := json.Marshal(kept{Name: l.me.User(), Key: l.key.public, Server: l.server(), Ticket: t, Until: time.Now().Add(left).UTC()})
 	if err == nil {
 		err = private.Write(file, data)
 	}
 	if err != nil {
-		c.log.Debug("keep the ticket", "user", c.me, "err", err)
+		l.log.Debug("keep the ticket", "user", l.me, "err", err)
 	}
 }
 
 // keptTicket finds a ticket that is still good for a name at this server, as far as can be
 // told: if the clock of this computer was set meanwhile, the server or the lobby knows better.
-func (c *Client) keptTicket(n chat.Name, k *key) (ticket chat.Ticket, left time.Duration) {
+func (l *link) keptTicket(n chat.Name, k *key) (ticket chat.Ticket, left time.Duration) {
 	if k.fresh || k.file == "" {
 		return ticket, 0
 	}
@@ -81,67 +99,42 @@ func (c *Client) keptTicket(n chat.Name, k *key) (ticket chat.Ticket, left time.
 		return ticket, 0
 	}
 	var t kept
-	if json.Unmarshal(data, &t) != nil || t.Name != n.User() || t.Key != k.public || t.Server != c.Server() {
+	if json.Unmarshal(data, &t) != nil || t.Name != n.User() || t.Key != k.public || t.Server != l.server() {
 		return ticket, 0
 	}
 	return t.Ticket, min(time.Until(t.Until), life(t.Ticket))
 }
 
 // forgetTicket removes a ticket that is of no use.
-func (c *Client) forgetTicket() {
-	c.setTicket(chat.Ticket{}, 0)
-	_ = os.Remove(c.key.ticketFile()) // if it stays, it is refused again
+func (l *link) forgetTicket() {
+	l.setTicket(chat.Ticket{}, 0)
+	_ = os.Remove(l.key.ticketFile()) // if it stays, it is refused again
 }
 
 // dialKept connects with the ticket of an earlier run, if the name is known and it has
 // one; nil if not, or if the server cannot be reached or refuses it: then the lobby tells
 // why.
-func (c *Client) dialKept(ctx context.Context) *nats.Conn {
-	n, err := chat.ParseName(c.cfg.Name)
+func (l *link) dialKept(ctx context.Context) *nats.Conn {
+	n, err := chat.ParseName(l.cfg.Name)
 	if err != nil {
 		return nil
 	}
-	k, err := c.readKey(n)
+	k, err := l.readKey(n)
 	if err != nil {
 		return nil
 	}
-	t, left := c.keptTicket(n, k)
+	t, left := l.keptTicket(n, k)
 	if left <= goodFor {
 		return nil
 	}
-	c.me, c.key = n, k
-	c.setTicket(t, left)
-	nc, err := c.dialUser(ctx)
+	l.me, l.key = n, k
+	l.setTicket(t, left)
+	nc, err := l.dialUser(ctx)
 	if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) {
-		c.forgetTicket()
+		l.forgetTicket()
 	}
 	if err != nil {
 		return nil
 	}
 	return nc
-}
-
-// enterKept takes the name on the connection that a kept ticket has made. It is false if
-// the lobby is to be asked: there is no such connection, or the coordinator does not want
-// it, because somebody else has the name by now.
-func (c *Client) enterKept(ctx context.Context, n chat.Name) (chat.HelloReply, bool, error) {
-	nc := c.takeConn(&c.early)
-	if nc == nil || nc.IsClosed() {
-		return chat.HelloReply{}, false, nil
-	}
-	if n.User() != c.me.User() {
-		nc.Close()
-		return chat.HelloReply{}, false, nil
-	}
-	c.me = n
-	if err := c.key.save(ctx, n); err != nil {
-		return chat.HelloReply{}, true, err
-	}
-	hello, err := c.arrive(ctx, nc, &chat.Kept{Key: c.key.public})
-	var told *chat.Error
-	if errors.As(err, &told) && told.Code != chat.SignedIn && told.Code != chat.NotConnected && told.Code != chat.Timeout {
-		c.forgetTicket()
-		return hello, false, nil
-	}
-	return hello, true, err
 }

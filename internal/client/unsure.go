@@ -21,8 +21,8 @@ import (
 type unsureDirect struct {
 	Server      string    `json:"server"`
 	To          chat.User `json:"to"`
-	Incarnation string    `json:"incarnation"`
 	Text        string    `json:"text"` // its SHA-256 in hex: to be recognised, not to be read
+	Incarnation string    `json:"incarnation"`
 	N           uint64    `json:"n"`
 	At          time.Time `json:"at"` // when that was told
 }
@@ -67,16 +67,16 @@ func readUnsure(file string) (all []unsureDirect) {
 }
 
 // findUnsure finds the message that a new one repeats.
-func (c *Client) findUnsure(to chat.User, sum string) (unsureDirect, bool) {
+func (d *directs) findUnsure(to chat.User, sum string) (unsureDirect, bool) {
 	var all []unsureDirect
-	if file := c.key.unsureFile(); file != "" {
+	if file := d.key.unsureFile(); file != "" {
 		all = readUnsure(file)
 	}
-	c.mu.Lock()
-	all = append(all, c.directs.unsure...)
-	c.mu.Unlock()
+	d.mu.Lock()
+	all = append(all, d.unsure...)
+	d.mu.Unlock()
 	for _, u := range slices.Backward(current(all, time.Now())) {
-		if u.repeats(c.Server(), to, sum) {
+		if u.repeats(d.server(), to, sum) {
 			return u, true
 		}
 	}
@@ -85,29 +85,29 @@ func (c *Client) findUnsure(to chat.User, sum string) (unsureDirect, bool) {
 
 // keepUnsure notes that it is not known whether a message has arrived. It reports whether
 // other runs of the user will know, too.
-func (c *Client) keepUnsure(u unsureDirect) bool {
-	return c.changeUnsure(func(all []unsureDirect) []unsureDirect {
-		return append(c.withoutUnsure(all, u), u)
+func (d *directs) keepUnsure(u unsureDirect) bool {
+	return d.changeUnsure(func(all []unsureDirect) []unsureDirect {
+		return append(withoutUnsure(all, u), u)
 	})
 }
 
 // dropUnsure forgets a message that is known to have arrived: the same text is another
 // message from now on.
-func (c *Client) dropUnsure(u unsureDirect) {
-	c.changeUnsure(func(all []unsureDirect) []unsureDirect { return c.withoutUnsure(all, u) })
+func (d *directs) dropUnsure(u unsureDirect) {
+	d.changeUnsure(func(all []unsureDirect) []unsureDirect { return withoutUnsure(all, u) })
 }
 
-func (c *Client) withoutUnsure(all []unsureDirect, u unsureDirect) []unsureDirect {
+func withoutUnsure(all []unsureDirect, u unsureDirect) []unsureDirect {
 	return slices.DeleteFunc(all, func(x unsureDirect) bool { return x.Incarnation == u.Incarnation && x.N == u.N && x.To == u.To })
 }
 
 // changeUnsure changes what is kept in memory and in the file.
-func (c *Client) changeUnsure(change func([]unsureDirect) []unsureDirect) bool {
+func (d *directs) changeUnsure(change func([]unsureDirect) []unsureDirect) bool {
 	now := time.Now()
-	c.mu.Lock()
-	c.directs.unsure = current(change(c.directs.unsure), now)
-	c.mu.Unlock()
-	file := c.key.unsureFile()
+	d.mu.Lock()
+	d.unsure = current(change(d.unsure), now)
+	d.mu.Unlock()
+	file := d.key.unsureFile()
 	if file == "" {
 		return false
 	}
@@ -117,7 +117,7 @@ func (c *Client) changeUnsure(change func([]unsureDirect) []unsureDirect) bool {
 		err = writeUnsure(file, current(change(readUnsure(file)), now))
 	}
 	if err != nil {
-		c.log.Warn("keep which messages have perhaps arrived", "user", c.me, "err", err)
+		d.log.Warn("keep which messages have perhaps arrived", "user", d.me, "err", err)
 	}
 	return err == nil
 }

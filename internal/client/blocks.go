@@ -1,0 +1,88 @@
+package client
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"natter/chat"
+)
+
+// blocks are whom the user wants to hear nothing of.
+type blocks struct {
+	changed chan struct{} // perhaps, since it was last received from
+
+	mu   sync.Mutex
+	list []chat.Block
+}
+
+func newBlocks() *blocks { return &blocks{changed: make(chan struct{}, 1)} }
+
+// set takes what the coordinator says.
+func (b *blocks) set(list []chat.Block) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.list = list[:min(len(list), chat.MaxBlocks)]
+	select {
+	case b.changed <- struct{}{}:
+	default: // the ticket is about to be looked at
+	}
+}
+
+// holding are those that hold at a time.
+func (b *blocks) holding(now time.Time) []chat.Block {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(b.list), func(k chat.Block) bool { return !k.Holds(now) })
+}
+
+// has reports whether the user blocks somebody.
+func (b *blocks) has(u chat.User) bool {
+	now := time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.ContainsFunc(b.list, func(k chat.Block) bool { return k.Name.User() == u && k.Holds(now) })
+}
+
+// deaf reports whether a ticket keeps from the user just the direct messages of those
+// whom they block, and when a block ends next; zero: none does.
+func (b *blocks) deaf(ticket chat.Ticket, now time.Time) (same bool, next time.Time) {
+	blocked := map[chat.User]bool{}
+	for _, k := range b.holding(now) {
+		blocked[k.Name.User()] = true
+		if !k.Until.IsZero() && (next.IsZero() || k.Until.Before(next)) {
+			next = k.Until
+		}
+	}
+	for _, u := range ticket.Blocked {
+		if !blocked[u] {
+			return false, next
+		}
+	}
+	return len(blocked) == len(ticket.Blocked), next
+}
+
+// Blocks is whom the user blocks, by name.
+func (c *Client) Blocks() []chat.Block { return c.blocks.holding(time.Now()) }
+
+// Block keeps the user from hearing of somebody: for a time or, with 0, until Unblock.
+func (c *Client) Block(ctx context.Context, name string, d time.Duration) error {
+	return changeBlocks(ctx, c, chat.BlockUser, chat.BlockRequest{Name: name, For: d})
+}
+
+// Unblock takes a block back.
+func (c *Client) Unblock(ctx context.Context, name string) error {
+	return changeBlocks(ctx, c, chat.UnblockUser, chat.UnblockRequest{Name: name})
+}
+
+// changeBlocks asks for a change of whom the user blocks, and takes what they are then.
+func changeBlocks[Q any](ctx context.Context, c *Client, r chat.Request[Q, chat.BlocksReply], q Q) error {
+	reply, err := call(ctx, c.link, r, q)
+	if err != nil {
+		return err
+	}
+	c.login.seen(reply.Revision)
+	c.blocks.set(reply.Blocks)
+	return nil
+}

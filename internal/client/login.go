@@ -1,0 +1,173 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"natter/chat"
+)
+
+// login is the user's presence at the server, from their hello until their exit.
+type login struct {
+	*owner
+	link   *link
+	blocks *blocks
+	chats  *chats
+
+	mu       sync.Mutex
+	rules    chat.Rules
+	presence chat.Presence
+	watching bool
+
+	revision     uint64 // the newest that the user has seen
+	installation string // of revision, and of all that is known
+	moved        bool   // it is another one than before, which has not been told yet
+
+	unknown      bool // the coordinator has forgotten the user, who is about to say hello again
+	wasForgotten bool // that hello has not been answered yet
+
+	at        *chat.Place // where the last hello came from
+	came      uint64      // and the revision of that
+	anew      bool        // the lobby has let the user in again, who was not present any more
+	exiting   bool        // the user has asked to be out
+	signedOut bool        // nothing is to be heard any more
+}
+
+// settle takes what the answer to the first hello says.
+func (g *login) settle(nc *nats.Conn, hello chat.HelloReply) {
+	at := place(nc)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.at, g.rules, g.presence = at, bounded(hello.Rules), hello.Presence
+}
+
+// settleBeside is settle for a connection beside the user's terminals.
+func (g *login) settleBeside(rules chat.Rules) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.rules, g.presence = bounded(rules), chat.Undecided
+}
+
+// limits are the server's rules.
+func (g *login) limits() chat.Rules {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.rules
+}
+
+// chosen is the presence that was chosen last.
+func (g *login) chosen() chat.Presence {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.presence
+}
+
+// here reports whether this terminal is the user's still.
+func (g *login) here() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.signedOut
+}
+
+// letIn notes that the lobby has let the user in again.
+func (g *login) letIn() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.anew = true
+}
+
+// knows is the newest revision that the user has seen.
+func (g *login) knows() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.revision
+}
+
+// seen notes a revision, so that lists are never older than what the user knows.
+func (g *login) seen(revision uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.revision = max(g.revision, revision)
+}
+
+// setPresence chooses whether others see the user.
+func (g *login) setPresence(ctx context.Context, visible bool) error {
+	p := chat.HiddenAway
+	if visible {
+		p = chat.Visible
+	}
+	if g.chosen() == p {
+		return nil
+	}
+	err := g.current(ctx, func(revision uint64, home string) error {
+		done, err := call(ctx, g.link, chat.SetPresence, chat.PresenceRequest{Presence: p, Revision: revision, Installation: home})
+		g.seen(done.Revision)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	g.presence = p
+	g.mu.Unlock()
+	return nil
+}
+
+func (g *login) list(ctx context.Context, watch bool) ([]chat.Entry, error) {
+	g.mu.Lock()
+	q := chat.ListRequest{Revision: g.revision, Installation: g.installation, Watch: watch}
+	g.mu.Unlock()
+	reply, err := call(ctx, g.link, chat.List, q)
+	if err != nil {
+		return nil, err
+	}
+	g.seen(reply.Revision)
+	g.mu.Lock()
+	g.watching = g.watching || watch
+	g.mu.Unlock()
+	return reply.Users, nil
+}
+
+// sayExit asks to be out. Who is unknown is: an earlier try may have been carried out by a
+// coordinator that could not answer any more, or on a connection that was lost meanwhile, which
+// is waited for then.
+func (g *login) sayExit(ctx context.Context) error {
+	g.mu.Lock()
+	g.exiting = true
+	g.mu.Unlock()
+	ask := func() error {
+		err := g.current(ctx, func(revision uint64, home string) error {
+			_, err := call(ctx, g.link, chat.Exit, chat.ExitRequest{Revision: revision, Installation: home})
+			return err
+		})
+		if errors.Is(err, &chat.Error{Code: chat.NotRegistered}) {
+			return nil
+		}
+		return err
+	}
+	online := g.link.online()
+	err := ask()
+	if online && errors.Is(err, &chat.Error{Code: chat.NotConnected}) {
+		err = ask()
+	}
+	return err
+}
+
+// current asks for what is refused when it was asked for before the last change of the user's
+// record (see presence.Stale). Of a change that the user has not heard of, for example that
+// they were taken for lost, or that an earlier try of their hello was carried out later than
+// another one, a hello tells.
+func (g *login) current(ctx context.Context, ask func(revision uint64, home string) error) (err error) {
+	for range tries {
+		if err = ask(g.knows(), g.home()); !errors.Is(err, &chat.Error{Code: chat.Outdated}) {
+			break
+		}
+		if _, err := g.hello(ctx, chat.HelloRequest{}); err != nil {
+			return err
+		}
+	}
+	return err
+}
