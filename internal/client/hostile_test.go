@@ -33,6 +33,7 @@ type hostile struct {
 
 	answers sync.Map // from a kind of request to a func(m *nats.Msg)
 	asked   atomic.Int64
+	mute    atomic.Bool // says nothing but a ticket in the lobby
 }
 
 // answering has requests of a kind answered by a function.
@@ -87,15 +88,23 @@ func (h *hostile) enter(m *nats.Msg) {
 		return
 	}
 	u := chat.Name(q.Name).User()
-	ticket, err := h.srv.Minter().Mint(q.Key, chat.UserGrant(u), time.Hour, time.Now())
+	key, grant := q.Key, chat.UserGrant(u)
+	if q.Side != "" {
+		key, grant = q.Side, chat.SideGrant(u)
+	}
+	ticket, err := h.srv.Minter().Mint(key, grant, time.Hour, time.Now())
 	if err != nil {
 		h.t.Error(err)
 		return
 	}
-	reply, err := json.Marshal(chat.EnterReply{Ticket: ticket, Hello: &chat.HelloReply{
+	hello := &chat.HelloReply{
 		Returning: true, Revision: 1, Installation: "i", Came: 1, Now: time.Now(), Presence: chat.Visible,
 		Rules: chat.Rules{MaxText: chat.MaxText, Grace: time.Minute, InviteTimeout: time.Minute, MaxGroup: chat.MaxGroup},
-	}})
+	}
+	if h.mute.Load() {
+		hello = nil
+	}
+	reply, err := json.Marshal(chat.EnterReply{Ticket: ticket, Hello: hello})
 	if err != nil {
 		h.t.Error(err)
 		return
@@ -277,4 +286,17 @@ func TestAHostileCoordinator(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBesideWithoutAHello: a ticket without the answer to a hello lets nobody in beside their
+// terminals.
+func TestBesideWithoutAHello(t *testing.T) {
+	h := beHostile(t)
+	cfg := client.Config{URL: h.srv.URL(), KeyDir: t.TempDir()}
+	if _, err := dial(t, cfg, false).Enter(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	h.mute.Store(true)
+	_, err := dial(t, cfg, false).EnterBeside(t.Context(), "alice", false)
+	chattest.Code(t, err, chat.Internal)
 }

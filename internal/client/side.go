@@ -31,6 +31,10 @@ func (c *Client) EnterBeside(ctx context.Context, name string, listen bool) (Wel
 		return Welcome{}, err
 	}
 	c.lobby.leave()
+	if hello == nil {
+		nc.Close()
+		return Welcome{}, errUnreadable
+	}
 	c.directs.listen(listen)
 	c.directs.limit(hello.Rules.DirectRate)
 	c.login.settleBeside(hello.Rules)
