@@ -49,6 +49,11 @@ func CleanLine(s string) string {
 
 // plain reports whether a text is one line of printable ASCII: most are.
 func plain(s string) bool {
+	for ; len(s) >= 8; s = s[8:] {
+		if !printable(s) {
+			return false
+		}
+	}
 	for i := range len(s) {
 		if s[i]-' ' > '~'-' ' {
 			return false

@@ -190,7 +190,9 @@ func start(cfg Config, host string, port int, dir string) (*Server, error) {
 			return nil, err
 		}
 	}
-	opts.DontListen = cfg.Shut
+	if opts.DontListen = cfg.Shut; cfg.Shut {
+		opts.MaxPending = ownPending()
+	}
 	s.lines = newLogger(s.log)
 	if cfg.DataDir == "" {
 		if s.ns, err = run(opts, s.lines); err != nil {
@@ -248,6 +250,7 @@ func (s *Server) runKept(cfg Config, opts *server.Options) (err error) {
 // Open lets everybody in from outside. Thousands who have waited for the server to come back
 // would otherwise keep it from starting what they want of it.
 func (s *Server) Open() error {
+	s.opts.MaxPending = pending()        // of those who come from now on
 	s.ns.AcceptLoop(make(chan struct{})) // returns when it listens
 	return s.lines.fatal(s.opts, "")
 }
@@ -279,7 +282,6 @@ func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 	if store <= 0 {
 		store = DefaultMaxStore
 	}
-	memory := debug.SetMemoryLimit(-1)
 	opts := &server.Options{
 		ServerName:             "chatcoord",
 		NoSigs:                 true,
@@ -288,7 +290,7 @@ func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 		JetStreamMaxMemory:     maxMemory,
 		JetStreamMaxStore:      store,
 		DisableJetStreamBanner: true,
-		MaxPending:             min(maxPending, max(memory/32, minPending)),
+		MaxPending:             pending(),
 		WriteDeadline:          writeLimit,
 		NoFastProducerStall:    true, // what a slow reader has no room for is dropped: it slows nobody
 		MaxControlLine:         broker.MaxControlLine,
@@ -299,7 +301,7 @@ func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 		LameDuckDuration:       lameDuck,
 		LameDuckGracePeriod:    lameGrace,
 		MaxClosedClients:       maxClosed, // each login leaves one behind: the lobby's
-		MaxConn:                min(connectionsByFiles(openFiles()), connectionsByMemory(memory)),
+		MaxConn:                min(connectionsByFiles(openFiles()), connectionsByMemory(debug.SetMemoryLimit(-1))),
 	}
 	if err := trust(ids, opts); err != nil {
 		return nil, fmt.Errorf("setting up the accounts: %w", err)
@@ -356,37 +358,27 @@ func (s *Server) LobbyAccount() string { return ticket.Public(s.ids.Lobby) }
 // Dial opens a connection within the process that can do what g says and has its
 // inboxes under inbox. The name is for the log; the server is told none.
 func (s *Server) Dial(name string, g chat.Grant, inbox string, opts ...nats.Option) (*nats.Conn, error) {
-	return s.dial(s.chat, name, g, inbox, opts)
+	return s.dial(door{s: s}, s.chat, name, g, inbox, opts)
+}
+
+// DialBatched is Dial for somebody who is in no hurry: what comes now and then waits for what
+// comes with it.
+func (s *Server) DialBatched(name string, g chat.Grant, inbox string, opts ...nats.Option) (*nats.Conn, error) {
+	return s.dial(door{s, true}, s.chat, name, g, inbox, opts)
 }
 
 // DialSystem is Dial in the system account.
 func (s *Server) DialSystem(name string, g chat.Grant, inbox string, opts ...nats.Option) (*nats.Conn, error) {
-	return s.dial(s.sys, name, g, inbox, opts)
+	return s.dial(door{s: s}, s.sys, name, g, inbox, opts)
 }
 
-// door is the way in from within this process. A server that ends leaves who comes then without
-// an answer for as long as a handshake may take.
-type door struct{ s *Server }
-
-var errEnding = errors.New("the server ends")
-
-// InProcessConn implements nats.InProcessConnProvider.
-func (d door) InProcessConn() (net.Conn, error) {
-	select {
-	case <-d.s.quit:
-		return nil, errEnding
-	default:
-		return d.s.ns.InProcessConn()
-	}
-}
-
-func (s *Server) dial(m *ticket.Minter, name string, g chat.Grant, inbox string, opts []nats.Option) (*nats.Conn, error) {
+func (s *Server) dial(d door, m *ticket.Minter, name string, g chat.Grant, inbox string, opts []nats.Option) (*nats.Conn, error) {
 	text, key, err := m.Creds(g, 0, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	all := []nats.Option{
-		nats.InProcessServer(door{s}),
+		nats.InProcessServer(d),
 		nats.Name(broker.CoordinatorName),
 		nats.Timeout(startLimit), // it is there, and only slow if it does not answer
 		nats.UserJWT(func() (string, error) { return text, nil }, key.Sign),

@@ -23,16 +23,15 @@ type mark struct {
 func (p *page) end() { p.lines = append(p.lines, mark{end: len(p.text)}) }
 
 func (p *page) reset() {
-	if cap(p.text) > maxSpare {
+	if cap(p.text) > 2*fullPage {
 		*p = page{}
 	}
 	p.text, p.lines = p.text[:0], p.lines[:0]
 }
 
 const (
-	maxWaiting = 16 << 20  // bytes that may wait for the writer
-	maxSpare   = 1 << 20   // bytes of an empty page that is kept
-	fullPage   = 128 << 10 // bytes that are written without waiting for more
+	maxWaiting = 64 << 20  // bytes that may wait for the writer
+	fullPage   = 128 << 10 // bytes of a page that is written without waiting for more
 )
 
 // backlog is what waits for the writer. When it is full, lines are counted
@@ -43,7 +42,11 @@ type backlog struct {
 
 	mu      sync.Mutex
 	wake    *sync.Cond
-	waiting page
+	full    []page // in order
+	waiting page   // the last one
+	spare   page   // an empty one
+	bytes   int    // of the full ones, and how many lines they have
+	lines   int
 	room    int    // lines
 	lost    losses // younger than what waits
 	ready   bool   // the writer is to take what waits
@@ -68,8 +71,8 @@ func (b *backlog) put(e entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := max(1, len(e.said))
-	room := b.room - len(b.waiting.lines)
-	if len(b.waiting.text) >= maxWaiting {
+	room := b.room - b.lines - len(b.waiting.lines)
+	if b.bytes+len(b.waiting.text) >= maxWaiting {
 		room = 0
 	}
 	if room > 0 {
@@ -83,8 +86,19 @@ func (b *backlog) put(e entry) {
 		b.lost.lines += lost
 		b.total += uint64(lost)
 	}
-	if len(b.waiting.text) >= fullPage && !b.ready {
+	if len(b.waiting.text) >= fullPage {
+		b.turn()
 		b.takeUp()
+	}
+}
+
+// turn begins a new page.
+func (b *backlog) turn() {
+	b.full = append(b.full, b.waiting)
+	b.bytes, b.lines = b.bytes+len(b.waiting.text), b.lines+len(b.waiting.lines)
+	b.waiting, b.spare = b.spare, page{}
+	if b.waiting.text == nil {
+		b.waiting.text = make([]byte, 0, fullPage+fullPage/4)
 	}
 }
 
@@ -132,17 +146,27 @@ func (b *backlog) close() {
 	b.wake.Signal()
 }
 
-// take waits for something and takes everything in exchange for an empty page. It is false
-// at the end.
+// take waits for a page and takes it in exchange for an empty one. It is false at the end.
 func (b *backlog) take(empty page, now func() time.Time) (p page, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for !b.ready && !b.closed {
-		b.wake.Wait()
+	b.spare = empty
+	for {
+		for !b.ready && !b.closed {
+			b.wake.Wait()
+		}
+		if len(b.full) > 0 {
+			p, b.full = b.full[0], b.full[1:]
+			b.bytes, b.lines = b.bytes-len(p.text), b.lines-len(p.lines)
+			return p, true
+		}
+		b.tell(now())
+		p, b.waiting, b.spare, b.ready = b.waiting, b.spare, page{}, false
+		if len(p.lines) > 0 || b.closed {
+			return p, len(p.lines) > 0
+		}
+		b.spare = p
 	}
-	b.tell(now())
-	p, b.waiting, b.ready = b.waiting, empty, false
-	return p, len(p.lines) > 0
 }
 
 // writer writes lines and keeps count of those that Out did not take.

@@ -37,6 +37,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -58,12 +59,17 @@ const (
 )
 
 const (
-	depth     = 8192                 // messages from the broker that may wait, each of up to 64 messages of people
-	maxLines  = 65536                // that may wait for Out
+	minDepth  = 8192                 // messages from the broker that may wait, each of up to 64 messages of people
+	maxDepth  = 65536                // the same where there is memory for them
+	maxLines  = 1 << 18              // that may wait for Out
 	pause     = 2 * time.Millisecond // in which messages may come together: being woken for each takes turns from the broker
 	drainTime = time.Second          // for what is on its way when the console is stopped
 	writeTime = 2 * time.Second      // for a writer that is slow when the console is stopped
 )
+
+// depth is how many messages from the broker may wait: as many as an eighth of the memory has
+// room for when all are as large as they may be.
+func depth(memory int64) int { return int(min(maxDepth, max(minDepth, memory/8/chat.MaxPayload))) }
 
 // Config says what is shown, and how.
 type Config struct {
@@ -117,7 +123,7 @@ func New(cfg Config) *Console {
 	}
 	c := &Console{
 		cfg:     cfg,
-		arrived: make(chan *nats.Msg, depth),
+		arrived: make(chan *nats.Msg, depth(debug.SetMemoryLimit(-1))),
 		book:    newBook(cfg),
 		same:    coalescer{},
 		lines:   newBacklog(maxLines, style{cfg.JSON, cfg.Location, cfg.Color}),

@@ -362,6 +362,30 @@ func TestBehind(t *testing.T) {
 	}
 }
 
+// TestPagesKeepTheirOrder: more than a page waits for a writer that stands still.
+func TestPagesKeepTheirOrder(t *testing.T) {
+	g := &gate{entered: make(chan struct{}, 9999), open: make(chan struct{})}
+	b := newBacklog(maxLines, plainly)
+	done := serve(b, g, slog.New(slog.DiscardHandler))
+	var want strings.Builder
+	for i := range 3 * fullPage / 20 {
+		text := fmt.Sprintf("line %d", i)
+		b.put(line(text))
+		fmt.Fprintf(&want, "00:00:00.000 SERVER   %s\n", text)
+		if i == 0 {
+			b.flush()
+			<-g.entered // the writer holds the first line
+		}
+	}
+	close(g.open)
+	b.flush()
+	b.close()
+	<-done
+	if g.String() != want.String() {
+		t.Errorf("%d bytes, want %d; or in another order", g.Len(), want.Len())
+	}
+}
+
 // moody is a writer that fails at first.
 type moody struct {
 	bytes.Buffer

@@ -38,7 +38,7 @@ func Embed(s *embedded.Server) (*Connections, error) {
 	}
 	c.Answer = dial("answer", chat.AnsweringGrant(), s.Dial)
 	c.Store = dial("store", chat.StoringGrant(), s.Dial)
-	c.Tap = dial("tap", chat.TappingGrant(), s.Dial)
+	c.Tap = dial("tap", chat.TappingGrant(), s.DialBatched)
 	c.Direct = dial("direct", chat.TappingGrant(), s.Dial)
 	c.System = dial("system", chat.SystemGrant(s.ChatAccount()), s.DialSystem)
 	if failed != nil {
