@@ -68,7 +68,7 @@ func (b *bench) gathers(people []*client.Client) (float64, error) {
 	if err := b.each(people, func(c *client.Client) error { _, err := await[session.Opened](b.ctx, c); return err }); err != nil {
 		return 0, err
 	}
-	if err := host.Say(text); err != nil {
+	if err := say(host, text); err != nil {
 		return 0, err
 	}
 	if err := b.each(guests, func(g *client.Client) error { _, err := await[client.Texts](b.ctx, g); return err }); err != nil {
@@ -91,7 +91,7 @@ func (b *bench) each(all []*client.Client, do func(*client.Client) error) error 
 
 // scatter ends a group.
 func (b *bench) scatter(people []*client.Client) error {
-	if err := people[0].Quit(b.ctx); err != nil {
+	if err := quit(b.ctx, people[0]); err != nil {
 		return err
 	}
 	return b.each(people, func(c *client.Client) error { _, err := await[session.Ended](b.ctx, c); return err })

@@ -132,7 +132,7 @@ func (m *mail) speak(c *client.Client, half chan<- struct{}) error {
 // sayUntilKept says something again while too much waits for the connection.
 func (m *mail) sayUntilKept(c *client.Client, text string) error {
 	for {
-		err := c.Say(text)
+		err := say(c, text)
 		if !errors.Is(err, &chat.Error{Code: chat.NotConnected}) {
 			return err
 		}

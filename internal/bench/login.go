@@ -136,7 +136,7 @@ func (b *bench) invite() error {
 
 // apart ends a chat.
 func (b *bench) apart(people ...*client.Client) error {
-	if err := people[0].Quit(b.ctx); err != nil {
+	if err := quit(b.ctx, people[0]); err != nil {
 		return err
 	}
 	for _, c := range people {

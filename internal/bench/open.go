@@ -86,7 +86,7 @@ func (t schedule) delay(b *bench, people []*client.Client) (float64, error) {
 	var all sync.WaitGroup
 	failed, took := make([]error, len(people)), make([][]float64, t.pairs)
 	for k := range t.pairs {
-		all.Go(func() { failed[2*k] = t.speak(k, func() error { return people[2*k].Say(text) }) })
+		all.Go(func() { failed[2*k] = t.speak(k, func() error { return say(people[2*k], text) }) })
 		all.Go(func() {
 			failed[2*k+1] = b.hearing(people[2*k+1], t.each, func(n int) {
 				for range n {

@@ -124,7 +124,7 @@ func (b *bench) chatting(host *client.Client, guests ...*client.Client) error {
 // warmUp has a first message reach everybody from everybody: all have joined.
 func (b *bench) warmUp(all ...*client.Client) error {
 	for _, c := range all {
-		if err := c.Say("first"); err != nil {
+		if err := say(c, "first"); err != nil {
 			return err
 		}
 		for _, other := range all {
@@ -137,6 +137,23 @@ func (b *bench) warmUp(all ...*client.Client) error {
 		}
 	}
 	return nil
+}
+
+// inChat does something in the session that a client is in.
+func inChat(c *client.Client, do func(*client.Session) error) error {
+	s, in := c.Open()
+	if !in {
+		return fmt.Errorf("%s is in no chat", c.Me())
+	}
+	return do(s)
+}
+
+func say(c *client.Client, text string) error {
+	return inChat(c, func(s *client.Session) error { return s.Say(text) })
+}
+
+func quit(ctx context.Context, c *client.Client) error {
+	return inChat(c, func(s *client.Session) error { return s.Quit(ctx) })
 }
 
 // couples are n chats of two.

@@ -94,7 +94,7 @@ func (b *bench) roundTable(s *server, people []*client.Client) (delays []float64
 		all.Go(func() {
 			for k := 0; k < n && failed[2*i] == nil; k++ {
 				time.Sleep(time.Until(due(i, k)))
-				failed[2*i] = c.Say(strconv.Itoa(k) + " " + text[:200])
+				failed[2*i] = say(c, strconv.Itoa(k)+" "+text[:200])
 			}
 		})
 		all.Go(func() {
@@ -146,7 +146,7 @@ func (b *bench) allFlush(people []*client.Client) error {
 	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	for _, c := range people {
-		if err := c.Flush(ctx); err != nil {
+		if err := inChat(c, func(s *client.Session) error { return s.Flush(ctx) }); err != nil {
 			return fmt.Errorf("what %s has said does not arrive at everybody: %w", c.Me(), err)
 		}
 	}

@@ -94,7 +94,7 @@ func (m *metronome) due(first time.Time, n int) time.Time {
 func (m *metronome) speak(two []*client.Client, first time.Time) error {
 	for n := range m.each {
 		time.Sleep(time.Until(m.due(first, n)))
-		if err := two[n%2].Say(strconv.Itoa(n) + " " + text[:200]); err != nil {
+		if err := say(two[n%2], strconv.Itoa(n)+" "+text[:200]); err != nil {
 			return err
 		}
 	}

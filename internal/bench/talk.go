@@ -116,7 +116,7 @@ func (b *bench) loneWith(show string, p50, p99 goal) error {
 	defer context.AfterFunc(b.ctx, people[1].Close)()
 	ours := func() (float64, error) {
 		return b.oneByOne(&slow[0], func() (time.Time, error) {
-			if err := people[0].Say(text); err != nil {
+			if err := say(people[0], text); err != nil {
 				return time.Time{}, err
 			}
 			for e := range people[1].Events() {
@@ -279,7 +279,7 @@ func (b *bench) everybodySays(people []*client.Client, n int) error {
 func (b *bench) say(c *client.Client, n int) error {
 	defer context.AfterFunc(b.ctx, c.Close)()
 	for range n {
-		if err := c.Say(text); err != nil {
+		if err := say(c, text); err != nil {
 			return err
 		}
 	}

@@ -104,7 +104,7 @@ func TestGuestsDoNotActForTheHost(t *testing.T) {
 		t.Errorf("alice is told %+v", e)
 	}
 	mallory.meddle(s.ID)
-	if _, open := alice.Session(); open {
+	if _, open := alice.Chat(); open {
 		t.Error("alice is in a chat")
 	}
 }

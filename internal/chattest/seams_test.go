@@ -101,7 +101,7 @@ func TestFormerKeyHearsNoMore(t *testing.T) {
 		all := must(operate(t, in, chat.AdminSessions, chat.AdminRequest{}))(t).Sessions
 		return len(all) == 1 && all[0].Channel() != channel
 	})
-	eventually(t, "bob is there", func() bool { s, ok := bob.Session(); return ok && s.Channel() != channel })
+	eventually(t, "bob is there", func() bool { s, ok := bob.Chat(); return ok && s.Channel() != channel })
 	if err := bob.Say("for alice alone"); err != nil {
 		t.Fatal(err)
 	}

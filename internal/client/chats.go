@@ -45,76 +45,19 @@ func step[Q any](ctx context.Context, c *chats, r chat.Request[Q, chat.SessionRe
 // Invitations lists the invitations that wait for the user's answer, oldest first.
 func (c *Client) Invitations() []chat.Session { return c.chats.invitations() }
 
-// Session is the open session.
-func (c *Client) Session() (chat.Session, bool) {
+// Open is the session that the user is in; false if there is none.
+func (c *Client) Open() (*Session, bool) {
 	s := c.chats.current()
-	if s == nil {
-		return chat.Session{}, false
-	}
-	return c.chats.record(s.id), true
+	return s, s != nil
 }
 
-// talking is the open session, or an error with code NotInChat.
-func (c *Client) talking() (*Session, error) {
+// Session is the session with an id, as events have it. Code NotInChat if the user is not in it.
+func (c *Client) Session(id string) (*Session, error) {
 	s := c.chats.current()
-	if s == nil {
+	if s == nil || s.id != id {
 		return nil, errNotInChat
 	}
 	return s, nil
-}
-
-// Say is Session.Say in the open session.
-func (c *Client) Say(text string) error {
-	s, err := c.talking()
-	if err != nil {
-		return err
-	}
-	return s.Say(text)
-}
-
-// Bye is Session.Bye in the open session.
-func (c *Client) Bye() error {
-	s, err := c.talking()
-	if err != nil {
-		return err
-	}
-	return s.Bye()
-}
-
-// Waiting is Session.Waiting in the open session.
-func (c *Client) Waiting() int {
-	s, err := c.talking()
-	if err != nil {
-		return 0
-	}
-	return s.Waiting()
-}
-
-// Flush is Session.Flush in the open session; without one nothing is waited for.
-func (c *Client) Flush(ctx context.Context) error {
-	s, err := c.talking()
-	if err != nil {
-		return nil
-	}
-	return s.Flush(ctx)
-}
-
-// Quit is Session.Quit in the open session.
-func (c *Client) Quit(ctx context.Context) error {
-	s, err := c.talking()
-	if err != nil {
-		return err
-	}
-	return s.Quit(ctx)
-}
-
-// Leave is Session.Leave in the open session.
-func (c *Client) Leave(ctx context.Context) error {
-	s, err := c.talking()
-	if err != nil {
-		return err
-	}
-	return s.Leave(ctx)
 }
 
 // chats are the sessions that the user knows of, as far as they know them.

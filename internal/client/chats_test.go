@@ -45,7 +45,7 @@ func TestNobodyIsInTwoChats(t *testing.T) {
 	in := chattest.Run(t)
 	alice, bob, carol := in.User("alice"), in.User("bob"), in.User("carol")
 	chattest.Chat(alice, bob)
-	first, _ := alice.Session()
+	first, _ := alice.Chat()
 	if err := bob.Quit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestNobodyIsInTwoChats(t *testing.T) {
 	alice.HearLate(first, 1)
 	tells(t, carol, alice, "still")
 	tells(t, alice, carol, "and back")
-	if now, ok := alice.Session(); !ok || now.ID != second.ID {
+	if now, ok := alice.Chat(); !ok || now.ID != second.ID {
 		t.Errorf("alice is in %+v", now)
 	}
 }
@@ -145,4 +145,27 @@ func TestLateHello(t *testing.T) {
 	}
 	alice.Close()
 	chattest.Dial(t, cfg, "alice") // who comes anew is welcome
+}
+
+// TestNothingIsSaidInAnotherChat: what is meant for one chat is refused when another one has begun.
+func TestNothingIsSaidInAnotherChat(t *testing.T) {
+	in := chattest.Run(t)
+	alice, bob, carol := in.User("alice"), in.User("bob"), in.User("carol")
+	id := chattest.Chat(alice, bob).ID
+	first, err := alice.Session(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Quit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	chattest.Chat(alice, carol)
+	_, err = alice.Session(id)
+	chattest.Code(t, err, chat.NotInChat)
+	chattest.Code(t, first.Say("for bob"), chat.NotInChat)
+	chattest.Code(t, first.Bye(), chat.NotInChat)
+	chattest.Code(t, first.Quit(t.Context()), chat.NotInChat)
+	if _, open := alice.Open(); !open {
+		t.Fatal("the other chat has ended")
+	}
 }

@@ -142,10 +142,10 @@ func (c *Client) Exit(ctx context.Context) error {
 	if c.link.conn() == nil || c.side != nil {
 		return nil
 	}
-	if s, ok := c.Session(); ok {
-		end := c.Quit
-		if s.Group() {
-			end = c.Leave
+	if s, ok := c.Open(); ok {
+		end := s.Quit
+		if s.Record().Group() {
+			end = s.Leave
 		}
 		if err := end(ctx); err != nil {
 			c.log.Debug("end the session at exit", "err", err)

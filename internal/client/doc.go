@@ -1,7 +1,9 @@
 // Package client is a user without a terminal: it asks for a name, keeps its key, stays
 // connected, and turns what comes in into events.
 //
-//	Dial ──▶ Enter ──▶ requests: SetPresence, List, Invite, Answer, Say, Quit, ...
+//	Dial ──▶ Enter ──▶ requests: SetPresence, List, Invite, Answer, Direct, ...
+//	            │
+//	            ├────▶ Session: Say, Quit, Leave, ...
 //	            │
 //	            └────▶ Events: what happened, in order
 //

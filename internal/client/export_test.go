@@ -16,8 +16,8 @@ func (c *Client) Renew() error { return c.link.renew() }
 
 // EndLater is the end of a chat that could not be told when it was asked for.
 func (c *Client) EndLater() {
-	s, _ := c.Session()
-	c.chats.endHere(s.ID, chat.ByQuit)
+	s, _ := c.Open()
+	c.chats.endHere(s.ID(), chat.ByQuit)
 }
 
 // AtOnce tells whether Dial did without the lobby.

@@ -17,7 +17,8 @@ import (
 	"natter/session/transcript"
 )
 
-// Session is the user's part in one chat.
+// Session is the user's part in one chat. When that is over its requests are refused with code
+// NotInChat: what is meant for one chat is never said in another one.
 type Session struct {
 	chats *chats
 	id    string
@@ -44,8 +45,11 @@ func newSession(c *chats, record chat.Session, rejoin bool) *Session {
 	return s
 }
 
-// ID is how the session is called in requests and events.
+// ID is the id that events and requests have.
 func (s *Session) ID() string { return s.id }
+
+// Record is the session as the user last heard of it.
+func (s *Session) Record() chat.Session { return s.chats.record(s.id) }
 
 // over reports whether the user is not in the session any more.
 func (s *Session) over() bool { return s.chats.current() != s }
@@ -109,7 +113,7 @@ func (s *Session) end(ctx context.Context, reason chat.Reason) error {
 		c.endHere(s.id, reason)
 		return nil
 	}
-	record := c.record(s.id)
+	record := s.Record()
 	flush(ctx, s.talk)
 	if reason == chat.ByLeave && len(record.Present()) > 2 {
 		part(ctx, s.talk)

@@ -61,7 +61,8 @@ func (f *front) leaveNow() {
 		return
 	}
 	what := "the server"
-	if f.c.Waiting() > 0 {
+	open, in := f.c.Open()
+	if in && open.Waiting() > 0 {
 		what = "your last messages to arrive"
 	}
 	f.ask(what, func(ctx context.Context) func() {
@@ -69,8 +70,10 @@ func (f *front) leaveNow() {
 		defer cancel()
 		flushing, done := context.WithTimeout(ctx, parting)
 		defer done()
-		_ = f.c.Flush(flushing) // what did not arrive is told by an event
-		_ = f.c.Exit(last)      // whether the server hears of it or not, this is the end
+		if in {
+			_ = open.Flush(flushing) // what did not arrive is told by an event
+		}
+		_ = f.c.Exit(last) // whether the server hears of it or not, this is the end
 		f.exited.Store(true)
 		return func() { f.gone, f.done = true, true }
 	})

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"natter/chat"
+	"natter/internal/client"
 )
 
 // chatLine handles a line in a chat: Quit, bye, or text.
@@ -37,8 +38,12 @@ func (f *front) say(s string) {
 	if chat.Blank(s) {
 		return
 	}
+	id := f.open.ID
 	f.askFreely("room for your message", func(context.Context) func() {
-		err := f.c.Say(s)
+		in, err := f.c.Session(id)
+		if err == nil {
+			err = in.Say(s)
+		}
 		return func() { f.said(s, err) }
 	})
 }
@@ -59,7 +64,11 @@ func (f *front) said(s string, err error) {
 }
 
 func (f *front) bye() {
-	if err := f.c.Bye(); err != nil {
+	in, err := f.c.Session(f.open.ID)
+	if err == nil {
+		err = in.Bye()
+	}
+	if err != nil {
 		f.failed(err)
 		return
 	}
@@ -73,7 +82,7 @@ func (f *front) bye() {
 // quit ends the chat for all. The end is told by an event, also if somebody else was
 // faster.
 func (f *front) quit() {
-	f.end(f.c.Quit)
+	f.end((*client.Session).Quit)
 }
 
 func (f *front) leaveGroup() {
@@ -81,14 +90,17 @@ func (f *front) leaveGroup() {
 		f.fail("! This is not a group chat. Quit ends it.")
 		return
 	}
-	f.end(f.c.Leave)
+	f.end((*client.Session).Leave)
 }
 
-func (f *front) end(how func(context.Context) error) {
+func (f *front) end(how func(*client.Session, context.Context) error) {
 	id := f.open.ID
 	f.ending = id
 	f.ask("the end of the chat", func(ctx context.Context) func() {
-		err := how(ctx)
+		in, err := f.c.Session(id)
+		if err == nil {
+			err = how(in, ctx)
+		}
 		return func() {
 			if err != nil && !isCode(err, chat.NotInChat) {
 				f.failed(err)

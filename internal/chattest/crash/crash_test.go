@@ -212,7 +212,7 @@ func TestQuitWithoutAConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	chattest.Wait[session.Ended](alice)
-	if _, open := alice.Session(); open {
+	if _, open := alice.Chat(); open {
 		t.Fatal("alice is still in the chat")
 	}
 	s.again()

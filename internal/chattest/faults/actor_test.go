@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natter/internal/chattest"
 	"natter/internal/chattest/faults"
 	"natter/internal/client"
 )
@@ -37,6 +38,11 @@ type actor struct {
 	moved chan struct{}
 	ended chan struct{} // closed when no more is told
 }
+
+func (a *actor) Say(text string) error           { return chattest.Say(a.Client, text) }
+func (a *actor) Flush(ctx context.Context) error { return chattest.Flush(ctx, a.Client) }
+func (a *actor) Quit(ctx context.Context) error  { return chattest.Quit(ctx, a.Client) }
+func (a *actor) Leave(ctx context.Context) error { return chattest.Leave(ctx, a.Client) }
 
 // newActor is at home at the first server.
 func newActor(t *testing.T, s *servers, name string) *actor { return newActorAt(t, s, 0, name) }

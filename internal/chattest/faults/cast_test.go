@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natter/chat"
+	"natter/internal/chattest"
 	"natter/internal/chattest/faults"
 	"natter/internal/client"
 	"natter/session"
@@ -253,12 +254,13 @@ func (u *user) say() {
 	if c == nil || s.ID == "" {
 		return
 	}
-	if now, open := c.Session(); !open || now.ID != s.ID {
+	in, err := c.Session(s.ID)
+	if err != nil {
 		return // it is told in a moment
 	}
 	// Noted first: who hears it may be faster than we are. What is refused was not said.
 	u.note(faults.Record{Life: life, What: faults.Said, Session: s.ID, Text: text})
-	if err := c.Say(text); err != nil {
+	if err := in.Say(text); err != nil {
 		u.note(faults.Record{Life: life, What: faults.Failed, Session: s.ID, Text: text})
 	}
 }
@@ -305,7 +307,7 @@ func churn(ctx context.Context, cast []*user, rng *rand.Rand) {
 		s := u.in()
 		if c := u.client(); c != nil && s.ID != "" && !ended[s.ID] {
 			ended[s.ID] = true
-			wg.Go(func() { _ = c.Quit(ctx) })
+			wg.Go(func() { _ = chattest.Quit(ctx, c) })
 		}
 	}
 	wg.Wait()
@@ -358,7 +360,7 @@ func depart(ctx context.Context, cast []*user, rng *rand.Rand) {
 		if c == nil {
 			continue
 		}
-		s, open := c.Session()
+		s, open := chattest.Session(c)
 		if !open || len(s.Present()) < 3 {
 			continue
 		}
@@ -367,7 +369,7 @@ func depart(ctx context.Context, cast []*user, rng *rand.Rand) {
 		}
 	}
 	if leaver != nil {
-		_ = leaver.Leave(ctx)
+		_ = chattest.Leave(ctx, leaver)
 	}
 }
 
@@ -382,7 +384,7 @@ func settle(ctx context.Context, cast []*user) error {
 		if _, err := retried(ctx, func(ctx context.Context) ([]chat.Entry, error) { return c.List(ctx) }); err != nil {
 			return fmt.Errorf("%s is not served again: %w", u.name, err)
 		}
-		if err := c.Flush(ctx); err != nil {
+		if err := chattest.Flush(ctx, c); err != nil {
 			return fmt.Errorf("%s: what was said does not arrive: %w", u.name, err)
 		}
 	}
@@ -413,7 +415,7 @@ func closing(ctx context.Context, cast []*user) {
 				if u.in().ID == "" {
 					return 0, nil
 				}
-				return 0, c.Quit(ctx)
+				return 0, chattest.Quit(ctx, c)
 			})
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"natter/broker/rpc"
 	"natter/chat"
+	"natter/internal/chattest"
 	"natter/internal/client"
 	"natter/internal/setup"
 	"natter/session"
@@ -274,7 +275,7 @@ func (p *play) agrees() {
 			if len(open) > 1 {
 				p.Fatalf("%s is in %d chats", a.name, len(open))
 			}
-			mine, in := a.Session()
+			mine, in := chattest.Session(a.Client)
 			i := slices.IndexFunc(seen, func(e chat.Entry) bool { return e.Name == chat.Name(a.name) })
 			switch {
 			case in != (len(open) == 1) || in && mine.ID != open[0].ID:
@@ -303,7 +304,7 @@ func (p *play) freed() {
 	}
 	p.eventually(func() string {
 		for _, a := range p.all {
-			if _, in := a.Session(); in || len(a.Invitations()) > 0 || len(p.sessions()[a]) > 0 {
+			if _, in := chattest.Session(a.Client); in || len(a.Invitations()) > 0 || len(p.sessions()[a]) > 0 {
 				return fmt.Sprintf("%s is still busy", a.name)
 			}
 		}

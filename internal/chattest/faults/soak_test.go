@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"natter/internal/chattest"
 	"natter/internal/chattest/faults"
 )
 
@@ -125,9 +126,9 @@ func (u *user) act(ctx context.Context, r *rand.Rand, all []*user) {
 	case u.in().ID == "" && what < 28:
 		_, _ = c.Invite(once, other(), other(), other())
 	case what == 10:
-		_ = c.Quit(once)
+		_ = chattest.Quit(once, c)
 	case what == 11:
-		_ = c.Leave(once)
+		_ = chattest.Leave(once, c)
 	default:
 		u.say()
 	}
