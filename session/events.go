@@ -13,113 +13,122 @@ import (
 type Event interface{ isEvent() }
 
 // Invited: the listener is asked to join.
-type Invited struct{ Session chat.Session }
+type Invited struct {
+	Session chat.Session `json:"session"`
+}
 
 // Accepted: somebody else accepted; Count of Of guests have by now. When that was
 // the last one, Opened follows.
 type Accepted struct {
-	Session   chat.Session
-	By        chat.Name
-	Count, Of int
+	Session chat.Session `json:"session"`
+	By      chat.Name    `json:"by"`
+	Count   int          `json:"count"`
+	Of      int          `json:"of"`
 }
 
 // InvitationEnded: a proposal closed before the chat began. Session.Reason says
 // why and Session.By whose doing it was.
-type InvitationEnded struct{ Session chat.Session }
+type InvitationEnded struct {
+	Session chat.Session `json:"session"`
+}
 
 // Opened: the chat has begun.
-type Opened struct{ Session chat.Session }
+type Opened struct {
+	Session chat.Session `json:"session"`
+}
 
 // MemberLeft: a member left. If that was the end, Ended follows; otherwise the
 // others go on. A member who leaves hears it of themselves, and nothing after it
 // but the Ended that it caused.
 type MemberLeft struct {
-	Session chat.Session
-	Name    chat.Name
-	Reason  chat.Reason // ByLeave, ByLoss or ByOperator
+	Session chat.Session `json:"session"`
+	Name    chat.Name    `json:"name"`
+	Reason  chat.Reason  `json:"reason"` // ByLeave, ByLoss or ByOperator
 }
 
 // MemberLost: a member's connection is lost; the grace time runs.
 type MemberLost struct {
-	Session chat.Session
-	Name    chat.Name
+	Session chat.Session `json:"session"`
+	Name    chat.Name    `json:"name"`
 }
 
 // MemberBack: a lost member is back.
 type MemberBack struct {
-	Session chat.Session
-	Name    chat.Name
+	Session chat.Session `json:"session"`
+	Name    chat.Name    `json:"name"`
 }
 
 // Ended: the chat is over for everybody. Session.Reason says why and Session.By
 // whose doing it was.
-type Ended struct{ Session chat.Session }
+type Ended struct {
+	Session chat.Session `json:"session"`
+}
 
 // Texts is what a member said: one message or several, in order.
 type Texts struct {
-	Session  string // id
-	From     chat.Name
-	Messages []chat.Message // as they were sent: clean the texts before they are shown
+	Session  string         `json:"session"` // id
+	From     chat.Name      `json:"from"`
+	Messages []chat.Message `json:"messages"` // as they were sent: clean the texts before they are shown
 }
 
 // Bye is a member who says bye, or takes it back. When everybody has said it, the
 // session ends by itself.
 type Bye struct {
-	Session string
-	From    chat.Name
-	Back    bool // taken back
+	Session string    `json:"session"`
+	From    chat.Name `json:"from"`
+	Back    bool      `json:"back,omitempty"` // taken back
 }
 
 // StoredLost means that messages which a member had stored in the user's mailbox are lost: the
 // server's state was damaged.
 type StoredLost struct {
-	Session string
-	From    chat.Name
+	Session string    `json:"session"`
+	From    chat.Name `json:"from"`
 }
 
 // NotDelivered is a message that not everybody has acknowledged before the session ended,
 // or for quite a while.
 type NotDelivered struct {
-	Session string
-	Text    string
-	Kept    bool // it may arrive yet: it is tried again
-	Unknown bool // it may have arrived: only the acknowledgement is missing
+	Session string `json:"session"`
+	Text    string `json:"text"`
+	Kept    bool   `json:"kept,omitempty"`    // it may arrive yet: it is tried again
+	Unknown bool   `json:"unknown,omitempty"` // it may have arrived: only the acknowledgement is missing
 }
 
 // MessageWaits is told when somebody who is here has had nothing of what the listener said
 // for a moment, nor the server: once, until everything has arrived.
 type MessageWaits struct {
-	Session string
-	For     []chat.Name // who has not got it
-	Offline bool        // because the listener's connection is down: that of the talk or, from a client, the user's
+	Session string      `json:"session"`
+	For     []chat.Name `json:"for"`               // who has not got it
+	Offline bool        `json:"offline,omitempty"` // because the listener's connection is down: that of the talk or, from a client, the user's
 }
 
 // MessageStored means that messages of the user are stored on the server for members who cannot
 // receive them now. It is sent once, until they have them.
 type MessageStored struct {
-	Session string
-	For     []chat.Name
+	Session string      `json:"session"`
+	For     []chat.Name `json:"for"`
 }
 
 // Slowed is the user writing faster than the coordinator wants; it is told once.
 type Slowed struct {
-	Session string
-	Rate    int // messages a second
+	Session string `json:"session"`
+	Rate    int    `json:"rate"` // messages a second
 }
 
 // TooFast is a member whose client does not keep to that: some of what they said is taken
 // only later.
 type TooFast struct {
-	Session string
-	From    chat.Name
+	Session string    `json:"session"`
+	From    chat.Name `json:"from"`
 }
 
 // Sent tells what has become of a message of the listener's own.
 type Sent struct {
-	Session string
-	N       uint64
-	State   SentState
-	Text    string
+	Session string    `json:"session"`
+	N       uint64    `json:"n"`
+	State   SentState `json:"state"`
+	Text    string    `json:"text"`
 }
 
 // SentState is how far a message has come.

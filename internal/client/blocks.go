@@ -63,10 +63,11 @@ func (b *blocks) deaf(ticket chat.Ticket, now time.Time) (same bool, next time.T
 	return len(blocked) == len(ticket.Blocked), next
 }
 
-// Blocks is whom the user blocks, by name.
+// Blocks is whom the user blocks now, by name.
 func (c *Client) Blocks() []chat.Block { return c.blocks.holding(time.Now()) }
 
-// Block keeps the user from hearing of somebody: for a time or, with 0, until Unblock.
+// Block keeps the user from hearing of somebody: for a second or longer or, with 0, until
+// Unblock. Code Arguments if it is shorter, Self.
 func (c *Client) Block(ctx context.Context, name string, d time.Duration) error {
 	return changeBlocks(ctx, c, chat.BlockUser, chat.BlockRequest{Name: name, For: d})
 }

@@ -12,8 +12,9 @@ import (
 	"natter/session"
 )
 
-// Invite proposes a session; two or more guests make a group. How it ends is told
-// by events. If a guest had invited the user, the session is open at once.
+// Invite proposes a session to users by name; two or more guests make a group. How it ends is
+// told by events. If a guest had invited the user, the session is open at once. Codes
+// Unavailable, Busy (also while another invitation of the user waits), Self, InChat, GroupLarge.
 func (c *Client) Invite(ctx context.Context, guests ...string) (chat.Session, error) {
 	reply, err := call(ctx, c.link, chat.Invite, chat.InviteRequest{Guests: guests, Session: chat.NewSessionID()})
 	if err != nil {
@@ -23,12 +24,14 @@ func (c *Client) Invite(ctx context.Context, guests ...string) (chat.Session, er
 	return reply.Session, nil
 }
 
-// Answer accepts or denies an invitation.
+// Answer accepts or denies an invitation, by the session's id. Codes NothingToDo if it has ended,
+// InChat.
 func (c *Client) Answer(ctx context.Context, id string, accept bool) error {
 	return step(ctx, c.chats, chat.Answer, chat.AnswerRequest{Session: id, Accept: accept})
 }
 
-// Withdraw takes the user's own invitation back.
+// Withdraw takes the user's own invitation back, by the session's id. Code NothingToDo if it has
+// ended.
 func (c *Client) Withdraw(ctx context.Context, id string) error {
 	return step(ctx, c.chats, chat.Withdraw, chat.SessionRequest{Session: id})
 }

@@ -15,26 +15,37 @@ import (
 	"natter/session/transcript"
 )
 
-// Config says where the server is and where keys are kept.
+// Config says where the server is, who enters, and how. Only URL must be set.
 type Config struct {
-	URL        string        // of a NATS server, or several with commas
-	KeyDir     string        // a key file per name, NAME.key; "" keeps keys in memory only
-	KeyFile    string        // this file instead (--key)
-	Passphrase string        // of the key, if it is known: what has another one is then refused, and not asked for
-	Name       string        // who will enter, if that is known: a ticket that is still good then saves the lobby
-	Presence   chat.Presence // what will be chosen, if that is known: hello then says it as well
-	Known      bool          // only a name that is the user's already: none is taken for the first time
-	MustKeep   bool          // no name is taken whose key cannot be kept in KeyDir
-	Takeover   bool          // another terminal of the user is signed out without a question
-	Wait       time.Duration // keep trying so long at the start (--wait-server)
-	Sent       bool          // tell what becomes of each message, by Sent events
-	Creds      string        // file with the lobby's JWT, for a server that lets nobody in without one; "" needs none
-	Sentinel   string        // the JWT itself instead, as links have it
-	Pass       string        // from a link: lets a new user in
-	Seed       string        // of the login key of a name that has none yet; "" makes one
-	Options    []nats.Option // TLS and the like
-	Log        *slog.Logger  // nil: nothing is logged
+	URL     string        // of a NATS server, or several with commas
+	Wait    time.Duration // how long Dial tries to reach it; 0: once
+	Options []nats.Option // TLS and the like
+	Log     *slog.Logger  // neither secrets nor texts; nil: nothing is logged
 
+	// The key.
+
+	KeyDir     string // a key file per name, NAME.key; "" keeps keys in memory only
+	KeyFile    string // this file instead, for whatever name
+	Passphrase string // of the key, if it is known: a key with another one is then refused with code Denied, not Auth
+	MustKeep   bool   // no name is taken whose key cannot be kept in KeyDir
+	Seed       string // of the login key of a name that has none yet, see NewSeed; "" makes one
+
+	// Who enters.
+
+	Name     string        // who will enter, if that is known: a ticket that is still good then saves a request
+	Presence chat.Presence // what will be chosen, if that is known: it is told with the first hello
+	Known    bool          // only a name that is the user's already: none is taken for the first time
+	Takeover bool          // another terminal of the user is signed out without a question
+
+	// What a server may want of strangers.
+
+	Creds    string // a file with the JWT that it lets people in with; "" needs none
+	Sentinel string // the JWT itself instead
+	Pass     string // of an invitation link: lets a new user in
+
+	// What is told and kept.
+
+	Sent       bool               // tell what becomes of each message, by Sent events
 	Transcript *transcript.Keeper // of the user's own chats; nil: none. Close closes it
 }
 
@@ -52,7 +63,8 @@ type Client struct {
 	spent atomic.Bool // the pass: see PassSpent
 }
 
-// Dial reaches the server. Its error is a *chat.Error with code NotConnected.
+// Dial reaches the server; it takes no name. Code NotConnected if there is none, Denied if it
+// wants other credentials, Arguments if those are none. Whoever dials must call Close or Exit.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	c := newClient(cfg)
 	if c.link.early = c.link.dialKept(ctx); c.link.early != nil {
@@ -78,31 +90,32 @@ func newClient(cfg Config) *Client {
 	return c
 }
 
-// Server is the URL that the client was given, without a password.
+// Server is Config.URL without a password.
 func (c *Client) Server() string { return c.server() }
 
-// Me is the name that Enter took.
+// Me is the name that was entered; "" before.
 func (c *Client) Me() chat.Name { return c.me }
 
 // Events is where everything that the user should hear comes out. It is closed
-// when the client is. A reader that is slow slows nobody.
+// when the client is. A reader that is slow slows nobody: up to 32 MB of texts wait for it, and
+// nothing more is taken from others while 16 MB do.
 func (c *Client) Events() <-chan Event { return c.events.out }
 
-// Online tells whether the connection to the server is up.
+// Online reports whether the connection to the server is up.
 func (c *Client) Online() bool { return c.link.online() }
 
-// Presence is what was chosen last.
+// Presence is what was chosen last, by SetPresence or in an earlier run.
 func (c *Client) Presence() chat.Presence { return c.login.chosen() }
 
-// SetPresence chooses whether others see the user.
+// SetPresence chooses whether others see the user. The coordinator remembers it.
 func (c *Client) SetPresence(ctx context.Context, visible bool) error {
 	return c.login.setPresence(ctx, visible)
 }
 
-// List asks for the roster. Code Hidden if the user is hidden.
+// List asks for the users whom the user may see, by name. Code Hidden if the user is hidden.
 func (c *Client) List(ctx context.Context) ([]chat.Entry, error) { return c.login.list(ctx, false) }
 
-// Watch is List, and from then on PresenceChanged events come.
+// Watch is List, and from then on PresenceChanged events come, also after a lost connection.
 func (c *Client) Watch(ctx context.Context) ([]chat.Entry, error) { return c.login.list(ctx, true) }
 
 // Unlock tries a passphrase for the key of a name that Enter has refused with code Auth.
@@ -123,7 +136,9 @@ func (c *Client) Unlock(name, passphrase string) error {
 	return err
 }
 
-// Close closes the client without a goodbye: the name is kept for the grace time.
+// Close closes the client without a goodbye, and returns when all its goroutines have ended. The
+// user is present for the grace time (chat.Rules): a client that enters the name before that is
+// over takes part in the open chat again.
 func (c *Client) Close() {
 	c.once.Do(func() {
 		c.cancel()
@@ -136,7 +151,8 @@ func (c *Client) Close() {
 	})
 }
 
-// Exit ends what is open, gives the name free and closes the client.
+// Exit quits the open session, or leaves it if it is a group, takes the user's invitations back,
+// says goodbye and closes the client, also with an error. The name stays the user's.
 func (c *Client) Exit(ctx context.Context) error {
 	defer c.Close()
 	if c.link.conn() == nil || c.side != nil {

@@ -138,9 +138,10 @@ func (d *directs) tooFast(from chat.User, now time.Time) (over, tell bool) {
 	return true, tell
 }
 
-// Direct sends a direct message and waits until it has arrived. Code Unavailable if the
-// receiver does not answer: then the text was not sent. Code Unknown if they have answered,
-// but nobody knows whether they got the text: the same one, sent again, is shown once.
+// Direct sends a direct message to a user by name and waits until it has arrived, at most a few
+// seconds. Code Unavailable if the receiver does not answer: then the text was not sent. Code
+// Unknown if they have answered, but nobody knows whether they got the text: the same one, sent
+// again within ten minutes, is shown once. Code TooLong beyond Rules.MaxText bytes, Self, Rate.
 func (c *Client) Direct(ctx context.Context, name, text string) error {
 	return c.directs.send(ctx, name, text)
 }

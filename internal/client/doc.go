@@ -1,5 +1,5 @@
-// Package client is a user without a terminal: it asks for a name, keeps its key, stays
-// connected, and turns what comes in into events.
+// Package client is a user without a terminal, for bots and for chatcli: it asks for a name, keeps
+// its key, stays connected, and turns what comes in into events.
 //
 //	Dial ──▶ Enter ──▶ requests: SetPresence, List, Invite, Answer, Direct, ...
 //	            │
@@ -7,10 +7,28 @@
 //	            │
 //	            └────▶ Events: what happened, in order
 //
+// A bot dials, enters a name, makes itself visible, and reads Events until they are closed; the
+// example of this package is one that repeats what it is told. Every method may be called by
+// several goroutines at once, but those that enter a name and Rotate.
+//
 // A client has one connection for the user and one for the session that is open. Either
 // may be lost at any time: it is tried again for ever, and afterwards the client asks
 // for everything it should know and tells only what has changed. Before a ticket expires
 // a second connection with a new one takes the place of the first.
+//
+// # Errors
+//
+// An error is a *chat.Error, whose code is for programs and whose sentence is for people, as in
+// errors.Is(err, &chat.Error{Code: chat.Busy}); another one is a fault, to be logged. Every
+// request of a client may be refused with these codes, and its method names the others:
+//
+//   - NotRegistered: the user has not entered a name, or is signed out
+//   - NotConnected: there was no connection for two seconds, and nothing was asked; or it was lost
+//     before the answer
+//   - Timeout: the coordinator has not answered for ten seconds; it may have done it
+//   - Rate: too many requests; Wait says when it can be tried again
+//   - Full: nothing can be stored for now
+//   - Internal: a fault of the coordinator
 //
 // # Parts
 //

@@ -14,20 +14,21 @@ import (
 
 // Welcome is the answer to Enter.
 type Welcome struct {
-	Name      chat.Name
-	Returning bool
-	LastSeen  time.Time
-	Now       time.Time // by the same clock as LastSeen, the coordinator's
-	KeyFile   string    // "" if the key is in memory only
-	Unkept    error     // why it is, if it should not be
-	Presence  chat.Presence
-	Rules     chat.Rules
+	Name      chat.Name      // as the user writes it
+	Returning bool           // the name was the user's before
+	LastSeen  time.Time      // when they were here last, if Returning
+	Now       time.Time      // by the same clock as LastSeen, the coordinator's
+	KeyFile   string         // "" if the key is in memory only
+	Unkept    error          // why it is, if it should not be
+	Presence  chat.Presence  // chosen in an earlier run
+	Rules     chat.Rules     // limits of the server
 	Missed    []chat.Session // that have ended while the user was away
 }
 
-// Enter asks for a name and takes it. Its error is a *chat.Error, after which
-// another name can be tried; with code Auth the same one, after Unlock, and with code
-// SignedIn, because the user is signed in on another terminal, EnterOver signs that one out.
+// Enter asks for a name and takes it. After an error another name can be tried. With these codes
+// the same one can: Auth, after Unlock; SignedIn, because the user is signed in on another
+// terminal, with EnterOver, which signs that one out. Others are Invalid, Reserved, Taken (with
+// suggestions), ForeignKey, Banned, Version, Denied and, with Config.Known, NotRegistered.
 // The key file of a name is made when the coordinator gives its ticket.
 func (c *Client) Enter(ctx context.Context, name string) (Welcome, error) {
 	n, err := chat.ParseName(name)

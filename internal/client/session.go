@@ -55,7 +55,9 @@ func (s *Session) Record() chat.Session { return s.chats.record(s.id) }
 func (s *Session) over() bool { return s.chats.current() != s }
 
 // Say sends a message to the other members. It returns at once, unless too many are on
-// their way. Code NotInChat; TooLong; NotConnected when 100 messages wait already.
+// their way. Without an error the message is kept until it has arrived, over lost connections,
+// too; NotDelivered tells if it does not. Code TooLong beyond Rules.MaxText bytes; NotConnected
+// when 100 messages wait for a connection already.
 func (s *Session) Say(text string) error {
 	if s.over() {
 		return errNotInChat
@@ -90,18 +92,18 @@ func (s *Session) Bye() error {
 	return nil
 }
 
-// Waiting counts the messages that somebody has yet to get.
+// Waiting counts the messages of the user that somebody has yet to get.
 func (s *Session) Waiting() int { return s.talk.Waiting() }
 
 // Flush waits until every message said so far has arrived at everybody who is
-// connected.
+// connected. Code Timeout if ctx is done first.
 func (s *Session) Flush(ctx context.Context) error { return s.talk.Flush(ctx) }
 
 // Quit ends the session for all; what was said before arrives first. Without a
 // connection it ends here at once, and for the others when there is one again.
 func (s *Session) Quit(ctx context.Context) error { return s.end(ctx, chat.ByQuit) }
 
-// Leave leaves a group alone, in the same way.
+// Leave leaves a group, in the same way; the others go on. Two are no group: the session ends.
 func (s *Session) Leave(ctx context.Context) error { return s.end(ctx, chat.ByLeave) }
 
 func (s *Session) end(ctx context.Context, reason chat.Reason) error {

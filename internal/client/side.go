@@ -10,7 +10,8 @@ import (
 
 // EnterBeside comes in beside the user's terminals: direct messages can be sent and users
 // listed, and nobody sees that the user is there. Nothing that comes is answered; texts are
-// heard only if listen is true. Code NotRegistered if the name is not the user's yet.
+// heard only if listen is true. Codes as of Enter, but SignedIn; NotRegistered if the name is not
+// the user's yet, Full if too many programs of theirs are there already.
 func (c *Client) EnterBeside(ctx context.Context, name string, listen bool) (Welcome, error) {
 	n, err := chat.ParseName(name)
 	if err != nil {
