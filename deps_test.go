@@ -22,7 +22,7 @@ var floors = map[string]int{
 	"cmd/chatcoord": 9, "cmd/chatcli": 9, "internal/bench": 9,
 	"internal/chattest/crash": 9, "internal/chattest/faults": 8, "internal/chattest/external": 9,
 	"internal/ui": 8, "internal/chattest": 8,
-	"internal/coord": 7, "internal/client": 7, "internal/backup": 7, "internal/doctor": 7,
+	"client": 7, "internal/coord": 7, "internal/backup": 7, "internal/doctor": 7,
 	"internal/console": 6, "internal/ops": 5, "internal/flags": 5, "internal/keyfile": 5, "internal/setup": 5, "session/transfer": 5, "session/transcript": 5,
 	"session/delivery": 5, "session/server": 5,
 	"presence": 4, "presence/account": 3, "broker/brokertest": 3,
@@ -199,9 +199,9 @@ func TestFloorsAreChecked(t *testing.T) {
 	for _, bad := range []map[string][]string{
 		{"chat": {"broker"}},
 		{"session": {"broker"}},
-		{"internal/client": {"internal/coord"}},
+		{"client": {"internal/coord"}},
 		{"somewhere": nil},
-		{"cmd/chatcli": {"internal/client"}, "internal/client": {"broker/ticket"}},
+		{"cmd/chatcli": {"client"}, "client": {"broker/ticket"}},
 	} {
 		if len(floorFaults(bad)) == 0 {
 			t.Errorf("not noticed: %v", bad)

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/internal/contexts"
 	"natter/internal/flags"
 	"natter/internal/private"

@@ -22,7 +22,7 @@ import (
 	"golang.org/x/term"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/internal/contexts"
 	"natter/internal/flags"
 	"natter/internal/ui"

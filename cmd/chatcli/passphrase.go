@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/internal/flags"
 	"natter/internal/keyfile"
 	"natter/internal/private"

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/internal/flags"
 )
 

@@ -17,7 +17,7 @@ import (
 
 	"natter/broker"
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/internal/coord"
 )
 

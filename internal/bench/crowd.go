@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natter/internal/client"
+	"natter/client"
 )
 
 // crowd measures what many users cost who do nothing, and what one of them sees: the

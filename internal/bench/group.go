@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"sync"
 
-	"natter/internal/client"
+	"natter/client"
 )
 
 // Groups speak in rounds: plain connections have no limit to what is under way, and the

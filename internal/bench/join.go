@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/session"
 )
 

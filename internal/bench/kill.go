@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/internal/coord"
 )
 

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"natter/internal/client"
+	"natter/client"
 )
 
 // footprint measures the memory of chatcli in a chat, and what a chat adds to the

@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natter/internal/client"
+	"natter/client"
 )
 
 // open measures delays at rates far below full speed. A delay counts from the time at

@@ -11,7 +11,7 @@ import (
 
 	"natter/broker"
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/session"
 )
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natter/internal/client"
+	"natter/client"
 )
 
 // stallRate is how many messages a second each of the group says.

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"natter/internal/client"
+	"natter/client"
 )
 
 const (

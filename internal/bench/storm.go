@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"natter/internal/client"
+	"natter/client"
 	"natter/internal/coord"
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 )
 
 // text is what everybody says.

@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 )
 
 // A name that looks like one that is taken is taken, present or not, also after a

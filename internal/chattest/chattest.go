@@ -15,7 +15,7 @@ import (
 	"natter/broker/embedded"
 	"natter/broker/rpc"
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/internal/coord"
 	"natter/session"
 )

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 )
 
 // front stands before a server, and can say something in its name.

@@ -17,8 +17,8 @@ import (
 
 	"natter/broker/rpc"
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/internal/coord"
 	"natter/session"
 )

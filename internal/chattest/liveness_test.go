@@ -17,8 +17,8 @@ import (
 
 	"natter/broker"
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/internal/coord"
 	"natter/internal/keyfile"
 	"natter/session"

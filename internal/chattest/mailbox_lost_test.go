@@ -6,8 +6,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/session"
 )
 

@@ -12,9 +12,9 @@ import (
 
 	"natter/broker"
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
 	"natter/internal/chattest/faults"
-	"natter/internal/client"
 	"natter/internal/coord"
 	"natter/session"
 )

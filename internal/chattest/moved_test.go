@@ -6,8 +6,8 @@ import (
 
 	"natter/broker"
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/internal/coord"
 	"natter/session"
 )

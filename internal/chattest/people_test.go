@@ -13,9 +13,9 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
 	"natter/internal/chattest/faults"
-	"natter/internal/client"
 	"natter/internal/coord"
 	"natter/session"
 )

@@ -9,8 +9,8 @@ import (
 
 	"natter/broker/brokertest"
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/presence/account"
 	"natter/session"
 )

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
 	"natter/internal/chattest/faults"
-	"natter/internal/client"
 	"natter/internal/coord"
 	"natter/session"
 )

@@ -8,8 +8,8 @@ import (
 	"natter/broker/brokertest"
 	"natter/broker/rpc"
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 )
 
 // TestBesideATerminal: programs that do one thing come in beside the user's terminal, at

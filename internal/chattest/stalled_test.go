@@ -9,8 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 )
 
 // stillLine dials connections that nobody reads from while it is locked.

@@ -8,8 +8,8 @@ import (
 
 	"natter/broker/brokertest"
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/internal/coord"
 	"natter/session"
 )

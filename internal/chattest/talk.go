@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 )
 
 // Session is the record of the session that a client is in; false if there is none.

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/session"
 	"natter/session/transcript"
 )

@@ -9,8 +9,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/session"
 )
 

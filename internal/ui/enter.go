@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/internal/flags"
 )
 

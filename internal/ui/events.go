@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/session"
 )
 

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"natter/internal/client"
+	"natter/client"
 	"natter/session"
 )
 

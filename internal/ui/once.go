@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 )
 
 // once is a visit that does one thing: chatcli send, chatcli list.

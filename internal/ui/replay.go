@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/session"
 	"natter/session/transcript"
 )

@@ -11,7 +11,7 @@ import (
 	"unicode"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/session/transcript"
 )
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 )
 
 // takeover asks whether to sign in here although the user is signed in elsewhere.

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 )
 
 // chatLine handles a line in a chat: Quit, bye, or text.

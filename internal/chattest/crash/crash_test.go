@@ -12,8 +12,8 @@ import (
 
 	"natter/broker/embedded"
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/internal/coord"
 	"natter/session"
 )

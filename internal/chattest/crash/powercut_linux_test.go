@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"natter/internal/client"
+	"natter/client"
 )
 
 var powerCuts = flag.Int("powercuts", 3, "how often the power is cut")

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/internal/doctor"
 	"natter/session"
 )

@@ -10,8 +10,8 @@ import (
 
 	"natter/broker"
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/internal/setup"
 	"natter/session"
 )

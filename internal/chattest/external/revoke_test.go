@@ -12,8 +12,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/internal/keyfile"
 	"natter/session"
 )

@@ -8,8 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 )
 
 // Connections without a user are closed on NATS servers that are not ours as on our own: the

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/internal/secure"
 )
 

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/internal/secure"
 )
 

@@ -12,9 +12,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natter/client"
 	"natter/internal/chattest"
 	"natter/internal/chattest/faults"
-	"natter/internal/client"
 )
 
 // seen is something that somebody was told, and when.

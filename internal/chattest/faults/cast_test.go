@@ -17,9 +17,9 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
 	"natter/internal/chattest/faults"
-	"natter/internal/client"
 	"natter/session"
 )
 

@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/internal/setup"
 	"natter/session"
 )

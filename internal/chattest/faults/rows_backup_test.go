@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/session"
 )
 

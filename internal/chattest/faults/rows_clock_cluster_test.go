@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"natter/internal/client"
+	"natter/client"
 	"natter/session"
 )
 

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/session"
 )
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"natter/broker"
-	"natter/internal/client"
+	"natter/client"
 )
 
 // F12: the server that leads LIVE is cut off for a while, from everybody or one way. Another one

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"natter/broker"
-	"natter/internal/client"
+	"natter/client"
 	"natter/session"
 )
 

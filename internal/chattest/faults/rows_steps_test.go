@@ -16,8 +16,8 @@ import (
 
 	"natter/broker/rpc"
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/internal/setup"
 	"natter/session"
 )

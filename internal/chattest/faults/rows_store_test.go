@@ -12,8 +12,8 @@ import (
 
 	"natter/broker"
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest/faults"
-	"natter/internal/client"
 )
 
 // F23: max_file_store of NATS servers is reached, by streams of somebody else, which nothing

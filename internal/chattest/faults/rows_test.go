@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest/faults"
-	"natter/internal/client"
 	"natter/session"
 )
 

@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 	"natter/session"
 )
 

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 )
 
 // A talk may still want to fetch its mailbox when the user's connection has been taken away.

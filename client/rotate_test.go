@@ -13,8 +13,8 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/internal/keyfile"
 	"natter/presence/account"
 )

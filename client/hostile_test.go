@@ -17,8 +17,8 @@ import (
 	"natter/broker/brokertest"
 	"natter/broker/embedded"
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 )
 
 // mostGrown is how much the heap of this process may grow by what a hostile coordinator sends,

@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 )
 
 // TestABlockIsInTheTicket: soon after a block, and after its end, the server itself keeps

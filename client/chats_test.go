@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/session"
 )
 

@@ -3,8 +3,8 @@ package client_test
 import (
 	"testing"
 
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 )
 
 // A program that starts again is not taken for one that repeats itself, whatever its clock says.

@@ -5,7 +5,7 @@ import (
 	"log"
 
 	"natter/chat"
-	"natter/internal/client"
+	"natter/client"
 )
 
 // A bot that accepts every invitation and repeats what it is told.

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"natter/chat"
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 	"natter/internal/keyfile"
 )
 

@@ -6,8 +6,8 @@ import (
 	"syscall"
 	"testing"
 
+	"natter/client"
 	"natter/internal/chattest"
-	"natter/internal/client"
 )
 
 // In a home where nothing may be written one can chat, and hears that the key is not kept.
