@@ -10,6 +10,8 @@ import (
 const (
 	jobTimeout = 10 * time.Second // one try of a job takes at most so long
 	retryAfter = time.Second      // and is followed by another one after so long
+	roomAfter  = 30 * time.Second // or, where a stream is at its limit, after up to so long
+	sayAgain   = time.Minute      // jobs of one kind that fail are logged so often
 )
 
 // Job is something that has to be done and may be done twice.
@@ -23,18 +25,25 @@ type Scheduler struct {
 
 	mu     sync.Mutex
 	timers map[string]*time.Timer
+	failed map[string]*failures // by what is to be done
 	life   context.Context
 	end    context.CancelFunc
 }
 
+// failures are the tries of one kind of job that failed.
+type failures struct {
+	said time.Time
+	more int // since then
+}
+
 // NewScheduler has nothing to do yet.
 func NewScheduler(log *slog.Logger) *Scheduler {
-	c := &Scheduler{log: log, timers: map[string]*time.Timer{}}
+	c := &Scheduler{log: log, timers: map[string]*time.Timer{}, failed: map[string]*failures{}}
 	c.life, c.end = context.WithCancel(context.Background())
 	return c
 }
 
-// Do does a job in the background. what names it in the log.
+// Do does a job in the background. what names its kind in the log.
 func (c *Scheduler) Do(what string, job Job) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -42,9 +51,13 @@ func (c *Scheduler) Do(what string, job Job) {
 		return
 	}
 	c.wg.Go(func() {
-		for !c.try(what, job) {
+		wait := retryAfter
+		for err := c.try(what, job); err != nil; err = c.try(what, job) {
+			if wait = min(2*wait, roomAfter); !AtLimit(err) {
+				wait = retryAfter
+			}
 			select {
-			case <-time.After(retryAfter):
+			case <-time.After(wait):
 			case <-c.life.Done():
 				return
 			}
@@ -52,14 +65,31 @@ func (c *Scheduler) Do(what string, job Job) {
 	})
 }
 
-func (c *Scheduler) try(what string, job Job) bool {
+func (c *Scheduler) try(what string, job Job) error {
 	ctx, cancel := context.WithTimeout(c.life, jobTimeout)
 	defer cancel()
 	err := job(ctx)
 	if err != nil && c.life.Err() == nil {
-		c.log.Error("not done yet: "+what, "err", err)
+		c.say(what, err)
 	}
-	return err == nil
+	return err
+}
+
+// say logs that a job could not be done: jobs of one kind fail together, and again and again.
+func (c *Scheduler) say(what string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f, now := c.failed[what], time.Now()
+	if f == nil {
+		f = &failures{}
+		c.failed[what] = f
+	}
+	f.more++
+	if now.Sub(f.said) < sayAgain {
+		return
+	}
+	c.log.Error("not done yet: "+what, "count", f.more, "err", err)
+	*f = failures{said: now}
 }
 
 // After does a job in d, instead of the one that waits under the same key.

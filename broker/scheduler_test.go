@@ -1,10 +1,14 @@
 package broker_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"natter/broker"
@@ -65,4 +69,40 @@ func TestStopEndsAChoreThatCannotBeDone(t *testing.T) {
 	})
 	<-begun
 	c.Stop()
+}
+
+// While a stream is full, what many jobs cannot store is tried rarely and logged once a minute.
+func TestChoresOfAFullStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		c := broker.NewScheduler(slog.New(slog.NewTextHandler(&out, nil)))
+		const jobs = 100
+		var tries, done atomic.Int32
+		var full atomic.Bool
+		full.Store(true)
+		for range jobs {
+			c.Do("note something", func(context.Context) error {
+				if tries.Add(1); full.Load() {
+					return broker.ErrAtLimit
+				}
+				done.Add(1)
+				return nil
+			})
+		}
+		<-time.After(4*time.Minute + time.Second)
+		synctest.Wait()
+		if n := strings.Count(out.String(), "not done yet: note something"); n != 5 || !strings.Contains(out.String(), "count=1 ") || !strings.Contains(out.String(), "count=500 ") {
+			t.Errorf("logged %d times:\n%s", n, out.String())
+		}
+		if n := tries.Load(); n > 12*jobs {
+			t.Errorf("%d tries", n)
+		}
+		full.Store(false)
+		<-time.After(30 * time.Second)
+		synctest.Wait()
+		if done.Load() != jobs {
+			t.Errorf("%d are done", done.Load())
+		}
+		c.Stop()
+	})
 }
