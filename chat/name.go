@@ -22,7 +22,7 @@ const MaxName = 24
 var reserved = map[User]bool{
 	"admin": true, "all": true, "anybody": true, "anyone": true, "ask": true, "bye": true, "chatcli": true, "chatcoord": true,
 	"console": true, "coord": true, "coordinator": true, "direct": true, "everybody": true, "everyone": true, "exit": true, "here": true, "lobby": true,
-	"me": true, "moderator": true, "n": true, "natter": true, "no": true, "none": true, "observer": true, "operator": true, "others": true,
+	"me": true, "moderator": true, "n": true, "natter": true, "no": true, "nobody": true, "none": true, "observer": true, "operator": true, "others": true,
 	"quit": true, "root": true, "server": true, "somebody": true, "someone": true, "support": true, "system": true, "y": true, "yes": true,
 	"you": true,
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestNamesThatAreNames(t *testing.T) {
-	for _, s := range []string{"a", "Z", "alice", "Alice", "alice2", "a-b_c", "a-", "x_", "nobody", "Admin1", "abcdefghijklmnopqrstuvwx"} {
+	for _, s := range []string{"a", "Z", "alice", "Alice", "alice2", "a-b_c", "a-", "x_", "noble", "Admin1", "abcdefghijklmnopqrstuvwx"} {
 		n, err := chat.ParseName(s)
 		if err != nil || string(n) != s || string(n.User()) != strings.ToLower(s) {
 			t.Errorf("%q: name %q, user %q, %v", s, n, n.User(), err)
@@ -44,7 +44,7 @@ func TestNamesThatAreNot(t *testing.T) {
 }
 
 func TestReservedWords(t *testing.T) {
-	for _, s := range strings.Fields("admin all bye chatcoord coord coordinator everyone exit here lobby me n no observer quit server system y yes you Quit ADMIN operator someone direct moderator root support Root somebody anybody anyone everybody others none ask chatcli natter console") {
+	for _, s := range strings.Fields("admin all bye chatcoord coord coordinator everyone exit here lobby me n no observer quit server system y yes you Quit ADMIN operator someone direct moderator root support Root somebody nobody Nobody anybody anyone everybody others none ask chatcli natter console") {
 		_, err := chat.ParseName(s)
 		if !errors.Is(err, &chat.Error{Code: chat.Reserved}) || !strings.Contains(err.Error(), "reserved word") {
 			t.Errorf("%s: %v", s, err)

@@ -48,7 +48,7 @@ func TestTracesEndAtTheBoundary(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, h := range traceHeaders {
-		want := observe(t, alice, traces, "nobody", h)
+		want := observe(t, alice, traces, "nora", h)
 		for _, to := range []chat.User{"bob", "carol"} {
 			if got := observe(t, alice, traces, to, h); got != want {
 				t.Errorf("%v: for %s alice sees\n%s\nfor nobody\n%s", h, to, got, want)
@@ -78,7 +78,7 @@ func TestTracesTellWithoutABoundary(t *testing.T) {
 	}
 	traces := receive(t, alice, "alice")
 	see := func(to string) string { return observeOn(t, alice, traces, "x."+to+".alice", traceHeaders[3]) }
-	not := see("nobody")
+	not := see("nora")
 	for _, u := range []string{"bob", "carol"} {
 		if there := see(u); there == not {
 			t.Errorf("the same for %s as for nobody:\n%s", u, there)

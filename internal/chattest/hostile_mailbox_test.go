@@ -55,7 +55,7 @@ func TestStrangersKeepNothing(t *testing.T) {
 		_, err = ask(mallory, chat.Store, chat.StoreRequest{Session: id, For: []chat.User{"alice"}, Messages: words(1, "forged")})
 		code(t, "the session "+id, err, chat.NotInChat)
 	}
-	for _, u := range []chat.User{"stranger", "mallory", "nobody", "", "*", ">", "alice.bob", "Alice"} {
+	for _, u := range []chat.User{"stranger", "mallory", "nora", "", "*", ">", "alice.bob", "Alice"} {
 		_, err = ask(mallory, chat.Store, chat.StoreRequest{Session: s.ID, For: []chat.User{u}, Messages: words(1, "forged")})
 		code(t, "for "+string(u), err, chat.Arguments)
 	}

@@ -78,7 +78,7 @@ func odd(id string) [][]byte {
 		[]byte(`{"session":"`+id+`","session":"x","reason":"quit","reason":"lost","proto":1,"proto":0,"name":"alice","guests":[],"guests":["mallory"],"presence":"visible","presence":""}`),
 		[]byte(`{"guests":["alice","ALICE"],"reason":"lost","proto":-1,"unknown":{"a":[1,2,{}]},"Session":"X","SESSION":""}`),
 		[]byte(`{"guests":null,"session":null,"reason":null,"key":null,"proto":null,"name":null,"presence":null}`),
-		[]byte(`{"proto":9223372036854775807,"guests":["alice","bob","carol","nobody","*"]}`),
+		[]byte(`{"proto":9223372036854775807,"guests":["alice","bob","carol","nora","*"]}`),
 		padded(chat.MaxPayload))
 }
 
@@ -220,7 +220,7 @@ func TestNobodyIsKeptWaiting(t *testing.T) {
 	answers := make(chan *nats.Msg, 2*many)
 	must(mallory.ChanSubscribe("_IN.mallory.many", answers))(t)
 	for range many {
-		for subject, data := range map[string]string{"list": `{"revision":9223372036854775807}`, "invite": `{"guests":["nobody"]}`} {
+		for subject, data := range map[string]string{"list": `{"revision":9223372036854775807}`, "invite": `{"guests":["nora"]}`} {
 			if err := mallory.PublishRequest("chat.coord."+subject+".mallory", "_IN.mallory.many", []byte(data)); err != nil {
 				t.Fatal(err)
 			}

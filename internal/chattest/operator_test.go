@@ -366,8 +366,8 @@ func TestDeletedName(t *testing.T) {
 	}
 	must(operate(t, in, chat.AdminFree, chat.FreeRequest{Name: "BoB"}))(t)
 	in.User("Bob")
-	_, err := operate(t, in, chat.AdminFree, chat.FreeRequest{Name: "nobody"})
-	code(t, "free nobody's name", err, chat.NothingToDo)
+	_, err := operate(t, in, chat.AdminFree, chat.FreeRequest{Name: "nora"})
+	code(t, "free the name of nobody", err, chat.NothingToDo)
 }
 
 // TestWithoutRevocation: a name stays reserved as long as a ticket of its former owner is

@@ -106,7 +106,7 @@ func TestOnlyWhoIsInvitedComesIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	stranger := guest(t, in, "", "")
-	for _, name := range []string{"alice", "nobody"} {
+	for _, name := range []string{"alice", "nora"} {
 		if got := fails(t, stranger, name); got != notInvited {
 			t.Errorf("a stranger who asks for %s is told %q", name, got)
 		}

@@ -169,7 +169,7 @@ func TestDirectMessages(t *testing.T) {
 		t.Fatalf("an answer to a hidden user who wrote first: %v", err)
 	}
 	carol := in.User("carol")
-	for _, name := range []string{"alice", "nobody", "a b"} {
+	for _, name := range []string{"alice", "nora", "a b"} {
 		err := carol.Direct(t.Context(), name, "hello")
 		chattest.Code(t, err, chat.Unavailable)
 		if want := name + " cannot be reached."; err.Error() != want {
@@ -193,8 +193,8 @@ func TestHiddenUsersSeeAndAreSeenByNobody(t *testing.T) {
 	}
 	_, err = bob.Invite(t.Context(), "alice")
 	chattest.Code(t, err, chat.Unavailable)
-	_, absent := bob.Invite(t.Context(), "nobody")
-	if want := strings.ReplaceAll(err.Error(), "alice", "nobody"); absent.Error() != want {
+	_, absent := bob.Invite(t.Context(), "nora")
+	if want := strings.ReplaceAll(err.Error(), "alice", "nora"); absent.Error() != want {
 		t.Fatalf("%q for a hidden user and %q for an absent one", err, absent)
 	}
 	chattest.Chat(alice, bob)

@@ -83,7 +83,7 @@ func TestMicroInfo(t *testing.T) {
 func TestMicroStats(t *testing.T) {
 	in := chattest.Run(t)
 	alice := in.User("alice")
-	_, err := alice.Invite(t.Context(), "nobody")
+	_, err := alice.Invite(t.Context(), "nora")
 	chattest.Code(t, err, chat.Unavailable)
 	observer := brokertest.Observer(t, in.Server)
 	stats := inquire[micro.Stats](t, observer, "$SRV.STATS.chatcoord")

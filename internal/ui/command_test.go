@@ -55,7 +55,7 @@ func TestParse(t *testing.T) {
 		{"@bob:Hello, Bob! This is alice", direct("bob", "Hello, Bob! This is alice")},
 		{"@bob hello", direct("bob", "hello")}, {"@bob: hello", direct("bob", "hello")},
 		{"@bob:@al:hi", direct("bob", "@al:hi")}, {"@BOB:hi", direct("BOB", "hi")},
-		{"@nobody:hi", direct("nobody", "hi")}, {"@all:hi", direct("all", "hi")},
+		{"@nora:hi", direct("nora", "hi")}, {"@all:hi", direct("all", "hi")},
 		{"@bob:", wrong("Write @bob TEXT.")}, {"@bob  ", wrong("Write @bob TEXT.")}, {"@:hi", wrong("Write @NAME TEXT.")},
 		{"@bob", said(Reply, "@bob")}, {"@someone's idea: no", said(Reply, "@someone's idea: no")},
 		{"#alice", said(Reply, "#alice")},

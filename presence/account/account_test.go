@@ -125,8 +125,8 @@ func TestOneOfManyGetsAName(t *testing.T) {
 	if err != nil || r.Key != <-won || revision != 1 {
 		t.Fatalf("stored is %+v at %d, %v", r, revision, err)
 	}
-	if r, revision, err := stores[1].Get(t.Context(), "nobody"); err != nil || revision != 0 || r.Key != "" {
-		t.Fatalf("nobody has %+v at %d, %v", r, revision, err)
+	if r, revision, err := stores[1].Get(t.Context(), "nora"); err != nil || revision != 0 || r.Key != "" {
+		t.Fatalf("nora has %+v at %d, %v", r, revision, err)
 	}
 }
 
