@@ -3,6 +3,7 @@ package chat
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -66,6 +67,10 @@ func (e *Error) Is(target error) bool {
 func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Text: fmt.Sprintf(format, args...)}
 }
+
+// Sentence ends a text that another sentence follows: one that ends with a command to copy has
+// no full stop.
+func Sentence(text string) string { return strings.TrimSuffix(text, ".") + "." }
 
 // ErrUnchanged is a rule's answer that there is nothing to do: what was asked for is
 // true already. For who asked it is success.

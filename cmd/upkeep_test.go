@@ -154,6 +154,11 @@ func TestHangUpReloads(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), "Put a new one in its place") {
 		t.Errorf("the new log file: %s%v", text, err)
 	}
+	if err := os.Chmod(key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.signal(syscall.SIGHUP)
+	s.await(s.lines, "Make it yours alone: chmod 600 "+key+". The former certificate stays in use.")
 	s.signal(syscall.SIGTERM)
 	s.await(s.told, "STOPPING=1")
 }

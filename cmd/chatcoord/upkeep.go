@@ -10,6 +10,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"natter/chat"
 	"natter/internal/coord"
 )
 
@@ -135,7 +136,7 @@ func (u *upkeep) look(now time.Time) {
 
 func (u *upkeep) unread(err error) {
 	u.failing, u.told = err.Error(), true
-	u.tell(news{text: err.Error() + " The former certificate stays in use.", bad: true})
+	u.tell(news{text: chat.Sentence(err.Error()) + " The former certificate stays in use.", bad: true})
 }
 
 // warn warns of a certificate that expires, once a day.

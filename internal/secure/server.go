@@ -146,7 +146,7 @@ func loadCA(dir string) (tls.Certificate, error) {
 	}
 	ca, err := readPair(cert, key)
 	if told := (*chat.Error)(nil); errors.As(err, &told) {
-		return ca, private.Errorf(private.ErrFile, "%s Bring the right one back, or remove %s and give out new links.", told.Text, dir)
+		return ca, private.Errorf(private.ErrFile, "%s Bring the right one back, or remove %s and give out new links.", chat.Sentence(told.Text), dir)
 	}
 	if err == nil && !ca.Leaf.IsCA {
 		return ca, private.Errorf(private.ErrFile, "The file %s is damaged: it is no CA. Bring the right one back.", cert)
