@@ -157,7 +157,8 @@ func (s *Service) Lobby() (now int, closed map[string]uint64) {
 
 const (
 	lookEvery  = 500 * time.Millisecond // who is in the lobby
-	countEvery = 50 * time.Millisecond  // how many connections our own server has
+	countEvery = 50 * time.Millisecond  // how many connections our own server has, when it may soon have hardly one left
+	countLess  = 250 * time.Millisecond // and otherwise
 	lookPause  = 4                      // times as long as the last look took, if that is longer
 	mostGuests = 16_384                 // that are looked at, of one server and account
 	nobodyYet  = "$G"                   // the account of connections that have presented nothing
@@ -174,17 +175,26 @@ func (s *Service) KeepDoor(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		begin := time.Now()
-		if begin.Before(next) && !s.ownIsShort() {
-			continue
+		begin, took := time.Now(), time.Duration(0)
+		if !begin.Before(next) || s.ownIsShort() {
+			s.lookAtGuests(ctx)
+			took = time.Since(begin)
+			next = time.Now().Add(max(lookEvery, lookPause*took))
 		}
-		s.lookAtGuests(ctx)
-		took := time.Since(begin)
-		next = time.Now().Add(max(lookEvery, lookPause*took))
-		if wait = max(countEvery, lookPause*took); s.Connections == nil {
-			wait = max(wait, lookEvery)
-		}
+		wait = max(countIn(s.Connections), lookPause*took)
 	}
+}
+
+// countIn is when it is looked again how many connections there are. One that fills up from
+// half takes longer than countLess.
+func countIn(connections func() (have, most int)) time.Duration {
+	if connections == nil {
+		return lookEvery
+	}
+	if have, most := connections(); most > 0 && have >= most/2 {
+		return countEvery
+	}
+	return countLess
 }
 
 // ownIsShort reports whether the server in this process has hardly a connection left.

@@ -28,6 +28,10 @@ const (
 // followAudit notes how far the audit log reached a while ago, or, when the server stops in
 // order, how far it reaches.
 func (l *ledger) followAudit(ctx context.Context, js jetstream.JetStream) ([]byte, error) {
+	now := time.Now()
+	if !l.closing && now.Sub(l.auditAt) < auditLag {
+		return nil, nil
+	}
 	s, err := js.Stream(ctx, broker.AuditStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, nil
@@ -36,12 +40,10 @@ func (l *ledger) followAudit(ctx context.Context, js jetstream.JetStream) ([]byt
 		return nil, err
 	}
 	state, sure := s.CachedInfo().State, l.audit
-	if now := time.Now(); l.closing {
+	if l.closing {
 		sure = state.LastSeq
-	} else if now.Sub(l.auditAt) >= auditLag {
-		l.audit, l.auditAt = state.LastSeq, now
 	} else {
-		return nil, nil
+		l.audit, l.auditAt = state.LastSeq, now
 	}
 	if sure <= l.pages[broker.AuditStream].last {
 		return nil, nil

@@ -115,12 +115,12 @@ func (l *ledger) followMailboxes(ctx context.Context, js jetstream.JetStream) ([
 		l.set(broker.MailboxesStream, key, e)
 		lines = append(lines, lineOf(broker.MailboxesStream, key, e)...)
 	}
-	from := p.last + 1
-	if uint64(len(p.records)) > state.Msgs {
+	from, all := p.last+1, uint64(len(p.records)) > state.Msgs
+	if all {
 		from = 1
 	}
 	have := map[string]bool{}
-	if from == 1 || state.LastSeq >= from {
+	if all || state.LastSeq >= from {
 		err = broker.Records(ctx, js.Conn(), broker.MailboxesStream, from, func(r broker.Stored) {
 			key, covered := keyOf(r.Subject, r.Revision), false
 			have[key] = true
@@ -137,7 +137,7 @@ func (l *ledger) followMailboxes(ctx context.Context, js jetstream.JetStream) ([
 		return nil, err
 	}
 	for key := range p.records {
-		if _, seq := cutKey(key); from == 1 && !have[key] {
+		if _, seq := cutKey(key); all && !have[key] {
 			note(key, entry{seq, gone})
 		}
 	}
