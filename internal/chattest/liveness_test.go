@@ -141,16 +141,15 @@ func TestWhoIsLostAndDoesNotNotice(t *testing.T) {
 	chattest.Wait[chattest.Text](bob)
 }
 
-// TestWhoIsForgottenAndDoesNotNotice: the grace time is over before the user's server is
-// back. The user learns it at the next request, and is here again.
+// TestWhoIsForgottenAndDoesNotNotice: the grace time is over before the user's server is back.
+// The coordinator takes the ticket back and closes the connection, and the user is here again.
 func TestWhoIsForgottenAndDoesNotNotice(t *testing.T) {
 	in := chattest.Run(t, func(c *coord.Config) { c.Rules.Grace = 100 * time.Millisecond })
 	bob := in.User("bob")
 	alice, back := apart(t, in, func(alice *chattest.User) { chattest.Chat(alice, bob) })
 	chattest.Wait[session.Ended](bob)
 	back()
-	_, err := alice.List(t.Context())
-	chattest.Code(t, err, chat.NotRegistered)
+	chattest.Wait[client.Lost](alice)
 	chattest.Wait[client.Connected](alice)
 	chattest.Chat(bob, alice)
 }
