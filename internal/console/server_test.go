@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -120,31 +121,39 @@ func TestJSONLines(t *testing.T) {
 	}
 }
 
-// What the client library drops because the console is slow is counted too.
+// What the client library drops because the console is slow is counted too. A console that shares
+// the lines counts what it was to show.
 func TestDroppedByTheClient(t *testing.T) {
-	srv := brokertest.Run(t)
-	coordinator := brokertest.Dial(t, srv, chat.StoringGrant(), chat.StoreInbox)
-	tap := brokertest.Dial(t, srv, chat.TappingGrant(), "_IN.console")
-	var out bytes.Buffer
-	c := New(Config{Out: &out})
-	c.arrived = make(chan *nats.Msg, 5)
-	if err := c.Subscribe(tap.Conn, Queue); err != nil {
-		t.Fatal(err)
-	}
-	for range 12 {
-		if err := rpc.Tell(coordinator.Conn, chat.AuditAction, chat.Address{}, chat.Audit{Text: "x"}); err != nil {
+	for _, shared := range []bool{false, true} {
+		srv := brokertest.Run(t)
+		coordinator := brokertest.Dial(t, srv, chat.StoringGrant(), chat.StoreInbox)
+		tap := brokertest.Dial(t, srv, chat.TappingGrant(), "_IN.console")
+		var out bytes.Buffer
+		c := New(Config{Out: &out, Shared: shared})
+		c.arrived = make(chan *nats.Msg, 5)
+		if err := c.Subscribe(tap.Conn, Queue); err != nil {
 			t.Fatal(err)
 		}
-	}
-	flush(t, coordinator)
-	flush(t, tap) // all twelve have arrived: five wait, seven were dropped
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := c.Serve(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if got := strings.Count(out.String(), "ACTION   x\n"); got != 5 || !strings.Contains(out.String(), "console is behind: 7 messages of the broker not read, so lines may be missing") || c.Dropped() != 7 {
-		t.Errorf("got\n%s", out.String())
+		for n := range 12 {
+			if err := rpc.Tell(coordinator.Conn, chat.AuditAction, chat.Address{}, chat.Audit{Text: fmt.Sprint("x", n)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		flush(t, coordinator)
+		flush(t, tap) // everything has arrived: five wait, the others were dropped
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := c.Serve(ctx); err != nil {
+			t.Fatal(err)
+		}
+		lost := 7
+		if shared {
+			lost = 10 // each message came twice
+		}
+		said := fmt.Sprintf("console is behind: %d messages of the broker not read, so lines may be missing", lost)
+		if got := strings.Count(out.String(), "ACTION   x"); got != 12-lost || !strings.Contains(out.String(), said) || c.Dropped() != uint64(lost) {
+			t.Errorf("shared: %t, got\n%s", shared, out.String())
+		}
 	}
 }
 
