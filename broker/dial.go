@@ -93,11 +93,11 @@ func (t *tidy) Dial(network, address string) (net.Conn, error) {
 	if !t.begin(conn) {
 		return nil, net.ErrClosed
 	}
-	patience := t.patience(address)
-	if patience == 0 {
+	timeout := t.timeout(address)
+	if timeout == 0 {
 		return conn, nil
 	}
-	heard, err := hear(conn, patience)
+	heard, err := hear(conn, timeout)
 	quiets.note(address, err == errQuiet)
 	if err != nil {
 		_ = conn.Close()

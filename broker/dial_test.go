@@ -120,7 +120,7 @@ func TestFailedHandshakesAreTidiedUp(t *testing.T) {
 }
 
 // TestConnectEndsWithItsContext: nobody waits for a server that accepts and says nothing once
-// what they wait for is not wanted any more.
+// what they wait for is no longer wanted.
 func TestConnectEndsWithItsContext(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -65,7 +65,7 @@ func (m *Mailboxes) Put(ctx context.Context, session string, to, from chat.User,
 		return 0, fmt.Errorf("encode stored messages: %w", err)
 	}
 	var ack *jetstream.PubAck
-	err = Patiently(ctx, func(ctx context.Context) (err error) {
+	err = Retry(ctx, func(ctx context.Context) (err error) {
 		ack, err = m.js.Publish(ctx, mailboxSubject(session, to, from), data, jetstream.WithMsgID(id))
 		return err
 	})
@@ -109,7 +109,7 @@ func (m *Mailboxes) subjects(ctx context.Context, filter string) (map[string]uin
 }
 
 func (m *Mailboxes) info(ctx context.Context, opts ...jetstream.StreamInfoOpt) (info *jetstream.StreamInfo, err error) {
-	err = Patiently(ctx, func(ctx context.Context) (err error) {
+	err = Retry(ctx, func(ctx context.Context) (err error) {
 		info, err = m.stream.Info(ctx, opts...)
 		return err
 	})
@@ -171,7 +171,7 @@ func (m *Mailboxes) purge(ctx context.Context, subject string, upTo uint64) erro
 			return fmt.Errorf("note what is deleted: %w", err)
 		}
 	}
-	err := Patiently(ctx, func(ctx context.Context) error {
+	err := Retry(ctx, func(ctx context.Context) error {
 		return m.stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(upTo+1))
 	})
 	if err != nil {
@@ -200,7 +200,7 @@ const formerStream = "PARKED"
 func RemoveFormer(ctx context.Context, js jetstream.JetStream) (records uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, ElectFor)
 	defer cancel()
-	err = Patiently(ctx, func(ctx context.Context) error {
+	err = Retry(ctx, func(ctx context.Context) error {
 		s, err := js.Stream(ctx, formerStream)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			return nil

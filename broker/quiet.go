@@ -58,9 +58,9 @@ func (q *quietList) has(address string) bool {
 	return ok
 }
 
-// patience is how long an address may take to speak; 0 is for ever: no other one has been
+// timeout is how long an address may take to speak; 0 is for ever: no other one has been
 // better, or it is not the server who speaks first.
-func (t *tidy) patience(address string) time.Duration {
+func (t *tidy) timeout(address string) time.Duration {
 	better := false
 	for _, other := range others(t.urls, address) {
 		better = better || !quiets.has(other)
@@ -131,8 +131,8 @@ func (s *spoken) Read(b []byte) (int, error) {
 
 // hear waits until a connection's other side has spoken. Its error is errQuiet if that takes
 // longer than it may.
-func hear(conn net.Conn, patience time.Duration) (net.Conn, error) {
-	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+func hear(conn net.Conn, timeout time.Duration) (net.Conn, error) {
+	if err := conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 		return nil, err
 	}
 	first := make([]byte, 1)

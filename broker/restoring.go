@@ -18,7 +18,7 @@ func MarkRestoring(ctx context.Context, nc *nats.Conn, begun bool) error {
 	if err != nil {
 		return err
 	}
-	err = Patiently(ctx, func(ctx context.Context) error {
+	err = Retry(ctx, func(ctx context.Context) error {
 		if begun {
 			_, err := js.Publish(ctx, restoreSubject, []byte("begun"))
 			return err
@@ -40,7 +40,7 @@ var ErrRestoring = chat.Errorf(chat.Internal, "A restore into this NATS server w
 
 // Restoring reports whether a backup was not stored to its end.
 func Restoring(ctx context.Context, nc *nats.Conn) (bool, error) {
-	err := Patiently(ctx, func(ctx context.Context) error {
+	err := Retry(ctx, func(ctx context.Context) error {
 		_, _, err := Last(ctx, nc, LiveStream, restoreSubject)
 		return err
 	})

@@ -87,7 +87,7 @@ const (
 
 const (
 	ElectFor = 30 * time.Second // how long a cluster may take to agree on leaders
-	OneTry   = 2 * time.Second  // how long one try of Patiently may take: a server without a leader does not answer at all
+	OneTry   = 2 * time.Second  // how long one try of Retry may take: a server without a leader does not answer at all
 )
 
 // EnsureStreams makes the streams that are not there, with as many replicas as are
@@ -98,7 +98,7 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, storage jetstrea
 	ctx, cancel := context.WithTimeout(ctx, ElectFor)
 	defer cancel()
 	for n := range streams {
-		err := Patiently(ctx, func(ctx context.Context) error {
+		err := Retry(ctx, func(ctx context.Context) error {
 			err := ensureStream(ctx, js, StreamConfigs(storage, replicas)[n])
 			if replicas > 1 && HasCode(err, codeNoReplicas) {
 				replicas = 1
@@ -153,11 +153,11 @@ func addSubjects(ctx context.Context, js jetstream.JetStream, have jetstream.Str
 	return err
 }
 
-// Patiently tries something with a stream again while nobody serves the stream: a cluster
+// Retry tries something with a stream again while nobody serves the stream: a cluster
 // that has lost a leader needs seconds for another one. What it tries must be safe to
 // repeat. When ctx is done, the error is an *chat.Error with code Timeout, and the last
 // one.
-func Patiently(ctx context.Context, try func(context.Context) error) error {
+func Retry(ctx context.Context, try func(context.Context) error) error {
 	for {
 		once, cancel := context.WithTimeout(ctx, OneTry)
 		err := try(once)
@@ -188,7 +188,7 @@ func HasCode(err error, codes ...jetstream.ErrorCode) bool {
 	return errors.As(err, &api) && slices.Contains(codes, api.ErrorCode)
 }
 
-// sentence explains what an operator can mend.
+// sentence explains an error that an operator can resolve.
 func sentence(err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, nats.ErrNoResponders):

@@ -2,32 +2,32 @@ package chat
 
 import "time"
 
-// HelloRequest is the first request of every connection of a user, unless the name was taken
-// in the lobby a moment ago.
+// HelloRequest is the first request on every connection of a user, unless the name was taken in
+// the lobby just before.
 type HelloRequest struct {
 	Proto int  `json:"proto"`
 	Name  Name `json:"name"` // as typed; its user is the subject's
-	// Presence is what the user has chosen, if that is known; "" leaves it as it is.
+	// Presence is the user's choice, if it is known; "" leaves it as it is.
 	Presence Presence `json:"presence,omitempty"`
-	// Sessions are the ids of those that the asker takes for open or proposed, to hear
-	// how they have ended; at most MaxKnown.
+	// Sessions are the ids of the sessions that the asker believes to be open or proposed. The
+	// reply says which of them have ended. At most MaxKnown.
 	Sessions []string `json:"sessions,omitempty"`
-	// Terminal is a random text, at most MaxTerminal bytes, that the asker's program has
-	// drawn when it started: the same one comes back after a lost connection, another one
-	// is another terminal of the same user. Who has left with one comes again with another.
+	// Terminal is a random text, at most MaxTerminal bytes, that the asker's program draws at its
+	// start. It stays the same after a lost connection; another text is another terminal of the
+	// same user. A user who has left comes back with another text.
 	Terminal string `json:"terminal,omitempty"`
-	// Takeover has another terminal of the user signed out. One that was signed out so
-	// cannot do it any more: its request may have come late. It draws another text.
+	// Takeover signs out another terminal of the user. A terminal that was signed out this way
+	// must draw another text first: its request may be a late one.
 	Takeover bool   `json:"takeover,omitempty"`
 	Identity string `json:"identity,omitempty"` // public identity key, kept with the account
 	Place    *Place `json:"place,omitempty"`    // where the asker is connected, as the server says
-	Kept     *Kept  `json:"kept,omitempty"`     // who comes for the first time, but not from the lobby
+	Kept     *Kept  `json:"kept,omitempty"`     // of the first hello, if it does not follow a request in the lobby
 }
 
-// Kept says that the asker has started with a ticket of an earlier run. The coordinator
-// refuses what the lobby would have refused: a name that another key has by now.
+// Kept says that the asker's program has started with a ticket of an earlier run. The coordinator
+// checks what the lobby would have checked: whether the name belongs to another key by now.
 type Kept struct {
-	Key string `json:"key"` // public: the ticket's
+	Key string `json:"key"` // the public key of the ticket
 }
 
 // Place is a connection: a NATS server and its number for it.
@@ -36,20 +36,20 @@ type Place struct {
 	Connection uint64 `json:"connection"`
 }
 
-// HelloReply is everything that the user should know.
+// HelloReply has everything that the client needs to begin.
 type HelloReply struct {
 	Returning bool      `json:"returning"` // the name belonged to this key before
-	LastSeen  time.Time `json:"last_seen"` // when a returning user was here last: the login before this one, or now if their name was not free meanwhile
-	Back      bool      `json:"back"`      // the user was present already: a connection came back
+	LastSeen  time.Time `json:"last_seen"` // when a returning user was last present; now, if they still were
+	Back      bool      `json:"back"`      // the user was present already
 	Presence  Presence  `json:"presence"`
 	Blocks    []Block   `json:"blocks,omitempty"` // whom the user blocks, by name
-	Sessions  []Session `json:"sessions"`         // open and proposed; of those that ended in the last minute the ones that were asked for, those that the user did not come back to, and those during whose end a user was lost who is back
-	Revision  uint64    `json:"revision"`         // that Sessions and Presence are true at
-	// Installation is the id of the server's state, for which alone a revision counts: with
-	// another one, all that the asker knows is of another state, and over.
+	Sessions  []Session `json:"sessions"`         // open and proposed; of those that ended in the last minute, the requested ones, and the ones that ended while the user was lost
+	Revision  uint64    `json:"revision"`         // of Sessions and Presence
+	// Installation is the id of the server's state. Revisions of different installations cannot be
+	// compared: with another one, everything that the client knows is over.
 	Installation string    `json:"installation"`
-	Came         uint64    `json:"came"` // that the asker has this place at: another terminal that comes later has a greater one
-	Now          time.Time `json:"now"`  // by the coordinator's clock, which tickets go by: the asker's own may be wrong
+	Came         uint64    `json:"came"` // the revision of this hello: a terminal that comes later has a greater one
+	Now          time.Time `json:"now"`  // by the coordinator's clock, which decides when tickets expire
 	Rules        Rules     `json:"rules"`
 }
 
@@ -63,7 +63,7 @@ type Rules struct {
 	DirectRate    int           `json:"direct_rate"`    // direct messages a second, the same
 }
 
-// Presence is whether others see a user.
+// Presence says whether others see a user.
 type Presence string
 
 // The presences. Until a user has chosen, nobody sees them.
@@ -80,25 +80,25 @@ type PresenceRequest struct {
 	Installation string   `json:"installation,omitempty"` // that of Revision
 }
 
-// Done answers a request that has nothing to say but that it was carried out.
+// Done is the answer to a request that was carried out and has no other result.
 type Done struct {
 	Revision uint64 `json:"revision"`
 }
 
 // ListRequest asks for the roster as it is at Revision or later.
 type ListRequest struct {
-	Revision     uint64 `json:"revision,omitempty"`     // the asker has seen this one
+	Revision     uint64 `json:"revision,omitempty"`     // the newest that the asker has seen
 	Installation string `json:"installation,omitempty"` // that of Revision
 	Watch        bool   `json:"watch,omitempty"`        // also send presence notices from now on
 }
 
-// ListReply is the roster: every other user that the asker may see, by name.
+// ListReply is the roster: the other users whom the asker may see, by name.
 type ListReply struct {
 	Users    []Entry `json:"users"`
 	Revision uint64  `json:"revision"`
 }
 
-// Entry is a line of a roster. A user who chats with nobody is available.
+// Entry is a line of a roster.
 type Entry struct {
 	Name    Name   `json:"name"`
 	Busy    bool   `json:"busy,omitempty"`
@@ -109,8 +109,8 @@ type Entry struct {
 // InviteRequest proposes a session.
 type InviteRequest struct {
 	Guests []string `json:"guests"` // names in any case; two or more make a group
-	// Session is the id that the session is to have, 32 random hexadecimal digits: asking
-	// again under it asks for nothing new. "": the coordinator draws one.
+	// Session is the id that the session is to have, 32 random hexadecimal digits: a repeated request
+	// with it has no further effect. "": the coordinator draws one.
 	Session string `json:"session,omitempty"`
 }
 
@@ -135,11 +135,11 @@ type EndRequest struct {
 type JoinRequest struct {
 	Session string `json:"session"`
 	Key     string `json:"key"`             // public nkey (U...)
-	Epoch   int    `json:"epoch,omitempty"` // that the asker knows: a replica that is behind would hand out the channel before
-	// Again says that the asker's program has been started anew, and does not know how far
-	// an earlier one had counted: the reply has a new incarnation.
+	Epoch   int    `json:"epoch,omitempty"` // the newest that the asker knows: a replica that is behind must not return a former channel
+	// Again says that the asker's program has been started again and does not know how far it
+	// had counted before: the reply has a new incarnation.
 	Again bool `json:"again,omitempty"`
-	// Terminal is that of the asker's hello: none whose place another one has taken gets a
+	// Terminal is that of the asker's hello: a terminal that was signed out by another one gets no
 	// ticket.
 	Terminal string `json:"terminal,omitempty"`
 }
@@ -194,7 +194,7 @@ type FetchReply struct {
 // RenewRequest asks for a new ticket for the key that the account has.
 type RenewRequest struct{}
 
-// ExitRequest leaves.
+// ExitRequest signs the asker out.
 type ExitRequest struct {
 	Revision     uint64 `json:"revision,omitempty"`     // of what the asker knows; 0: not checked
 	Installation string `json:"installation,omitempty"` // that of Revision
@@ -206,45 +206,45 @@ type SessionReply struct {
 	Revision uint64  `json:"revision"`
 }
 
-// SessionNotice tells a user that one of their sessions or invitations changed. It
-// carries the whole record, so repeating or missing one is harmless: the receiver
-// compares it with what it knew before.
+// SessionNotice tells a user that one of their sessions or invitations has changed. It has the
+// whole record, so a repeated or missed notice does no harm: the receiver compares it with what it
+// knew before.
 type SessionNotice struct {
 	Session      Session `json:"session"`
 	Revision     uint64  `json:"revision"`
 	Installation string  `json:"installation"` // that of Revision
 }
 
-// PresenceNotice tells a viewer what has changed since the last one.
+// PresenceNotice has the changes of the roster since the last one.
 type PresenceNotice struct {
-	Changed  []Entry `json:"changed,omitempty"` // come, or with a new status
+	Changed  []Entry `json:"changed,omitempty"` // who have come, or have a new status
 	Gone     []Name  `json:"gone,omitempty"`
 	Revision uint64  `json:"revision"`
 }
 
-// HeldNotice tells that invitations to the receiver were held back, because too many came.
+// HeldNotice says that invitations to the receiver were held back, because there were too many.
 type HeldNotice struct {
 	Invitations int `json:"invitations"` // since the last one of these
 }
 
-// ServerNotice says that the server stops (chats go on when it is back), or that the
-// receiver is signed out, or is not known.
+// ServerNotice says that the server stops (chats go on when it is back), that the receiver is
+// signed out, or that the coordinator does not know the receiver.
 type ServerNotice struct {
 	Stopping  bool       `json:"stopping,omitempty"`
 	SignedOut *SignedOut `json:"signed_out,omitempty"`
-	Unknown   bool       `json:"unknown,omitempty"` // the coordinator does not know the receiver, who is to say hello
+	Unknown   bool       `json:"unknown,omitempty"` // the receiver must say hello
 }
 
-// SignedOut tells that the user, or one terminal of the user, is no longer wanted.
+// SignedOut says that the user, or one terminal of the user, is signed out.
 type SignedOut struct {
 	Reason string `json:"reason,omitempty"` // the operator's, in words
-	By     *Place `json:"by,omitempty"`     // another terminal of the user has come: all but this one are signed out
-	// Revision is that of By's coming: it does not concern who has come since; see Came.
+	By     *Place `json:"by,omitempty"`     // the place of the terminal that signs all others out
+	// Revision is that of By's hello: terminals that have come later ignore the notice; see Came.
 	Revision     uint64 `json:"revision,omitempty"`
 	Installation string `json:"installation,omitempty"` // that of Revision
 }
 
-// Block keeps a user from hearing of another one. One with an end is a mute.
+// Block hides a user from another one. A block with an end is a mute.
 type Block struct {
 	Name  Name      `json:"name"`
 	Until time.Time `json:"until,omitzero"`
@@ -256,18 +256,18 @@ func (b Block) Holds(now time.Time) bool { return b.Until.IsZero() || now.Before
 // BlockRequest blocks a user, or with a duration mutes them.
 type BlockRequest struct {
 	Name string        `json:"name"`
-	For  time.Duration `json:"for,omitempty"` // nanoseconds; 0: until it is taken back
+	For  time.Duration `json:"for,omitempty"` // nanoseconds; 0: until it is ended
 }
 
-// UnblockRequest takes a block back.
+// UnblockRequest ends a block.
 type UnblockRequest struct {
 	Name string `json:"name"`
 }
 
-// BlocksRequest asks whom one has blocked.
+// BlocksRequest asks for the users whom the asker blocks.
 type BlocksRequest struct{}
 
-// BlocksReply is everybody whom the asker blocks, by name.
+// BlocksReply lists the users whom the asker blocks, by name.
 type BlocksReply struct {
 	Blocks   []Block `json:"blocks"`
 	Revision uint64  `json:"revision"`
@@ -276,18 +276,19 @@ type BlocksReply struct {
 // RotateRequest changes the login key of the asker's account.
 type RotateRequest struct {
 	Key string `json:"key"` // the new public login key
-	// Signature is the old key's, over RotationText; a copy stays with the account.
+	// Signature is the old key's, over RotationText; it is stored with the account.
 	Signature []byte `json:"signature"`
 }
 
-// DirectMessage is one of the four steps of a direct message: the sender asks whether the
-// receiver takes it (Ask), who answers (Here); then the text goes out (N and Text), and is
-// acknowledged (Ack). A receiver who does not answer is not sent the text. All four carry
-// the sender's Incarnation. The same N of the same Incarnation is the same message: it is
+// DirectMessage is one of the four steps of a direct message: the sender asks whether the receiver
+// takes it (Ask), the receiver answers (Here), the sender sends the text (N and Text), and the
+// receiver acknowledges it (Ack). Without an answer the text is not sent. All four steps have the
+// sender's Incarnation. Messages with the same N and Incarnation are the same message, which is
 // shown once.
 //
-// A program beside a user's terminals (see SideGrant) sends them, on the subject from the user
-// to the user, Wrote before it writes to somebody: that user may answer, though this one hides.
+// Before a program beside a user's terminals (see SideGrant) writes to somebody, it sends Wrote to
+// them, on the subject from the user to the user: so the receiver may answer although the user is
+// hidden.
 type DirectMessage struct {
 	// Incarnation is a random text that the sender's program draws at its start, at most
 	// MaxTerminal bytes; each incarnation has numbers of its own.
@@ -296,81 +297,80 @@ type DirectMessage struct {
 	Ask  uint64 `json:"ask,omitempty"`  // the N that the sender is about to send
 	Here uint64 `json:"here,omitempty"` // the Ask that is answered
 	N    uint64 `json:"n,omitempty"`    // the sender's number for it, growing
-	Name Name   `json:"name,omitempty"` // how the sender writes the name that the subject vouches for
+	Name Name   `json:"name,omitempty"` // the sender's name as they write it; its user is the subject's
 	Text string `json:"text,omitempty"`
 	Ack  uint64 `json:"ack,omitempty"` // the N that has arrived
 
-	Wrote User `json:"wrote,omitempty"` // to the user's own terminals: whom the user is about to write to
+	Wrote User `json:"wrote,omitempty"` // to the user's own terminals: the user whom the program is about to write to
 }
 
-// Message is what a member says in a session.
+// Message is a message of a member in a session.
 type Message struct {
 	N    uint64    `json:"n"` // counts per sender and session, from 1, in a later incarnation from FirstOf it
 	At   time.Time `json:"at"`
 	Text string    `json:"text"`
 }
 
-// MemberSignal is what members tell each other beside messages: all of them, or one.
+// MemberSignal is what a member sends to all other members, or to one, beside messages.
 type MemberSignal struct {
-	Sync    *Sync `json:"sync,omitempty"`    // where the sender stands
+	Sync    *Sync `json:"sync,omitempty"`    // the sender's state
 	Bye     *bool `json:"bye,omitempty"`     // says bye, or takes it back
 	Receipt bool  `json:"receipt,omitempty"` // asks for a receipt at once
 }
 
-// Sync says where a member stands when its connection has come up. Who reads it
-// sends again what is missing, and answers with a Sync of its own if asked.
+// Sync is the state of a member whose connection has come up. Its receiver sends again what is
+// missing, and answers with a Sync of its own if Ask is set.
 type Sync struct {
 	Have  map[User]uint64 `json:"have"`            // the last N that it has from each member
-	First uint64          `json:"first"`           // the lowest N of its own that it still keeps for somebody, or its next
+	First uint64          `json:"first"`           // the lowest N of its own that somebody may still lack, or its next
 	Acked map[User]uint64 `json:"acked,omitempty"` // the last N of its own that each member has acknowledged, if only in an earlier incarnation
-	Ask   bool            `json:"ask,omitempty"`   // please answer with yours
+	Ask   bool            `json:"ask,omitempty"`   // the receiver shall answer with its own
 }
 
-// AdminRequest asks for a list, of which an answer has a part: an answer must fit into one
-// message.
+// AdminRequest asks for a part of a list: an answer must fit into one message.
 type AdminRequest struct {
 	After string `json:"after,omitempty"` // the part behind this user, this session's id, or this target of a ban
 }
 
-// Target is whom an operator means: exactly one of the fields is set.
+// Target is whom a kick or a ban is for: exactly one of the fields is set.
 type Target struct {
 	Name    string `json:"name,omitempty"`
 	Key     string `json:"key,omitempty"`     // public login key
 	Network string `json:"network,omitempty"` // an address, or a prefix such as 10.1.0.0/16
 }
 
-// KickRequest signs users out who are here; they may come again.
+// KickRequest signs users out; they may sign in again.
 type KickRequest struct {
 	Target Target `json:"target"`
 	Reason string `json:"reason,omitempty"`
 }
 
-// KickReply says who was signed out.
+// KickReply lists the users who were signed out.
 type KickReply struct {
 	Users []Name `json:"users"`
 	// Until is when the last of their tickets runs out, if the coordinator cannot revoke
-	// tickets: so long whoever holds one can still reach the server with it.
+	// tickets: until then they can still reach the server with them.
 	Until time.Time `json:"until,omitzero"`
 }
 
-// BanRequest keeps somebody away, and signs out who is here.
+// BanRequest bans a target, and signs out the users whom the ban covers.
 type BanRequest struct {
 	Target Target        `json:"target"`
 	Reason string        `json:"reason,omitempty"`
-	For    time.Duration `json:"for,omitempty"` // nanoseconds; 0: until it is taken back
+	For    time.Duration `json:"for,omitempty"` // nanoseconds; 0: until it is ended
 }
 
-// UnbanRequest takes bans back.
+// UnbanRequest ends bans.
 type UnbanRequest struct {
 	Target Target `json:"target"`
 }
 
-// Ban is what keeps somebody away.
+// Ban is a ban of a target.
 type Ban struct {
 	Target Target    `json:"target"`
 	Reason string    `json:"reason,omitempty"`
 	At     time.Time `json:"at"`
-	Until  time.Time `json:"until,omitzero"` // zero: until it is taken back
+	Until  time.Time `json:"until,omitzero"` // zero: until it is ended
 }
 
 // BansReply lists bans by target: name, key or network, as it is written.
@@ -379,32 +379,32 @@ type BansReply struct {
 	More bool  `json:"more,omitempty"` // behind the last one
 }
 
-// FreeRequest takes a name from its owner, so that anybody can have it.
+// FreeRequest takes a name from its owner; anybody can take it afterwards.
 type FreeRequest struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason,omitempty"`
 }
 
-// FreeReply says from when on the name can be had.
+// FreeReply says when the name can be taken.
 type FreeReply struct {
 	Free time.Time `json:"free"` // when every ticket of its former owner is void
 }
 
-// DeleteRequest deletes an account. Nobody can have its name any more.
+// DeleteRequest deletes an account. Nobody can take its name.
 type DeleteRequest struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason,omitempty"`
 }
 
-// PassRequest makes a pass: what a link lets in who has it.
+// PassRequest makes a pass, which is part of a link and lets new users in.
 type PassRequest struct {
 	Uses int           `json:"uses,omitempty"` // how many new users; 0 is 1
 	For  time.Duration `json:"for,omitempty"`  // nanoseconds; 0 is PassTTL
 }
 
-// UnpassRequest takes a pass back.
+// UnpassRequest revokes a pass.
 type UnpassRequest struct {
-	ID string `json:"id"` // its PassID: the pass itself is sent once, to who made it
+	ID string `json:"id"` // its PassID: the pass itself is sent only in the answer to PassRequest
 }
 
 // PassReply is a new pass.
@@ -414,14 +414,14 @@ type PassReply struct {
 	Expires time.Time `json:"expires"`
 }
 
-// AdminUser is a present user as the operator sees them.
+// AdminUser is a present user, for the operator.
 type AdminUser struct {
 	Name       Name      `json:"name"`
 	Key        string    `json:"key"`    // public login key
 	Status     string    `json:"status"` // available, busy
 	Presence   Presence  `json:"presence"`
 	With       []Name    `json:"with,omitempty"`
-	Address    string    `json:"address"`    // IP; of who has just come, with the port
+	Address    string    `json:"address"`    // IP; of a newcomer with the port
 	Connection uint64    `json:"connection"` // the broker's number for it
 	Server     string    `json:"server"`     // the NATS server's id
 	Since      time.Time `json:"since"`
@@ -463,15 +463,15 @@ type WatchRequest struct {
 	Session string `json:"session"` // its id
 }
 
-// WatchReply is who can speak and be heard in a session.
+// WatchReply lists the members who can send and receive in a session.
 type WatchReply struct {
 	Channel string `json:"channel,omitempty"` // of the members' subjects; "" if the session is not open
 	Users   []Name `json:"users,omitempty"`   // the members who have not left
 }
 
-// Audit is one line for those who watch: a request, an action, a refusal. Text is
-// the sentence; the other fields say the same to programs. Messages are not
-// repeated here: whoever may see them taps their subjects.
+// Audit is a record of the audit log: a request, an action, a refusal. Text is a sentence for
+// people; the other fields say the same to programs. Messages are not in it: observers who may see
+// them subscribe to their subjects.
 type Audit struct {
 	Time    time.Time `json:"time"`
 	Kind    string    `json:"kind"`  // request, action, refused, server, error
@@ -479,7 +479,7 @@ type Audit struct {
 	Text    string    `json:"text"`
 	User    Name      `json:"user,omitempty"`
 	Users   []Name    `json:"users,omitempty"`
-	Asked   Name      `json:"asked,omitempty"` // the username that somebody asked for, whose it may not be
+	Asked   Name      `json:"asked,omitempty"` // the username that was asked for; it may belong to somebody else
 	Session string    `json:"session,omitempty"`
 	Channel string    `json:"channel,omitempty"` // of an open session: the token in its members' subjects
 	Class   Class     `json:"class,omitempty"`

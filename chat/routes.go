@@ -1,7 +1,7 @@
 package chat
 
-// The families: chat. + who talks to whom. The server forwards direct messages through
-// another account: nobody learns who listens (docs/adr/0019).
+// The families: chat. and who sends to whom. The server forwards direct messages through another
+// account, so that nobody learns who is subscribed (docs/adr/0019).
 var (
 	lobbyFamily   = &family{pattern: "chat.lobby.{kind}", from: Anyone, to: Coordinator}
 	coordFamily   = &family{pattern: "chat.coord.{kind}.{user}", from: AUser, to: Coordinator}
@@ -19,10 +19,10 @@ var (
 // The routes. A reply subject is never trusted: see Grant and Inbox.
 var (
 	// Enter asks for a name. Its answer is sealed to the asker's curve key, because
-	// everybody in the lobby shares one inbox.
-	Enter = request[EnterRequest, Sealed](lobbyFamily, "enter", "asks for a name, and with a hello takes it; the answer is a user's ticket or why not")
+	// all clients in the lobby share one inbox.
+	Enter = request[EnterRequest, Sealed](lobbyFamily, "enter", "asks for a name and, with a hello, takes it; the answer is a ticket, or why there is none")
 
-	Hello       = request[HelloRequest, HelloReply](coordFamily, "hello", "takes the name that a ticket of an earlier run holds, or takes its place again after a lost connection; the answer is everything that the user should know")
+	Hello       = request[HelloRequest, HelloReply](coordFamily, "hello", "makes the user present, or present again after a lost connection; the answer has the user's sessions and the server's limits")
 	SetPresence = request[PresenceRequest, Done](coordFamily, "presence", "chooses whether others see the user")
 	List        = request[ListRequest, ListReply](coordFamily, "list", "asks for the users that the asker may see")
 	Invite      = request[InviteRequest, SessionReply](coordFamily, "invite", "proposes a session to one user or several")
@@ -35,43 +35,43 @@ var (
 	Fetch       = request[FetchRequest, FetchReply](coordFamily, "fetch", "fetches the messages in the asker's mailbox; they arrive in the inbox that the request names")
 	Renew       = request[RenewRequest, Ticket](coordFamily, "renew", "asks for a new ticket before the old one expires")
 	Rotate      = request[RotateRequest, Ticket](coordFamily, "rotate", "changes the login key, signed by the old one; the answer is the new key's ticket, if the user is present")
-	BlockUser   = request[BlockRequest, BlocksReply](coordFamily, "block", "never hears from somebody any more, or not for a while")
-	UnblockUser = request[UnblockRequest, BlocksReply](coordFamily, "unblock", "takes a block back")
-	Blocked     = request[BlocksRequest, BlocksReply](coordFamily, "blocked", "asks whom one has blocked")
-	Exit        = request[ExitRequest, Done](coordFamily, "exit", "gives the name free and leaves")
+	BlockUser   = request[BlockRequest, BlocksReply](coordFamily, "block", "blocks a user, for ever or for a time")
+	UnblockUser = request[UnblockRequest, BlocksReply](coordFamily, "unblock", "ends a block")
+	Blocked     = request[BlocksRequest, BlocksReply](coordFamily, "blocked", "lists the users whom the asker blocks")
+	Exit        = request[ExitRequest, Done](coordFamily, "exit", "signs the user out")
 
 	AdminUsers    = request[AdminRequest, AdminUsersReply](adminFamily, "users", "lists every present user")
 	AdminSessions = request[AdminRequest, AdminSessionsReply](adminFamily, "sessions", "lists every open session and every invitation")
 
-	AdminKick   = request[KickRequest, KickReply](adminFamily, "kick", "signs out who is here; they may come again")
-	AdminBan    = request[BanRequest, KickReply](adminFamily, "ban", "keeps a name, a key or a network away, and signs out who is here")
-	AdminUnban  = request[UnbanRequest, BansReply](adminFamily, "unban", "takes a ban back; the answer is what was taken back")
+	AdminKick   = request[KickRequest, KickReply](adminFamily, "kick", "signs users out; they may sign in again")
+	AdminBan    = request[BanRequest, KickReply](adminFamily, "ban", "bans a name, a key or a network, and signs out the users whom the ban covers")
+	AdminUnban  = request[UnbanRequest, BansReply](adminFamily, "unban", "ends bans; the answer has the bans that were ended")
 	AdminBans   = request[AdminRequest, BansReply](adminFamily, "bans", "lists the bans")
-	AdminFree   = request[FreeRequest, FreeReply](adminFamily, "free", "takes a name from its owner, so that anybody can have it")
-	AdminDelete = request[DeleteRequest, Done](adminFamily, "delete", "deletes an account; nobody can have its name any more")
-	AdminPass   = request[PassRequest, PassReply](adminFamily, "pass", "makes a pass, with which new users may come where only who is invited may")
-	AdminUnpass = request[UnpassRequest, Done](adminFamily, "unpass", "takes a pass back: it lets nobody in any longer")
+	AdminFree   = request[FreeRequest, FreeReply](adminFamily, "free", "takes a name from its owner; anybody can take it afterwards")
+	AdminDelete = request[DeleteRequest, Done](adminFamily, "delete", "deletes an account; nobody can take its name")
+	AdminPass   = request[PassRequest, PassReply](adminFamily, "pass", "makes a pass, which new users need where they must be invited")
+	AdminUnpass = request[UnpassRequest, Done](adminFamily, "unpass", "revokes a pass")
 	AdminLog    = request[LogRequest, LogReply](adminFamily, "log", "reads the audit log, a part at a time")
 
 	WatchSession = request[WatchRequest, WatchReply](watchFamily, "session", "asks who is in a session, and on which channel")
 
 	UserSession  = notice[SessionNotice](userFamily, "session", "a session or an invitation of the user has changed: the whole record")
-	UserPresence = notice[PresenceNotice](userFamily, "presence", "users have come, gone or changed status; only to those who asked, at most four times a second")
+	UserPresence = notice[PresenceNotice](userFamily, "presence", "users have come, left or changed status; only for users who asked, at most four times a second")
 	UserHeld     = notice[HeldNotice](userFamily, "held", "invitations to the user were held back: too many came at once")
 	UserServer   = notice[ServerNotice](userFamily, "server", "the server stops, or the receiver is signed out")
 
 	Direct = notice[DirectMessage](dmFamily, "", "one step of a message to one user without a session")
 
-	Said    = notice[[]byte](talkFamily, "msg", "what a member says: a frame of messages")
-	Signal  = notice[MemberSignal](talkFamily, "sig", "where a member stands after a lost connection, bye")
-	Whisper = notice[MemberSignal](toFamily, "", "what one member tells another: a receipt (a decimal number), or where they stand")
+	Said    = notice[[]byte](talkFamily, "msg", "a frame of a member's messages")
+	Signal  = notice[MemberSignal](talkFamily, "sig", "a member's state after a lost connection, or bye")
+	Whisper = notice[MemberSignal](toFamily, "", "a receipt (a decimal number) or a member's state, for one other member")
 	Chunk   = notice[[]byte](fileFamily, "", "a piece of a file")
 
 	Stored = notice[StoredMessages](mailboxFamily, "", "messages that a member has stored in mailboxes; the session is its id")
 
-	AuditRequest = notice[Audit](auditFamily, "request", "what somebody asked for")
-	AuditAction  = notice[Audit](auditFamily, "action", "what was done")
-	AuditRefused = notice[Audit](auditFamily, "refused", "what was refused, and why")
-	AuditServer  = notice[Audit](auditFamily, "server", "what happened to the server itself")
-	AuditError   = notice[Audit](auditFamily, "error", "what went wrong")
+	AuditRequest = notice[Audit](auditFamily, "request", "a request")
+	AuditAction  = notice[Audit](auditFamily, "action", "an action")
+	AuditRefused = notice[Audit](auditFamily, "refused", "a refusal, and why")
+	AuditServer  = notice[Audit](auditFamily, "server", "an event of the server")
+	AuditError   = notice[Audit](auditFamily, "error", "an error")
 )

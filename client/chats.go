@@ -210,12 +210,12 @@ func (c *chats) sayUnsaid() {
 	}
 }
 
-// unheard tells whether a request has perhaps not been heard.
+// unheard reports whether a request has perhaps not been heard.
 func unheard(err error) bool {
 	return errors.Is(err, &chat.Error{Code: chat.NotConnected}) || errors.Is(err, &chat.Error{Code: chat.Timeout})
 }
 
-// owes tells whether something was ended while nobody could hear it.
+// owes reports whether something was ended while nobody could hear it.
 func (c *chats) owes() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -247,7 +247,7 @@ func (c *chats) heard(s chat.Session, revision uint64) {
 }
 
 // applyAll takes everything that the coordinator knows of the user's sessions. One that
-// it does not know any more is over. What is over comes first: nobody is in two chats at
+// it no longer knows is over. What is over comes first: nobody is in two chats at
 // once.
 func (c *chats) applyAll(hello chat.HelloReply) {
 	c.mu.Lock()
@@ -308,7 +308,7 @@ func (c *chats) apply(s chat.Session, revision uint64) {
 	}
 }
 
-// another tells whether a session is news of an open one while the user is in another one,
+// another reports whether a session is news of an open one while the user is in another one,
 // and returns that.
 func (c *chats) another(s chat.Session, revision uint64) (known, bool) {
 	here := c.login.here()

@@ -63,7 +63,7 @@ func TestNobodyIsInTwoChats(t *testing.T) {
 }
 
 // TestEndUnheard: whoever has heard nothing of the end of a chat, and asks for it when nobody
-// remembers it any more, is told of it.
+// still remembers it, is told of it.
 func TestEndUnheard(t *testing.T) {
 	in := chattest.Run(t)
 	alice, bob := in.User("alice"), in.User("bob")

@@ -144,7 +144,7 @@ func (c *Client) Close() {
 		c.cancel()
 		c.lobby.leave()
 		c.link.close()
-		c.wg.Wait() // nobody begins a session any more
+		c.wg.Wait() // no session begins from now on
 		c.chats.close()
 		c.cfg.Transcript.Close()
 		c.events.close()

@@ -124,7 +124,7 @@ func (d *directs) pace(ctx context.Context, text string) error {
 	return rpc.TooFast("direct messages", wait)
 }
 
-// tooFast tells whether somebody sends more direct messages than are taken, and whether that
+// tooFast reports whether somebody sends more direct messages than are taken, and whether that
 // is to be told.
 func (d *directs) tooFast(from chat.User, now time.Time) (over, tell bool) {
 	d.mu.Lock()

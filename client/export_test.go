@@ -20,7 +20,7 @@ func (c *Client) EndLater() {
 	c.chats.endHere(s.ID(), chat.ByQuit)
 }
 
-// AtOnce tells whether Dial did without the lobby.
+// AtOnce reports whether Dial did without the lobby.
 func (c *Client) AtOnce() bool { return c.lobby.nc == nil && c.link.early != nil }
 
 // AskRotate asks for a change of keys as it stands, before Enter.

@@ -138,7 +138,7 @@ func (g *login) backAgain(hello chat.HelloReply) {
 // was not answered counts as well against how much they may ask at once.
 var passing = map[chat.Code]bool{chat.Timeout: true, chat.Internal: true, chat.Rate: true}
 
-// leaves tells whether the user has asked to be out.
+// leaves reports whether the user has asked to be out.
 func (g *login) leaves() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

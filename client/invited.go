@@ -47,7 +47,7 @@ func NewSeed() (string, error) {
 	return string(seed), err
 }
 
-// PassSpent tells whether a new name was taken, so that the pass and the seed are of no
+// PassSpent reports whether a new name was taken, so that the pass and the seed are of no
 // more use.
 func (c *Client) PassSpent() bool { return c.spent.Load() }
 

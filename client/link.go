@@ -47,7 +47,7 @@ func (l *link) conn() *nats.Conn {
 	return l.nc
 }
 
-// online tells whether the connection to the server is up.
+// online reports whether the connection to the server is up.
 func (l *link) online() bool {
 	nc := l.conn()
 	return nc != nil && nc.IsConnected()
@@ -121,7 +121,7 @@ func call[Q, R any](ctx context.Context, l *link, r chat.Request[Q, R], q Q) (R,
 	return reply, err
 }
 
-// staying tells whether who asks for something wants to be known afterwards, and has yet to
+// staying reports whether who asks for something wants to be known afterwards, and has yet to
 // say hello.
 func staying(q any) bool {
 	switch q.(type) {
@@ -229,7 +229,7 @@ func (l *link) disconnected(nc *nats.Conn, err error) {
 	}
 }
 
-// cameBack tells whether the connection was lost, and for how long. From now on it is not.
+// cameBack reports whether the connection was lost, and for how long. From now on it is not.
 func (l *link) cameBack() (lost bool, after time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

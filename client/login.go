@@ -31,9 +31,9 @@ type login struct {
 
 	at        *chat.Place // where the last hello came from
 	came      uint64      // and the revision of that
-	anew      bool        // the lobby has let the user in again, who was not present any more
+	anew      bool        // the lobby has let the user in again, who was no longer present
 	exiting   bool        // the user has asked to be out
-	signedOut bool        // nothing is to be heard any more
+	signedOut bool        // nothing more is to be received
 }
 
 // settle takes what the answer to the first hello says.
@@ -132,7 +132,7 @@ func (g *login) list(ctx context.Context, watch bool) ([]chat.Entry, error) {
 }
 
 // sayExit asks to be out. Who is unknown is: an earlier try may have been carried out by a
-// coordinator that could not answer any more, or on a connection that was lost meanwhile, which
+// coordinator that could no longer answer, or on a connection that was lost meanwhile, which
 // is waited for then.
 func (g *login) sayExit(ctx context.Context) error {
 	g.mu.Lock()

@@ -9,7 +9,7 @@ import (
 	"natter/internal/secure"
 )
 
-// unwanted tells whether a refusal in the lobby is one that no new try changes.
+// unwanted reports whether a refusal in the lobby is one that no new try changes.
 func unwanted(err error) bool {
 	for _, code := range []chat.Code{chat.Banned, chat.Reserved, chat.ForeignKey, chat.Taken, chat.Version} {
 		if errors.Is(err, &chat.Error{Code: code}) {
@@ -28,7 +28,7 @@ func (l *link) warnRefused(err error) {
 }
 
 // unreconnected is called between two tries to reconnect. The library tells nobody else why a
-// handshake fails, as when a clock was set and the server's certificate does not fit any more.
+// handshake fails, as when a clock was set and the server's certificate is no longer valid.
 func (l *link) unreconnected(tries int) time.Duration {
 	if nc := l.conn(); nc != nil {
 		l.warn(secure.Explain(l.server(), askForALink, nc.LastError()))

@@ -24,7 +24,7 @@ func (g *login) served(n chat.ServerNotice) {
 	}
 }
 
-// concerns tells whether it is another terminal that has come, and after this one. What is
+// concerns reports whether it is another terminal that has come, and after this one. What is
 // told too early is told again by the next hello.
 func (g *login) concerns(out chat.SignedOut) bool {
 	g.mu.Lock()

@@ -75,7 +75,7 @@ func (l *link) renew() error {
 	return err
 }
 
-// ticketAgain gets a ticket in the lobby for a connection that is not accepted any more:
+// ticketAgain gets a ticket in the lobby for a connection that is no longer accepted:
 // the one that there is has expired while nobody could renew it, or is void.
 func (l *link) ticketAgain() {
 	if nc := l.conn(); nc == nil || nc.IsConnected() || !l.outlived() {
@@ -97,7 +97,7 @@ func (l *link) ticketAgain() {
 	}
 }
 
-// outlived tells whether the server has seen the present ticket: its refusals of the one
+// outlived reports whether the server has seen the present ticket: its refusals of the one
 // before come many at once.
 func (l *link) outlived() bool {
 	l.mu.Lock()

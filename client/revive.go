@@ -68,7 +68,7 @@ func (l *link) adopt(nc *nats.Conn) {
 	}
 }
 
-// replaceConn puts a connection in the place of the user's, and tells whether that one is
+// replaceConn puts a connection in the place of the user's, and reports whether that one is
 // lost. Whoever has been signed out or closed meanwhile gets none: it would stay for ever.
 func (l *link) replaceConn(nc *nats.Conn) (old *nats.Conn, lost bool) {
 	l.mu.Lock()

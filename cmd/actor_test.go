@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// patience is how long anything may take. Nothing waits for it to pass.
-const patience = 20 * time.Second
+// timeout is how long anything may take. Nothing waits for it to pass.
+const timeout = 20 * time.Second
 
 // paper is what a program has written so far.
 type paper struct {
@@ -104,7 +104,7 @@ func (a *actor) stop() {
 func (a *actor) exit() string {
 	select {
 	case <-a.ended:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		return "nothing, it still runs"
 	}
 	status := a.cmd.ProcessState.Sys().(syscall.WaitStatus)
@@ -141,7 +141,7 @@ func (a *actor) String() string {
 // await calls look with the lines whenever there are more of them, until it is content,
 // or nothing more can come.
 func (a *actor) await(look func(lines []string) bool) bool {
-	deadline := time.After(patience)
+	deadline := time.After(timeout)
 	for {
 		over := false
 		select {

@@ -28,7 +28,7 @@ func troupe(t *testing.T, program string, args ...string) *actor {
 
 // errs waits for something on a program's standard error.
 func (a *actor) errs(want string) bool {
-	late := time.After(patience)
+	late := time.After(timeout)
 	for {
 		text, changed := a.err.read()
 		if strings.Contains(text, want) {

@@ -44,10 +44,10 @@ func banWords(b account.Ban) []string {
 	return words
 }
 
-const throwingOut = "throw out the banned"
+const enforcingBans = "disconnect banned users"
 
-// BanChanged lets the time of a ban run, and sees to it that it holds, in case the replica
-// that made it died, or the request for it was over too soon. It runs on the log's goroutine.
+// BanChanged starts the timer of a ban and enforces the ban later, in case the replica that
+// made it died, or the request for it was over too soon. It runs on the log's goroutine.
 func (s *Service) BanChanged(c store.Change[account.Ban]) {
 	end, hold := "ban "+c.Key, "hold "+c.Key
 	s.jobs.Cancel(end)
@@ -61,14 +61,14 @@ func (s *Service) BanChanged(c store.Change[account.Ban]) {
 			return err
 		})
 	}
-	s.jobs.After(hold, others, throwingOut, func(ctx context.Context) error { return s.hold(ctx, c.Record) })
+	s.jobs.After(hold, others, enforcingBans, func(ctx context.Context) error { return s.enforce(ctx, c.Record) })
 }
 
-// others is how long it is left to another replica, or to a request, to finish what they have begun.
+// others is how long another replica, or a request, may take to finish what it has begun.
 const others = 2 * time.Second
 
-// bansOf are the bans that may be somebody's. There may be very many of networks, and
-// everybody who connects is looked for.
+// bansOf returns the bans that may cover a user. It uses the index, because there may be very
+// many bans of networks, and it is called for each connection.
 func (s *Service) bansOf(u chat.User, key, address string) []account.Ban {
 	var bans []account.Ban
 	words := []string{"name " + string(u), "key " + key}
@@ -83,13 +83,13 @@ func (s *Service) bansOf(u chat.User, key, address string) []account.Ban {
 	return bans
 }
 
-// refuseBanned tells why somebody cannot have a name, if a ban keeps them away.
+// refuseBanned returns an error if a ban covers a name, a key or an address.
 func (s *Service) refuseBanned(name chat.Name, key, address string) error {
 	return account.Refuse(s.bansOf(name.User(), key, address), name, key, address, s.settled())
 }
 
-// connectionCame throws out who is banned and still has a ticket, and the member's
-// connections of who was signed out: news of one may come after that was done.
+// connectionCame disconnects banned users who still have a ticket, and members' connections of
+// users who were signed out: the event of such a connection may come after the sign-out.
 func (s *Service) connectionCame(c Link) {
 	if c.Holder == "" {
 		return
@@ -99,26 +99,26 @@ func (s *Service) connectionCame(c Link) {
 		s.watch(c)
 	}
 	if c.Member && s.removed(c.Holder) {
-		s.jobs.Do(throwingOut, func(ctx context.Context) error { return s.dismiss(ctx, c) })
+		s.jobs.Do(enforcingBans, func(ctx context.Context) error { return s.disconnectRemoved(ctx, c) })
 		return
 	}
 	now := s.settled()
 	for _, b := range s.bansOf(c.Holder, c.Key, c.Address) {
 		if b.Standing(now) && b.Covers(c.Holder, c.Key, c.Address) {
-			s.jobs.Do(throwingOut, func(ctx context.Context) error { return s.hold(ctx, b) })
+			s.jobs.Do(enforcingBans, func(ctx context.Context) error { return s.enforce(ctx, b) })
 			return
 		}
 	}
 }
 
-// removed tells whether a user was signed out by the operator a moment ago.
+// removed reports whether a user was signed out by the operator and has not come back.
 func (s *Service) removed(u chat.User) bool {
 	row, _ := s.Users.Get(store.Committed, string(u))
 	return row.Record.State == Gone && row.Record.Reason == chat.ByOperator
 }
 
-// dismiss ends one connection, unless its user is here again after all.
-func (s *Service) dismiss(ctx context.Context, c Link) error {
+// disconnectRemoved closes a connection of a user who was signed out, unless the user is present again.
+func (s *Service) disconnectRemoved(ctx context.Context, c Link) error {
 	if err := s.Users.Sync(ctx); err != nil {
 		return err
 	}
@@ -126,11 +126,11 @@ func (s *Service) dismiss(ctx context.Context, c Link) error {
 		return nil
 	}
 	s.revoke(ctx, map[string][]string{string(c.Holder): {c.Key}})
-	return s.live.Cut([]Link{c})
+	return s.live.Disconnect([]Link{c})
 }
 
-// throwOutBanned has every ban hold.
-func (s *Service) throwOutBanned(ctx context.Context) error {
+// enforceBans enforces every ban.
+func (s *Service) enforceBans(ctx context.Context) error {
 	found := map[string]account.Ban{}
 	look := func(u chat.User, key, address string) {
 		for _, b := range s.bansOf(u, key, address) {
@@ -144,15 +144,15 @@ func (s *Service) throwOutBanned(ctx context.Context) error {
 		look(c.Holder, c.Key, c.Address)
 	}
 	for _, b := range found {
-		if err := s.hold(ctx, b); err != nil {
+		if err := s.enforce(ctx, b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// hold signs out whoever is here in spite of a ban, unless that was taken back meanwhile.
-func (s *Service) hold(ctx context.Context, b account.Ban) error {
+// enforce signs out everybody whom a ban covers, unless the ban has been taken back.
+func (s *Service) enforce(ctx context.Context, b account.Ban) error {
 	row, _ := s.Bans.Get(store.Committed, account.BanKey(b.Target))
 	if b = row.Record; !b.Standing(s.settled()) {
 		return nil
@@ -164,7 +164,7 @@ func (s *Service) hold(ctx context.Context, b account.Ban) error {
 	return nil
 }
 
-// meant is everybody here, present or only connected, whom a ban covers.
+// meant returns the users whom a ban covers and who are present or connected.
 func (s *Service) meant(b account.Ban) map[chat.User]bool {
 	users := map[chat.User]bool{}
 	for r := range s.everybody() {
@@ -178,15 +178,15 @@ func (s *Service) meant(b account.Ban) map[chat.User]bool {
 	return users
 }
 
-// signedOut is what has become of users.
+// signedOut is the result of signing users out.
 type signedOut struct {
 	names []chat.Name // who was present or connected
 	until time.Time   // when their last ticket expires; zero: they are void
 }
 
-// signOut tells users that they are not wanted, takes their names and sessions from them,
-// makes their tickets void, also those of more keys, and cuts what is left of their
-// connections. What fails for one, or takes too long, keeps nothing from the others.
+// signOut notifies users, removes them from the presence and from their sessions, revokes their
+// tickets, also those of more keys, and closes their connections. What fails for one user, or
+// takes too long, does not stop the others.
 func (s *Service) signOut(ctx context.Context, users map[chat.User]bool, keys map[string][]string, reason string) (signedOut, error) {
 	var done signedOut
 	s.tellSignedOut(users, reason)
@@ -214,16 +214,16 @@ func (s *Service) signOut(ctx context.Context, users map[chat.User]bool, keys ma
 	if !s.revoke(ctx, void) {
 		done.until = time.Now().Add(lastTicket).UTC().Truncate(time.Second)
 	}
-	if err := s.live.Cut(links); err != nil {
-		failed = cmp.Or(failed, fmt.Errorf("cut connections: %w", err))
+	if err := s.live.Disconnect(links); err != nil {
+		failed = cmp.Or(failed, fmt.Errorf("close connections: %w", err))
 	}
 	failed = cmp.Or(failed, s.removeAgain(ctx, links))
 	s.noteRemoved(ctx, here)
 	return done, failed
 }
 
-// removeAll takes their names from users, in half of the time that there is: what keeps
-// them away comes after it.
+// removeAll removes users, in half of the time that is left: revoking their tickets needs the
+// other half.
 func (s *Service) removeAll(ctx context.Context, users map[chat.User]bool) error {
 	if end, limited := ctx.Deadline(); limited {
 		var cancel context.CancelFunc
@@ -235,8 +235,8 @@ func (s *Service) removeAll(ctx context.Context, users map[chat.User]bool) error
 	})
 }
 
-// noteRemoved stores until when those were here who are not any more. It comes last, because
-// it is for people only.
+// noteRemoved stores when the users who were removed were last present. It comes last, because
+// the time is only shown to people.
 func (s *Service) noteRemoved(ctx context.Context, here []Record) {
 	_ = each(here, func(r Record) error {
 		if s.removed(r.User()) && ctx.Err() == nil {
@@ -246,11 +246,11 @@ func (s *Service) noteRemoved(ctx context.Context, here []Record) {
 	})
 }
 
-// atOnce is how many steps are under way at once: the log stores so many together.
+// atOnce is how many steps are under way at the same time: the log stores so many together.
 const atOnce = 64
 
-// each does something for each of many, several at a time, and for all of them even if it
-// fails for one. It returns the first error.
+// each calls do for each element, several at a time, and for all of them even if one fails. It
+// returns the first error.
 func each[T any](all []T, do func(T) error) error {
 	var g errgroup.Group
 	g.SetLimit(atOnce)
@@ -271,8 +271,8 @@ func ownFirst(a, b Link) int {
 	return -1
 }
 
-// Expel signs out a user who does not keep to the protocol.
-func (s *Service) Expel(u chat.User, reason string) {
+// Kick signs out a user whose program breaks the protocol.
+func (s *Service) Kick(u chat.User, reason string) {
 	s.jobs.Do("sign out "+string(u), func(ctx context.Context) error {
 		_, err := s.signOut(ctx, map[chat.User]bool{u: true}, nil, reason)
 		return err
@@ -283,22 +283,22 @@ func (s *Service) tellSignedOut(users map[chat.User]bool, reason string) {
 	for u := range users {
 		n := chat.ServerNotice{SignedOut: &chat.SignedOut{Reason: reason}}
 		if err := rpc.Tell(s.Notices, chat.UserServer, chat.Address{User: u}, n); err != nil {
-			s.Log.Warn("tell who is signed out", "user", u, "err", err)
+			s.Log.Warn("notify users who are signed out", "user", u, "err", err)
 		}
 	}
 	if err := s.Notices.FlushTimeout(time.Second); err != nil {
-		s.Log.Warn("tell who is signed out", "err", err)
+		s.Log.Warn("notify users who are signed out", "err", err)
 	}
 }
 
-// removeAgain removes those who said hello once more on a connection that is now cut.
+// removeAgain removes users who said hello again on one of the connections that are now closed.
 func (s *Service) removeAgain(ctx context.Context, links []Link) error {
 	return each(links, func(c Link) error {
 		return s.remove(ctx, c.Holder, func(r Record) bool { return r.isAt(c) })
 	})
 }
 
-// remove takes the name from a user whom the operator does not want here.
+// remove removes a user whom the operator has signed out.
 func (s *Service) remove(ctx context.Context, u chat.User, still func(Record) bool) error {
 	_, err := s.Users.Update(ctx, string(u), func(_ store.View, r Record) (Record, error) {
 		if !still(r) {

@@ -12,27 +12,27 @@ import (
 	"natter/presence/account"
 )
 
-// BlocksUser tells whether the record's owner wants to hear nothing of u.
+// BlocksUser reports whether the record's owner blocks u.
 func (r Record) BlocksUser(u chat.User, now time.Time) bool {
 	return account.Blocks(r.Blocks, u, now)
 }
 
-// shunned is the index word under which those who block u are found.
-func shunned(u chat.User) string { return "blocks " + string(u) }
+// blockWord is the index word under which the users who block u are found.
+func blockWord(u chat.User) string { return "blocks " + string(u) }
 
-// words are what the table of users finds a record under.
+// words returns the index words of a record in the table of users.
 func words(r Record) []string {
 	all := []string{r.Key}
 	for _, b := range r.Blocks {
-		all = append(all, shunned(b.Name.User()))
+		all = append(all, blockWord(b.Name.User()))
 	}
 	return all
 }
 
-// blockers are those here who block u: nobody, nearly always.
+// blockers returns the present users who block u.
 func (s *Service) blockers(u chat.User) map[chat.User]bool {
 	var found map[chat.User]bool
-	for _, row := range s.Users.By(store.Committed, shunned(u)) {
+	for _, row := range s.Users.By(store.Committed, blockWord(u)) {
 		if row.Record.BlocksUser(u, s.settled()) {
 			if found == nil {
 				found = map[chat.User]bool{}
@@ -79,8 +79,8 @@ func (s *Service) blocked(ctx context.Context, c rpc.Caller, _ chat.BlocksReques
 	return chat.BlocksReply{Blocks: s.holding(r.Blocks), Revision: s.log.Revision()}, nil
 }
 
-// changeBlocks makes a step in the account, where it lasts, and then in the record of who
-// is here, where all replicas see it.
+// changeBlocks changes the account, where blocks last, and then the record of the present user,
+// where all replicas see it.
 func (s *Service) changeBlocks(ctx context.Context, u chat.User, what string, rule func([]chat.Block) ([]chat.Block, error)) (chat.BlocksReply, error) {
 	var reply chat.BlocksReply
 	r, err := s.user(ctx, u)
@@ -108,13 +108,13 @@ func (s *Service) changeBlocks(ctx context.Context, u chat.User, what string, ru
 	return chat.BlocksReply{Blocks: s.holding(row.Record.Blocks), Revision: row.Revision}, err
 }
 
-// holding are the blocks that have not ended, as an answer has them.
+// holding returns the blocks that have not ended, as an answer has them.
 func (s *Service) holding(blocks []chat.Block) []chat.Block {
 	return append([]chat.Block{}, account.Holding(blocks, s.settled())...)
 }
 
-// armMutes takes a mute out of the record when it ends, so that who was muted hears of
-// their presence again.
+// armMutes removes a mute from the record when it ends, so that the muted user is told of the
+// owner's presence again.
 func (s *Service) armMutes(c store.Change[Record]) {
 	key := c.Key + " mute"
 	var next time.Time
@@ -140,8 +140,8 @@ func (s *Service) armMutes(c store.Change[Record]) {
 	})
 }
 
-// tellBlocks tells those viewers whom a change of blocks hides somebody from, or no longer.
-// Nothing but that user's absence can be read from it.
+// tellBlocks notifies the viewers for whom a user disappears or appears because of a change of
+// blocks. The notice looks as if the user had left or come.
 func (s *Service) tellBlocks(before, after Record) {
 	if len(before.Blocks)+len(after.Blocks) == 0 || !before.Present() || !after.Visible() {
 		return
@@ -163,11 +163,11 @@ func (s *Service) tellBlocks(before, after Record) {
 		if is {
 			notice.Gone = []chat.Name{after.Name}
 		} else {
-			notice.Changed = veiled([]chat.Entry{EntryOf(after, s.partners(after.User()))}, blockers)
+			notice.Changed = withoutBlockers([]chat.Entry{EntryOf(after, s.partners(after.User()))}, blockers)
 		}
 		for _, p := range s.partners(after.User()) {
 			if p.Visible() && p.User() != viewer {
-				notice.Changed = append(notice.Changed, veiled([]chat.Entry{EntryOf(p, s.partners(p.User()))}, blockers)...)
+				notice.Changed = append(notice.Changed, withoutBlockers([]chat.Entry{EntryOf(p, s.partners(p.User()))}, blockers)...)
 			}
 		}
 		s.tellViewer(viewer, notice)

@@ -13,8 +13,8 @@ import (
 	"natter/chat"
 )
 
-// Changed is what a change of a user's record means: timers, the audit log, the news.
-// It runs on the log's goroutine.
+// Changed acts on a change of a user's record: timers, audit records, notices. It runs on the log's
+// goroutine.
 func (s *Service) Changed(c store.Change[Record]) {
 	r := c.Record
 	if r.State == Lost {
@@ -52,7 +52,7 @@ func (s *Service) expire(ctx context.Context, u chat.User, revision uint64) erro
 	return err
 }
 
-// lastHere is until when a user who is removed now was connected.
+// lastHere returns when a user who is removed now was last connected.
 func lastHere(r Record) time.Time {
 	if r.State == Lost {
 		return r.LostAt
@@ -60,8 +60,7 @@ func lastHere(r Record) time.Time {
 	return time.Now()
 }
 
-// connectionGone is the loss of the last connection of a key, which may have several
-// names.
+// connectionGone handles the loss of the last connection of a key, which may have several names.
 func (s *Service) connectionGone(key string) {
 	for _, row := range s.Users.By(store.Committed, key) {
 		s.jobs.Do(losing, func(ctx context.Context) error { return s.lose(ctx, row.Record) })
@@ -80,24 +79,24 @@ func (s *Service) lose(ctx context.Context, r Record) error {
 	return err
 }
 
-// reconcile finds users who count as here and are not connected, as after a restart
-// of the server. Who counts as lost on a connection that is up has not noticed: their
-// server was cut off from the others for a moment. They lose the connection, and so come
-// back and ask what they have missed.
+// reconcile finds users who count as connected and are not, as after a restart of the server. A
+// user who counts as lost on a connection that is up has not noticed that the server was cut off
+// from the others for a moment. Their connection is closed, so that the client comes back and asks
+// what it has missed.
 func (s *Service) reconcile() {
 	for r := range s.everybody() {
 		switch {
 		case r.State == Here && !s.live.Connected(r.Key) && !s.expected(r.User()):
 			s.jobs.Do(losing, func(ctx context.Context) error { return s.lose(ctx, r) })
 		case r.State == Lost:
-			if err := s.live.Cut(s.live.LinksOf(r.Key, r.isAt)); err != nil {
-				s.Log.Warn("cut a forgotten connection", "user", r.Name, "err", err)
+			if err := s.live.Disconnect(s.live.LinksOf(r.Key, r.isAt)); err != nil {
+				s.Log.Warn("close the connection of a lost user", "user", r.Name, "err", err)
 			}
 		}
 	}
 }
 
-// audit writes what a change of a user's record is to those who watch.
+// audit writes the audit record of a change of a user's record.
 func (s *Service) audit(before, after Record) {
 	event, text := "", ""
 	switch {
@@ -121,7 +120,7 @@ func (s *Service) audit(before, after Record) {
 	s.Audit.Action(chat.Audit{Event: event, User: after.Name, Address: after.Connection.Address, Text: text})
 }
 
-// chosen writes that a user has said the presence with the hello.
+// chosen writes that a user has chosen the presence with the hello.
 func (s *Service) chosen(r Record) {
 	if r.Presence == chat.Undecided {
 		return
@@ -160,8 +159,8 @@ func (s *Service) status(u chat.User) string {
 	return "available"
 }
 
-// refusedName writes to the audit log that somebody did not get a name: asked is what it was called,
-// which need not be one.
+// refusedName writes to the audit log that a name was refused. asked is what was asked for, which
+// may not be a name.
 func (s *Service) refusedName(name chat.Name, asked, address string, err error) {
 	var told *chat.Error
 	if errors.As(err, &told) {
@@ -177,7 +176,7 @@ func (s *Service) refused(name chat.Name, what string, err error) {
 	}
 }
 
-// because is the short form of a refusal of a name.
+// because returns the short reason for refusing a name.
 func because(e *chat.Error) string {
 	switch e.Code {
 	case chat.Taken:
@@ -196,7 +195,7 @@ func because(e *chat.Error) string {
 	return e.Text
 }
 
-// everybody is every present user.
+// everybody returns all present users.
 func (s *Service) everybody() iter.Seq[Record] {
 	rows := s.Users.Snapshot()
 	return func(yield func(Record) bool) {
@@ -208,7 +207,7 @@ func (s *Service) everybody() iter.Seq[Record] {
 	}
 }
 
-// partners are the records of those whom a user chats with.
+// partners returns the records of the users whom a user chats with.
 func (s *Service) partners(u chat.User) []Record {
 	var found []Record
 	for _, p := range s.Partners(u) {
@@ -222,7 +221,7 @@ func (s *Service) partners(u chat.User) []Record {
 // mostUsers is how many users one answer lists: each may chat with a whole group.
 const mostUsers = 400
 
-// adminUsers lists everybody for the operator, a part at a time.
+// adminUsers lists the present users for the operator, a part at a time.
 func (s *Service) adminUsers(ctx context.Context, _ rpc.Caller, q chat.AdminRequest) (chat.AdminUsersReply, error) {
 	part, more := rpc.Page(s.everybody(), func(r Record) string { return string(r.User()) }, q.After, mostUsers)
 	reply := chat.AdminUsersReply{Users: []chat.AdminUser{}, More: more}

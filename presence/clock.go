@@ -13,7 +13,7 @@ import (
 	"natter/presence/account"
 )
 
-// Times is the table with the newest time that the data know, under one key.
+// Times is the table with the newest time that is stored, under one key.
 type Times = store.Table[account.Known]
 
 const newest = "newest"
@@ -33,13 +33,13 @@ type clock struct {
 	mu     sync.Mutex
 	judge  *account.Clock
 	stored time.Time // Newest, as it is stored
-	told   bool      // that it is doubted
+	told   bool      // that the clock is doubted was reported
 }
 
 const (
 	lookAtClock = time.Minute
-	storeClock  = time.Hour       // how exactly the newest time is known to the next start
-	jobTimeout  = 5 * time.Second // at the start, where it can wait
+	storeClock  = time.Hour       // how exactly the next start knows the newest time
+	jobTimeout  = 5 * time.Second // at the start, which can wait
 )
 
 func (c *clock) read() account.Reading {
@@ -64,7 +64,7 @@ func (c *clock) tell(which func(*account.Clock, account.Reading) time.Time) time
 	return which(c.judge, r)
 }
 
-// when does a job once a time is settled to be over.
+// when runs a job once a time is over by the settled clock.
 func (s *Service) when(key string, end time.Time, what string, job broker.Job) {
 	wait := time.Until(end)
 	if wait <= 0 && s.settled().Before(end) {
@@ -79,7 +79,7 @@ func (s *Service) when(key string, end time.Time, what string, job broker.Job) {
 	})
 }
 
-// ReadClock judges the clock by what the data know, before anything is served.
+// ReadClock judges the clock by the stored times, before anything is served.
 func (s *Service) ReadClock(ctx context.Context) error {
 	row, known := s.Times.Get(store.Committed, newest)
 	k := row.Record
@@ -106,8 +106,8 @@ func (s *Service) ReadClock(ctx context.Context) error {
 	return nil
 }
 
-// watchClock looks at the clock every minute, says when it is doubted, and stores what it says
-// when it is not.
+// watchClock reads the clock every minute, reports when it is doubted, and stores the time when it
+// is not.
 func (s *Service) watchClock(ctx context.Context, vouched bool) error {
 	s.jobs.After(" clock", lookAtClock, "look at the clock", func(ctx context.Context) error { return s.watchClock(ctx, false) })
 	s.time.mu.Lock()
@@ -142,7 +142,7 @@ func (s *Service) TimesChanged(c store.Change[account.Known]) {
 	}
 }
 
-// news is what is to be said of the clock; "" if nothing has changed.
+// news returns what is to be reported about the clock; "" if nothing has changed.
 func (c *clock) news() string {
 	first, expected, start := c.judge.Doubted()
 	switch {
@@ -174,8 +174,8 @@ func (s *Service) sayClock(text string) {
 	s.Audit.Write(chat.AuditError, chat.Audit{Event: "error", Text: text})
 }
 
-// newestOf reads the newest time in the records: of data that were kept before this time was,
-// or of which that record was lost.
+// newestOf returns the newest time in the records, for data from before this time was stored, or of
+// which that record was lost.
 func (s *Service) newestOf(ctx context.Context) (time.Time, error) {
 	var last time.Time
 	for _, stream := range broker.RecordStreams() {
@@ -184,7 +184,7 @@ func (s *Service) newestOf(ctx context.Context) (time.Time, error) {
 				Created, Since, At, Made time.Time
 				LastLogin                time.Time `json:"last_login"`
 			}
-			_ = json.Unmarshal(r.Data, &times) // what cannot be read says nothing
+			_ = json.Unmarshal(r.Data, &times) // a damaged record is ignored
 			for _, t := range []time.Time{times.Created, times.LastLogin, times.Since, times.At, times.Made} {
 				last = later(last, t)
 			}

@@ -14,8 +14,8 @@ import (
 // DirectQueue is the queue group in which coordinators count direct messages.
 const DirectQueue = "direct"
 
-// fasterThan is how much faster than the rate a user may send direct messages: what was
-// sent in time may be bunched on the way.
+// fasterThan is how many times the rate a user may send direct messages: messages that were sent
+// in time may arrive together.
 const fasterThan = 1.5
 
 // maxAnswer is how many bytes an answer to a direct message has at most. What is larger
@@ -23,12 +23,11 @@ const fasterThan = 1.5
 const maxAnswer = 256
 
 // Directs counts the direct messages of each sender. These do not pass the coordinator, so
-// it listens beside the receivers: a sender who is far over the rate is reported, and
-// nothing else is looked at. It knows nothing of blocks and receivers: a sender learns
-// nothing from it. It is safe for use by several goroutines.
+// it receives a copy and reports a sender who is far over the rate. It knows nothing of blocks
+// and receivers, so a sender learns nothing from it. It is safe for use by several goroutines.
 //
-// Somebody must listen in any case. Otherwise the server would answer a message to nobody,
-// sent as a request, with "no responders", and one to a hidden user with silence.
+// There must be a subscriber in any case: the server would answer a request to a user who does not
+// exist with "no responders", and one to a hidden user not at all.
 type Directs struct {
 	texts, asks, answers *rpc.Buckets
 	over                 func(chat.User)
@@ -60,12 +59,12 @@ func (d *Directs) Listen(nc *nats.Conn) error {
 	return rpc.Settle(nc)
 }
 
-// Count takes one message into account.
+// Count counts one message.
 func (d *Directs) Count(a chat.Address, data []byte, now time.Time) {
 	wait := time.Duration(0)
 	switch kindOf(data) {
 	case answering:
-		wait = d.answers.Take(string(a.User)+" "+string(a.To), now) // as many as the other one asks for
+		wait = d.answers.Take(string(a.User)+" "+string(a.To), now) // as many as the other one has asked for
 	case asking:
 		wait = d.asks.Take(string(a.User), now)
 	default:

@@ -13,8 +13,8 @@ import (
 	"natter/presence/account"
 )
 
-// entrants are the users who have taken their names in the lobby and whose connection is
-// expected. Each replica knows them from the log and from the broker's events.
+// entrants are the users who have taken their names in the lobby and have not connected yet. Each
+// replica knows them from the log and from the broker's events.
 type entrants struct {
 	mu   sync.Mutex
 	keys map[chat.User]string // the login key that is to connect
@@ -22,8 +22,8 @@ type entrants struct {
 
 const (
 	noting = "note a login"
-	// A notice can be sent before a new connection has subscribed: who has just connected
-	// is told of their invitations again after these times.
+	// A notice can be sent before a new connection has subscribed, so users who have just
+	// connected are sent their invitations again after these times.
 	toldAgain  = time.Second
 	toldAtLast = 5 * time.Second
 )
@@ -40,11 +40,11 @@ func (s *Service) expect(c store.Change[Record]) {
 		s.jobs.Cancel(connectKey(u))
 	case !c.Before.Expected() || c.Before.Key != r.Key || c.Before.Terminal != r.Terminal:
 		s.entrants.keys[u] = r.Key
-		s.jobs.After(connectKey(u), s.Door.HelloIn, "remove a user who did not connect", func(ctx context.Context) error { return s.giveUp(ctx, u, r.Key) })
+		s.jobs.After(connectKey(u), s.ConnLimits.HelloIn, "remove a user who did not connect", func(ctx context.Context) error { return s.giveUp(ctx, u, r.Key) })
 	}
 	s.entrants.mu.Unlock()
 	if r.Expected() && len(s.live.LinksOf(r.Key, func(l Link) bool { return l.Holder == u && l.since.After(r.Since) })) > 0 {
-		s.entered(u, r.Key) // and not for a connection of before, whose end has yet to be heard of
+		s.entered(u, r.Key) // not for an earlier connection whose end is not known yet
 	}
 }
 
@@ -55,8 +55,8 @@ func (s *Service) expected(u chat.User) bool {
 	return s.entrants.keys[u] != ""
 }
 
-// entered notes that a user who was expected has connected. Only now is a new name more than
-// reserved.
+// entered notes that an expected user has connected. Only now is a new name theirs; until then
+// it was reserved.
 func (s *Service) entered(u chat.User, key string) {
 	s.entrants.mu.Lock()
 	mine := s.entrants.keys[u] == key
@@ -82,13 +82,13 @@ func (s *Service) noteEntered(ctx context.Context, u chat.User, key string) erro
 		return nil
 	}
 	_, err := s.noteLogin(ctx, row.Record.Name, key)
-	if errors.Is(err, errNotHere) { // the name is another key's by now
+	if errors.Is(err, errNotHere) { // the name belongs to another key by now
 		return nil
 	}
 	return err
 }
 
-// tellAgain repeats what a user may have missed while the connection came up.
+// tellAgain repeats notices that a user may have missed while the connection came up.
 func (s *Service) tellAgain(u chat.User) {
 	revision := s.log.Revision() // before the sessions are read
 	for _, session := range s.Sessions(u, nil, 0) {
@@ -103,7 +103,7 @@ func (s *Service) tellAgain(u chat.User) {
 
 // giveUp removes a user who did not connect.
 func (s *Service) giveUp(ctx context.Context, u chat.User, key string) error {
-	if s.live.Connected(key) { // the news of it was missed
+	if s.live.Connected(key) { // the event was missed
 		s.entered(u, key)
 		return nil
 	}
@@ -116,8 +116,9 @@ func (s *Service) giveUp(ctx context.Context, u chat.User, key string) error {
 	return err
 }
 
-// arrive has a user be present who asks for the name in the lobby. It is nil if they are already,
-// at another terminal or on a connection: that is for a hello on the user's connection.
+// arrive makes a user present who asks for the name in the lobby. It returns nil if the user is
+// present already, at another terminal or on a connection: then a hello on the user's connection
+// must decide.
 func (s *Service) arrive(ctx context.Context, name chat.Name, from string, q chat.EnterRequest) (*chat.HelloReply, error) {
 	acc, _, err := s.Accounts.Get(ctx, name.User())
 	if err != nil {
@@ -152,7 +153,7 @@ func (s *Service) arrive(ctx context.Context, name chat.Name, from string, q cha
 	return &reply, nil
 }
 
-// proven refuses who does not hold the key.
+// proven checks that the asker holds the key.
 func proven(q chat.EnterRequest) error {
 	if !validKey(q.Key) {
 		return chat.Errorf(chat.Arguments, `The field "key" must be a public user key.`)
@@ -163,7 +164,7 @@ func proven(q chat.EnterRequest) error {
 	return nil
 }
 
-// validEnterHello checks what can be checked without knowing who is here.
+// validEnterHello checks what can be checked without knowing who is present.
 func validEnterHello(h chat.EnterHello) error {
 	if h.Terminal == "" {
 		return chat.Errorf(chat.Arguments, `The field "terminal" must be there.`)
@@ -171,7 +172,7 @@ func validEnterHello(h chat.EnterHello) error {
 	return validSelf(h.Presence, h.Terminal, h.Identity)
 }
 
-// removedText is the line of a user who did not come, or not come back.
+// removedText is the line for a user who did not connect, or did not come back.
 func removedText(before, after Record) string {
 	if before.Expected() {
 		return fmt.Sprintf("%s removed: did not connect", after.Name)

@@ -21,25 +21,25 @@ import (
 	"natter/chat"
 )
 
-// Liveness knows which connections are up, by the public key of their owner. It is
-// told by the broker's own events; nobody sends heartbeats.
+// Liveness knows which connections are up, by the public key of their owner. It follows the
+// broker's own events; there are no heartbeats.
 type Liveness struct {
 	nc      *nats.Conn       // in the system account
 	account string           // public key of the account that users are in
 	gone    func(key string) // the last connection of a key is down
 	came    func(Link)       // somebody has connected
 
-	differs func(server string, ahead time.Duration) // the clock of a server from ours; nil tells nobody
+	differs func(server string, ahead time.Duration) // the clock of a server differs from ours; may be nil
 
 	mu    sync.Mutex
 	conns map[string]map[connID]conn // by owner's key
-	waits map[string]chan struct{}   // by key, for who waits for its owner to connect; see coming
+	waits map[string]chan struct{}   // by key, of callers that wait for its owner to connect; see coming
 	apart map[string]bool            // whether a server's clock is wrong, or ours
 	names map[string]string          // ids of servers, by name
 }
 
-// connID identifies a connection: a server and its number there, because the news of
-// a new connection can come before that of the old one's end.
+// connID identifies a connection: a server and its number there. The event of a new connection
+// can come before that of the end of the old one.
 type connID struct {
 	server string
 	id     uint64
@@ -78,13 +78,13 @@ type Link struct {
 	Holder  chat.User
 	Member  bool   // to a session, with a key of its own
 	Side    bool   // beside the user's terminals, with a key of its own
-	Speaks  bool   // as who is present: with more than the rights to ask the coordinator
+	Speaks  bool   // with the rights of a user who is present, not only those to ask the coordinator
 	Address string // IP
 
 	since time.Time // it is known
 }
 
-// owner is what a ticket says: the public key that it is bound to, and whose it is.
+// owner is what a ticket says: the public key that it is bound to, and its user.
 type owner struct {
 	Key    string    `json:"sub"`
 	Holder chat.User `json:"name"`
@@ -95,7 +95,7 @@ type owner struct {
 	} `json:"nats"`
 }
 
-// member tells whether it is a ticket to a session.
+// member reports whether it is a member's ticket.
 func (o owner) member() bool {
 	return slices.ContainsFunc(o.NATS.Pub.Allow, func(s string) bool {
 		r, _, ok := chat.Parse(s)
@@ -116,8 +116,8 @@ func (o owner) side() bool {
 	})
 }
 
-// ownerOf reads a ticket. The servers have checked it; what they call the connection's
-// user is no more than what the client says.
+// ownerOf reads a ticket, which the servers have checked. What they call the connection's user is
+// only what the client says.
 func ownerOf(ticket string) owner {
 	parts := strings.Split(ticket, ".")
 	if len(parts) != 3 {
@@ -164,8 +164,8 @@ func (l *Liveness) connected(key string, id connID, c conn) {
 	l.came(link(key, id, c))
 }
 
-// coming is closed when the owner of a key connects. Thousands may wait at once, each for one
-// key only. l.mu is held.
+// coming returns a channel that is closed when the owner of a key connects. Thousands may wait
+// at once, each for one key only. l.mu is held.
 func (l *Liveness) coming(key string) <-chan struct{} {
 	if l.waits[key] == nil {
 		l.waits[key] = make(chan struct{})
@@ -173,7 +173,7 @@ func (l *Liveness) coming(key string) <-chan struct{} {
 	return l.waits[key]
 }
 
-// wake has who waits for a key look again. l.mu is held.
+// wake wakes the callers that wait for a key. l.mu is held.
 func (l *Liveness) wake(key string) {
 	if c := l.waits[key]; c != nil {
 		close(c)
@@ -181,7 +181,7 @@ func (l *Liveness) wake(key string) {
 	}
 }
 
-// giveUp forgets that somebody waits.
+// giveUp forgets the channel of a key whose owner has not connected.
 func (l *Liveness) giveUp(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -206,7 +206,7 @@ func link(key string, id connID, c conn) Link {
 	return Link{id.server, id.id, key, c.holder, c.member, c.side, c.speaks, c.address, c.since}
 }
 
-// Links are the users' and members' connections that a condition picks.
+// Links returns the users' and members' connections for which pick is true.
 func (l *Liveness) Links(pick func(Link) bool) []Link {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -217,7 +217,7 @@ func (l *Liveness) Links(pick func(Link) bool) []Link {
 	return found
 }
 
-// LinksOf is Links of one key's owner.
+// LinksOf is Links for the owner of one key.
 func (l *Liveness) LinksOf(key string, pick func(Link) bool) []Link {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -234,9 +234,9 @@ func (l *Liveness) pick(found []Link, key string, pick func(Link) bool) []Link {
 	return found
 }
 
-// Cut closes connections. Whose ticket is good can come again. The servers do nothing
-// without somebody to answer to; what they say is of no interest.
-func (l *Liveness) Cut(links []Link) error {
+// Disconnect closes connections. A client with a valid ticket can connect again. The requests
+// have a reply subject because the servers ignore them without one; the replies are not read.
+func (l *Liveness) Disconnect(links []Link) error {
 	var failed error
 	for _, c := range links {
 		failed = errors.Join(failed, l.nc.PublishRequest("$SYS.REQ.SERVER."+c.Server+".KICK", l.nc.NewRespInbox(), fmt.Appendf(nil, `{"cid":%d}`, c.ID)))
@@ -258,7 +258,7 @@ func (l *Liveness) disconnected(key string, id connID, _ conn) {
 	}
 }
 
-// Connected tells whether the owner of a key has a connection.
+// Connected reports whether the owner of a key has a connection.
 func (l *Liveness) Connected(key string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -299,7 +299,7 @@ func (l *Liveness) Port(ctx context.Context, key string) Connection {
 	return c
 }
 
-// Elsewhere tells whether the owner of a key has another connection than this one.
+// Elsewhere reports whether the owner of a key has another connection than this one.
 func (l *Liveness) Elsewhere(key, server string, id uint64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -384,8 +384,8 @@ func (l *Liveness) named(s server) {
 }
 
 // AddressOf finds the IP and port that a request came from; "" if its server does not
-// know the connection any more. The server is asked by its id: it then answers also that it
-// does not know, and nobody waits for an answer about a connection that is gone.
+// know the connection. The server is asked by its id, so that it answers also if it does not
+// know, and nobody waits for an answer about a closed connection.
 func (l *Liveness) AddressOf(ctx context.Context, o rpc.Origin) string {
 	l.mu.Lock()
 	id := l.names[o.Server]
@@ -398,10 +398,12 @@ func (l *Liveness) AddressOf(ctx context.Context, o rpc.Origin) string {
 	return address
 }
 
-// withPort is a connection with its port, if the server says it. To find one connection a server
-// goes through all, so it is asked only about newcomers, and not when thousands come back.
+// withPort returns a connection with its port, if the server says it. A server goes through all
+// its connections to find one, so it is asked only about newcomers, and not when thousands come
+// back.
 //
-// It is gone if the server says so, of which the news may not have come, or is gone itself.
+// gone reports that the connection is closed, of which the event may not have come yet, or that
+// the server has stopped.
 func (l *Liveness) withPort(ctx context.Context, c Connection) (with Connection, gone bool) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

@@ -17,17 +17,17 @@ import (
 	"natter/presence/account"
 )
 
-// enter answers somebody who asks for a name: with a ticket, or with the reason why
-// not, which the broker itself would never tell.
+// enter answers a request for a name with a ticket, or with the reason for refusing it, which the
+// broker would never tell.
 func (s *Service) enter(ctx context.Context, c rpc.Caller, q chat.EnterRequest) (chat.Sealed, error) {
 	if !nkeys.IsValidPublicCurveKey(q.Seal) {
 		return chat.Sealed{}, chat.Errorf(chat.Arguments, `The field "seal" must be a public curve key.`)
 	}
-	s.guests.lobbyIs(c.Origin.Account)
+	s.anonymous.lobbyIs(c.Origin.Account)
 	reply, err := s.admit(ctx, s.origin(ctx, c), q)
 	if err != nil {
 		var told *chat.Error
-		if !errors.As(err, &told) || told.Code == chat.Rate { // who is to wait asks again by itself
+		if !errors.As(err, &told) || told.Code == chat.Rate { // clients that must wait ask again by themselves
 			return chat.Sealed{}, err
 		}
 		reply = chat.EnterReply{Error: told}
@@ -56,8 +56,8 @@ func (s *Service) admit(ctx context.Context, from string, q chat.EnterRequest) (
 	return reply, err2
 }
 
-// letIn keeps away who is banned before they can use a pass; that a name is, is said only to
-// who has one.
+// letIn refuses banned users before they can use a pass. That a name is banned is told only to
+// users with a pass.
 func (s *Service) letIn(ctx context.Context, name chat.Name, from string, q chat.EnterRequest) (chat.EnterReply, error) {
 	err := s.refuseBanned(name, q.Key, from)
 	if errors.Is(err, &chat.Error{Code: chat.Reserved}) {
@@ -169,10 +169,9 @@ func (s *Service) reserved(r account.Record, name chat.Name, q chat.EnterRequest
 	return more, nil
 }
 
-// owned returns why a name that belongs to another key is not to be had, or, with code
-// NotRegistered, one that is to be the asker's already and is not. It comes before
-// anything that depends on who is here: the answer, and the time that it takes, are the
-// same whether or not its owner is.
+// owned returns an error if a name belongs to another key or, with code NotRegistered, if it
+// should be the asker's already and is not. It comes before anything that depends on who is
+// present: the answer, and the time that it takes, are the same whether or not its owner is.
 func (s *Service) owned(ctx context.Context, name chat.Name, q chat.EnterRequest) error {
 	acc, _, err := s.Accounts.Get(ctx, name.User())
 	if err != nil {
@@ -187,12 +186,11 @@ func (s *Service) owned(ctx context.Context, name chat.Name, q chat.EnterRequest
 	return nil
 }
 
-// held is why a name of somebody who is here is not to be had: they are not the owner of
-// the asker's key, or are connected and shall not be signed out. Another replica may have
-// let them in or out a moment ago.
+// held returns an error if a present user has the name and either has another key than the asker,
+// or is connected and is not to be signed out. Another replica may have changed that a moment ago.
 func (s *Service) held(ctx context.Context, name chat.Name, q chat.EnterRequest) error {
 	if err := s.Users.Sync(ctx); err != nil {
-		s.Log.Warn("look who is here", "err", err)
+		s.Log.Warn("look who is present", "err", err)
 	}
 	row, _ := s.Users.Get(store.Committed, string(name.User()))
 	switch r := row.Record; {
@@ -206,7 +204,7 @@ func (s *Service) held(ctx context.Context, name chat.Name, q chat.EnterRequest)
 	return nil
 }
 
-// taken is the refusal of a name that somebody has or owns, with others that are free.
+// taken returns the error for a name that somebody has or owns, with names that are free.
 func (s *Service) taken(ctx context.Context, name chat.Name) error {
 	free := Suggest(name, func(n chat.Name) bool {
 		return s.unowned(ctx, n.User()) && !chat.LooksReserved(n) && !s.alike(n, time.Now())
@@ -221,8 +219,8 @@ func (s *Service) alike(name chat.Name, now time.Time) bool {
 	return s.Accounts.Names.Held(name, now, s.settled(), s.NameTTL)
 }
 
-// unowned reports whether a name is nobody's. That its owner is here, or not, makes no
-// difference: what is suggested tells nothing of who is.
+// unowned reports whether a name belongs to nobody. It is the same whether or not the owner is
+// present, so that suggestions do not tell.
 func (s *Service) unowned(ctx context.Context, u chat.User) bool {
 	acc, _, err := s.Accounts.Get(ctx, u)
 	row, _ := s.Users.Get(store.Committed, string(u))
@@ -253,8 +251,8 @@ func (s *Service) origin(ctx context.Context, c rpc.Caller) string {
 	return "somebody"
 }
 
-// validKey tells whether a text is a user's public key in the one way that there is to
-// write it: the decoder would pass over line feeds, and one key would have several names.
+// validKey reports whether a text is a user's public key in its only valid form: the decoder
+// ignores line feeds, so one key could be written in several ways.
 func validKey(public string) bool {
 	const length = 56
 	return len(public) == length && nkeys.IsValidPublicUserKey(public)

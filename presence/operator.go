@@ -14,7 +14,7 @@ import (
 	"natter/presence/account"
 )
 
-// serveOperator adds the endpoints with which the operator keeps order.
+// serveOperator adds the endpoints for kicks, bans and accounts.
 func (s *Service) serveOperator(svc *rpc.Service) error {
 	return errors.Join(
 		rpc.Handle(svc, chat.AdminKick, s.kick),
@@ -83,7 +83,7 @@ func (s *Service) ban(ctx context.Context, _ rpc.Caller, q chat.BanRequest) (cha
 		if err != nil {
 			return chat.KickReply{}, err
 		}
-		if acc.Taken() { // who has only reserved it has not shown that the key is theirs
+		if acc.Taken() { // a user who has only reserved the name has not shown that the key is theirs
 			owner = acc.Key
 			keys[string(u)] = []string{owner}
 		}
@@ -101,7 +101,7 @@ func (s *Service) ban(ctx context.Context, _ rpc.Caller, q chat.BanRequest) (cha
 	return out.reply(), err
 }
 
-// lasting is how long a ban lasts, as the operator would write it: 24h, 1h30m, 5s.
+// lasting writes the duration of a ban as an operator would: 24h, 1h30m, 5s.
 func lasting(d time.Duration) string {
 	if d == 0 {
 		return ""

@@ -35,8 +35,8 @@ func (s *Service) PassChanged(c store.Change[account.Pass]) {
 	})
 }
 
-// invited tells whether somebody may ask for a name at all. It comes before anything is
-// said about the name, and before the name is reserved: who has no pass learns nothing.
+// invited returns an error if a pass is needed and the asker has none. It comes before anything is
+// said about the name, and before the name is reserved: a user without a pass learns nothing.
 func (s *Service) invited(ctx context.Context, name chat.Name, q chat.EnterRequest) error {
 	if !s.Invited {
 		return nil
@@ -60,8 +60,8 @@ func (s *Service) invited(ctx context.Context, name chat.Name, q chat.EnterReque
 	return s.updatePass(ctx, id, func(p account.Pass) (account.Pass, error) { return p.Use(q.Key, name.User(), s.settled()) })
 }
 
-// spend has a new user's pass be good for no other name. Until then its key may try several,
-// and have tickets for all of them.
+// spend uses up a new user's pass for a name. Until then the user's key may try several names and
+// have tickets for all of them.
 func (s *Service) spend(ctx context.Context, u chat.User, acc account.Record) error {
 	if acc.Pass == "" {
 		return nil
@@ -74,7 +74,7 @@ func (s *Service) updatePass(ctx context.Context, id string, rule func(account.P
 	return err
 }
 
-// adminPass makes a pass for the operator, who alone ever sees it.
+// adminPass makes a pass for the operator. It is not shown to anybody else.
 func (s *Service) adminPass(ctx context.Context, _ rpc.Caller, q chat.PassRequest) (chat.PassReply, error) {
 	p, err := account.NewPass(q.Uses, q.For, s.latest())
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *Service) adminPass(ctx context.Context, _ rpc.Caller, q chat.PassReques
 	return chat.PassReply{Pass: pass, Uses: p.Uses, Expires: p.Until}, nil
 }
 
-// adminUnpass takes back a pass that its guests have not got.
+// adminUnpass takes a pass back.
 func (s *Service) adminUnpass(ctx context.Context, _ rpc.Caller, q chat.UnpassRequest) (chat.Done, error) {
 	if _, ok := s.Passes.Get(store.Committed, q.ID); !ok { // another replica may have made it a moment ago
 		if err := s.Passes.Sync(ctx); err != nil {

@@ -10,13 +10,13 @@ import (
 	"natter/chat"
 )
 
-// State is where a user stands.
+// State is whether a user is present.
 type State string
 
 // The states.
 const (
 	Here State = "here"
-	Lost State = "lost" // the connection is lost; name and session wait for the grace time
+	Lost State = "lost" // the connection is lost; name and sessions are kept for the grace time
 	Gone State = "gone" // a tombstone: the name is free
 )
 
@@ -33,7 +33,7 @@ type Record struct {
 	Grace      time.Duration `json:"grace,omitempty"`  // Lost: how long, from when a replica sees this record
 	Reason     chat.Reason   `json:"reason,omitempty"` // Gone: ByLeave, ByLoss, ByOperator
 	Terminal   string        `json:"terminal,omitempty"`
-	Past       []string      `json:"past,omitempty"`   // terminals before, the last maxPast: what they ask is late
+	Past       []string      `json:"past,omitempty"`   // earlier terminals, the last maxPast: their requests are late
 	Former     string        `json:"former,omitempty"` // the key before, while connections may have it
 	Blocks     []chat.Block  `json:"blocks,omitempty"` // as in the account
 }
@@ -42,20 +42,20 @@ type Record struct {
 type Connection struct {
 	Server  string `json:"server"`  // the NATS server's id
 	ID      uint64 `json:"id"`      // the server's number for the connection
-	Address string `json:"address"` // IP; of who has just come, with the port
+	Address string `json:"address"` // IP; of a newcomer with the port
 }
 
 // User returns the record's user.
 func (r Record) User() chat.User { return r.Name.User() }
 
-// Present tells whether the name is held.
+// Present reports whether the user holds the name.
 func (r Record) Present() bool { return r.State == Here || r.State == Lost }
 
-// Expected reports whether the user has taken the name in the lobby, and has not said hello on
-// a connection: which one is theirs, only the broker knows.
+// Expected reports whether the user has taken the name in the lobby and has not said hello on a
+// connection yet: only the broker knows which connection is theirs.
 func (r Record) Expected() bool { return r.State == Here && r.Connection.ID == 0 }
 
-// Visible tells whether others see the user.
+// Visible reports whether others see the user.
 func (r Record) Visible() bool { return r.Present() && r.Presence == chat.Visible }
 
 // Arrival is a hello on a connection.
@@ -64,19 +64,18 @@ type Arrival struct {
 	Key        string
 	Presence   chat.Presence // what the user has chosen, or Undecided to leave it as it is
 	Connection Connection
-	Terminal   string // "": not said, which is no other terminal than any
+	Terminal   string // "": not said; it equals every terminal
 	Takeover   bool
 	Elsewhere  bool // the key's owner is connected elsewhere, too
 	Old        bool // with a ticket that was made for a user who was present
 
-	Remembered chat.Presence // of who has not been here: what they chose last
+	Remembered chat.Presence // of a user who was not present: the last choice
 	Blocks     []chat.Block  // and whom they block
 }
 
-// Arrive is a user's hello: the first one takes the name, a further one takes its place
-// again, from another terminal only if the former one is not connected any more or is
-// to be signed out. online counts the present users and most limits them (0: no
-// limit). Codes SignedIn, Full, NotRegistered.
+// Arrive is a user's hello: the first one takes the name, a further one comes back, from another
+// terminal only if the former one is not connected or is to be signed out. online is the number
+// of present users and most its limit (0: no limit). Codes SignedIn, Full, NotRegistered.
 func Arrive(before Record, a Arrival, online, most int, now time.Time) (Record, error) {
 	switch {
 	case before.Present() && before.Key == a.Key:
@@ -97,12 +96,12 @@ func Arrive(before Record, a Arrival, online, most int, now time.Time) (Record, 
 	}, nil
 }
 
-// errPresent says that a user who asks in the lobby is present already.
+// errPresent means that a user who asks in the lobby is present already.
 var errPresent = errors.New("present already")
 
-// Take is the arrival of a user in the lobby, who is not present and has no connection yet.
-// chat.ErrUnchanged if that is done: the request was repeated. errPresent is for all others who
-// hold the name. Codes Full, Taken.
+// Take is the arrival of a user in the lobby, who is not present and has no connection yet. It
+// returns chat.ErrUnchanged if the request was repeated, and errPresent if the user is present
+// already. Codes Full, Taken.
 func Take(before Record, a Arrival, online, most int, now time.Time) (Record, error) {
 	switch {
 	case !before.Present() || before.Key != a.Key:
@@ -113,21 +112,21 @@ func Take(before Record, a Arrival, online, most int, now time.Time) (Record, er
 	return before, errPresent
 }
 
-// hasExited tells whether a hello is of a program whose user has left with it. It asks no more:
-// this is a try of its hello that waited, while the answer to another one came.
+// hasExited reports whether a hello is of a program whose user has left: a delayed try, sent
+// before another try was answered.
 func hasExited(before Record, a Arrival) bool {
 	return before.State == Gone && before.Reason == chat.ByLeave && before.Key == a.Key && a.Terminal != "" && before.Terminal == a.Terminal
 }
 
-// again is the hello of a user who is here. One of a terminal after which another one has come
-// is a try that waited; what the coordinator knows of the other one's connection may be older.
+// again is the hello of a user who is present. A hello of an earlier terminal is a delayed try;
+// what the coordinator knows of the newer one's connection may be older than that.
 func again(before Record, a Arrival, now time.Time) (Record, error) {
 	if a.Terminal != before.Terminal && slices.Contains(before.Past, a.Terminal) {
 		return before, SignedIn(before)
 	}
 	other := a.Takeover || a.Terminal != "" && before.Terminal != "" && a.Terminal != before.Terminal
 	same := a.Connection.Server == before.Connection.Server && a.Connection.ID == before.Connection.ID
-	elsewhere := a.Elsewhere || same // which is the other one's
+	elsewhere := a.Elsewhere || same // same: it is the other terminal's
 	if other && !a.Takeover && before.State == Here && elsewhere {
 		return before, SignedIn(before)
 	}
@@ -149,11 +148,11 @@ func again(before Record, a Arrival, now time.Time) (Record, error) {
 	return after, nil
 }
 
-// maxPast is how many terminals a record remembers: a request may be carried out seconds
-// after it was made, and nobody changes terminals more often meanwhile.
+// maxPast is how many terminals a record remembers: a request may be carried out seconds after
+// it was made, and nobody changes terminals more often in that time.
 const maxPast = 16
 
-// past are the terminals before the one that comes now.
+// past returns the terminals before the new one.
 func past(before Record) []string {
 	if before.Terminal == "" {
 		return before.Past
@@ -162,20 +161,20 @@ func past(before Record) []string {
 	return all[max(0, len(all)-maxPast):]
 }
 
-// SignedIn is the refusal of another terminal.
+// SignedIn returns the error for another terminal.
 func SignedIn(r Record) error {
 	e := chat.Errorf(chat.SignedIn, "%s is signed in on another terminal since %s.", r.Name, r.Since.UTC().Format("15:04 UTC"))
 	e.Since = r.Since
 	return e
 }
 
-// TakenOver tells whether a change has put another terminal in the place of the one that
+// TakenOver reports whether a change has put another terminal in the place of the one that
 // the user was at.
 func TakenOver(before, after Record) bool {
 	return before.State == Here && after.State == Here && before.Key == after.Key && before.Terminal != "" && before.Terminal != after.Terminal
 }
 
-// Room tells whether one more user may come.
+// Room returns an error if no more users may come.
 func Room(online, most int) error {
 	if most > 0 && online >= most {
 		return chat.Errorf(chat.Full, "The server is full (%d of %d users).", online, most)
@@ -183,8 +182,8 @@ func Room(online, most int) error {
 	return nil
 }
 
-// Stale tells whether a request was made before the last change of the user's record, and
-// so by an asker who has got on: a replica that is held up may carry it out much later.
+// Stale returns an error if a request was made before the last change of the user's record: a
+// replica that is held up may carry a request out long after the asker has made newer ones.
 // asked is the revision that the asker knew, or 0.
 func Stale(asked, revision uint64) error {
 	if asked == 0 || asked >= revision {
@@ -208,8 +207,8 @@ func Choose(before Record, p chat.Presence) (Record, error) {
 	return after, nil
 }
 
-// Rekey puts the new key of a user in the place of the old one. Who is here with that
-// one is not any more: they are lost until they come with the new one.
+// Rekey replaces a user's key by a new one. A user who is connected with the old key becomes
+// lost until they connect with the new one.
 func Rekey(before Record, from, key string) (Record, error) {
 	if !before.Present() || before.Key != from {
 		return before, chat.ErrUnchanged
@@ -219,7 +218,7 @@ func Rekey(before Record, from, key string) (Record, error) {
 	return after, nil
 }
 
-// Part notes that nobody is connected with the former key any more.
+// Part notes that no connection has the former key.
 func Part(before Record, former string) (Record, error) {
 	if before.Former != former {
 		return before, chat.ErrUnchanged
@@ -229,7 +228,7 @@ func Part(before Record, former string) (Record, error) {
 	return after, nil
 }
 
-// Parted tells whether a change is that.
+// Parted reports whether a change was made by Part.
 func Parted(before, after Record) bool {
 	return before.Former != "" && after.Former == "" && after.Present()
 }
@@ -257,7 +256,7 @@ func Lose(before Record, grace time.Duration, now time.Time) (Record, error) {
 	return after, nil
 }
 
-// Remove gives the name free.
+// Remove removes a present user.
 func Remove(before Record, reason chat.Reason) (Record, error) {
 	if !before.Present() {
 		return before, chat.ErrUnchanged

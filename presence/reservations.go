@@ -12,14 +12,14 @@ import (
 	"natter/presence/account"
 )
 
-// pending are the names that were asked for here and not taken yet.
+// pending are the names that were asked for at this replica and not taken yet.
 type pending struct {
 	mu    sync.Mutex
 	names map[string]map[chat.User]time.Time // until when, by whose they are
 }
 
-// add notes a name for each of some owners, unless one of them has as many already as they
-// may; 0 is no limit. fresh is that none of them had it.
+// add notes a name for each of some owners, unless one of them has as many as allowed already; 0
+// is no limit. fresh reports that none of them had it.
 func (p *pending) add(u chat.User, owners map[string]int, now, until time.Time) (fresh, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -44,7 +44,7 @@ func (p *pending) add(u chat.User, owners map[string]int, now, until time.Time) 
 	return fresh, true
 }
 
-// undo takes back what add has noted.
+// undo removes what add has noted.
 func (p *pending) undo(u chat.User, owners map[string]int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,12 +66,12 @@ func (p *pending) drop(u chat.User) {
 	}
 }
 
-// mayReserve refuses who has asked for many names and taken none: with a wait, because they
-// may be one of many who come from one address at once.
+// mayReserve refuses an asker who has reserved many names and taken none. The error says to wait,
+// because the asker may be one of many users at one address.
 func (s *Service) mayReserve(name chat.Name, from string, q chat.EnterRequest, now time.Time) (undo func(), err error) {
-	owners := map[string]int{"address " + rpc.Network(from): s.Door.Reserved}
+	owners := map[string]int{"address " + rpc.Network(from): s.ConnLimits.Reserved}
 	if id, ok := chat.ReadPass(q.Pass, q.Key); ok && s.Invited {
-		owners["pass "+id+" "+q.Key] = s.Door.ReservedByPass
+		owners["pass "+id+" "+q.Key] = s.ConnLimits.ReservedByPass
 	}
 	switch fresh, ok := s.pending.add(name.User(), owners, now, now.Add(chat.Hold)); {
 	case !ok:
@@ -85,14 +85,14 @@ func (s *Service) mayReserve(name chat.Name, from string, q chat.EnterRequest, n
 const (
 	// released is how long after its end a reservation is removed: its ticket has expired.
 	released = time.Second
-	// tombstoneFor is how long the tombstone of a reservation stays: the ledger of the state
-	// must have seen it.
+	// tombstoneFor is how long the tombstone of a reservation stays, so that the ledger of the state
+	// has it.
 	tombstoneFor = time.Minute
 )
 
-// accountSeen removes reservations that have ended, and names that were freed: whoever asks
-// for names and takes none would fill ACCOUNTS otherwise, and nobody could make room in it.
-// It is told of what was there at the start, too.
+// accountSeen removes reservations that have ended, and names that were freed: otherwise clients
+// that ask for names and take none would fill ACCOUNTS, and nobody could make room in it. It is
+// called for the records that were there at the start, too.
 func (s *Service) accountSeen(u chat.User, r account.Record, revision uint64, gone bool) {
 	key := " reserved " + string(u)
 	switch {
@@ -115,8 +115,8 @@ func (s *Service) accountSeen(u chat.User, r account.Record, revision uint64, go
 // reservation reports whether a name was asked for and not taken.
 func reservation(r account.Record) bool { return r.Key != "" && !r.Taken() && r.Deleted.IsZero() }
 
-// release removes a reservation that has ended, unless its user is here: then the login is
-// yet to be noted.
+// release removes a reservation that has ended, unless its user is present: then the login is not
+// noted yet.
 func (s *Service) release(ctx context.Context, u chat.User) error {
 	if row, _ := s.Users.Get(store.Committed, string(u)); row.Record.Present() {
 		return s.noteEntered(ctx, u, row.Record.Key)

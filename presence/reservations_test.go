@@ -12,7 +12,7 @@ import (
 // Names asked for and not taken are counted as everything else in the lobby: of IPv6 for a
 // household, which has more addresses than anybody could ask for.
 func TestReservationsOfAHousehold(t *testing.T) {
-	s := Service{Config: Config{Door: Door{Reserved: 2}}}
+	s := Service{Config: Config{ConnLimits: ConnLimits{Reserved: 2}}}
 	now := time.Now()
 	for i, c := range []struct {
 		from string

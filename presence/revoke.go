@@ -16,8 +16,8 @@ import (
 
 // Revoker tells the NATS servers which tickets are void.
 type Revoker interface {
-	// Revoke makes the tickets of keys void that were made until a time, in whole seconds,
-	// and cuts their connections; for the keys that are over, none is any more.
+	// Revoke revokes the tickets of keys that were made until a time, in whole seconds, and closes
+	// their connections. For the keys in over, nothing is revoked from now on.
 	Revoke(ctx context.Context, void map[string]time.Time, over []string) error
 }
 
@@ -39,16 +39,16 @@ func NewRevocations(l *store.Log, changed func(store.Change[Revoked])) *Revocati
 	})
 }
 
-// push is the way to the servers: one at a time, and not too often, because each costs
-// something for every connection that is open.
+// push tells the servers what is void: one push at a time, and not too often, because each costs
+// something for every open connection.
 type push struct {
 	turn     chan struct{} // guards the rest
 	last     time.Time
 	revision uint64 // what the servers know
 
 	took     atomic.Int64 // nanoseconds of the last one
-	waiting  atomic.Bool  // what those have given back who left is to be told
-	sweeping atomic.Bool  // and to be forgotten
+	waiting  atomic.Bool  // a push of tickets that were given back is due
+	sweeping atomic.Bool  // a sweep of them is due
 }
 
 const (
@@ -56,8 +56,8 @@ const (
 	revoking  = "revoke tickets"
 )
 
-// RevokedChanged has the servers learn of it in any case: from the replica that made the
-// change, or later from the others. It runs on the log's goroutine.
+// RevokedChanged makes sure that the servers are told of a change, by the replica that made it or
+// later by another one. It runs on the log's goroutine.
 func (s *Service) RevokedChanged(c store.Change[Revoked]) {
 	s.jobs.Cancel("revoked " + c.Key)
 	if next := c.Record.Next(); !next.IsZero() {
@@ -84,8 +84,8 @@ func (s *Service) forgetRevoked(ctx context.Context, key string) error {
 	return err
 }
 
-// revoke makes void what was made for keys, which are grouped by the record that they
-// belong to. It is false if the servers do not know yet, or cannot be told at all.
+// revoke revokes the tickets of keys, which are grouped by the record that they belong to. It is
+// false if the servers have not been told yet, or cannot be told.
 func (s *Service) revoke(ctx context.Context, keys map[string][]string) bool {
 	revision, all := s.storeRevoked(ctx, keys)
 	if s.Revoker == nil {
@@ -102,7 +102,7 @@ func (s *Service) revoke(ctx context.Context, keys map[string][]string) bool {
 	return err == nil && all
 }
 
-// storeRevoked stores what is void, and tells at which revision, and whether it is all.
+// storeRevoked stores what is void. It returns the revision, and whether everything is stored.
 func (s *Service) storeRevoked(ctx context.Context, keys map[string][]string) (uint64, bool) {
 	var mu sync.Mutex
 	var revision uint64
@@ -122,7 +122,7 @@ func (s *Service) storeRevoked(ctx context.Context, keys map[string][]string) (u
 	return revision, err == nil
 }
 
-// pushRevoked tells the servers what is void, unless they know all of a revision.
+// pushRevoked tells the servers what is void, unless they know a revision already.
 func (s *Service) pushRevoked(ctx context.Context, revision uint64) error {
 	if s.Revoker == nil {
 		return nil

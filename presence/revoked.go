@@ -7,8 +7,8 @@ import (
 	"natter/chat"
 )
 
-// Revoked is what is void of a user's tickets, as it is stored: a kick or a ban outlives
-// every server that was told of it. It is a tombstone when nothing is left in it.
+// Revoked says which tickets of a user are void. It is stored, because a kick or a ban must outlive
+// every server that was told of it. It is a tombstone when it is empty.
 type Revoked struct {
 	Keys map[string]Void `json:"keys"` // by public key
 }
@@ -21,15 +21,15 @@ type Void struct {
 	Left  bool      `json:"left,omitempty"` // only because the user has left: see GiveBack
 }
 
-// lastTicket is how long a ticket that exists now may be good at most.
+// lastTicket is how long a ticket that exists now is valid at most.
 const lastTicket = chat.MemberTicketTTL
 
-// mostVoid bounds the keys in one record, which must fit into its stream. The first one
-// counts in any case, which is the user's own: they must not be able to fill the record
-// beforehand. Behind it are those of members, whose sessions go on without them.
+// mostVoid bounds the keys in one record, which must fit into its stream. The first one, the
+// user's own, is always stored, so that a user cannot fill the record beforehand. After it come
+// those of members, whose sessions go on without them.
 const mostVoid = 256
 
-// Revoke makes void what was made for some keys until now. The servers count in whole
+// Revoke revokes the tickets that were made for some keys until now. The servers count in whole
 // seconds.
 func Revoke(before Revoked, keys []string, now time.Time) (Revoked, error) {
 	at := now.Truncate(time.Second)
@@ -50,8 +50,8 @@ func Revoke(before Revoked, keys []string, now time.Time) (Revoked, error) {
 	return after, nil
 }
 
-// GiveBack makes void what was made until a time for the key of a user who has left. What
-// the servers must know anyway stays so.
+// GiveBack makes the tickets void that were made until a time for the key of a user who has left.
+// Keys that the servers must know anyway stay as they are.
 func GiveBack(before Revoked, key string, at time.Time) (Revoked, error) {
 	at = at.Truncate(time.Second)
 	have, known := before.Keys[key]
@@ -66,7 +66,7 @@ func GiveBack(before Revoked, key string, at time.Time) (Revoked, error) {
 	return after, nil
 }
 
-// Readmit takes back what GiveBack has made void, and nothing else.
+// Readmit reverts GiveBack for a key.
 func Readmit(before Revoked, key string) (Revoked, error) {
 	v := before.Keys[key]
 	if !v.Left || v.Until.IsZero() {
@@ -88,7 +88,7 @@ func Forget(before Revoked, now time.Time) (Revoked, error) {
 	return after, nil
 }
 
-// Next is when something in it expires that is not only of who has left; zero if there is nothing.
+// Next returns when the next entry expires, without those of GiveBack; zero if there is none.
 func (r Revoked) Next() time.Time {
 	var next time.Time
 	for _, v := range r.Keys {

@@ -8,8 +8,8 @@ import (
 	"natter/chat"
 )
 
-// Listed is everybody who may be in a list: the visible users, ordered by name, with the
-// partners of those who chat. A partner who is hidden is only counted.
+// Listed returns the roster of all visible users, ordered by name, each with their partners. A
+// hidden partner has no name in it.
 func Listed(users iter.Seq[Record], partners func(chat.User) []Record) []chat.Entry {
 	entries := []chat.Entry{}
 	for r := range users {
@@ -21,13 +21,13 @@ func Listed(users iter.Seq[Record], partners func(chat.User) []Record) []chat.En
 	return entries
 }
 
-// Roster is the list that a viewer may see of those who are listed: all others but those
-// who block the viewer. Code Hidden if the viewer is hidden.
+// Roster returns the part of a list that a viewer may see: all others, without the users who
+// block the viewer. Code Hidden if the viewer is hidden.
 func Roster(viewer Record, listed []chat.Entry, blockers map[chat.User]bool) ([]chat.Entry, error) {
 	if err := MaySee(viewer); err != nil {
 		return nil, err
 	}
-	listed = veiled(listed, blockers)
+	listed = withoutBlockers(listed, blockers)
 	i, found := slices.BinarySearchFunc(listed, viewer.User(), func(e chat.Entry, u chat.User) int { return cmp.Compare(e.Name.User(), u) })
 	if !found {
 		return listed, nil
@@ -35,9 +35,9 @@ func Roster(viewer Record, listed []chat.Entry, blockers map[chat.User]bool) ([]
 	return slices.Concat(listed[:i], listed[i+1:]), nil
 }
 
-// veiled are the entries as somebody sees them whom the blockers block: without these,
-// and where one of them chats with another user, that one chats with someone.
-func veiled(entries []chat.Entry, blockers map[chat.User]bool) []chat.Entry {
+// withoutBlockers returns entries as a user sees them whom the blockers block: without the
+// blockers, who are "someone" where they chat with others.
+func withoutBlockers(entries []chat.Entry, blockers map[chat.User]bool) []chat.Entry {
 	if len(blockers) == 0 {
 		return entries
 	}
@@ -55,7 +55,7 @@ func veiled(entries []chat.Entry, blockers map[chat.User]bool) []chat.Entry {
 	return seen
 }
 
-// MaySee tells whether a user may see others: who hides sees no list.
+// MaySee returns an error if a user may not see others: hidden users see no list.
 func MaySee(viewer Record) error {
 	switch {
 	case !viewer.Present():
@@ -66,7 +66,7 @@ func MaySee(viewer Record) error {
 	return nil
 }
 
-// EntryOf is the roster's line for one user.
+// EntryOf returns the roster's line for one user.
 func EntryOf(r Record, partners []Record) chat.Entry {
 	e := chat.Entry{Name: r.Name, Busy: len(partners) > 0}
 	for _, p := range partners {

@@ -13,12 +13,12 @@ import (
 	"natter/presence/account"
 )
 
-// rotate changes the login key of a user, who need not have said hello: a connection with
-// the old key, and its signature, are enough. Asking again with the same signature has
-// the same answer, which has a ticket if the user is present.
+// rotate changes the login key of a user, who need not have said hello: a connection with the old
+// key, and its signature, are enough. A repeated request with the same signature has the same
+// answer, which has a ticket if the user is present.
 //
-// The account comes first. From then on the old key is a stranger's; whoever is here
-// with it is signed out, and counts as lost until they come with the new one.
+// The account is changed first. From then on the old key has no account: a user who is connected
+// with it is signed out, and counts as lost until they connect with the new one.
 func (s *Service) rotate(ctx context.Context, c rpc.Caller, q chat.RotateRequest) (chat.Ticket, error) {
 	if !validKey(q.Key) {
 		return chat.Ticket{}, chat.Errorf(chat.Arguments, `The field "key" must be a public user key.`)
@@ -47,13 +47,13 @@ func (s *Service) rotate(ctx context.Context, c rpc.Caller, q chat.RotateRequest
 		return chat.Ticket{}, err
 	}
 	if row, _ := s.Users.Get(store.Committed, string(c.User)); !row.Record.Present() {
-		return chat.Ticket{}, nil // they are let in first
+		return chat.Ticket{}, nil // the user must say hello first
 	}
 	return s.mint(q.Key, c.User, acc, nil, now)
 }
 
-// refuseHolder tells whether a ban keeps somebody away who is connected: they could get
-// away from it with a new key before they are thrown out.
+// refuseHolder returns an error if a ban covers a connected user: with a new key they could avoid
+// the ban before they are signed out.
 func (s *Service) refuseHolder(u chat.User, acc account.Record) error {
 	for _, c := range s.live.Links(func(c Link) bool { return c.Holder == u }) {
 		if err := s.refuseBanned(acc.Name, c.Key, c.Address); err != nil {
@@ -77,11 +77,11 @@ func signed(public string, text, signature []byte) bool {
 	return err == nil && key.Verify(text, signature) == nil
 }
 
-// rekey does what follows from a change of keys that is stored, also when another replica
-// has left off in the middle of it.
+// rekey does what follows from a stored change of keys, also if another replica has stopped in the
+// middle of it.
 func (s *Service) rekey(ctx context.Context, acc account.Record) error {
 	from, u, here := acc.Rotation.From, acc.Name.User(), false
-	if err := s.retire(ctx, u, from); err != nil {
+	if err := s.voidKey(ctx, u, from); err != nil {
 		return err
 	}
 	row, err := s.Users.Update(ctx, string(u), func(_ store.View, r Record) (Record, error) {
@@ -92,9 +92,9 @@ func (s *Service) rekey(ctx context.Context, acc account.Record) error {
 	if err != nil || !here {
 		return err
 	}
-	out := chat.SignedOut{By: &chat.Place{}, Revision: row.Revision, Installation: s.log.Installation()} // no connection of the user's is the new key's yet
+	out := chat.SignedOut{By: &chat.Place{}, Revision: row.Revision, Installation: s.log.Installation()} // the user has no connection with the new key yet
 	if err := rpc.Tell(s.Notices, chat.UserServer, chat.Address{User: u}, chat.ServerNotice{SignedOut: &out}); err != nil {
-		s.Log.Warn("tell who is signed out", "user", u, "err", err)
+		s.Log.Warn("notify a user who is signed out", "user", u, "err", err)
 	}
 	if !s.live.Connected(acc.Key) {
 		s.connectionGone(acc.Key)
@@ -102,8 +102,8 @@ func (s *Service) rekey(ctx context.Context, acc account.Record) error {
 	return nil
 }
 
-// rekeyAgain does what a replica has left undone that ended in the middle of a change of
-// keys, and that nobody has asked for again.
+// rekeyAgain completes a change of keys in the middle of which a replica has ended, and that was
+// not asked for again.
 func (s *Service) rekeyAgain(ctx context.Context, acc account.Record) error {
 	if acc.Rotation == nil || s.settled().After(acc.Rotation.At.Add(lastTicket)) {
 		return nil
@@ -115,8 +115,8 @@ func (s *Service) rekeyAgain(ctx context.Context, acc account.Record) error {
 	return s.rekey(ctx, acc)
 }
 
-// rekeyed tells whether a key is that of somebody who is here with the former one: the
-// replica that changed it has ended in the middle.
+// rekeyed reports whether a key is the new key of a user who is present with the former one,
+// because the replica that changed it has ended in the middle. It completes the change.
 func (s *Service) rekeyed(ctx context.Context, r Record, key string) bool {
 	acc, _, err := s.Accounts.Get(ctx, r.User())
 	if err != nil || acc.Key != key || acc.Rotation == nil || acc.Rotation.From != r.Key {
@@ -129,27 +129,27 @@ func (s *Service) rekeyed(ctx context.Context, r Record, key string) bool {
 	return true
 }
 
-// retire makes the tickets of a key void that a user does not have any more. That is
-// stored before the answer and carried out after it: who asks holds one of them.
-func (s *Service) retire(ctx context.Context, u chat.User, key string) error {
+// voidKey revokes the tickets of a user's former key. That is stored before the answer and carried
+// out after it, because the asker has such a ticket.
+func (s *Service) voidKey(ctx context.Context, u chat.User, key string) error {
 	row, err := s.Revoked.Update(ctx, string(u), func(_ store.View, r Revoked) (Revoked, error) { return Revoke(r, []string{key}, s.latest()) })
 	if err != nil {
 		return err
 	}
-	s.jobs.After(key+" retire", farewell, revoking, func(ctx context.Context) error {
+	s.jobs.After(key+" void", closeWithin, revoking, func(ctx context.Context) error {
 		if err := s.log.Await(ctx, row.Revision); err != nil {
 			return err
 		}
 		if err := s.pushRevoked(ctx, row.Revision); err != nil {
 			return err
 		}
-		return s.live.Cut(s.live.LinksOf(key, func(Link) bool { return true }))
+		return s.live.Disconnect(s.live.LinksOf(key, func(Link) bool { return true }))
 	})
 	return nil
 }
 
-// armParting sees to it that whoever has the former key of a user hears nothing more of
-// their sessions: these go on under a new epoch when the tickets to join that are void.
+// armParting makes sure that connections with a user's former key receive nothing more of the
+// user's sessions: the sessions go on under a new epoch when tickets of that key are void.
 func (s *Service) armParting(c store.Change[Record]) {
 	key, former := c.Key+" part", c.Record.Former
 	if former == "" || !c.Record.Present() {
@@ -158,13 +158,13 @@ func (s *Service) armParting(c store.Change[Record]) {
 	}
 	wait := others
 	if c.Own {
-		wait = farewell
+		wait = closeWithin
 	}
 	s.jobs.After(key, wait, "part with a former key", func(ctx context.Context) error {
 		if err := s.pushRevoked(ctx, s.log.Revision()); err != nil {
 			return err
 		}
-		if err := s.live.Cut(s.live.LinksOf(former, func(Link) bool { return true })); err != nil {
+		if err := s.live.Disconnect(s.live.LinksOf(former, func(Link) bool { return true })); err != nil {
 			return err
 		}
 		_, err := s.Users.Update(ctx, string(c.Record.User()), func(_ store.View, r Record) (Record, error) { return Part(r, former) })

@@ -43,7 +43,7 @@ type Config struct {
 	Audit    *rpc.Audit
 	Log      *slog.Logger
 
-	Door Door
+	ConnLimits ConnLimits
 
 	// Connections returns how many connections the server in this process has, and may have; nil
 	// if the servers are not ours.
@@ -56,8 +56,8 @@ type Config struct {
 	NameTTL  time.Duration // 0: for ever
 
 	Partners func(chat.User) []chat.User // the members of the open session of a user, without the user
-	// Sessions is what concerns a user, what has become of those known, and what has ended since
-	// the revision at which the user was lost (0: they were not).
+	// Sessions returns the sessions of a user, those of the known ones that have ended, and those
+	// that have ended since the revision at which the user was lost (0: they were not lost).
 	Sessions func(u chat.User, known []string, lost uint64) []chat.Session
 }
 
@@ -67,7 +67,7 @@ type Users = store.Table[Record]
 // Kind is the word for users in the subjects of records.
 const Kind = "user"
 
-// NewUsers adds the table to a log. Its index finds users by key, and those who block somebody.
+// NewUsers adds the table to a log. Its index finds users by key and by the users whom they block.
 func NewUsers(l *store.Log, changed func(store.Change[Record])) *Users {
 	return store.NewTable(l, Kind, store.TableConfig[Record]{
 		Gone:    func(r Record) bool { return r.State == Gone },
@@ -81,26 +81,26 @@ type Service struct {
 	Config
 	Told atomic.Uint64 // notices that were sent
 
-	log      *store.Log
-	live     *Liveness
-	entrants entrants
-	pending  pending
-	guests   lobbyists
-	seal     nkeys.KeyPair // lobby answers are sealed with it
-	news     news
-	list     listing
-	push     push
-	time     clock
+	log       *store.Log
+	live      *Liveness
+	entrants  entrants
+	pending   pending
+	anonymous anonymousCounts
+	seal      nkeys.KeyPair // lobby answers are sealed with it
+	news      news
+	list      listing
+	push      push
+	time      clock
 
 	jobs *broker.Scheduler
 }
 
-// settle is how long users have after a replica has started to be connected, before
-// those who are not count as lost.
+// settle is how long after the start of a replica users may take to connect before they count
+// as lost.
 const settle = 3 * time.Second
 
-// behind is how long a list waits for a revision that this replica has not seen, if there
-// ever was one.
+// behind is how long a list waits for a revision that this replica has not seen yet, or that does
+// not exist.
 const behind = 2 * time.Second
 
 // NewService makes the service and listens to the broker's events. The log must be
@@ -113,7 +113,7 @@ func NewService(cfg Config, l *store.Log) (*Service, error) {
 	s := &Service{Config: cfg, log: l, seal: seal, jobs: broker.NewScheduler(cfg.Log)}
 	s.push.turn = make(chan struct{}, 1)
 	s.entrants.keys = map[chat.User]string{}
-	s.guests = lobbyists{account: cfg.LobbyID, closed: map[string]uint64{}, told: map[string]time.Time{}, uses: uses{}}
+	s.anonymous = anonymousCounts{account: cfg.LobbyID, closed: map[string]uint64{}, told: map[string]time.Time{}, uses: uses{}}
 	s.Accounts.Seen = s.accountSeen
 	s.live, err = NewLiveness(cfg.System, cfg.ChatID, s.connectionGone, s.connectionCame)
 	if err == nil {
@@ -123,7 +123,7 @@ func NewService(cfg Config, l *store.Log) (*Service, error) {
 }
 
 func (s *Service) clockDiffers(server string, ahead time.Duration) {
-	s.Log.Warn("the clock of a NATS server is not ours; tickets that are made here may have expired there", "server", server, "ahead", ahead.Round(time.Second))
+	s.Log.Warn("the clock of a NATS server differs from this one; tickets that are made here may have expired there", "server", server, "ahead", ahead.Round(time.Second))
 }
 
 // Serve adds the endpoints.
@@ -146,16 +146,17 @@ func (s *Service) Serve(svc *rpc.Service) error {
 	)
 }
 
-// Start lets time run: users who do not come back after a restart are lost. What was void
-// before it, and who was banned, is so again.
+// Start starts the timers: users who do not come back after a restart are lost. It revokes again
+// what was revoked before, and enforces all bans.
 func (s *Service) Start() {
 	s.jobs.Do(revoking, func(ctx context.Context) error { return s.pushRevoked(ctx, s.log.Revision()) })
-	s.jobs.Do(throwingOut, s.throwOutBanned)
+	s.jobs.Do(enforcingBans, s.enforceBans)
 	s.jobs.After(" settle", settle, "reconcile", func(context.Context) error { s.reconcile(); return nil })
 }
 
-// Survey finds out who is connected: users may have come back before anybody listened to
-// the broker's events. A coordinator does so before it serves, beside others from all servers.
+// Survey finds out who is connected: users may have come back before the broker's events were
+// subscribed to. A coordinator calls it before it serves; where there are other replicas, it asks
+// all servers.
 func (s *Service) Survey(ctx context.Context) error {
 	if !s.Shared {
 		s.live.SurveyOwn(ctx)
@@ -164,8 +165,8 @@ func (s *Service) Survey(ctx context.Context) error {
 	return s.live.Survey(ctx)
 }
 
-// KeepSurveying does that again and again until ctx is done: a server that dies says
-// nothing of its clients.
+// KeepSurveying repeats Survey until ctx is done: a server that dies sends no events about its
+// clients.
 func (s *Service) KeepSurveying(ctx context.Context) {
 	for wait := surveyEvery; ; {
 		select {
@@ -181,7 +182,7 @@ func (s *Service) KeepSurveying(ctx context.Context) {
 			continue
 		}
 		s.reconcile()
-		s.askStrangers(time.Now())
+		s.askUnknown(time.Now())
 	}
 }
 
@@ -203,16 +204,16 @@ func (s *Service) user(ctx context.Context, u chat.User) (Record, error) {
 	return row.Record, nil
 }
 
-// stale tells whether a user has got on since they asked. It is asked for last: what is so
-// already was done by an earlier try of the same request, whose answer may come later than
-// that of this one.
+// stale returns an error if the user's record has changed since they asked. Rules call it last: if
+// nothing is to change, an earlier try of the same request has done it, and its answer may arrive
+// after that of this one.
 func (s *Service) stale(v store.View, u chat.User, asked uint64) error {
 	row, _ := s.Users.Get(v, string(u))
 	return Stale(asked, row.Revision)
 }
 
-// elsewhere refuses a request whose revision is of another installation: who asks must say
-// hello, and forget what they know. "" is not checked.
+// elsewhere refuses a request whose revision is of another installation: the asker must say
+// hello, and forget what it knows. "" is not checked.
 func (s *Service) elsewhere(installation string) error {
 	if installation != "" && installation != s.log.Installation() {
 		return errNotHere
@@ -272,7 +273,7 @@ func (s *Service) hello(ctx context.Context, c rpc.Caller, q chat.HelloRequest) 
 		s.chosen(row.Record)
 	}
 	if !s.live.Connected(acc.Key) {
-		s.connectionGone(acc.Key) // it went while we were busy
+		s.connectionGone(acc.Key) // it was lost meanwhile
 	}
 	return s.welcome(row, acc, back, q.Sessions, lost), nil
 }
@@ -292,20 +293,21 @@ func (s *Service) welcome(row store.Row[Record], acc account.Record, back bool, 
 	}
 }
 
-// stillOwns tells whether a name belongs to who says hello, as far as they say who they are.
+// stillOwns returns an error if the name does not belong to the user who says hello, as far as the
+// hello shows that.
 func (s *Service) stillOwns(ctx context.Context, name chat.Name, acc account.Record, q chat.HelloRequest) error {
 	switch {
 	case acc.Name == "": // the ticket is newer than what the server remembers
-		return chat.Errorf(chat.NotRegistered, "The server does not know %s any more: its data are of an earlier time. Start again to register the name.", name)
+		return chat.Errorf(chat.NotRegistered, "The server does not know %s: its data is older. Start again to register the name.", name)
 	case acc.Key == "":
-		return chat.Errorf(chat.ForeignKey, "The username %s is not yours any more.", name)
+		return chat.Errorf(chat.ForeignKey, "The username %s is no longer yours.", name)
 	case q.Kept != nil && q.Kept.Key != acc.Key: // the name is another key's by now
 		return s.taken(ctx, name)
 	}
 	return nil
 }
 
-// noteLogin stores in the account that its owner is here.
+// noteLogin stores a login in the account.
 func (s *Service) noteLogin(ctx context.Context, name chat.Name, key string) (account.Record, error) {
 	return s.Accounts.Update(ctx, name.User(), func(r account.Record) (account.Record, error) {
 		if r.Key != key {
@@ -315,9 +317,9 @@ func (s *Service) noteLogin(ctx context.Context, name chat.Name, key string) (ac
 	})
 }
 
-// noteHello stores in the account what a hello says of its owner. Who is back has logged in,
-// unless the account says otherwise: the first try of this hello may still wait to store it,
-// or have failed.
+// noteHello stores in the account what a hello says of its owner. A user who was present already
+// has logged in, unless the account says otherwise: the first try of this hello may not have
+// stored it yet, or have failed.
 func (s *Service) noteHello(ctx context.Context, q chat.HelloRequest, acc account.Record, back bool) error {
 	if _, err := account.Remember(acc, q.Presence, q.Identity); back && acc.Taken() && err != nil {
 		return nil // nothing is new
@@ -339,7 +341,7 @@ func (s *Service) noteHello(ctx context.Context, q chat.HelloRequest, acc accoun
 	return err
 }
 
-// validHello checks what can be checked without knowing who is here.
+// validHello checks what can be checked without knowing who is present.
 func validHello(u chat.User, q chat.HelloRequest) error {
 	if q.Kept != nil && !validKey(q.Kept.Key) {
 		return chat.Errorf(chat.Arguments, `The field "kept" must have a public user key.`)
@@ -369,23 +371,23 @@ func validSelf(p chat.Presence, terminal, identity string) error {
 	return nil
 }
 
-// plain tells whether a text is printable ASCII without blanks, at most so long.
+// plain reports whether a text is printable ASCII without blanks and at most so long.
 func plain(s string, most int) bool {
 	return len(s) <= most && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// noteSeen stores in the account until when its owner was here. It is for people: where it
-// fails, the login is what is known.
+// noteSeen stores in the account when its owner was last present. It is only shown to people: if it
+// fails, the time of the login is shown.
 func (s *Service) noteSeen(ctx context.Context, r Record, until time.Time) {
 	_, err := s.Accounts.Update(ctx, r.User(), func(a account.Record) (account.Record, error) {
 		return account.Seen(a, r.Key, until)
 	})
 	if err != nil {
-		s.Log.Warn("note when a user was here", "user", r.User(), "err", err)
+		s.Log.Warn("note when a user was last present", "user", r.User(), "err", err)
 	}
 }
 
-// SameProto tells whether the two programs understand each other.
+// SameProto returns an error if the other program speaks another version of the protocol.
 func SameProto(theirs int) error {
 	switch {
 	case theirs == chat.Proto:
@@ -449,8 +451,8 @@ func (s *Service) sendList(ctx context.Context, c rpc.Caller, q chat.ListRequest
 	return reply, nil
 }
 
-// upToDate waits until this replica knows what the asker knows, and beside others all
-// that was there when the asker asked.
+// upToDate waits until this replica knows what the asker knows and, where there are other
+// replicas, everything that was stored when the asker asked.
 func (s *Service) upToDate(ctx context.Context, revision uint64) error {
 	if s.Shared {
 		if err := s.log.Sync(ctx); err != nil {
@@ -460,9 +462,8 @@ func (s *Service) upToDate(ctx context.Context, revision uint64) error {
 	return s.log.Await(ctx, revision)
 }
 
-// renew makes a new ticket for a user who is here, which does not receive direct messages
-// of those whom they block. It counts as a login, because the name must not lapse before
-// the ticket.
+// renew makes a new ticket for a present user. With it they do not receive direct messages of users
+// whom they block. It counts as a login, because the name must not lapse before the ticket.
 func (s *Service) renew(ctx context.Context, c rpc.Caller, _ chat.RenewRequest) (chat.Ticket, error) {
 	r, err := s.user(ctx, c.User)
 	if err != nil {

@@ -9,10 +9,10 @@ import (
 	"natter/presence/account"
 )
 
-// beside gives a ticket for a connection beside those of a user: it may list users and send
-// direct messages, and neither takes the user's place nor makes them present. The login key
-// has signed for the key that the ticket is bound to. Code NotRegistered if the name is not
-// that key's already, Full if there are chat.MaxSides of them.
+// beside makes a ticket for a connection beside those of a user: it may list users and send direct
+// messages, and does not change whether or where the user is present. The login key has signed
+// for the key that the ticket is bound to. Code NotRegistered if the name does not belong to that
+// key, Full if the user has chat.MaxSides such connections.
 func (s *Service) beside(ctx context.Context, name chat.Name, q chat.EnterRequest) (chat.EnterReply, error) {
 	var reply chat.EnterReply
 	if !validKey(q.Side) || q.Side == q.Key {
@@ -37,8 +37,8 @@ func (s *Service) beside(ctx context.Context, name chat.Name, q chat.EnterReques
 	return reply, err
 }
 
-// viewer is a user who may not be present, as far as lists go. Users who have not chosen yet
-// whether they are visible may look.
+// viewer returns a user, who may not be present, as a viewer of lists. Users who have not chosen
+// yet whether they are visible may see lists.
 func (s *Service) viewer(u chat.User, acc account.Record) Record {
 	if row, _ := s.Users.Get(store.Committed, string(u)); row.Record.Present() {
 		return row.Record
@@ -50,7 +50,7 @@ func (s *Service) viewer(u chat.User, acc account.Record) Record {
 	return r
 }
 
-// besideViewer is the owner of a name who asks for a list and is not present.
+// besideViewer returns the viewer for the owner of a name who asks for a list and is not present.
 func (s *Service) besideViewer(ctx context.Context, u chat.User) (Record, error) {
 	if !s.live.Beside(ctx, u) {
 		return Record{}, errNotHere

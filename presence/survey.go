@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	surveyEvery  = 5 * time.Second
-	surveyPause  = 10                     // times as long as the last survey took, if that is longer
-	surveyLate   = 15 * time.Second       // and never longer than this
-	answerFor    = 2 * time.Second        // a server has answered by then
-	quietFor     = 250 * time.Millisecond // or, if all that are known have, no other one for so long
-	numbersPage  = 16_384                 // connections in one answer, of about 400 bytes each
-	strangerPage = 4096                   // the same with their tickets, which the server reads anew each time
-	overlap      = 1024                   // of those before, in the next answer as well: so many may have ended meanwhile
+	surveyEvery = 5 * time.Second
+	surveyPause = 10                     // times as long as the last survey took, if that is longer
+	surveyLate  = 15 * time.Second       // and never longer than this
+	answerFor   = 2 * time.Second        // within which a server answers
+	quietFor    = 250 * time.Millisecond // after which no other server answers, if all known ones have
+	numbersPage = 16_384                 // connections in one answer, of about 400 bytes each
+	ticketsPage = 4096                   // the same with their tickets, which the server reads anew each time
+	overlap     = 1024                   // of those before, in the next answer as well: so many may have ended meanwhile
 )
 
-// Survey asks all servers who is connected, and corrects what events have told: a server
-// that dies says nothing of its clients, and a replica that starts has heard of none.
+// Survey asks all servers for their connections and corrects what is known from events: a server
+// that dies sends no events about its clients, and a replica that starts has seen none.
 func (l *Liveness) Survey(ctx context.Context) error {
 	servers, err := l.servers(ctx)
 	if err != nil {
@@ -31,8 +31,8 @@ func (l *Liveness) Survey(ctx context.Context) error {
 	return nil
 }
 
-// SurveyOwn asks only the server that this connection is to: who came before anybody
-// listened to events.
+// SurveyOwn asks only the server of this connection for clients that connected before the events
+// were subscribed to.
 func (l *Liveness) SurveyOwn(ctx context.Context) {
 	l.survey(ctx, []string{l.nc.ConnectedServerId()})
 }
@@ -42,11 +42,11 @@ func (l *Liveness) survey(ctx context.Context, servers []string) {
 	found, silent := map[connID]Link{}, map[string]bool{}
 	for _, server := range servers {
 		err := l.connections(ctx, server, false, found)
-		if err == nil && l.strangers(found) {
+		if err == nil && l.unknown(found) {
 			err = l.connections(ctx, server, true, found)
 		}
 		if err != nil {
-			silent[server] = true // it is there; what it knows is not contested
+			silent[server] = true // its connections stay as they are known
 		}
 	}
 	for _, key := range l.correct(begin, found, silent) {
@@ -54,14 +54,14 @@ func (l *Liveness) survey(ctx context.Context, servers []string) {
 	}
 }
 
-// correct makes the connections what a survey has found, except those that have come
-// since it began. It returns the keys whose last connection is gone.
+// correct replaces the known connections by what a survey has found, except those made since it
+// began. It returns the keys whose last connection is gone.
 func (l *Liveness) correct(begin time.Time, found map[connID]Link, silent map[string]bool) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id, c := range found {
 		if c.Key == "" {
-			continue // it is known, or has come and gone
+			continue // it is known, or was closed meanwhile
 		}
 		l.add(c.Key, id, conn{time.Now(), c.Holder, c.Member, c.Side, c.Speaks, c.Address})
 	}
@@ -80,8 +80,8 @@ func (l *Liveness) correct(begin time.Time, found map[connID]Link, silent map[st
 	return gone
 }
 
-// strangers tells whether there are connections of which no event has told.
-func (l *Liveness) strangers(found map[connID]Link) bool {
+// unknown reports whether a survey has found connections of which there was no event.
+func (l *Liveness) unknown(found map[connID]Link) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	known := map[connID]bool{}
@@ -98,8 +98,8 @@ func (l *Liveness) strangers(found map[connID]Link) bool {
 	return false
 }
 
-// servers lists the servers that answer. Those that are known have answerFor for it: what is
-// taken for dead loses its users, and a machine with much to do is slow.
+// servers lists the servers that answer. Known servers have the time answerFor to do so: the
+// users of a server that is taken for dead are lost, and a busy machine is slow.
 func (l *Liveness) servers(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerFor)
 	defer cancel()
@@ -158,7 +158,7 @@ func (l *Liveness) knownServers() map[string]bool {
 func (l *Liveness) connections(ctx context.Context, server string, owners bool, found map[connID]Link) error {
 	most := numbersPage
 	if owners {
-		most = strangerPage
+		most = ticketsPage
 	}
 	for offset := 0; ; offset += most - overlap {
 		asked := time.Now()
@@ -201,7 +201,7 @@ func Ahead(asked, now, heard time.Time) time.Duration {
 	return 0
 }
 
-// compare says once that the clock of a server is not ours: what tickets are made here may
+// compare reports a server whose clock differs from ours, once: tickets that are made here may
 // have expired there.
 func (l *Liveness) compare(server string, ahead time.Duration) {
 	l.mu.Lock()
@@ -229,7 +229,7 @@ func readPage(m *nats.Msg, server string, found map[connID]Link) (int, time.Time
 		return 0, time.Time{}, err
 	}
 	for _, c := range reply.Data.Connections {
-		o := ownerOf(c.JWT) // nobody, if that was not asked for
+		o := ownerOf(c.JWT) // empty, if the request did not ask for tickets
 		found[connID{server, c.ID}] = Link{Server: server, ID: c.ID, Key: o.Key, Holder: o.Holder, Member: o.member(), Side: o.side(), Speaks: o.speaks(), Address: c.IP}
 	}
 	return len(reply.Data.Connections), reply.Data.Now, nil

@@ -13,17 +13,17 @@ import (
 	"natter/chat"
 )
 
-// farewell is how long an older terminal has to close its connection by itself after it
+// closeWithin is how long an older terminal may take to close its connection itself after it
 // was told to.
-const farewell = 300 * time.Millisecond
+const closeWithin = 300 * time.Millisecond
 
-// arrival reads a hello as the rule sees it. Where nobody is connected with the key that the
-// name has by now, it is not its owner who asks: the subject says whose ticket it is, and
-// not with which key it was given.
+// arrival makes the input of the rule from a hello. If nobody is connected with the key that the
+// name belongs to by now, the asker is not its owner: the subject says which user the ticket is
+// for, but not which key it was made for.
 func (s *Service) arrival(ctx context.Context, q chat.HelloRequest, key string) (Arrival, error) {
 	unheard := chat.Errorf(chat.Timeout, "The coordinator has not heard of your connection yet; try again.")
 	find := func() (Connection, bool) { return s.live.Find(ctx, key) }
-	if q.Place != nil { // and nowhere else: a hello that comes late may be of a connection that is gone
+	if q.Place != nil { // only there: a late hello may be of a connection that is closed
 		find = func() (Connection, bool) { return s.live.at(ctx, key, connID{q.Place.Server, q.Place.Connection}) }
 	}
 	conn, ok := find()
@@ -39,7 +39,7 @@ func (s *Service) arrival(ctx context.Context, q chat.HelloRequest, key string) 
 	case !here || row.Record.Terminal != q.Terminal || known.ID == 0:
 		gone := false
 		if conn, gone = s.live.withPort(ctx, conn); here && gone {
-			return Arrival{}, unheard // a program that has ended since, of which a try waited
+			return Arrival{}, unheard // a delayed try of a program that has ended
 		}
 	}
 	old := s.live.speaks(key, connID{conn.Server, conn.ID})
@@ -53,8 +53,9 @@ func (s *Service) arrival(ctx context.Context, q chat.HelloRequest, key string) 
 	}, nil
 }
 
-// superseded tells an older terminal that another one has taken its place, and cuts what
-// is still connected a moment later. Both terminals hear it: the new one is where it says.
+// superseded tells an older terminal that another one has taken its place, and closes its
+// connections a moment later. Both terminals receive the notice, which has the place of the new
+// one.
 func (s *Service) superseded(c store.Change[Record]) {
 	before, after := c.Before, c.Record
 	if !TakenOver(before, after) {
@@ -69,24 +70,24 @@ func (s *Service) superseded(c store.Change[Record]) {
 	if err := rpc.Tell(s.Notices, chat.UserServer, chat.Address{User: after.User()}, chat.ServerNotice{SignedOut: &out}); err != nil {
 		s.Log.Warn("tell an older terminal", "user", after.User(), "err", err)
 	}
-	s.jobs.After(string(after.User())+" cut", farewell, "cut an older terminal", func(context.Context) error { return s.cutOthers(after.User()) })
+	s.jobs.After(string(after.User())+" close", closeWithin, "disconnect an older terminal", func(context.Context) error { return s.disconnectOthers(after.User()) })
 }
 
-// cutOthers closes the connections of a user's key but the one where the user is, and
+// disconnectOthers closes the connections of a user's key but the one where the user is, and
 // those of other names of the same key.
-func (s *Service) cutOthers(u chat.User) error {
+func (s *Service) disconnectOthers(u chat.User) error {
 	row, _ := s.Users.Get(store.Committed, string(u))
 	if !row.Record.Present() {
 		return nil
 	}
 	all := s.Users.By(store.Committed, row.Record.Key)
-	return s.live.Cut(s.live.LinksOf(row.Record.Key, func(c Link) bool {
+	return s.live.Disconnect(s.live.LinksOf(row.Record.Key, func(c Link) bool {
 		return !slices.ContainsFunc(all, func(other store.Row[Record]) bool { return other.Record.isAt(c) })
 	}))
 }
 
-// isAt reports whether a connection is the one where a user is. Of who came through the lobby
-// and has not said hello since, any with their key is.
+// isAt reports whether a connection is the user's. If the user came through the lobby and has not
+// said hello since, any connection with their key is.
 func (r Record) isAt(c Link) bool {
 	if r.Connection.ID == 0 {
 		return !c.Member && c.Key == r.Key && c.Holder == r.User()
@@ -94,12 +95,12 @@ func (r Record) isAt(c Link) bool {
 	return r.Connection.Server == c.Server && r.Connection.ID == c.ID
 }
 
-// newsFor is how long the news of a connection may take before its server is asked whether
-// there is one: that costs it a look at all that it has.
+// newsFor is how long the event of a connection may take before its server is asked whether it
+// has the connection: to answer, it must go through all that it has.
 const newsFor = 500 * time.Millisecond
 
-// at is a connection of a key's owner. If its server has it, the news of it is waited for as
-// in Find; for one that is made up nobody waits so long.
+// at returns a connection of a key's owner. It waits for the event of the connection as Find
+// does, but not so long for a connection that its server does not have.
 func (l *Liveness) at(ctx context.Context, key string, id connID) (Connection, bool) {
 	if !nkeys.IsValidPublicServerKey(id.server) { // it becomes part of a subject
 		return Connection{}, false
@@ -123,7 +124,8 @@ func (l *Liveness) at(ctx context.Context, key string, id connID) (Connection, b
 	return l.connection(key, id), true
 }
 
-// news is nil if a connection of a key's owner is known, or else closed when they connect.
+// news returns nil if a connection of a key's owner is known, and otherwise a channel that is
+// closed when they connect.
 func (l *Liveness) news(key string, id connID) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -255,7 +255,7 @@ func leaves(r chat.Reason) bool {
 	return r == chat.ByLeave || r == chat.ByLoss || r == chat.ByOperator
 }
 
-// goneFrom returns the members of a proposal who cannot begin it any more.
+// goneFrom returns the members of a proposal who can no longer begin it.
 func goneFrom(w World, s chat.Session) []chat.User {
 	var gone []chat.User
 	for _, m := range s.Members {

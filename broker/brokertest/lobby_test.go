@@ -13,11 +13,11 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-const patience = 5 * time.Second // for what comes for certain
+const timeout = 5 * time.Second // for what comes for certain
 
 func next(t *testing.T, sub *nats.Subscription) *nats.Msg {
 	t.Helper()
-	m, err := sub.NextMsg(patience)
+	m, err := sub.NextMsg(timeout)
 	if err != nil {
 		t.Fatalf("nothing on %s: %v", sub.Subject, err)
 	}

@@ -97,7 +97,7 @@ func TestComingAndLeavingIsTold(t *testing.T) {
 	if got := userOf(t, next(t, left)); got != alice.Key {
 		t.Errorf("left: %s, want %s", got, alice.Key)
 	}
-	if m, err := sys.Request("$SYS.REQ.SERVER.PING.CONNZ", []byte(`{"auth":true}`), patience); err != nil || len(m.Data) == 0 {
+	if m, err := sys.Request("$SYS.REQ.SERVER.PING.CONNZ", []byte(`{"auth":true}`), timeout); err != nil || len(m.Data) == 0 {
 		t.Errorf("asking who is connected: %v", err)
 	}
 }

@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	lookEvery  = 500 * time.Millisecond
-	probeEvery = 4 // looks; the others do not write
-	leastFree  = 8 << 20
-	enoughFree = 2 * leastFree   // beside what a start copies
-	mendAfter  = 3 * time.Second // without trouble
+	lookEvery    = 500 * time.Millisecond
+	probeEvery   = 4 // looks; the others do not write
+	leastFree    = 8 << 20
+	enoughFree   = 2 * leastFree   // beside what a start copies
+	recoverAfter = 3 * time.Second // without trouble
 )
 
 // disk watches the volume that the state is on. Streams that could not be written once
@@ -31,19 +31,19 @@ type disk struct {
 	state aside
 	log   *slog.Logger
 
-	storing context.Context // done when nothing can be stored
-	end     context.CancelCauseFunc
-	mended  chan struct{} // closed when a new server can store again
-	refused func() string // what the server stores nothing in until it is started again; "" for none
+	storing   context.Context // done when nothing can be stored
+	end       context.CancelCauseFunc
+	recovered chan struct{} // closed when a new server can store again
+	refused   func() string // what the server stores nothing in until it is started again; "" for none
 }
 
 func newDisk(dir string, state aside, log *slog.Logger) *disk {
-	d := &disk{dir: dir, state: state, log: log, mended: make(chan struct{})}
+	d := &disk{dir: dir, state: state, log: log, recovered: make(chan struct{})}
 	d.storing, d.end = context.WithCancelCause(context.Background())
 	return d
 }
 
-// Storing is done when nothing can be stored any more. Its cause is a *broker.Outage.
+// Storing is done when nothing can be stored. Its cause is a *broker.Outage.
 func (s *Server) Storing() context.Context {
 	if s.disk == nil {
 		return context.Background()
@@ -51,13 +51,13 @@ func (s *Server) Storing() context.Context {
 	return s.disk.storing
 }
 
-// Mended is closed when something can be stored again, after Storing was done, by a
+// Recovered is closed when something can be stored again, after Storing was done, by a
 // server that is started in the place of this one.
-func (s *Server) Mended() <-chan struct{} {
+func (s *Server) Recovered() <-chan struct{} {
 	if s.disk == nil {
 		return nil
 	}
-	return s.disk.mended
+	return s.disk.recovered
 }
 
 // watch looks at the disk until there has been trouble and it is over, or quit is closed.
@@ -82,8 +82,8 @@ func (d *disk) watch(quit <-chan struct{}) {
 		case d.storing.Err() == nil:
 		case well.IsZero():
 			well = time.Now()
-		case time.Since(well) >= mendAfter:
-			close(d.mended)
+		case time.Since(well) >= recoverAfter:
+			close(d.recovered)
 			return
 		}
 	}

@@ -112,7 +112,7 @@ func TestStreamThatFailedOnce(t *testing.T) {
 		t.Error(context.Cause(srv.Storing()))
 	}
 	select {
-	case <-srv.Mended():
+	case <-srv.Recovered():
 	case <-time.After(30 * time.Second):
 		t.Error("it is not started again")
 	}

@@ -93,7 +93,7 @@ func TestDamagedTombstone(t *testing.T) {
 	}
 }
 
-// An account that cannot be read is no account any more when that loss is accepted.
+// An account that cannot be read is no account when that loss is accepted.
 func TestDamagedAccountIsLost(t *testing.T) {
 	dir := filled(t, (*embedded.Server).Shutdown)
 	flip(t, dir, broker.AccountsStream, `"user200","key"`)

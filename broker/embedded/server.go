@@ -18,7 +18,7 @@
 // # The data directory
 //
 //	lock                          held by the process that uses the directory
-//	keys/*.nk                     who we are; without them no ticket is good any more
+//	keys/*.nk                     who we are; without them no ticket is valid
 //	observer.creds operator.creds written once, for the nats CLI and for chatcoord
 //	address                       where chatcoord serves, for its verbs; only while it does
 //	revoked.jwt                   the tickets that are void
@@ -30,7 +30,7 @@
 //
 // NATS drops what it cannot read, and everything behind it, without a word. So the ledger
 // is compared with the state at each start, and a state that holds less is refused and
-// left as it was. While a server runs, the volume is watched: see Storing and Mended.
+// left as it was. While a server runs, the volume is watched: see Storing and Recovered.
 //
 // Keys are made at the first start and never again: a directory with state and
 // without one of its keys is refused, because a new key would orphan the state.
@@ -310,7 +310,7 @@ func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 }
 
 // connectionsByFiles is how many connections there may be: whoever comes in beyond them is
-// told so, where a server that cannot open its own files any more would stop storing.
+// told so, where a server that can no longer open its own files would stop storing.
 func connectionsByFiles(files int, limited bool) int {
 	if !limited {
 		return server.DEFAULT_MAX_CONNECTIONS

@@ -17,7 +17,7 @@ import (
 	"natter/chat"
 )
 
-const patience = 20 * time.Second
+const timeout = 20 * time.Second
 
 // desk is a service that lists nobody, or everybody in the world to who wants to watch, and
 // lets nobody in, with limits and a clock.
@@ -72,7 +72,7 @@ func TestTooLongAnAnswer(t *testing.T) {
 	}
 }
 
-// once asks without patience.
+// once asks without timeout.
 func once[Q, R any](t *testing.T, nc *brokertest.Conn, r chat.Request[Q, R], u chat.User) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // what is to be waited for is a second or more
@@ -134,7 +134,7 @@ func TestTooManyRequests(t *testing.T) {
 func TestCallSlowsDown(t *testing.T) {
 	d := open(t, rpc.Limits{Requests: 1})
 	alice := brokertest.User(t, d.srv, "alice")
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	go func() {
 		<-d.excess
@@ -159,7 +159,7 @@ func TestTooManyInTheLobby(t *testing.T) {
 		q := nats.NewMsg(chat.Enter.Subject(chat.Address{}))
 		q.Header["Nats-Request-Info"] = []string{fmt.Sprintf(`{"host":"6.6.6.%d"}`, i)}
 		q.Data = []byte("{}")
-		m, err := lobby.RequestMsg(q, patience)
+		m, err := lobby.RequestMsg(q, timeout)
 		if err != nil || m.Header.Get("Nats-Service-Error-Code") != "" {
 			t.Fatalf("request %d: %v %v", i, m, err)
 		}
@@ -180,7 +180,7 @@ func TestAbuse(t *testing.T) {
 		if err := mallory.PublishRequest(subject, "chat.coord.exit.alice", nil); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := mallory.Request(subject, []byte("no JSON"), patience); err != nil {
+		if _, err := mallory.Request(subject, []byte("no JSON"), timeout); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -189,7 +189,7 @@ func TestAbuse(t *testing.T) {
 		if u != "mallory" || d.Ignored() != 60 {
 			t.Errorf("%s, %d ignored", u, d.Ignored())
 		}
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		t.Error("nobody is told")
 	}
 }

@@ -95,11 +95,11 @@ func NewService(nc *nats.Conn, log *slog.Logger) (*Service, error) {
 
 // Stop takes no further requests and waits for those under way.
 func (s *Service) Stop() {
-	patience := time.NewTimer(2 * time.Second)
-	defer patience.Stop()
+	timer := time.NewTimer(2 * time.Second)
+	defer timer.Stop()
 	select {
 	case <-s.drain():
-	case <-patience.C: // the broker is away
+	case <-timer.C: // the broker is away
 	}
 	s.mu.Lock()
 	s.stopped = true

@@ -47,7 +47,7 @@ func cluster(t *testing.T) []string {
 			srv.Shutdown()
 			srv.WaitForShutdown()
 		})
-		if !srv.ReadyForConnections(patience) {
+		if !srv.ReadyForConnections(timeout) {
 			t.Fatal("a server does not serve")
 		}
 		urls = append(urls, srv.ClientURL())

@@ -284,14 +284,14 @@ func (l *Log) catchUp() error {
 	if err != nil {
 		return err
 	}
-	patience := time.NewTimer(jitter())
-	defer patience.Stop()
+	timer := time.NewTimer(jitter())
+	defer timer.Stop()
 	for l.revision < state.LastSeq {
 		select {
 		case m := <-l.feed:
 			l.take(m)
-			patience.Reset(jitter())
-		case <-patience.C:
+			timer.Reset(jitter())
+		case <-timer.C:
 			return l.load()
 		case <-l.stop.Done():
 			return context.Cause(l.stop)

@@ -19,7 +19,7 @@ import (
 func (l *Log) Dispatch(name string, handle func(kind, key string, revision uint64)) error {
 	ctx := l.stop
 	var cons jetstream.Consumer
-	err := broker.Patiently(ctx, func(once context.Context) (err error) {
+	err := broker.Retry(ctx, func(once context.Context) (err error) {
 		cons, err = l.js.CreateOrUpdateConsumer(once, l.stream, jetstream.ConsumerConfig{
 			Durable:       name,
 			Description:   "one replica tells of each change",

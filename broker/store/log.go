@@ -146,7 +146,7 @@ func (l *Log) Open(ctx context.Context) error {
 	l.reconnects = l.js.Conn().Stats().Reconnects
 	soon, cancel := context.WithTimeout(ctx, broker.ElectFor)
 	defer cancel()
-	return broker.Patiently(soon, func(context.Context) error { return l.load() })
+	return broker.Retry(soon, func(context.Context) error { return l.load() })
 }
 
 // Run follows the stream and commits steps until the context of Open is done. What
@@ -190,7 +190,7 @@ func (l *Log) Run() error {
 func (l *Log) follow(ctx context.Context) (stop func(), err error) {
 	var cons jetstream.Consumer
 	var dismiss func()
-	err = broker.Patiently(ctx, func(once context.Context) (err error) {
+	err = broker.Retry(ctx, func(once context.Context) (err error) {
 		cons, dismiss, err = broker.OrderedConsumer(once, l.js, l.stream, jetstream.OrderedConsumerConfig{
 			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: l.revision + 1,
 		})

@@ -37,7 +37,7 @@ type replica struct {
 	changes []store.Change[count]
 }
 
-const patience = 20 * time.Second
+const timeout = 20 * time.Second
 
 // streams makes the streams, with what the operator has changed about LIVE.
 func streams(t *testing.T, srv *embedded.Server, change func(*jetstream.StreamConfig)) jetstream.JetStream {
@@ -122,7 +122,7 @@ func (r *replica) step(ctx context.Context, key string, rule func(count) (count,
 
 func (r *replica) set(t *testing.T, key string, c count) store.Row[count] {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	row, err := r.step(ctx, key, func(count) (count, error) { return c, nil })
 	if err != nil {
@@ -139,7 +139,7 @@ func (r *replica) add(ctx context.Context, key string) error {
 // eventually waits for something that only a look can tell.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	late := time.After(patience)
+	late := time.After(timeout)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
@@ -154,7 +154,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // caughtUp waits until a replica has seen everything.
 func caughtUp(t *testing.T, r *replica) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	if err := r.Sync(ctx); err != nil {
 		t.Fatal(err)
@@ -250,7 +250,7 @@ func TestReplicasLoseNoUpdate(t *testing.T) {
 // own, and compares the sums everywhere.
 func race(t *testing.T, all []*replica, goroutines, times int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*timeout)
 	defer cancel()
 	var wg sync.WaitGroup
 	for i, r := range all {

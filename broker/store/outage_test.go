@@ -259,7 +259,7 @@ func TestBrokerRestarts(t *testing.T) {
 						return
 					default:
 					}
-					ctx, cancel := context.WithTimeout(t.Context(), patience)
+					ctx, cancel := context.WithTimeout(t.Context(), timeout)
 					err := r.add(ctx, "a")
 					cancel()
 					switch {

@@ -54,7 +54,7 @@ const purgesAtOnce = 4
 // A server alone does not write down that a record was replaced, only that one was purged:
 // should it end without a word, it comes back with what had been before. So a second
 // tombstone takes the place of the first one, and is what is purged. Servers that keep a
-// stream together mend each other.
+// stream together repair each other.
 func (l *Log) purgeTombstones() {
 	for {
 		select {

@@ -84,7 +84,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	}
 }
 
-// known tells whether a command or one of its verbs has a flag.
+// known reports whether a command or one of its verbs has a flag.
 func known(cmd *cobra.Command, name string) bool {
 	return cmd.PersistentFlags().Lookup(name) != nil || cmd.Flags().Lookup(name) != nil ||
 		slices.ContainsFunc(cmd.Commands(), func(verb *cobra.Command) bool { return known(verb, name) })

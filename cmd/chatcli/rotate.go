@@ -50,7 +50,7 @@ func (p *program) rotate(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.out, "* The login key of %s is changed. Copies of the former one are worth nothing to %s any more.\n", n, c.Server())
+	fmt.Fprintf(p.out, "* The login key of %s is changed. Copies of the former one are no longer valid for %s.\n", n, c.Server())
 	if backup != "" {
 		fmt.Fprintf(p.out, "* The former one is in %s: other servers where the name is yours still want it.\n", chat.CleanLine(backup))
 	}

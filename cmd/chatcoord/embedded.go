@@ -10,14 +10,14 @@ import (
 	"natter/internal/coord"
 )
 
-// errMended ends a coordinator whose server could not store, so that another one can.
-var errMended = errors.New("the disk takes data again")
+// errRecovered ends a coordinator whose server could not store, so that another one can.
+var errRecovered = errors.New("the disk takes data again")
 
 // serveEmbedded runs a coordinator on a server of its own. When the disk could not be
 // written, and can be again, both are started anew at the same place.
 func (p *program) serveEmbedded(log *slog.Logger, told <-chan os.Signal) error {
 	err := p.serveOnce(log, told)
-	for errors.Is(err, errMended) {
+	for errors.Is(err, errRecovered) {
 		p.acceptLoss, p.clockOK = false, false // were for the first start
 		var srv *embedded.Server
 		if srv, err = p.startAgain(log, told); srv != nil {
@@ -75,5 +75,5 @@ func (p *program) serveOn(srv *embedded.Server, log *slog.Logger, told <-chan os
 		return err
 	}
 	defer withdraw()
-	return p.coordinate("embedded broker on "+srv.URL(), p.watchWith(srv.URL(), p.keptIn()), links, srv.Open, log, told, srv.Mended())
+	return p.coordinate("embedded broker on "+srv.URL(), p.watchWith(srv.URL(), p.keptIn()), links, srv.Open, log, told, srv.Recovered())
 }

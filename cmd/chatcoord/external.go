@@ -17,7 +17,7 @@ import (
 // mostReplicas is how many servers keep each stream, where they are a cluster.
 const mostReplicas = 3
 
-// external tells whether the coordinator is to use a NATS server that is not its own.
+// external reports whether the coordinator is to use a NATS server that is not its own.
 func (c *config) external() bool { return c.given("server") || c.given("keys") }
 
 // checkExternal is check for a coordinator on a NATS server that is not its own.

@@ -74,7 +74,7 @@ func (p *program) watchWith(url, dir string) string {
 }
 
 // coordinate runs the coordinator and the console on a server that is ready.
-func (p *program) coordinate(where, watch string, links *coord.Connections, open func() error, log *slog.Logger, told <-chan os.Signal, mended <-chan struct{}) error {
+func (p *program) coordinate(where, watch string, links *coord.Connections, open func() error, log *slog.Logger, told <-chan os.Signal, recovered <-chan struct{}) error {
 	view := console.New(console.Config{
 		Out: p.out, JSON: p.logFormat.Value == "json", Show: p.show.Value, Color: p.colored(), Log: log,
 		Shared: p.external(), MaxText: int(p.maxMessage.N),
@@ -109,11 +109,11 @@ func (p *program) coordinate(where, watch string, links *coord.Connections, open
 	p.ready.Store(true)
 	notify(daemon.SdNotifyReady)
 	defer p.ready.Store(false)
-	return p.attend(c, links, told, mended)
+	return p.attend(c, links, told, recovered)
 }
 
 // attend waits for what ends a coordinator, and has its console say what else happens.
-func (p *program) attend(c *coord.Coordinator, links *coord.Connections, told <-chan os.Signal, mended <-chan struct{}) error {
+func (p *program) attend(c *coord.Coordinator, links *coord.Connections, told <-chan os.Signal, recovered <-chan struct{}) error {
 	var storing <-chan struct{}
 	if links.Storing != nil {
 		storing = links.Storing.Done()
@@ -132,10 +132,10 @@ func (p *program) attend(c *coord.Coordinator, links *coord.Connections, told <-
 		case <-storing:
 			storing = nil
 			c.Warn("error", fmt.Sprintf("store: %v New registrations are refused.", context.Cause(links.Storing)))
-		case <-mended:
+		case <-recovered:
 			c.Farewell("the disk takes data again")
 			c.Stop()
-			return errMended
+			return errRecovered
 		}
 	}
 }

@@ -79,7 +79,7 @@ func (c *config) secured() ([]nats.Option, error) {
 	}.Options()
 }
 
-// invited tells whether new users need a link: unless something else was said, where
+// invited reports whether new users need a link: unless something else was said, where
 // others than this machine can come.
 func (c *config) invited() bool {
 	switch {

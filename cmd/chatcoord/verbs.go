@@ -103,7 +103,7 @@ func (p *program) unbanVerb() *cobra.Command {
 			return err
 		}
 		reply, err := order(ctx, p, chat.AdminUnban, chat.UnbanRequest{Target: t}, rpc.CallOnce)
-		return p.report(err, reply, "%s is not banned any more.", account.Word(t))
+		return p.report(err, reply, "%s is no longer banned.", account.Word(t))
 	})
 }
 
@@ -137,7 +137,7 @@ func (p *program) deleteVerb() *cobra.Command {
 			return err
 		}
 		reply, err := order(ctx, p, chat.AdminDelete, chat.DeleteRequest{Name: word, Reason: p.reason}, rpc.CallOnce)
-		return p.report(err, reply, "The account %s is deleted; nobody can have the name any more.", word)
+		return p.report(err, reply, "The account %s is deleted; nobody can take the name.", word)
 	})
 }
 

@@ -111,7 +111,7 @@ func Save(ctx context.Context, w io.Writer, nc *nats.Conn, files map[string][]by
 		return nil, err
 	}
 	var live jetstream.Stream
-	err = patiently(ctx, func(ctx context.Context) (err error) {
+	err = retry(ctx, func(ctx context.Context) (err error) {
 		live, err = js.Stream(ctx, broker.LiveStream)
 		return err
 	})

@@ -71,7 +71,7 @@ func clearHalf(ctx context.Context, nc *nats.Conn) error {
 		return err
 	}
 	for _, stream := range broker.RecordStreams() {
-		err := patiently(ctx, func(ctx context.Context) error {
+		err := retry(ctx, func(ctx context.Context) error {
 			s, err := js.Stream(ctx, stream)
 			if err != nil {
 				return err
@@ -98,7 +98,7 @@ func (c *Contents) prepare(ctx context.Context, nc *nats.Conn) error {
 	if err := broker.EnsureStreams(ctx, js, jetstream.FileStorage, mostReplicas); err != nil {
 		return err
 	}
-	err = patiently(ctx, func(ctx context.Context) error {
+	err = retry(ctx, func(ctx context.Context) error {
 		live, err := js.Stream(ctx, broker.LiveStream)
 		if err != nil {
 			return err
@@ -108,7 +108,7 @@ func (c *Contents) prepare(ctx context.Context, nc *nats.Conn) error {
 	if err != nil {
 		return fmt.Errorf("set the revision: %w", err)
 	}
-	return patiently(ctx, func(ctx context.Context) error { return broker.MarkRestoring(ctx, nc, true) })
+	return retry(ctx, func(ctx context.Context) error { return broker.MarkRestoring(ctx, nc, true) })
 }
 
 // store stores the records in their order, each where nothing is, and counts those that are
@@ -151,11 +151,11 @@ func acknowledged(ctx context.Context, ack jetstream.PubAckFuture, within time.D
 	}
 }
 
-// patiently is broker.Patiently, but not for ever.
-func patiently(ctx context.Context, try func(context.Context) error) error {
+// retry is broker.Retry, but not for ever.
+func retry(ctx context.Context, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, answerFor)
 	defer cancel()
-	return broker.Patiently(ctx, try)
+	return broker.Retry(ctx, try)
 }
 
 // Empty is an *chat.Error if a NATS server holds state of ours.
@@ -171,7 +171,7 @@ func Empty(ctx context.Context, nc *nats.Conn) error {
 	}
 	for _, stream := range broker.RecordStreams() {
 		var s jetstream.Stream
-		err := patiently(ctx, func(ctx context.Context) (err error) { // the servers may have started just now
+		err := retry(ctx, func(ctx context.Context) (err error) { // the servers may have started just now
 			s, err = js.Stream(ctx, stream)
 			return err
 		})

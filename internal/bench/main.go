@@ -25,8 +25,8 @@ import (
 )
 
 const (
-	// patience is how long everything may take.
-	patience = 20 * time.Minute
+	// timeout is how long everything may take.
+	timeout = 20 * time.Minute
 	// endLimit is how long clients may take to end when the program is told to.
 	endLimit = 10 * time.Second
 )
@@ -157,7 +157,7 @@ func run() error {
 
 // measure plays the scenes that were asked for.
 func (b *bench) measure(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	b.ctx = ctx
 	dir, err := os.MkdirTemp("", "natter-bench-")

@@ -31,8 +31,8 @@ type Installation struct {
 	stop       func()
 }
 
-// patience is how long anything may take before a test fails.
-const patience = 20 * time.Second
+// timeout is how long anything may take before a test fails.
+const timeout = 20 * time.Second
 
 // Run starts an installation that keeps nothing.
 func Run(t testing.TB, change ...func(*coord.Config)) *Installation {
@@ -56,8 +56,8 @@ func run(t testing.TB, dir string, unrevoking bool, change []func(*coord.Config)
 	t.Helper()
 	cfg := coord.Defaults()
 	cfg.Memory = dir == ""
-	cfg.Limits = rpc.Limits{} // one address and a few users act as thousands
-	cfg.Door.Reserved = 0     // the same
+	cfg.Limits = rpc.Limits{}   // one address and a few users act as thousands
+	cfg.ConnLimits.Reserved = 0 // the same
 	cfg.Log = slog.New(slog.NewTextHandler(newTestWriter(t), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	for _, c := range change {
 		c(&cfg)
@@ -220,7 +220,7 @@ func Wait[E client.Event](u *User) (wanted E) {
 // Until reads events until the last of them, which is what is waited for.
 func Until(u *User, what string, last func(client.Event) bool) {
 	u.T.Helper()
-	late := time.NewTimer(patience)
+	late := time.NewTimer(timeout)
 	defer late.Stop()
 	for {
 		select {

@@ -52,7 +52,7 @@ func stored(t *testing.T, js jetstream.JetStream, u chat.User) (r account.Record
 // saysOfClock waits until the audit log has said something of the clock.
 func saysOfClock(t *testing.T, js jetstream.JetStream, what string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	cons := must(js.OrderedConsumer(ctx, broker.AuditStream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{"chat.audit.error"}}))(t)
 	msgs := must(cons.Messages())(t)
@@ -119,7 +119,7 @@ func TestStartFarAhead(t *testing.T) {
 	keep(t, js, "clock.newest", account.Known{Newest: now}) // the day is over
 	in.Start()
 	if _, told := enter(t, in, "alice", newLogin(t)); told != nil {
-		t.Errorf("nobody gets the name any more: %v", told)
+		t.Errorf("nobody gets the name: %v", told)
 	}
 	eventually(t, "the ban ends", func() bool {
 		return len(must(operate(t, in, chat.AdminBans, chat.AdminRequest{}))(t).Bans) == 0

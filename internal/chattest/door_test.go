@@ -40,7 +40,7 @@ func TestLobbyConnectionsOfOneAddress(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux has a second loopback address without being asked")
 	}
-	in := chattest.Run(t, limited, func(c *coord.Config) { c.Door.Lobby = 3 })
+	in := chattest.Run(t, limited, func(c *coord.Config) { c.ConnLimits.Lobby = 3 })
 	heard := listenTo(t, in)
 	alice := in.User("alice")
 	var many []*nats.Conn
@@ -73,7 +73,7 @@ func TestLobbyConnectionsOfOneAddress(t *testing.T) {
 // A connection in the lobby that is not used is closed. Whoever thinks for longer at the name
 // prompt does not notice, and their client asks for nothing meanwhile.
 func TestIdleInTheLobby(t *testing.T) {
-	in := chattest.Run(t, quiet, func(c *coord.Config) { c.Door.LobbyIdle = time.Second })
+	in := chattest.Run(t, quiet, func(c *coord.Config) { c.ConnLimits.LobbyIdle = time.Second })
 	idle := stranger(t, in, net.IPv4(127, 0, 0, 1))
 	guest := in.Guest()
 	eventually(t, "an end of what is not used", func() bool {
@@ -111,7 +111,7 @@ func TestLobbyClosedDuringARequest(t *testing.T) {
 		}
 		return first > 0
 	})
-	must(system.Request("$SYS.REQ.SERVER."+system.ConnectedServerId()+".KICK", fmt.Appendf(nil, `{"cid":%d}`, first), patience))(t)
+	must(system.Request("$SYS.REQ.SERVER."+system.ConnectedServerId()+".KICK", fmt.Appendf(nil, `{"cid":%d}`, first), timeout))(t)
 	eventually(t, "another connection", func() bool {
 		c := inLobby(t, in, system)
 		return len(c) == 1 && c[0].ID != first && c[0].Sent > 0
@@ -129,7 +129,7 @@ type lobbyist struct {
 
 func inLobby(t *testing.T, in *chattest.Installation, system *nats.Conn) []lobbyist {
 	t.Helper()
-	m := must(system.Request("$SYS.REQ.SERVER."+system.ConnectedServerId()+".CONNZ", fmt.Appendf(nil, `{"acc":%q}`, in.Server.LobbyAccount()), patience))(t)
+	m := must(system.Request("$SYS.REQ.SERVER."+system.ConnectedServerId()+".CONNZ", fmt.Appendf(nil, `{"acc":%q}`, in.Server.LobbyAccount()), timeout))(t)
 	var reply struct {
 		Data struct {
 			Connections []lobbyist `json:"connections"`

@@ -25,7 +25,7 @@ func lets(in *chattest.Installation, ticket chat.Ticket, key loginKey) bool {
 func becomesVoid(t *testing.T, in *chattest.Installation, ticket chat.Ticket, key loginKey) {
 	t.Helper()
 	const pause = 300 * time.Millisecond
-	for late := time.Now().Add(patience); lets(in, ticket, key); <-time.After(pause) {
+	for late := time.Now().Add(timeout); lets(in, ticket, key); <-time.After(pause) {
 		if time.Now().After(late) {
 			t.Fatal("the server accepts a ticket that was given back")
 		}
@@ -72,14 +72,14 @@ func refusedHello(m *intruder) {
 // Who comes again at once, in the lobby, notices nothing of it.
 func TestATicketThatWasGivenBack(t *testing.T) {
 	t.Parallel()
-	in := chattest.Run(t, quiet, func(c *coord.Config) { c.Door.HelloIn = time.Hour })
+	in := chattest.Run(t, quiet, func(c *coord.Config) { c.ConnLimits.HelloIn = time.Hour })
 	mallory, bob := intrude(t, in, "mallory"), intrude(t, in, "bob")
 	cut := mallory.StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	leaves(mallory)
 	refusedHello(mallory)
 	select {
 	case <-cut:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		t.Error("mallory can speak on a connection that was left open")
 	}
 	mallory.Close()
@@ -114,7 +114,7 @@ func TestATicketOfWhoWasLost(t *testing.T) {
 	becomesVoid(t, in, mallory.ticket, mallory.key)
 
 	in.StopCoordinator()
-	in.Config.Door.HelloIn = time.Hour
+	in.Config.ConnLimits.HelloIn = time.Hour
 	in.Start()
 	eventually(t, "alice is known", func() bool { return len(isHere(t, in)) == 1 })
 	if lets(in, mallory.ticket, mallory.key) {
@@ -129,7 +129,7 @@ func TestATicketOfWhoWasLost(t *testing.T) {
 // back, soon after.
 func TestGivenBackAndNotRevoked(t *testing.T) {
 	t.Parallel()
-	in := chattest.RunUnrevoking(t, quiet, func(c *coord.Config) { c.Door.HelloIn = time.Hour })
+	in := chattest.RunUnrevoking(t, quiet, func(c *coord.Config) { c.ConnLimits.HelloIn = time.Hour })
 	mallory := intrude(t, in, "mallory")
 	leaves(mallory)
 	mallory.Close()
@@ -138,7 +138,7 @@ func TestGivenBackAndNotRevoked(t *testing.T) {
 		select {
 		case <-conn.StatusChanged(nats.RECONNECTING, nats.CLOSED):
 			conn.Close()
-		case <-time.After(patience):
+		case <-time.After(timeout):
 			t.Fatal("mallory stays connected")
 		}
 		in.StopCoordinator() // the next one knows it from the state

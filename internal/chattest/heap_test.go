@@ -26,7 +26,7 @@ func TestAFloodIsNotKept(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, "the flood is over", func() bool { return mallory.FlushTimeout(patience) == nil })
+	eventually(t, "the flood is over", func() bool { return mallory.FlushTimeout(timeout) == nil })
 	grown := (heap() - before) >> 20
 	t.Logf("the heap has grown by %d MB", grown)
 	if grown > 200 {

@@ -42,7 +42,7 @@ func TestABlockKeepsMessagesOffTheLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { _ = friend.Direct(t.Context(), "blocker", "hello") }() // nobody answers
-	m := must(heard.NextMsg(patience))(t)
+	m := must(heard.NextMsg(timeout))(t)
 	if !strings.HasSuffix(m.Subject, ".friend") {
 		t.Errorf("heard: %s %s", m.Subject, m.Data)
 	}

@@ -202,7 +202,7 @@ func TestWhoAsksIsNotForged(t *testing.T) {
 		} {
 			q := enterMsg(t, "eve")
 			q.Header[header] = forged
-			told := refusal(t, must(lobby.RequestMsg(q, patience))(t))
+			told := refusal(t, must(lobby.RequestMsg(q, timeout))(t))
 			switch {
 			case told == nil && header == "Nats-Request-Info":
 				let++
@@ -271,7 +271,7 @@ func TestForgedOriginIsOfNoUse(t *testing.T) {
 	eventually(t, "all are refused", func() bool { return in.Coord.Refused()["forged"] == most })
 	n, _, err := answers.Pending()
 	for range n {
-		if told := refusal(t, must(answers.NextMsg(patience))(t)); told == nil || told.Code != chat.Denied {
+		if told := refusal(t, must(answers.NextMsg(timeout))(t)); told == nil || told.Code != chat.Denied {
 			t.Fatalf("an answer: %v", told)
 		}
 	}

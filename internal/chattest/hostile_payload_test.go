@@ -180,7 +180,7 @@ func TestLobbyPayloadsThatAreNone(t *testing.T) {
 	in := chattest.Run(t, quiet)
 	lobby := brokertest.Lobby(t, in.Server)
 	send := func(h nats.Header, data []byte) error {
-		m, err := lobby.RequestMsg(&nats.Msg{Subject: chat.Enter.Subject(chat.Address{}), Header: h, Data: data}, patience)
+		m, err := lobby.RequestMsg(&nats.Msg{Subject: chat.Enter.Subject(chat.Address{}), Header: h, Data: data}, timeout)
 		if err != nil {
 			return err
 		}

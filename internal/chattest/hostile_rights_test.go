@@ -61,7 +61,7 @@ func grammar(sessions ...string) []string {
 	return all
 }
 
-// covered tells whether a subject is a part of what a list allows. Where the list
+// covered reports whether a subject is a part of what a list allows. Where the list
 // ends with *, NATS lets a subscriber write >.
 func covered(list []string, subject string) bool {
 	return slices.ContainsFunc(list, func(pattern string) bool {
@@ -105,7 +105,7 @@ func pry(t *testing.T, who string, c *brokertest.Conn, g chat.Grant, subjects []
 // TestNobodyElseHears: A01. Who is not in a chat receives nothing of it, nor of
 // anything else that is not theirs, whatever they subscribe to.
 func TestNobodyElseHears(t *testing.T) {
-	in := chattest.Run(t, func(c *coord.Config) { c.Door.LobbyIdle = 0 }) // prying takes long with the race detector
+	in := chattest.Run(t, func(c *coord.Config) { c.ConnLimits.LobbyIdle = 0 }) // prying takes long with the race detector
 	alice, bob := in.User("alice"), in.User("bob")
 	mallory, carol := intrude(t, in, "mallory"), intrude(t, in, "carol")
 	theirs := must(ask(mallory, chat.Invite, chat.InviteRequest{Guests: []string{"carol"}}))(t).Session.ID
@@ -287,7 +287,7 @@ func TestAnswersGoNowhereElse(t *testing.T) {
 	if err := mallory.PublishMsg(long); err != nil {
 		t.Fatal(err)
 	}
-	if m := must(answers.NextMsg(patience))(t); refusal(t, m) != nil {
+	if m := must(answers.NextMsg(timeout))(t); refusal(t, m) != nil {
 		t.Errorf("a long inbox: %s", m.Data)
 	}
 	must(alice.List(t.Context()))(t)

@@ -165,7 +165,7 @@ func unlucky(t *testing.T, answers chan *nats.Msg) {
 		if c := chat.Code(m.Header.Get(micro.ErrorCodeHeader)); c != chat.NothingToDo && c != chat.NotInChat {
 			t.Fatalf("a guess was answered %q %s", c, m.Data)
 		}
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		t.Fatal("a guess was not answered")
 	}
 }
@@ -217,7 +217,7 @@ func TestLeaverHearsNoMore(t *testing.T) {
 	mallory := intrude(t, in, "mallory")
 	s, member, heard := group(t, alice, bob, mallory)
 	says(t, alice, "with mallory", bob)
-	if m := must(heard.NextMsg(patience))(t); !bytes.Contains(m.Data, []byte("with mallory")) {
+	if m := must(heard.NextMsg(timeout))(t); !bytes.Contains(m.Data, []byte("with mallory")) {
 		t.Fatalf("mallory hears %s", m.Data)
 	}
 	must(ask(mallory, chat.Leave, chat.SessionRequest{Session: s.ID}))(t)
@@ -241,7 +241,7 @@ func TestLeaverHearsNoMore(t *testing.T) {
 	_, err := ask(mallory, chat.Join, chat.JoinRequest{Session: s.ID, Key: mallory.key.public})
 	code(t, "join", err, chat.NotInChat)
 	for n, _, _ := heard.Pending(); n > 0; n, _, _ = heard.Pending() {
-		if m := must(heard.NextMsg(patience))(t); bytes.Contains(m.Data, []byte("secret")) {
+		if m := must(heard.NextMsg(timeout))(t); bytes.Contains(m.Data, []byte("secret")) {
 			t.Errorf("mallory hears %s", m.Data)
 		}
 	}

@@ -135,7 +135,7 @@ func TestComingBackAmongLiars(t *testing.T) {
 				t.Fatal(err)
 			}
 			alice = chattest.Dial(t, cfg, "alice")
-			must(asked.NextMsg(patience))(t)
+			must(asked.NextMsg(timeout))(t)
 			speak(t, member, s.ID, "mallory", "sig", lie)
 			speak(t, member, s.ID, "mallory", "sig", `{"sync":{"have":{"alice":`+lie+`},"first":1}}`)
 			chattest.Wait[session.Opened](alice)
@@ -175,7 +175,7 @@ func TestDirectMessagesThatAreNone(t *testing.T) {
 		if got.Text != "hello" || !strings.EqualFold(string(got.From), "mike") || strings.ContainsRune(string(got.From), 0x212a) {
 			t.Errorf("as %q: alice reads %q from %q", forged, got.Text, got.From)
 		}
-		must(acks.NextMsg(patience))(t)
+		must(acks.NextMsg(timeout))(t)
 	}
 	if err := bob.Direct(t.Context(), "alice", "hello"); err != nil {
 		t.Error(err)
@@ -191,7 +191,7 @@ func (m *intruder) wire(t *testing.T, ticket chat.Ticket, key loginKey) (net.Con
 	t.Helper()
 	c := must(net.Dial("tcp", m.in.Server.Addr()))(t)
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(timeout))
 	r := bufio.NewReader(c)
 	line := must(r.ReadString('\n'))(t)
 	var info struct{ Nonce string }
@@ -252,7 +252,7 @@ func TestBrokenHeaders(t *testing.T) {
 		}
 		fmt.Fprint(user, hpub("chat.dm.alice.mallory", "", h, `{"n":0}`))
 		fmt.Fprint(user, hpub("chat.coord.list.mallory", "_IN.mallory.broken", h, `{}`))
-		refusal(t, must(answers.NextMsg(patience))(t))
+		refusal(t, must(answers.NextMsg(timeout))(t))
 	}
 	converse(t, alice, bob, "after")
 

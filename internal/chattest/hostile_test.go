@@ -24,8 +24,8 @@ import (
 	"natter/internal/coord"
 )
 
-// patience is for what comes for certain.
-const patience = 20 * time.Second
+// timeout is for what comes for certain.
+const timeout = 20 * time.Second
 
 // intruder is a registered user who speaks the protocol by hand, and not politely.
 type intruder struct {
@@ -139,7 +139,7 @@ func holder(t *testing.T, in *chattest.Installation, ticket chat.Ticket, key log
 
 // ask is a well-formed request of an intruder.
 func ask[Q, R any](m *intruder, r chat.Request[Q, R], q Q) (R, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	return rpc.Call(ctx, m.Conn.Conn, r, chat.Address{User: m.user}, q)
 }
@@ -158,7 +158,7 @@ func must[R any](r R, err error) func(*testing.T) R {
 func (m *intruder) raw(r *chat.Route, header nats.Header, data []byte) *chat.Error {
 	m.t.Helper()
 	q := &nats.Msg{Subject: r.Subject(chat.Address{User: m.user}), Header: header, Data: data}
-	reply, err := m.RequestMsg(q, patience)
+	reply, err := m.RequestMsg(q, timeout)
 	if errors.Is(err, nats.ErrMaxPayload) { // the server has told the library what the ticket carries
 		return chat.Errorf(chat.TooLong, "refused by the library")
 	}
@@ -233,7 +233,7 @@ func says(t *testing.T, from *chattest.User, text string, to ...*chattest.User) 
 // eventually waits until something is so.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	late := time.After(patience)
+	late := time.After(timeout)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !so() {

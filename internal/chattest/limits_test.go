@@ -160,7 +160,7 @@ func floodDirects(t *testing.T, block bool) {
 		}
 	}
 	begin, signedOut := time.Now(), false
-	for i := 0; !signedOut && time.Since(begin) < patience; i++ {
+	for i := 0; !signedOut && time.Since(begin) < timeout; i++ {
 		err := mike.Publish(chat.Direct.Subject(chat.Address{To: "alice", User: "mike"}), fmt.Appendf(nil, `{"n":%d,"text":"x"}`, i+1))
 		signedOut = err != nil || mike.IsClosed() || mike.IsReconnecting()
 	}
@@ -227,7 +227,7 @@ func TestNameUnderAttack(t *testing.T) {
 	}
 	flood()
 	eventually(t, "an answer that says to wait", func() bool {
-		m := must(answers.NextMsg(patience))(t)
+		m := must(answers.NextMsg(timeout))(t)
 		told := refusal(t, m)
 		return told != nil && told.Code == chat.Rate && told.Text == "Too many requests from your address; try again in 1 s."
 	})
@@ -274,7 +274,7 @@ func TestFloodOfRequests(t *testing.T) {
 	must(alice.List(t.Context()))(t)
 	says := map[string]bool{}
 	eventually(t, "answers that say to wait", func() bool {
-		if told := refusal(t, must(answers.NextMsg(patience))(t)); told != nil && told.Code == chat.Rate {
+		if told := refusal(t, must(answers.NextMsg(timeout))(t)); told != nil && told.Code == chat.Rate {
 			says[told.Text] = true
 		}
 		return says["Too many lists; try again in 1 s."] && says["Too many invitations; try again in 1 s."]

@@ -99,7 +99,7 @@ func of(event []byte, subject string) bool {
 }
 
 // apart has the coordinator hear that alice's connection is gone which is up, as it seems
-// to be while the connection's server is cut off from the others. back mends that.
+// to be while the connection's server is cut off from the others. back connects it again.
 func apart(t *testing.T, in *chattest.Installation, meanwhile func(alice *chattest.User)) (alice *chattest.User, back func()) {
 	t.Helper()
 	system, account := systemOf(t, in)
@@ -194,7 +194,7 @@ func TestHelloOfADeadProgram(t *testing.T) {
 	place := chat.Place{Server: dead.ConnectedServerId(), Connection: must(dead.GetClientID())(t)}
 	of := func(sub *nats.Subscription) *nats.Msg {
 		for {
-			e := must(sub.NextMsg(patience))(t)
+			e := must(sub.NextMsg(timeout))(t)
 			if bytes.Contains(e.Data, fmt.Appendf(nil, `"id":%d,"acc"`, place.Connection)) {
 				return e
 			}
@@ -215,7 +215,7 @@ func TestHelloOfADeadProgram(t *testing.T) {
 	chattest.Code(t, err, chat.Timeout)
 	says.Takeover = true // and the new one is here still: it takes nothing over
 	if reply := must(ask(mallory, chat.Hello, says))(t); !reply.Back {
-		t.Errorf("mallory is not here any more: %+v", reply)
+		t.Errorf("mallory is no longer here: %+v", reply)
 	}
 }
 
@@ -256,7 +256,7 @@ func TestComingBackIsCheap(t *testing.T) {
 		t.Error(err)
 	}
 	searches() // that the operator has asked for
-	if _, err := system.Request("$SYS.REQ.SERVER."+first.Server+".KICK", fmt.Appendf(nil, `{"cid":%d}`, first.Connection), patience); err != nil {
+	if _, err := system.Request("$SYS.REQ.SERVER."+first.Server+".KICK", fmt.Appendf(nil, `{"cid":%d}`, first.Connection), timeout); err != nil {
 		t.Fatal(err)
 	}
 	chattest.Wait[client.Connected](alice)

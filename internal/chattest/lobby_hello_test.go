@@ -21,7 +21,7 @@ import (
 )
 
 // hurried is a coordinator that waits a moment only for who is to connect.
-func hurried(c *coord.Config) { quiet(c); c.Door.HelloIn = time.Second }
+func hurried(c *coord.Config) { quiet(c); c.ConnLimits.HelloIn = time.Second }
 
 func isHere(t *testing.T, in *chattest.Installation) []string {
 	t.Helper()
@@ -123,7 +123,7 @@ func TestLobbyRequestsAreSigned(t *testing.T) {
 		q := good
 		q.Proof = key.prove(t, good)
 		change(&q)
-		m := must(lobby.Request(chat.Enter.Subject(chat.Address{}), must(json.Marshal(q))(t), patience))(t)
+		m := must(lobby.Request(chat.Enter.Subject(chat.Address{}), must(json.Marshal(q))(t), timeout))(t)
 		var box chat.Sealed
 		if told := refusal(t, m); told != nil || json.Unmarshal(m.Data, &box) != nil || len(box.Box) == 0 {
 			t.Errorf("%s: %v", what, told)
@@ -172,7 +172,7 @@ func TestACopyOfALobbyRequest(t *testing.T) {
 	lobby := brokertest.Lobby(t, in.Server)
 	again := func() {
 		t.Helper()
-		if told := refusal(t, must(lobby.Request(chat.Enter.Subject(chat.Address{}), sent, patience))(t)); told != nil {
+		if told := refusal(t, must(lobby.Request(chat.Enter.Subject(chat.Address{}), sent, timeout))(t)); told != nil {
 			t.Fatal(told)
 		}
 	}
@@ -200,7 +200,7 @@ func TestInvitedWhileConnecting(t *testing.T) {
 	conn := holder(t, in, reply.Ticket, key, chat.Inbox("alice"))
 	notices := must(conn.SubscribeSync("chat.user.alice.>"))(t)
 	var n chat.SessionNotice
-	if m := must(notices.NextMsg(patience))(t); json.Unmarshal(m.Data, &n) != nil || n.Session.ID != s.ID || n.Session.State != chat.Proposed {
+	if m := must(notices.NextMsg(timeout))(t); json.Unmarshal(m.Data, &n) != nil || n.Session.ID != s.ID || n.Session.State != chat.Proposed {
 		t.Errorf("alice hears %s", m.Data)
 	}
 	m := &intruder{t: t, in: in, user: "alice", key: key, Conn: conn}
@@ -257,7 +257,7 @@ func TestAnOlderTicketCarriesLess(t *testing.T) {
 // A ticket has a few connections, and one whose user is not let in does not stay.
 func TestConnectionsOfOneTicket(t *testing.T) {
 	t.Parallel()
-	in := chattest.Run(t, hurried, func(c *coord.Config) { c.Door.Ticket = 3 })
+	in := chattest.Run(t, hurried, func(c *coord.Config) { c.ConnLimits.Ticket = 3 })
 	mallory := intrude(t, in, "mallory")
 	for range 2 { // beside that of the intruder
 		holder(t, in, mallory.ticket, mallory.key, chat.Inbox("mallory"))
@@ -266,7 +266,7 @@ func TestConnectionsOfOneTicket(t *testing.T) {
 		t.Helper()
 		select {
 		case <-c:
-		case <-time.After(patience):
+		case <-time.After(timeout):
 			t.Errorf("in vain waited for: %s", what)
 		}
 	}

@@ -90,7 +90,7 @@ func removeState(t *testing.T, in *chattest.Installation) {
 	nc := must(in.Server.Dial("test", chat.StoringGrant(), chat.StoreInbox))(t)
 	defer nc.Close()
 	for _, stream := range []string{broker.AccountsStream, broker.LiveStream, broker.MailboxesStream, broker.AuditStream} {
-		if _, err := nc.Request("$JS.API.STREAM.DELETE."+stream, nil, patience); err != nil {
+		if _, err := nc.Request("$JS.API.STREAM.DELETE."+stream, nil, timeout); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -25,7 +25,7 @@ func operate[Q, R any](t *testing.T, in *chattest.Installation, r chat.Request[Q
 	t.Helper()
 	nc := brokertest.Operator(t, in.Server)
 	defer nc.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	return rpc.CallOnce(ctx, nc.Conn, r, chat.Address{}, q)
 }
@@ -53,7 +53,7 @@ func clings(t *testing.T, in *chattest.Installation, ticket chat.Ticket, key log
 	return s
 }
 
-// isRefused waits until the server does not take the ticket any more.
+// isRefused waits until the server no longer accepts the ticket.
 func (s *stubborn) isRefused(t *testing.T) {
 	t.Helper()
 	eventually(t, "the ticket is refused", func() bool {
@@ -76,7 +76,7 @@ func await(t *testing.T, what string, c <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		t.Fatalf("waited in vain: %s", what)
 	}
 }

@@ -127,14 +127,14 @@ func TestManyTakeOverAtOnce(t *testing.T) {
 				select {
 				case i := <-out:
 					signed[i] = true
-				case <-time.After(patience):
+				case <-time.After(timeout):
 					t.Fatalf("%d of %d are signed out", len(signed), len(all))
 				}
 			}
 			must0(t, bob.Say("who is left"))
 			select {
 			case <-done:
-			case <-time.After(patience):
+			case <-time.After(timeout):
 				t.Fatal("nobody hears bob")
 			}
 			mu.Lock()
@@ -174,13 +174,13 @@ func TestAStubbornTerminal(t *testing.T) {
 	if !reply.Back || len(reply.Sessions) != 1 {
 		t.Fatalf("%+v", reply)
 	}
-	m := must(told.NextMsg(patience))(t)
+	m := must(told.NextMsg(timeout))(t)
 	if want := fmt.Sprintf(`{"signed_out":{"by":{"server":%q,"connection":%d},"revision":%d,"installation":%q}}`, hello.Place.Server, id, reply.Came, reply.Installation); string(m.Data) != want {
 		t.Errorf("the older terminal is told %s, want %s", m.Data, want)
 	}
 	select {
 	case <-cut:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		t.Fatal("the older terminal is not cut")
 	}
 	eventually(t, "the older one comes again", older.IsConnected)
@@ -206,9 +206,9 @@ func TestAStubbornTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := must(line.SubscribeSync("chat.session." + channel + ".msg.bob"))(t)
-	must(said.NextMsg(patience))(t) // it comes again until somebody has it
+	must(said.NextMsg(timeout))(t) // it comes again until somebody has it
 	for n, _, _ := heard.Pending(); n > 0; n, _, _ = heard.Pending() {
-		if m := must(heard.NextMsg(patience))(t); bytes.Contains(m.Data, []byte("secret")) {
+		if m := must(heard.NextMsg(timeout))(t); bytes.Contains(m.Data, []byte("secret")) {
 			t.Errorf("the older terminal hears %s", m.Data)
 		}
 	}
@@ -248,7 +248,7 @@ func TestTheBlockedMeetNobody(t *testing.T) {
 			{"invite", `{"guests":["Bob"]}`}, {"invite", `{"guests":["carol","bob"]}`},
 			{"list", `{}`}, {"list", `{"watch":true}`}, {"answer", `{"session":"x","accept":true}`},
 		} {
-			reply := must(mallory.Request("chat.coord."+q.route+".mallory", []byte(q.data), patience))(t)
+			reply := must(mallory.Request("chat.coord."+q.route+".mallory", []byte(q.data), timeout))(t)
 			fmt.Fprintf(&all, "%s %s %v %s\n", q.route, q.data, reply.Header, reply.Data)
 		}
 		return regexp.MustCompile(`"revision":\d+`).ReplaceAllString(all.String(), "")

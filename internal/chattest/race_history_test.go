@@ -39,7 +39,7 @@ type pair struct {
 
 func (p pair) has(u chat.User) bool { return p.host == u || p.guest == u }
 
-// may tells whether the session is one that the caller can do this to.
+// may reports whether the session is one that the caller can do this to.
 func (p pair) may(a act) bool {
 	switch a.verb {
 	case "accept": // whoever is in the chat already is told so

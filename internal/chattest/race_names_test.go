@@ -127,7 +127,7 @@ func TestMessagesRaceTheEnd(t *testing.T) {
 // was not delivered.
 func untilEnd(t *testing.T, u *chattest.User) (heard, missed []string) {
 	t.Helper()
-	late := time.NewTimer(patience)
+	late := time.NewTimer(timeout)
 	defer late.Stop()
 	for {
 		select {

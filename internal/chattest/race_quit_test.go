@@ -144,7 +144,7 @@ func quitRace(t *testing.T, r *rand.Rand, all []*speaker) {
 	}
 }
 
-// over tells whether somebody else was faster.
+// over reports whether somebody else was faster.
 func over(err error) bool {
 	e, ok := err.(*chat.Error)
 	return ok && e.Code == chat.NotInChat
@@ -153,7 +153,7 @@ func over(err error) bool {
 func within[E any](t *testing.T, what string, c <-chan E) {
 	select {
 	case <-c:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		t.Errorf("in vain waited for: %s", what)
 	}
 }

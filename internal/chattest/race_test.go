@@ -280,7 +280,7 @@ func (b *books) matchOne(players []*player, id string) {
 	}
 }
 
-// left tells whether somebody left a session before its end, which they are not told.
+// left reports whether somebody left a session before its end, which they are not told.
 func left(s chat.Session, u chat.User) bool {
 	return slices.ContainsFunc(s.Members, func(m chat.Member) bool { return m.User() == u && m.Left != "" })
 }

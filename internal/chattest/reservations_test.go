@@ -64,12 +64,12 @@ func TestReservationsEnd(t *testing.T) {
 // taken do not count.
 func TestManyReservations(t *testing.T) {
 	t.Parallel()
-	in := chattest.Run(t, quiet, func(c *coord.Config) { c.Door.Reserved = 3; c.Door.HelloIn = time.Hour })
+	in := chattest.Run(t, quiet, func(c *coord.Config) { c.ConnLimits.Reserved = 3; c.ConnLimits.HelloIn = time.Hour })
 	in.User("alice")
 	in.User("bob")
 	lobby := brokertest.Lobby(t, in.Server)
 	reserve := func(name string) *chat.Error {
-		return refusal(t, must(lobby.RequestMsg(enterMsg(t, name), patience))(t))
+		return refusal(t, must(lobby.RequestMsg(enterMsg(t, name), timeout))(t))
 	}
 	eventually(t, "those of alice and bob are taken", func() bool {
 		for _, u := range []chat.User{"alice", "bob"} {

@@ -53,7 +53,7 @@ func TestManyChangesOfAKey(t *testing.T) {
 	must(operate(t, in, chat.AdminBan, chat.BanRequest{Target: chat.Target{Name: "mallory"}}))(t)
 	select {
 	case <-cut:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		t.Error("the last key's connection is open")
 	}
 }

@@ -17,7 +17,7 @@ import (
 // nextDirect is what a sender has published for a receiver of direct messages.
 func nextDirect(t *testing.T, sub *nats.Subscription) (d chat.DirectMessage) {
 	t.Helper()
-	if err := json.Unmarshal(must(sub.NextMsg(patience))(t).Data, &d); err != nil {
+	if err := json.Unmarshal(must(sub.NextMsg(timeout))(t).Data, &d); err != nil {
 		t.Fatal(err)
 	}
 	return d

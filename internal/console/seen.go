@@ -107,7 +107,7 @@ func (s *seen) fill(n uint64) bool {
 
 // bound joins the two oldest spans when there are too many. What lies between
 // them may then be shown twice, which is better than not at all; and nothing is said of
-// what is missing there, because it is not known any more.
+// what is missing there, because it is no longer known.
 func (s *seen) bound() {
 	if len(s.missing) > maxSpans {
 		s.missing = slices.Replace(s.missing, 0, 2, span{s.missing[0].first, s.missing[1].last, s.missing[0].since, true})

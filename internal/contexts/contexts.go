@@ -131,7 +131,7 @@ func (s *Store) Load() (Set, error) {
 }
 
 func (s *Store) refuse(what string) error {
-	return private.Errorf(private.ErrFile, "The list of contexts %s is %s; it was left as it is. Mend it, or move it away and join again.", s.path, what)
+	return private.Errorf(private.ErrFile, "The list of contexts %s is %s; it was left as it is. Repair it, or move it away and join again.", s.path, what)
 }
 
 // valid reports whether nobody but this program, or somebody careful, has written the set.

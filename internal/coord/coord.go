@@ -49,18 +49,18 @@ type Links struct {
 
 // Config is what an operator may choose.
 type Config struct {
-	Rules    chat.Rules
-	Limits   rpc.Limits
-	Door     presence.Door
-	MaxUsers int           // 0: no limit
-	NameTTL  time.Duration // 0: names are kept for ever
-	Invited  bool          // new names need a pass
-	ClockOK  bool          // the clock is right, though the data say otherwise
-	Class    chat.Class    // of new sessions
-	Memory   bool          // streams are kept in memory
-	Shared   bool          // other replicas may be there, and servers that end by themselves
-	Replicas int           // of each stream, where the servers are a cluster; 0 is 1
-	Log      *slog.Logger
+	Rules      chat.Rules
+	Limits     rpc.Limits
+	ConnLimits presence.ConnLimits
+	MaxUsers   int           // 0: no limit
+	NameTTL    time.Duration // 0: names are kept for ever
+	Invited    bool          // new names need a pass
+	ClockOK    bool          // the clock is right, though the data say otherwise
+	Class      chat.Class    // of new sessions
+	Memory     bool          // streams are kept in memory
+	Shared     bool          // other replicas may be there, and servers that end by themselves
+	Replicas   int           // of each stream, where the servers are a cluster; 0 is 1
+	Log        *slog.Logger
 
 	// For those who keep figures; nil: nobody does.
 	Answered  func(endpoint, outcome string, took time.Duration) // see broker.Service
@@ -74,11 +74,11 @@ func Defaults() Config {
 			MaxText: chat.MaxText, MaxGroup: chat.MaxGroup, InviteTimeout: chat.InviteTimeout, Grace: chat.Grace,
 			MessageRate: chat.MessageRate, DirectRate: chat.DirectRate,
 		},
-		Limits:  rpc.Limits{Requests: chat.RequestRate, Lobby: chat.RequestRate, Invites: chat.InviteRate, Lists: chat.ListRate},
-		Door:    presence.DefaultDoor(),
-		NameTTL: chat.NameTTL,
-		Class:   chat.Transparent,
-		Log:     slog.New(slog.DiscardHandler),
+		Limits:     rpc.Limits{Requests: chat.RequestRate, Lobby: chat.RequestRate, Invites: chat.InviteRate, Lists: chat.ListRate},
+		ConnLimits: presence.DefaultConnLimits(),
+		NameTTL:    chat.NameTTL,
+		Class:      chat.Transparent,
+		Log:        slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -114,7 +114,7 @@ type Coordinator struct {
 func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 	c := &Coordinator{cfg: cfg, links: links, started: time.Now(), failed: make(chan error, 1)}
 	if cfg.Limits.Lobby == 0 {
-		c.cfg.Door.Lobby = 0
+		c.cfg.ConnLimits.Lobby = 0
 	}
 	c.audit = rpc.NewAudit(links.Store, cfg.Log)
 	c.space = broker.NewSpace(links.System, c.noSpace)
@@ -148,7 +148,7 @@ func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 		c.halt()
 		return nil, err
 	}
-	c.run.Go(func() { c.presence.KeepDoor(life) })
+	c.run.Go(func() { c.presence.WatchLobby(life) })
 	c.run.Go(func() { c.capacity.Watch(life, c.Streams) })
 	c.presence.Start()
 	c.session.Start()
@@ -267,7 +267,7 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	c.presence, err = presence.NewService(presence.Config{
 		Users: c.users, Accounts: accounts, Passes: passes, Invited: c.cfg.Invited, ClockOK: c.cfg.ClockOK, Minter: c.links.Minter, Revoker: c.links.Revoker, Notices: c.links.Store,
 		System: c.links.System, ChatID: c.links.ChatID, LobbyID: c.links.Lobby, Connections: c.links.Conns, Audit: c.audit, Log: c.cfg.Log,
-		Door: c.cfg.Door, Shared: c.cfg.Shared, Rules: c.cfg.Rules, MaxUsers: c.most(), NameTTL: c.cfg.NameTTL,
+		ConnLimits: c.cfg.ConnLimits, Shared: c.cfg.Shared, Rules: c.cfg.Rules, MaxUsers: c.most(), NameTTL: c.cfg.NameTTL,
 		Partners: c.session.Partners, Sessions: c.session.Of,
 		Bans:    presence.NewBans(log, func(b store.Change[account.Ban]) { c.presence.BanChanged(b) }),
 		Times:   presence.NewTimes(log, func(t store.Change[account.Known]) { c.presence.TimesChanged(t) }),

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 20 * time.Second
+const timeout = 20 * time.Second
 
 // cable is the way from a coordinator to its broker, which can be cut.
 type cable struct {
@@ -57,7 +57,7 @@ func (c *cable) cut() {
 	}
 }
 
-func (c *cable) mend() {
+func (c *cable) repair() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.down = false
@@ -125,7 +125,7 @@ func watched(t *testing.T, l coord.Links) (c *coord.Coordinator, get func(string
 // await waits until each connection has come into a state.
 func await(t *testing.T, l coord.Links, change func(), want nats.Status) {
 	t.Helper()
-	late := time.After(patience)
+	late := time.After(timeout)
 	var changes []chan nats.Status
 	for _, nc := range []*nats.Conn{l.Answer, l.Store, l.System} {
 		changes = append(changes, nc.StatusChanged(want))
@@ -159,7 +159,7 @@ func TestReadinessFollowsTheBroker(t *testing.T) {
 	if !strings.Contains(body, `natter_broker_connected{link="store"} 0`) || strings.Contains(body, "natter_stream_bytes") || !strings.Contains(body, "natter_users_online 0") {
 		t.Errorf("without the broker:\n%s", body)
 	}
-	await(t, l, way.mend, nats.CONNECTED)
+	await(t, l, way.repair, nats.CONNECTED)
 	if code, body := get("/readyz"); code != 200 {
 		t.Errorf("with the broker again: %d %s", code, body)
 	}

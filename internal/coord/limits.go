@@ -34,7 +34,7 @@ func (c *Coordinator) limited(all []rpc.Excess) {
 func (c *Coordinator) abuse(u chat.User) {
 	name := c.nameOf(u)
 	c.audit.Refused(chat.Audit{Event: "limit", Code: chat.Arguments, User: name, Text: string(name) + ": more than 100 requests in 10 s that are none; signed out"})
-	c.presence.Expel(u, "more than 100 requests in 10 s that are none")
+	c.presence.Kick(u, "more than 100 requests in 10 s that are none")
 }
 
 // tooManyDirects signs out who sends direct messages faster than any client of ours would.
@@ -42,7 +42,7 @@ func (c *Coordinator) tooManyDirects(u chat.User) {
 	const why = "too many direct messages"
 	name := c.nameOf(u)
 	c.audit.Refused(chat.Audit{Event: "limit", Code: chat.Rate, User: name, Text: string(name) + ": " + why + "; signed out"})
-	c.presence.Expel(u, why)
+	c.presence.Kick(u, why)
 }
 
 // nameOf is how a user writes their name, if they are here.

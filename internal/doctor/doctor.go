@@ -5,7 +5,7 @@
 //	         (each file)    (version, sync,                         (tried, one by one)
 //	                         clocks, events)
 //
-// Each check ends in a Finding: fine, a warning, or a fault with how to mend it. What
+// Each check ends in a Finding: fine, a warning, or a fault with how to fix it. What
 // is tried leaves nothing behind: the subjects are such that nobody listens to, and one
 // entry in the audit log says that somebody has looked. Nothing is tried that should be
 // refused: what is refused is in the log of the server. What must not be possible is read
@@ -45,7 +45,7 @@ type Finding struct {
 	Check string `json:"check"`
 	Level Level  `json:"level"`
 	Text  string `json:"text"`
-	Mend  string `json:"mend,omitempty"` // what to do; several lines perhaps
+	Fix   string `json:"fix,omitempty"` // what to do; several lines perhaps
 }
 
 // Config says what is examined.
@@ -72,7 +72,7 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 	e := &exam{Config: cfg, conns: map[string]*nats.Conn{}}
 	defer e.close()
 	if lacks, err := setup.Fit(cfg.URLs); err != nil {
-		e.fail(lacks, mendFit, "%s", strings.TrimSuffix(err.Error(), "."))
+		e.fail(lacks, fixFit, "%s", strings.TrimSuffix(err.Error(), "."))
 		return e.findings
 	}
 	e.files()
@@ -93,12 +93,12 @@ func (e *exam) ok(check, format string, args ...any) {
 	e.findings = append(e.findings, Finding{Check: check, Level: OK, Text: fmt.Sprintf(format, args...)})
 }
 
-func (e *exam) warn(check, mend, format string, args ...any) {
-	e.findings = append(e.findings, Finding{check, Warn, fmt.Sprintf(format, args...), mend})
+func (e *exam) warn(check, fix, format string, args ...any) {
+	e.findings = append(e.findings, Finding{check, Warn, fmt.Sprintf(format, args...), fix})
 }
 
-func (e *exam) fail(check, mend, format string, args ...any) {
-	e.findings = append(e.findings, Finding{check, Fail, fmt.Sprintf(format, args...), mend})
+func (e *exam) fail(check, fix, format string, args ...any) {
+	e.findings = append(e.findings, Finding{check, Fail, fmt.Sprintf(format, args...), fix})
 }
 
 func (e *exam) close() {
@@ -122,7 +122,7 @@ func (e *exam) connect() bool {
 			e.fail("TLS", "", "%s", strings.TrimSuffix(err.Error(), "."))
 			return false
 		case errors.Is(err, &chat.Error{Code: chat.Denied}):
-			e.fail("credentials", mendServer, "%s is refused by the server", r.File())
+			e.fail("credentials", fixServer, "%s is refused by the server", r.File())
 			all = all && !r.Coordinators()
 			continue
 		case err != nil:
@@ -134,7 +134,7 @@ func (e *exam) connect() bool {
 	}
 	if len(e.conns) == 0 { // whatever the files say
 		e.findings = nil
-		e.fail("credentials", mendServer, "%s accepts none of the credentials: it is another NATS than they were made for, or is not in operator mode", broker.Redact(e.URLs))
+		e.fail("credentials", fixServer, "%s accepts none of the credentials: it is another NATS than they were made for, or is not in operator mode", broker.Redact(e.URLs))
 		return false
 	}
 	if nc := e.conns[setup.Store.Name]; nc != nil {
@@ -146,9 +146,9 @@ func (e *exam) connect() bool {
 	return all
 }
 
-const mendFit = "nats-server -c DIR/nats.conf starts one that has both, with the files of chatcoord init."
+const fixFit = "nats-server -c DIR/nats.conf starts one that has both, with the files of chatcoord init."
 
-const mendServer = "The server knows neither the operator nor the account of these credentials. It must include the\naccounts.conf that chatcoord init has written beside them, and run in operator mode."
+const fixServer = "The server knows neither the operator nor the account of these credentials. It must include the\naccounts.conf that chatcoord init has written beside them, and run in operator mode."
 
 // say leaves a word of the examination in the audit log.
 func (e *exam) say(audit *rpc.Audit) {
@@ -176,14 +176,14 @@ func Failed(findings []Finding) int {
 	return n
 }
 
-// Print writes one line for each finding, and under it how to mend it.
+// Print writes one line for each finding, and under it how to fix it.
 func Print(w io.Writer, findings []Finding) {
 	for _, f := range findings {
 		fmt.Fprintf(w, "%-5s %s: %s\n", f.Level, f.Check, chat.CleanLine(f.Text))
-		if f.Mend == "" {
+		if f.Fix == "" {
 			continue
 		}
-		for line := range strings.SplitSeq(f.Mend, "\n") {
+		for line := range strings.SplitSeq(f.Fix, "\n") {
 			fmt.Fprintf(w, "          %s\n", line)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"natter/internal/setup"
 )
 
-const mendCreds = "Copy the file again from where chatcoord init has written it. If another program made it, make it with\nexactly the rights of the table in docs/operations.md."
+const fixCreds = "Copy the file again from where chatcoord init has written it. If another program made it, make it with\nexactly the rights of the table in docs/operations.md."
 
 // soon is how long before their end credentials are worth a warning.
 const soon = 7 * 24 * time.Hour
@@ -28,9 +28,9 @@ func (e *exam) files() {
 		inChat := creds.Account == e.Keys.ChatID
 		switch {
 		case r.InSystem() && inChat:
-			e.fail("system account", mendCreds, "%s is of the account that users are in, not of the system account", r.File())
+			e.fail("system account", fixCreds, "%s is of the account that users are in, not of the system account", r.File())
 		case !r.InSystem() && !inChat:
-			e.fail("credentials", mendCreds, "%s is of another account than store.creds", r.File())
+			e.fail("credentials", fixCreds, "%s is of another account than store.creds", r.File())
 		}
 		if more, less := compare(creds.Grant, r.Grant(e.Keys.ChatID, creds.User)); len(more)+len(less) > 0 {
 			e.wrongGrant(r, more, less)
@@ -38,7 +38,7 @@ func (e *exam) files() {
 			right = append(right, r.File())
 		}
 		if left := creds.Expires.Sub(e.Now()); !creds.Expires.IsZero() && left < soon && left > 2*time.Hour {
-			e.warn("credentials", mendCreds, "%s expires on %s", r.File(), creds.Expires.Format(time.DateOnly))
+			e.warn("credentials", fixCreds, "%s expires on %s", r.File(), creds.Expires.Format(time.DateOnly))
 		}
 	}
 	if len(e.findings) == before {
@@ -48,10 +48,10 @@ func (e *exam) files() {
 
 func (e *exam) wrongGrant(r setup.Role, more, less []string) {
 	if len(less) > 0 {
-		e.fail("grants", mendCreds, "%s lacks a right: %s", r.File(), strings.Join(less, ", "))
+		e.fail("grants", fixCreds, "%s lacks a right: %s", r.File(), strings.Join(less, ", "))
 	}
 	if len(more) > 0 {
-		e.fail("grants", mendCreds, "%s has a right that nobody should have there: %s", r.File(), strings.Join(more, ", "))
+		e.fail("grants", fixCreds, "%s has a right that nobody should have there: %s", r.File(), strings.Join(more, ", "))
 	}
 }
 
@@ -72,7 +72,7 @@ func compare(have, want chat.Grant) (more, less []string) {
 	return more, less
 }
 
-const mendRights = "The server gives other rights than the credentials say. Look at the default permissions, mappings and\nexports of the account; accounts.conf of chatcoord init has those that are right."
+const fixRights = "The server gives other rights than the credentials say. Look at the default permissions, mappings and\nexports of the account; accounts.conf of chatcoord init has those that are right."
 
 // grants tries what each connection should be able to do, if its file says so.
 func (e *exam) grants() {
@@ -102,7 +102,7 @@ func (e *exam) tryGrant(who string, nc *nats.Conn, g chat.Grant) int {
 	tried := 0
 	judge := func(what, subject string, may bool) {
 		if tried++; !may {
-			e.fail("rights", mendRights, "%s cannot %s %s", who, what, subject)
+			e.fail("rights", fixRights, "%s cannot %s %s", who, what, subject)
 		}
 	}
 	for _, s := range g.Publish {
@@ -120,10 +120,10 @@ func (e *exam) tryGrant(who string, nc *nats.Conn, g chat.Grant) int {
 func (e *exam) judgeServer(check, who string, have, want chat.Grant) {
 	more, less := compare(have, want)
 	if len(more) > 0 {
-		e.fail(check, mendRights, "the server gives %s a right that nobody should have there: %s", who, strings.Join(more, ", "))
+		e.fail(check, fixRights, "the server gives %s a right that nobody should have there: %s", who, strings.Join(more, ", "))
 	}
 	if len(less) > 0 {
-		e.fail(check, mendRights, "the server does not give %s a right: %s", who, strings.Join(less, ", "))
+		e.fail(check, fixRights, "the server does not give %s a right: %s", who, strings.Join(less, ", "))
 	}
 }
 
@@ -174,7 +174,7 @@ func maySubscribe(nc *nats.Conn, subject string) bool {
 // violates waits until the server has dealt with everything sent and reports whether
 // what it last complained about ends with what: it answers in order.
 func violates(nc *nats.Conn, what string) bool {
-	if nc.FlushTimeout(patience) != nil {
+	if nc.FlushTimeout(answerTimeout) != nil {
 		return true
 	}
 	err := nc.LastError()

@@ -14,24 +14,24 @@ import (
 	"natter/internal/setup"
 )
 
-const mendJetStream = "Each server needs jetstream { store_dir: … } in its configuration, and the account CHAT needs JetStream\nlimits in its JWT, as accounts.conf of chatcoord init has them. max_file_store of a single server must be at\nleast what all accounts may store."
+const fixJetStream = "Each server needs jetstream { store_dir: … } in its configuration, and the account CHAT needs JetStream\nlimits in its JWT, as accounts.conf of chatcoord init has them. max_file_store of a single server must be at\nleast what all accounts may store."
 
 // jetStream checks limits and streams.
 func (e *exam) jetStream(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 5*patience)
+	ctx, cancel := context.WithTimeout(ctx, 5*answerTimeout)
 	defer cancel()
 	js, err := jetstream.New(e.conns[setup.Store.Name])
 	if err != nil {
-		e.fail("JetStream", mendJetStream, "%v", err)
+		e.fail("JetStream", fixJetStream, "%v", err)
 		return
 	}
 	info, err := js.AccountInfo(ctx)
 	switch {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
-		e.fail("JetStream", mendJetStream, "the server has none")
+		e.fail("JetStream", fixJetStream, "the server has none")
 		return
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		e.fail("JetStream", mendJetStream, "the account of the chats has none")
+		e.fail("JetStream", fixJetStream, "the account of the chats has none")
 		return
 	case err != nil:
 		e.fail("JetStream", "Most servers of a cluster must run.", "no answer: %s", broker.Plainly(err))
@@ -104,7 +104,7 @@ func (e *exam) streams(ctx context.Context, js jetstream.JetStream, replicas int
 // room looks whether servers have it for what is stored, and for streams that are yet to be
 // made. What other accounts store there counts as well.
 func (e *exam) room(need int64) {
-	const mend = "Raise max_file_store in the configuration of the server (nats-server --signal reload), or remove what others keep there."
+	const fix = "Raise max_file_store in the configuration of the server (nats-server --signal reload), or remove what others keep there."
 	for _, s := range e.servers {
 		if s.JetStream == nil {
 			continue
@@ -112,16 +112,16 @@ func (e *exam) room(need int64) {
 		most, used, taken := s.JetStream.MaxStore, s.Stored.Used, max(s.Stored.Used, s.Stored.Reserved)
 		switch {
 		case used > most:
-			e.fail("room", mend, "%s keeps all that it may, %s: nothing more is stored there", s.Name, size(most))
+			e.fail("room", fix, "%s keeps all that it may, %s: nothing more is stored there", s.Name, size(most))
 		case need > 0 && taken+need > most:
-			e.fail("room", mend, "%s may keep %s, of which %s are taken or reserved, and the streams that are missing may take %s", s.Name, size(most), size(taken), size(need))
+			e.fail("room", fix, "%s may keep %s, of which %s are taken or reserved, and the streams that are missing may take %s", s.Name, size(most), size(taken), size(need))
 		}
 	}
 }
 
 // stream judges one. Limits are the operator's, as long as the state is safe.
 func (e *exam) stream(have, want jetstream.StreamConfig) {
-	mend := func(change string) string { return fmt.Sprintf("nats stream edit %s %s", have.Name, change) }
+	fix := func(change string) string { return fmt.Sprintf("nats stream edit %s %s", have.Name, change) }
 	foreign := slices.ContainsFunc(have.Subjects, func(s string) bool { return !slices.Contains(want.Subjects, s) })
 	switch {
 	case !foreign && len(have.Subjects) < len(want.Subjects):
@@ -130,24 +130,24 @@ func (e *exam) stream(have, want jetstream.StreamConfig) {
 		e.fail("streams", "Another program uses the name: give natter an account of its own.", "%s keeps %s instead of %s",
 			have.Name, strings.Join(have.Subjects, " "), strings.Join(want.Subjects, " "))
 	case max(have.MaxMsgsPerSubject, 0) != want.MaxMsgsPerSubject: // without a limit the server says -1
-		e.fail("streams", mend(fmt.Sprintf("--max-msgs-per-subject=%d", want.MaxMsgsPerSubject)), "%s keeps %d messages per subject, not %d",
+		e.fail("streams", fix(fmt.Sprintf("--max-msgs-per-subject=%d", want.MaxMsgsPerSubject)), "%s keeps %d messages per subject, not %d",
 			have.Name, have.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
 	case have.Discard != want.Discard:
-		e.fail("streams", mend("--discard="+strings.ToLower(strings.TrimPrefix(want.Discard.String(), "Discard"))), "%s discards %s when it is full", have.Name, have.Discard)
+		e.fail("streams", fix("--discard="+strings.ToLower(strings.TrimPrefix(want.Discard.String(), "Discard"))), "%s discards %s when it is full", have.Name, have.Discard)
 	case have.MaxAge > 0 && want.MaxAge == 0:
-		e.fail("streams", mend("--max-age=0"), "%s forgets records after %s", have.Name, have.MaxAge)
+		e.fail("streams", fix("--max-age=0"), "%s forgets records after %s", have.Name, have.MaxAge)
 	case !have.AllowDirect:
-		e.fail("streams", mend("--allow-direct"), "%s cannot be read directly", have.Name)
+		e.fail("streams", fix("--allow-direct"), "%s cannot be read directly", have.Name)
 	}
 	if have.Storage != want.Storage && have.Name != broker.AuditStream {
 		e.warn("streams", "Delete the stream while no coordinator runs: it is made anew, and all names and chats are lost.", "%s is in memory: a restart of the server loses it", have.Name)
 	}
 	if have.Replicas < want.Replicas {
-		e.warn("streams", mend(fmt.Sprintf("--replicas=%d", want.Replicas)), "%s has %s in a cluster: one dead server stops it",
+		e.warn("streams", fix(fmt.Sprintf("--replicas=%d", want.Replicas)), "%s has %s in a cluster: one dead server stops it",
 			have.Name, count(have.Replicas, "replica", "replicas"))
 	}
 	if have.MaxBytes > 0 && have.MaxBytes < want.MaxBytes || have.MaxMsgs > 0 && have.MaxMsgs < want.MaxMsgs {
-		e.warn("streams", mend(fmt.Sprintf("--max-bytes=%d --max-msgs=%d", want.MaxBytes, want.MaxMsgs)), "%s is smaller than it is made", have.Name)
+		e.warn("streams", fix(fmt.Sprintf("--max-bytes=%d --max-msgs=%d", want.MaxBytes, want.MaxMsgs)), "%s is smaller than it is made", have.Name)
 	}
 }
 

@@ -26,7 +26,7 @@ const nobody chat.User = "coordinator"
 // tickets tries whether the server takes what the signing key signs, and gives what it says.
 // For that, the ticket may ask the server about itself.
 func (e *exam) tickets(ctx context.Context) {
-	const mend = "signing.nk must be a signing key of the account CHAT: copy it again from where chatcoord init has written it."
+	const fix = "signing.nk must be a signing key of the account CHAT: copy it again from where chatcoord init has written it."
 	key, err := nkeys.CreateUser()
 	if err != nil {
 		e.fail("tickets", "", "%v", err)
@@ -37,12 +37,12 @@ func (e *exam) tickets(ctx context.Context) {
 	g.Publish = append(slices.Clone(g.Publish), aboutMe)
 	minted, err := e.Keys.Minter.Mint(public, g, time.Minute, e.Now())
 	if err != nil {
-		e.fail("tickets", mend, "cannot be made: %v", err)
+		e.fail("tickets", fix, "cannot be made: %v", err)
 		return
 	}
 	nc, err := e.dial(nats.UserJWT(func() (string, error) { return minted.JWT, nil }, key.Sign), nats.CustomInboxPrefix(chat.Inbox(nobody)))
 	if err != nil {
-		e.fail("tickets", mend, "a user's ticket is refused: %s", broker.Plainly(err))
+		e.fail("tickets", fix, "a user's ticket is refused: %s", broker.Plainly(err))
 		return
 	}
 	defer nc.Close()
@@ -50,7 +50,7 @@ func (e *exam) tickets(ctx context.Context) {
 	e.tryGrant("a user", nc, chat.Grant{Subscribe: g.Subscribe}) // what a user publishes somebody may hear
 	have, err := enforced(ctx, nc)
 	if err != nil {
-		e.fail("tickets", mendRights, "the server does not say what a user's ticket allows: %s", broker.Plainly(err))
+		e.fail("tickets", fixRights, "the server does not say what a user's ticket allows: %s", broker.Plainly(err))
 		return
 	}
 	e.judgeServer("tickets", "a user's ticket", have, g)
@@ -60,7 +60,7 @@ func (e *exam) tickets(ctx context.Context) {
 	e.forwarding(nc)
 }
 
-const mendForwarding = "The accounts CHAT and LOBBY forward direct messages to each other: copy accounts.conf again from where\nthis version of chatcoord init has written it, or have the accounts signed anew."
+const fixForwarding = "The accounts CHAT and LOBBY forward direct messages to each other: copy accounts.conf again from where\nthis version of chatcoord init has written it, or have the accounts signed anew."
 
 // forwarding sends a direct message from nobody to nobody, and looks whether it arrives.
 func (e *exam) forwarding(nc *nats.Conn) {
@@ -70,10 +70,10 @@ func (e *exam) forwarding(nc *nats.Conn) {
 		err = nc.Publish(chat.Direct.Subject(own), []byte(`{}`))
 	}
 	if err == nil {
-		_, err = sub.NextMsg(patience)
+		_, err = sub.NextMsg(answerTimeout)
 	}
 	if err != nil {
-		e.fail("forwarding", mendForwarding, "direct messages do not arrive: %s", broker.Plainly(err))
+		e.fail("forwarding", fixForwarding, "direct messages do not arrive: %s", broker.Plainly(err))
 		return
 	}
 	e.ok("forwarding", "direct messages arrive")
@@ -84,7 +84,7 @@ const aboutMe = "$SYS.REQ.USER.INFO"
 
 // enforced is what the server lets a connection do.
 func enforced(ctx context.Context, nc *nats.Conn) (g chat.Grant, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	m, err := nc.RequestWithContext(ctx, aboutMe, nil)
 	if err != nil {
@@ -123,18 +123,18 @@ func (e *exam) lobbyRights(ctx context.Context, nc *nats.Conn) {
 	}
 	sentinel, err := ticket.ParseCreds([]byte(e.Keys.Sentinel))
 	if err != nil {
-		e.fail("lobby", mendCreds, "sentinel.jwt is damaged")
+		e.fail("lobby", fixCreds, "sentinel.jwt is damaged")
 		return
 	}
 	if more, less := compare(sentinel.Grant, chat.LobbyGrant()); len(more)+len(less) > 0 {
-		e.fail("lobby", mendCreds, "sentinel.jwt does not have the rights of the lobby: %s", strings.Join(append(more, less...), ", "))
+		e.fail("lobby", fixCreds, "sentinel.jwt does not have the rights of the lobby: %s", strings.Join(append(more, less...), ", "))
 	}
 	user, err := e.userOf(ctx, nc)
 	switch {
 	case err != nil:
-		e.warn("lobby", mendRights, "the server does not say whose rights the lobby has: %s", broker.Plainly(err))
+		e.warn("lobby", fixRights, "the server does not say whose rights the lobby has: %s", broker.Plainly(err))
 	case user != sentinel.User:
-		e.fail("lobby", mendLobby, "the server does not use sentinel.jwt for those who bring nothing, but another ticket")
+		e.fail("lobby", fixLobby, "the server does not use sentinel.jwt for those who bring nothing, but another ticket")
 	}
 }
 
@@ -144,7 +144,7 @@ func (e *exam) userOf(ctx context.Context, nc *nats.Conn) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	query := fmt.Appendf(nil, `{"cid":%d,"auth":true}`, id)
 	m, err := e.conns[setup.System.Name].RequestWithContext(ctx, "$SYS.REQ.SERVER."+nc.ConnectedServerId()+".CONNZ", query)
@@ -167,7 +167,7 @@ func (e *exam) userOf(ctx context.Context, nc *nats.Conn) (string, error) {
 	return reply.Data.Connections[0].User, nil
 }
 
-const mendLobby = "In the configuration of each server: include the accounts.conf of chatcoord init, which has\ndefault_sentinel. Or give users sentinel.jwt: chatcli --creds sentinel.jwt"
+const fixLobby = "In the configuration of each server: include the accounts.conf of chatcoord init, which has\ndefault_sentinel. Or give users sentinel.jwt: chatcli --creds sentinel.jwt"
 
 // lobby checks that somebody without credentials can ask for a name, that the server
 // says who it is, and that nothing else is to be had there.
@@ -179,17 +179,17 @@ func (e *exam) lobby(ctx context.Context) {
 		return
 	}
 	if e.Keys.Sentinel == "" {
-		e.fail("lobby", mendLobby, "nobody gets in without credentials: %s", broker.Plainly(err))
+		e.fail("lobby", fixLobby, "nobody gets in without credentials: %s", broker.Plainly(err))
 		return
 	}
 	sentinel := nats.UserJWT(func() (string, error) { return e.Keys.Sentinel, nil }, func([]byte) ([]byte, error) { return nil, nil })
 	nc, err = e.dialLobby(sentinel)
 	if err != nil {
-		e.fail("lobby", mendLobby, "nobody gets in, not with sentinel.jwt either: %s", broker.Plainly(err))
+		e.fail("lobby", fixLobby, "nobody gets in, not with sentinel.jwt either: %s", broker.Plainly(err))
 		return
 	}
 	defer nc.Close()
-	e.warn("lobby", mendLobby, "nobody gets in without credentials; with sentinel.jwt one does")
+	e.warn("lobby", fixLobby, "nobody gets in without credentials; with sentinel.jwt one does")
 	e.tryLobby(ctx, nc, "reachable with sentinel.jwt")
 }
 
@@ -229,12 +229,12 @@ func (e *exam) vouched(ctx context.Context, nc *nats.Conn) error {
 	if err := sub.SetPendingLimits(-1, -1); err != nil {
 		return err
 	}
-	if err := e.conns[setup.Answer.Name].FlushTimeout(patience); err != nil {
+	if err := e.conns[setup.Answer.Name].FlushTimeout(answerTimeout); err != nil {
 		return err
 	}
 	ask := nats.NewMsg(chat.Enter.Wildcard())
 	ask.Reply, ask.Data = nc.NewRespInbox(), []byte("doctor "+rand.Text())
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	if err := nc.PublishMsg(ask); err != nil {
 		return err
@@ -264,7 +264,7 @@ func (e *exam) vouched(ctx context.Context, nc *nats.Conn) error {
 
 // next waits a moment for a message.
 func next(ctx context.Context, sub *nats.Subscription) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience/10)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout/10)
 	defer cancel()
 	return sub.NextMsgWithContext(ctx)
 }

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	patience = 2 * time.Second        // for one answer
-	quiet    = 300 * time.Millisecond // after an answer: further servers have had their time
+	answerTimeout = 2 * time.Second        // for one answer
+	quiet         = 300 * time.Millisecond // after an answer: further servers have had their time
 )
 
 // The oldest server that has what is used.
@@ -53,7 +53,7 @@ func (e *exam) system(ctx context.Context) {
 		e.fail("system account", "sys.creds must be of the account that system_account names in the server's configuration.",
 			"no server answers to sys.creds: it is not of the system account")
 		e.versions([]server{{Name: nc.ConnectedServerName(), Version: nc.ConnectedServerVersion()}})
-		e.warn("sync", mendSync, "cannot be read without the system account")
+		e.warn("sync", fixSync, "cannot be read without the system account")
 		return
 	}
 	e.ok("system account", "%s", count(len(servers), "server answers", "servers answer"))
@@ -78,7 +78,7 @@ func (e *exam) ping(nc *nats.Conn) []server {
 		return nil
 	}
 	var servers []server
-	wait := patience
+	wait := answerTimeout
 	for {
 		m, err := sub.NextMsg(wait)
 		if err != nil {
@@ -162,13 +162,13 @@ func tooOld(version string) bool {
 	return major < oldestMajor || major == oldestMajor && minor < oldestMinor
 }
 
-const mendSync = "In the configuration of each server: jetstream { sync_interval: always }"
+const fixSync = "In the configuration of each server: jetstream { sync_interval: always }"
 
 // sync tells what a power cut would cost.
 func (e *exam) sync(servers []server) {
 	for _, s := range servers {
 		if s.JetStream != nil && !s.JetStream.SyncAlways {
-			e.warn("sync", mendSync, "%s writes to the disk every %s: a power cut loses what was acknowledged since", s.Name, s.JetStream.SyncInterval)
+			e.warn("sync", fixSync, "%s writes to the disk every %s: a power cut loses what was acknowledged since", s.Name, s.JetStream.SyncInterval)
 			return
 		}
 	}
@@ -195,28 +195,28 @@ func offset(d time.Duration) string {
 
 // events checks that the coordinator would hear who comes.
 func (e *exam) events(ctx context.Context, nc *nats.Conn) {
-	const mend = "Without these events nobody is seen to leave. sys.creds and store.creds must be of the same installation."
+	const fix = "Without these events nobody is seen to leave. sys.creds and store.creds must be of the same installation."
 	sub, err := nc.SubscribeSync("$SYS.ACCOUNT." + e.Keys.ChatID + ".CONNECT")
 	if err == nil {
 		defer func() { _ = sub.Unsubscribe() }() // fails only on a closed connection
-		err = nc.FlushTimeout(patience)
+		err = nc.FlushTimeout(answerTimeout)
 	}
 	if err != nil {
-		e.fail("events", mend, "the news of connections cannot be subscribed to: %v", err)
+		e.fail("events", fix, "the news of connections cannot be subscribed to: %v", err)
 		return
 	}
 	probe, err := e.Keys.Dial(e.URLs, setup.Store, append(e.Options, nats.MaxReconnects(0))...)
 	if err != nil {
-		e.fail("events", mend, "no second connection as store.creds: %v", err)
+		e.fail("events", fix, "no second connection as store.creds: %v", err)
 		return
 	}
 	defer probe.Close()
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	for {
 		m, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
-			e.fail("events", mend, "the system account says nothing of a new connection")
+			e.fail("events", fix, "the system account says nothing of a new connection")
 			return
 		}
 		if strings.Contains(string(m.Data), e.Keys.Creds(setup.Store).User) {

@@ -180,8 +180,8 @@ func (f *File) Backup() (string, error) {
 	}
 }
 
-// patience is how long Lock waits for another process.
-const patience = 5 * time.Second
+// lockTimeout is how long Lock waits for another process.
+const lockTimeout = 5 * time.Second
 
 // Lock keeps other processes from changing a key file, or from making it. It waits a
 // moment for one that does, and then says which it is. The directory is made if it is
@@ -191,7 +191,7 @@ func Lock(ctx context.Context, path string) (unlock func(), err error) {
 		return nil, cannotKeep(path, err)
 	}
 	lock := path + ".lock"
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
 	for {
 		unlock, err := private.Lock(lock)

@@ -354,9 +354,9 @@ func TestWhoHoldsTheLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unlock()
-	impatient, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = keyfile.Lock(impatient, f.Path)
+	_, err = keyfile.Lock(canceled, f.Path)
 	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("in use by process %d", os.Getpid())) {
 		t.Fatal(err)
 	}

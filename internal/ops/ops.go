@@ -106,7 +106,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	late, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
 	if s.http.Shutdown(late) != nil {
-		_ = s.http.Close() // somebody reads slowly: not our concern any more
+		_ = s.http.Close() // somebody reads slowly: the connection is closed
 	}
 	<-failed
 	return nil

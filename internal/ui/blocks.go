@@ -38,13 +38,13 @@ func (f *front) unblock(name string) {
 			case was.Name == "":
 				f.fail("! You do not block " + shorten(name) + ". /blocked says whom you do.")
 			default:
-				f.out.notice(fmt.Sprintf("* %s is not blocked any more.", was.Name))
+				f.out.notice(fmt.Sprintf("* %s is no longer blocked.", was.Name))
 			}
 		}
 	})
 }
 
-// blockOf finds whether somebody is blocked; the zero Block if not.
+// blockOf returns the block of a user, or the zero Block.
 func (f *front) blockOf(name string) chat.Block {
 	for _, b := range f.c.Blocks() {
 		if b.Name.User() == chat.Name(name).User() {
@@ -54,7 +54,7 @@ func (f *front) blockOf(name string) chat.Block {
 	return chat.Block{}
 }
 
-// nowBlocked tells what a block means.
+// nowBlocked tells what a block does.
 func nowBlocked(b chat.Block) string {
 	how, until := "blocked", ""
 	if !b.Until.IsZero() {
@@ -63,7 +63,7 @@ func nowBlocked(b chat.Block) string {
 	return fmt.Sprintf("* %s is %s%s: they cannot invite you, write to you or see you in a list. /unblock %[1]s changes that.", b.Name, how, until)
 }
 
-// stillThere says what a block does not end.
+// stillThere tells what a block does not end.
 func (f *front) stillThere(u chat.User) string {
 	if f.open != nil {
 		if _, in := f.open.Member(u); in {
@@ -76,7 +76,7 @@ func (f *front) stillThere(u chat.User) string {
 	return ""
 }
 
-// blocked lists whom the user blocks.
+// blocked lists the users whom the user blocks.
 func blocked(blocks []chat.Block) string {
 	if len(blocks) == 0 {
 		return "* You do not block any users."

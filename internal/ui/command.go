@@ -12,8 +12,8 @@ import (
 // Verb is what a command asks for.
 type Verb string
 
-// The verbs. Reply is a line that means what the state expects; Wrong is one that
-// means nothing, with the sentence to answer in Text.
+// The verbs. Reply is a line that answers what the state expects; Wrong is an invalid line, with the
+// error sentence in Text.
 const (
 	Reply      Verb = "reply"
 	Wrong      Verb = "wrong"
@@ -48,8 +48,7 @@ const (
 	Wait       Verb = "wait"
 )
 
-// Command is a line of input, understood as far as it can be without knowing the
-// state.
+// Command is a line of input, parsed as far as is possible without the state.
 type Command struct {
 	Verb Verb
 	Args []string // names, topics, on and off
@@ -69,7 +68,7 @@ const (
 	anything       // the rest of the line, maybe none
 )
 
-// grammar is one command: how it is written, what follows it, what it does.
+// grammar is one command: its name, what follows it, what it does.
 type grammar struct {
 	word  string
 	alias string
@@ -120,7 +119,7 @@ var oldWords = []grammar{
 	{"#HELP", "", Help, nothing, ""},
 }
 
-// Parse understands a line. In this order: a backslash (text, see literal), a slash (a
+// Parse parses a line. In this order: a backslash (text, see literal), a slash (a
 // command), "@NAME" and a blank or a colon (a direct message), an upper-case word of
 // the seeds, and otherwise whatever the state expects (Reply).
 func Parse(line string) Command {
@@ -140,10 +139,9 @@ func Parse(line string) Command {
 	return Command{Verb: Reply, Text: line}
 }
 
-// literal is the text of a line that begins with a backslash. The backslash goes only
-// where the rest would not be sent as text without it: a command, a direct message, an
-// old word, Quit, bye, or a slash behind blanks. Every other line is what it looks like,
-// such as \\server\share.
+// literal returns the text of a line that begins with a backslash. It removes the backslash only
+// where the rest would not be sent as text without it: a command, a direct message, an old word,
+// Quit, bye, or a slash after blanks. Other lines, such as \\server\share, stay as they are.
 func literal(line string) string {
 	rest := line[1:]
 	_, old := parseOld(rest)
@@ -173,8 +171,8 @@ func parseSlash(line string) Command {
 	return wrong("Unknown command /%s.%s /help shows all.", shorten(word), hint)
 }
 
-// absent are the commands that only say that there are no files. They are neither
-// suggested nor in the help.
+// absent are the commands of the seeds for files, which only say that there are none. They are
+// neither suggested nor in the help.
 var absent = map[Verb]bool{Send: true, Files: true, Stop: true}
 
 func slashWords() []string {
@@ -187,8 +185,8 @@ func slashWords() []string {
 	return slices.Compact(all)
 }
 
-// parseAt understands "NAME:text" and "NAME text". What is no name is no direct
-// message; the seeds' "@:hi", which names nobody, is one that went wrong.
+// parseAt parses "NAME:text" and "NAME text". Without a valid name it is no direct message; the
+// seeds' "@:hi" is one with an error.
 func parseAt(line string) (Command, bool) {
 	i := strings.IndexAny(line, ": ")
 	switch {
@@ -209,7 +207,7 @@ func parseAt(line string) (Command, bool) {
 	return Command{Verb: Direct, Args: []string{name}, Text: said}, true
 }
 
-// parseOld understands a seed's word, alone or with "<...>" or a blank behind it.
+// parseOld parses a seed's word, alone or followed by "<...>" or a blank.
 func parseOld(line string) (Command, bool) {
 	for _, g := range oldWords {
 		rest, ok := strings.CutPrefix(line, g.word)
@@ -224,7 +222,7 @@ func parseOld(line string) (Command, bool) {
 	return Command{}, false
 }
 
-// unbracket takes the blanks and the "<" and ">" off an argument.
+// unbracket removes blanks and the "<" and ">" around an argument.
 func unbracket(s string) string {
 	s = strings.TrimSpace(s)
 	if strings.HasPrefix(s, "<") && strings.HasSuffix(s, ">") {
@@ -233,7 +231,7 @@ func unbracket(s string) string {
 	return s
 }
 
-// fill makes a command of what was written, by the grammar's shape.
+// fill makes a command from its arguments, by the grammar's shape.
 func (g grammar) fill(written, rest string) Command {
 	args := strings.Fields(rest)
 	ok := true
@@ -267,18 +265,18 @@ func wrong(format string, args ...any) Command {
 	return Command{Verb: Wrong, Text: fmt.Sprintf(format, args...)}
 }
 
-// splitNames takes names apart at blanks and commas.
+// splitNames splits names at blanks and commas.
 func splitNames(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' })
 }
 
-// looksLikeName tells whether s is a name, be it a reserved one.
+// looksLikeName reports whether s is a name or a reserved name.
 func looksLikeName(s string) bool {
 	_, err := chat.ParseName(s)
 	return err == nil || isCode(err, chat.Reserved)
 }
 
-// isYes and isNo understand the answer to a question.
+// isYes and isNo parse the answer to a question.
 func isYes(s string) bool { return isAny(s, "y", "yes") }
 func isNo(s string) bool  { return isAny(s, "n", "no") }
 
@@ -286,7 +284,7 @@ func isAny(s string, words ...string) bool {
 	return slices.Contains(words, strings.ToLower(strings.TrimSpace(s)))
 }
 
-// shorten keeps an unknown word from filling the screen.
+// shorten shortens an unknown word for an error sentence.
 func shorten(s string) string {
 	const most = 40
 	if r := []rune(s); len(r) > most {

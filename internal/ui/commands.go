@@ -49,7 +49,7 @@ func (f *front) command(c Command) {
 	}
 }
 
-// wrong says what is wrong with a command and, in a chat, how to send such a line.
+// wrong tells what is wrong with a command and, in a chat, how to send such a line as text.
 func (f *front) wrong(sentence string) {
 	if f.open != nil {
 		sentence += sendAnyway
@@ -57,7 +57,7 @@ func (f *front) wrong(sentence string) {
 	f.fail("! " + sentence)
 }
 
-// talk is command for what belongs to a chat.
+// talk is command for the commands of a chat.
 func (f *front) talk(c Command) {
 	switch c.Verb {
 	case Say, Quit, Leave:
@@ -79,8 +79,8 @@ func (f *front) talk(c Command) {
 	}
 }
 
-// display is command for what only concerns the user's own screen, and for what is not
-// there yet.
+// display is command for commands that only concern the user's own screen, and for those that do not
+// exist yet.
 func (f *front) display(c Command) {
 	switch c.Verb {
 	case Help:

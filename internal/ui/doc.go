@@ -1,5 +1,5 @@
-// Package ui is everything that the user of chatcli meets: one command language, one
-// voice, and the plain front end over a stream of lines and a stream of events.
+// Package ui is the user interface of chatcli: the command language, the sentences, and the plain
+// front end over a stream of lines and a stream of events.
 //
 // # The picture
 //
@@ -18,14 +18,14 @@
 // # What is promised
 //
 // Every output line is exactly one of: a line of the seeds at column 0, a prompt, a
-// fact ("* "), an error that says what to do ("! "), or somebody's words ("Name: ").
-// Nothing that anybody wrote can look like another of these, because every line goes
-// through the printer, and the printer through chat.CleanAll.
+// fact ("* "), an error that says what to do ("! "), or a message ("Name: "). No message can look
+// like another of these, because every line goes through the printer, and the printer uses
+// chat.CleanAll.
 //
 // A line that asks the server or a person something is answered before the next line
-// is carried out, so a script can be piped in. The one exception is one's own invitation,
-// which /cancel withdraws while it waits. On a terminal, 3 asks before it leaves if it is
-// the first line after others have ended the chat: it may have been meant for them.
+// is carried out, so a script can be piped in. The one exception is the user's own invitation,
+// which /cancel withdraws while it is open. On a terminal, 3 asks before it leaves if it is
+// the first line after others have ended the chat: it may have been meant as a message.
 //
 // # Goroutines
 //

@@ -24,9 +24,8 @@ func (f *front) nameLine(c Command, s string) {
 	}
 }
 
-// nearlyCommand reports whether a line at the name prompt is rather a call for help or for the
-// way out than a name: a name that is taken by accident is taken for good. As an argument,
-// --name takes these names too.
+// nearlyCommand reports whether a line at the name prompt looks like a call for help or exit rather
+// than a name: a name that is taken by accident is taken for good. --name accepts these names.
 func nearlyCommand(s string) bool {
 	switch strings.ToLower(strings.TrimSpace(s)) {
 	case "help", "quit", "exit", "bye":
@@ -35,7 +34,7 @@ func nearlyCommand(s string) bool {
 	return strings.HasPrefix(s, "/")
 }
 
-// tryName asks for a name. The second seed writes a # in front of it.
+// tryName asks for a name. The second seed has a # in front of it.
 func (f *front) tryName(s string, enter func(context.Context, string) (client.Welcome, error)) {
 	s = strings.TrimPrefix(strings.TrimSpace(s), "#")
 	f.ask("the username "+shorten(s), func(ctx context.Context) func() {
@@ -64,15 +63,14 @@ func (f *front) tryName(s string, enter func(context.Context, string) (client.We
 	})
 }
 
-// listenBeside goes on where a terminal of the user answers: this program only shows what is
-// said directly.
+// listenBeside goes on beside a terminal of the user: this program only shows direct messages.
 func (f *front) listenBeside(w client.Welcome) {
 	f.name, f.me, f.grace = w.Name, w.Name.User(), w.Rules.Grace
 	f.out.notice(besideTerminal(w.Name))
 	f.settled()
 }
 
-// nameRefused asks for another name, if another one can help and somebody is there.
+// nameRefused asks for another name, if another one can help and there is somebody to ask.
 func (f *front) nameRefused(s string, err error) {
 	f.refused = err
 	if isCode(err, chat.Auth) && !f.eof {
@@ -92,11 +90,10 @@ func (f *front) nameRefused(s string, err error) {
 	f.enter(atName)
 }
 
-// nameCode is the exit code of a program that could not have a name.
+// nameCode is the exit code of a program that did not get a name.
 func nameCode(err error) int { return flags.ChatcliExit(err) }
 
-// presence asks whether others may see the user, unless that was said by a flag or is
-// remembered.
+// presence asks whether others may see the user, unless a flag says so or the choice is remembered.
 func (f *front) presence(remembered bool, p chat.Presence) {
 	switch {
 	case remembered:
@@ -108,8 +105,7 @@ func (f *front) presence(remembered bool, p chat.Presence) {
 	}
 }
 
-// presenceLine handles a line while the question is open: what asks for others has to
-// wait.
+// presenceLine handles a line while the question is open: commands that concern others have to wait.
 func (f *front) presenceLine(c Command) {
 	switch c.Verb {
 	case Show, Hide:
@@ -134,8 +130,7 @@ func (f *front) presenceReply(s string) {
 	}
 }
 
-// choosePresence answers the question of the beginning: yes is followed by the list,
-// no by what it means.
+// choosePresence answers the first question: after yes comes the list, after no what it means.
 func (f *front) choosePresence(visible bool) {
 	f.ask("the server", func(ctx context.Context) func() {
 		if err := f.c.SetPresence(ctx, visible); err != nil {
@@ -171,7 +166,7 @@ func (f *front) presenceFailed(err error) {
 	f.settled()
 }
 
-// settled goes home, unless a chat that was open before has come back meanwhile.
+// settled goes to the menu, unless a chat that was open before has come back meanwhile.
 func (f *front) settled() {
 	if f.open == nil && f.await.session == "" {
 		f.home()
@@ -197,5 +192,5 @@ func (f *front) setPresence(visible bool) {
 	})
 }
 
-// after is a timer as a channel; it is garbage when nobody looks at it any more.
+// after returns the channel of a new timer.
 func (f *front) after(d time.Duration) <-chan time.Time { return time.After(d) }

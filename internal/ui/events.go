@@ -9,9 +9,9 @@ import (
 	"natter/session"
 )
 
-// event handles what the client tells. While a question is under way, what changes the
-// state waits for its answer, and everything behind it does: the answer to an invitation
-// should be known before the chat that it opens. What is said meanwhile is shown at once.
+// event handles an event of the client. While a question is under way, events that change the state,
+// and all after them, wait for its answer: the answer to an invitation must be handled before the
+// chat that it opens. Messages are shown at once.
 func (f *front) event(e client.Event) {
 	if f.ordered && (changesState(e) || len(f.deferred) > 0) {
 		f.deferred = append(f.deferred, e)
@@ -28,7 +28,7 @@ func changesState(e client.Event) bool {
 	return false
 }
 
-// handle tells the user, and moves on if that is what the event means.
+// handle tells the user, and changes the state if the event requires it.
 func (f *front) handle(e client.Event) {
 	switch e := e.(type) {
 	case session.Invited:
@@ -55,7 +55,7 @@ func (f *front) handle(e client.Event) {
 	f.checkWait()
 }
 
-// handleTalk is handle for what is said and what becomes of the connection.
+// handleTalk is handle for messages and for the connection.
 func (f *front) handleTalk(e client.Event) {
 	switch e := e.(type) {
 	case client.Texts:
@@ -70,7 +70,7 @@ func (f *front) handleTalk(e client.Event) {
 	case client.Bye:
 		f.onBye(e)
 	case client.StoredLost:
-		f.out.notice(keptLost(e.From))
+		f.out.notice(storedLost(e.From))
 	case client.NotDelivered:
 		f.onNotDelivered(e)
 	case client.PresenceChanged:
@@ -121,7 +121,7 @@ func (f *front) handleConnection(e client.Event) {
 	}
 }
 
-// onNotDelivered tells what did not arrive; what may yet is no failure so far.
+// onNotDelivered tells what did not arrive. A text that may still arrive is no failure.
 func (f *front) onNotDelivered(e client.NotDelivered) {
 	sentence := notDelivered(e)
 	if _, whole := beginning(e.Text); !whole {
@@ -135,7 +135,7 @@ func (f *front) onNotDelivered(e client.NotDelivered) {
 	f.fail(sentence)
 }
 
-// keepUnsent keeps what the user wrote for /more, once: it may be told again.
+// keepUnsent keeps a text of the user for /more, once: the event may be repeated.
 func (f *front) keepUnsent(text string) {
 	f.more = slices.DeleteFunc(f.more, func(x excerpted) bool { return !x.unsent })
 	if x := (excerpted{string(f.name), text, true}); !slices.Contains(f.more, x) {
@@ -143,7 +143,7 @@ func (f *front) keepUnsent(text string) {
 	}
 }
 
-// show prints what somebody said and keeps what was too long for /more.
+// show prints a message and keeps what was too long for /more.
 func (f *front) show(who, text string) {
 	if rest := f.out.say(who, text); rest != "" {
 		f.more = slices.DeleteFunc(f.more, func(x excerpted) bool { return !x.unsent })
@@ -187,8 +187,8 @@ func (f *front) onOpened(s chat.Session) {
 	f.tally.add(happening{kind: "chat"})
 }
 
-// onBye tells that somebody would like to end the chat. If the user said so first, there
-// is nothing to reply: the end comes when the last one has.
+// onBye tells that somebody would like to end the chat. If the user said so first, the
+// chat ends when the last one has.
 func (f *front) onBye(e client.Bye) {
 	if f.open == nil {
 		return
@@ -199,8 +199,8 @@ func (f *front) onBye(e client.Bye) {
 	}
 }
 
-// onLeft tells that somebody left. If the user did, that was the end of it for them,
-// unless it ended the chat for all: then Ended follows.
+// onLeft tells that a member left. If the user left, the chat is over for them; if that ended the
+// chat for all, Ended follows.
 func (f *front) onLeft(e session.MemberLeft) {
 	_, in := e.Session.Member(f.me)
 	switch {
@@ -234,12 +234,12 @@ func (f *front) onEnded(s chat.Session) {
 	}
 }
 
-// forget drops an invitation that is answered or over.
+// forget removes an invitation that is answered or over.
 func (f *front) forget(id string) {
 	f.invitations = slices.DeleteFunc(f.invitations, func(s chat.Session) bool { return s.ID == id })
 }
 
-// onPresence keeps the roster that /wait user looks at.
+// onPresence updates the roster for /wait user.
 func (f *front) onPresence(n chat.PresenceNotice) {
 	if f.roster == nil {
 		return

@@ -37,7 +37,7 @@ type Options struct {
 	Now       func() time.Time // nil: time.Now
 	Log       *slog.Logger     // of faults; nil: none
 
-	Secret func(hidden bool) // what is typed is not shown, or is again; nil: it never is
+	Secret func(hidden bool) // hides what is typed, or shows it again; nil: never hidden
 }
 
 // Forever is a Linger without end.
@@ -56,7 +56,7 @@ const (
 	ExitUnknown     = flags.ExitUnknown
 )
 
-// state is where the user is: it decides what a Reply means.
+// state is the step of the dialog: it decides what a Reply means.
 type state int
 
 const (
@@ -65,14 +65,14 @@ const (
 	atTakeover // the name is signed in on another terminal
 	atPresence
 	atMenu
-	atLeave // 3, which may have been meant for a chat that others have just ended
+	atLeave // choice 3, which may have been meant for a chat that others have just ended
 	atUser
 	atGroup
-	inviting // one's own invitation waits, or one that was accepted waits for others
+	inviting // waits for answers to one's own invitation, or for the others of an accepted one
 	chatting
 )
 
-// front is the plain front end. One goroutine, that of run, owns all of it.
+// front is the plain front end. It belongs to the goroutine of Run.
 type front struct {
 	o     Options
 	c     *client.Client
@@ -82,16 +82,16 @@ type front struct {
 	grace time.Duration
 
 	state    state
-	showMenu bool // the menu is due before the next prompt
-	asked    bool // the prompt stands, no line has come since
+	showMenu bool // the menu is to be shown before the next prompt
+	asked    bool // the prompt is shown, and no line was read since
 
 	// what the next line waits for
 	asking   string         // the question under way, in words
 	ordered  bool           // events that change the state wait for its answer
-	deferred []client.Event // what came while it is; see event
+	deferred []client.Event // events that came during the question; see event
 	await    await
 	wait     *waiting
-	held     *input // was read while an answer is due, and comes after it; see peek
+	held     *input // a line that was read while an answer was awaited; see peek
 	tally    tally
 	roster   map[chat.User]chat.Entry // what /wait user knows; nil until it is asked
 
@@ -104,7 +104,7 @@ type front struct {
 	ending      string             // the session that the user's own Quit or /leave ends
 	cutShort    bool               // others have ended the chat, and no line has come since
 
-	directs    []Command // to be sent, the first one is under way
+	directs    []Command // to be sent; the first one is being sent
 	lastDirect chat.Name
 	more       []excerpted // what /more shows, the next one first
 	hinted     bool        // how to write Quit was explained
@@ -115,47 +115,47 @@ type front struct {
 	known   bool   // the presence was remembered, and no line has come since
 	leaving bool
 	gone    bool        // the client has said goodbye
-	exited  atomic.Bool // the same, before the loop hears of it
+	exited  atomic.Bool // the same, set before the loop knows
 	eof     bool
 	done    bool
 	code    int
 
-	base    context.Context // what questions run under
+	base    context.Context // the context of questions
 	results chan func()     // what is to be done now that they are answered
 	pending sync.WaitGroup
 	timers  timers
 }
 
-// await is a session of which an outcome is due before the next line is read. One that
-// is not soon, because people have to make up their minds, holds up scripts only.
+// await is a session whose outcome is awaited before the next line is read. If it takes long,
+// because people must decide, only scripts wait for it.
 type await struct {
 	session string
 	soon    bool
 }
 
-// waiting is a /wait under way.
+// waiting is a /wait that has not ended.
 type waiting struct{ want want }
 
-// excerpted is what is left of a text that was too long to be shown. What others said is
-// there until they say something else that long; what the user wrote and did not arrive
-// is nowhere else, so it stays until it is shown.
+// excerpted is the rest of a text that was too long to be shown. A text of another member is kept
+// until they write another one that long; a text of the user that did not arrive is kept until it
+// is shown.
 type excerpted struct {
 	who, text string
 	unsent    bool
 }
 
-// timers are the times at which something is due; a nil channel never is.
+// timers are the timers of the loop; a nil channel never fires.
 type timers struct {
-	patience <-chan time.Time // the question takes long: say so
-	wait     <-chan time.Time
-	linger   <-chan time.Time
+	slow   <-chan time.Time // the question takes long
+	wait   <-chan time.Time
+	linger <-chan time.Time
 }
 
-// patience is how long an answer may take until the user is told what for.
-const patience = 2 * time.Second
+// slowAfter is how long an answer may take before the user is told what the program waits for.
+const slowAfter = 2 * time.Second
 
-// Run talks with the user until they leave, and returns the exit code. When ctx ends,
-// it says goodbye and returns ExitOK: whoever ended it knows why.
+// Run serves the user until they leave, and returns the exit code. When ctx ends, it signs the user
+// out and returns ExitOK.
 func Run(ctx context.Context, c *client.Client, o Options) int {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -190,7 +190,7 @@ func newFront(ctx context.Context, o Options) *front {
 	}
 }
 
-// loop takes what comes: lines (when one may be read), events, answers, times.
+// loop handles lines (when one may be read), events, answers and timers.
 func (f *front) loop(ctx context.Context, lines <-chan input) {
 	events := f.c.Events()
 	for !f.done && f.out.err == nil {
@@ -218,11 +218,11 @@ func (f *front) loop(ctx context.Context, lines <-chan input) {
 			f.event(e)
 		case result := <-f.results:
 			result()
-		case <-f.timers.patience:
-			f.timers.patience = nil
+		case <-f.timers.slow:
+			f.timers.slow = nil
 			f.out.notice("* Waiting for " + f.asking + ".")
 		case <-f.timers.wait:
-			f.waitedInVain()
+			f.waitTimedOut()
 		case <-f.timers.linger:
 			f.leave(f.code)
 		case <-ctx.Done():
@@ -237,7 +237,7 @@ func (f *front) loop(ctx context.Context, lines <-chan input) {
 // closed ends the program when the client has closed by itself.
 func (f *front) closed() {
 	if f.leaving {
-		return // it was told to; the answer is on its way
+		return // the user has asked for it; the answer follows
 	}
 	f.done, f.gone = true, true
 	if f.code == ExitOK {
@@ -245,19 +245,19 @@ func (f *front) closed() {
 	}
 }
 
-// ready tells whether a line may be read.
+// ready reports whether a line may be read.
 func (f *front) ready() bool {
 	blocked := f.await.session != "" && (f.await.soon || !f.o.Terminal)
 	return f.asking == "" && !blocked && f.wait == nil && !f.leaving && !f.eof
 }
 
-// peeks reports whether the next line is looked at although an answer of other people is
-// due first: a script may withdraw its invitation.
+// peeks reports whether the next line is read although an answer of other people is awaited: a
+// script may withdraw its invitation.
 func (f *front) peeks() bool {
 	return f.asking == "" && f.await.session != "" && !f.await.soon && f.held == nil && f.wait == nil && !f.leaving && !f.eof
 }
 
-// take handles a line, or keeps it until the answer that is due has come.
+// take handles a line, or keeps it until the awaited answer has come.
 func (f *front) take(l input) {
 	if f.ready() || Parse(l.text).Verb == Cancel {
 		f.input(l)
@@ -273,24 +273,24 @@ func (f *front) release() {
 	f.input(l)
 }
 
-// ask runs a question to the server beside the loop. Its result, a function that the
-// loop calls, may be nil. No line is read and no chat begins or ends before it.
+// ask runs a question to the server in another goroutine. Its result, a function that the loop
+// calls, may be nil. Until then no line is read and no chat begins or ends.
 func (f *front) ask(what string, question func(context.Context) func()) {
 	f.ordered = true
 	f.askFreely(what, question)
 }
 
-// askFreely is ask for what may take long while the chat goes on: no line is read, but
-// every event is handled as it comes.
+// askFreely is ask for questions that may take long while the chat goes on: no line is read, but
+// events are handled as they come.
 func (f *front) askFreely(what string, question func(context.Context) func()) {
 	f.asking = what
-	f.timers.patience = time.After(patience)
+	f.timers.slow = time.After(slowAfter)
 	f.beside(question, func() {
-		f.asking, f.ordered, f.timers.patience = "", false, nil
+		f.asking, f.ordered, f.timers.slow = "", false, nil
 	})
 }
 
-// beside runs a question, then the loop's end of it: first after, then the result.
+// beside runs a question in another goroutine. The loop then calls first after and then the result.
 func (f *front) beside(question func(context.Context) func(), after func()) {
 	f.pending.Go(func() {
 		result := question(f.base)
@@ -317,7 +317,7 @@ func (f *front) catchUp() {
 	}
 }
 
-// failed says why what a line of input asked for was not done. A fault is logged whole.
+// failed tells the user why a line of input was not carried out. A fault is logged whole.
 func (f *front) failed(err error) {
 	if e := (*chat.Error)(nil); !errors.As(err, &e) {
 		f.o.Log.Error("internal error", "user", f.me, "err", err)
@@ -325,7 +325,7 @@ func (f *front) failed(err error) {
 	f.fail(problem(err))
 }
 
-// fail says what was wrong with a line of input.
+// fail tells the user what is wrong with a line of input.
 func (f *front) fail(sentence string) {
 	f.out.notice(sentence)
 	if f.o.Strict && f.code == ExitOK {

@@ -180,7 +180,7 @@ func TestWait(t *testing.T) {
 	if f.ready() {
 		t.Error("what has not happened is not waited for")
 	}
-	f.waitedInVain()
+	f.waitTimedOut()
 	expect(t, b, "! Waited 0.5 s for message.")
 	if !f.ready() || f.leaving || f.code != ExitFailure {
 		t.Errorf("ready %v, leaving %v, code %d", f.ready(), f.leaving, f.code)

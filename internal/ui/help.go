@@ -1,6 +1,6 @@
 package ui
 
-// helpPages are what /help says, by topic.
+// helpPages are the pages of /help, by topic.
 var helpPages = map[string]string{
 	"": `Chat      write and press Enter. Quit ends it for both, bye asks first, /leave leaves a group.
 People    /list   /chat NAME   /group NAME NAME   /accept   /deny   /cancel   @NAME TEXT   /r TEXT

@@ -7,8 +7,7 @@ import (
 	"natter/chat"
 )
 
-// invitingLine handles text while an answer is waited for, which only a terminal can
-// send.
+// invitingLine handles text while an answer is awaited, which only a terminal can send.
 func (f *front) invitingLine(s string) {
 	switch {
 	case strings.TrimSpace(s) == "", f.answered(s), f.isRegistration(s):
@@ -19,7 +18,7 @@ func (f *front) invitingLine(s string) {
 	}
 }
 
-// cancel withdraws one's own invitation, or goes back from a question to the menu.
+// cancel withdraws the user's invitation, or goes back from a question to the menu.
 func (f *front) cancel() {
 	switch {
 	case f.state == atUser || f.state == atGroup:
@@ -46,8 +45,8 @@ func (f *front) withdraw(id string) {
 	})
 }
 
-// answerNamed is /accept and /deny: of the oldest invitation, or of the one named.
-// Numbers are files.
+// answerNamed is /accept and /deny: of the oldest invitation, or of the named one. Numbers are
+// files.
 func (f *front) answerNamed(args []string, accept bool) {
 	switch {
 	case len(args) > 0 && isNumber(args[0]):
@@ -67,8 +66,8 @@ func (f *front) answerNamed(args []string, accept bool) {
 	}
 }
 
-// answerByPolicy answers what waits if it needs no asking. In a chat, or while an own
-// invitation waits, that has to wait too.
+// answerByPolicy answers open invitations for which the policy decides. In a chat, or while the
+// user's own invitation is open, it does so later.
 func (f *front) answerByPolicy() {
 	if f.asking != "" || f.open != nil || f.await.session != "" || f.leaving {
 		return
@@ -81,8 +80,8 @@ func (f *front) answerByPolicy() {
 	}
 }
 
-// answer accepts or denies. What follows is told by events, which the next line waits
-// for; the others of a group may take their time.
+// answer accepts or denies. The next line waits for the events that follow, but not for the answers
+// of the others of a group.
 func (f *front) answer(s chat.Session, accept bool) {
 	f.ask("the server", func(ctx context.Context) func() {
 		err := f.c.Answer(ctx, s.ID, accept)

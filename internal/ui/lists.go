@@ -17,8 +17,8 @@ func status(e chat.Entry) string {
 	return "Chatting with " + partners(e)
 }
 
-// partners are the first three names, and how many there are beyond them. Those whom
-// the viewer may not see are "someone".
+// partners returns the first three names and the number of the others. Users whom the viewer may not
+// see are "someone".
 func partners(e chat.Entry) string {
 	const most = 3
 	var all []string
@@ -34,7 +34,7 @@ func partners(e chat.Entry) string {
 	return strings.Join(all, ", ")
 }
 
-// clientList is the list in the form of the third seed.
+// clientList returns the list in the form of the third seed.
 func clientList(users []chat.Entry) string {
 	names := make([]chat.Name, len(users))
 	for i, e := range users {
@@ -43,7 +43,7 @@ func clientList(users []chat.Entry) string {
 	return "CLIENT_LIST<" + chat.Names(names) + ">"
 }
 
-// available are the names of those who chat with nobody, by name.
+// available returns the users who chat with nobody, by name.
 func available(users []chat.Entry) []chat.Name {
 	var free []chat.Name
 	for _, e := range users {
@@ -59,7 +59,7 @@ func available(users []chat.Entry) []chat.Name {
 // groups, 5 would make 26.
 const numbered = 4
 
-// groups are all sets of two or more of the names: by size, then in the order of names.
+// groups returns all sets of two or more of the names: by size, then in the order of names.
 // There are 2^n - n - 1.
 func groups(names []chat.Name) [][]chat.Name {
 	var all [][]chat.Name
@@ -69,7 +69,7 @@ func groups(names []chat.Name) [][]chat.Name {
 	return all
 }
 
-// combinations are the sets of that size, those with the first name first.
+// combinations returns the sets of that size, first those with the first name.
 func combinations(names []chat.Name, size int) [][]chat.Name {
 	switch {
 	case size == 0:

@@ -48,7 +48,7 @@ func (f *front) wrongChoice(s string) {
 	f.enter(atMenu)
 }
 
-// isRegistration answers the second seed's #NAME, which has no meaning any more.
+// isRegistration answers the second seed's #NAME, which no longer has a meaning.
 func (f *front) isRegistration(s string) bool {
 	rest, ok := strings.CutPrefix(strings.TrimSpace(s), "#")
 	if ok = ok && looksLikeName(rest); ok {
@@ -57,7 +57,7 @@ func (f *front) isRegistration(s string) bool {
 	return ok
 }
 
-// pickUser shows who can be invited. Who is hidden sees no list, and may know a name.
+// pickUser shows who can be invited. A hidden user sees no list, but may type a name.
 func (f *front) pickUser() {
 	if f.o.Presence != chat.Visible {
 		f.free = nil
@@ -83,7 +83,7 @@ func (f *front) nobody() {
 	f.again()
 }
 
-// userLine handles the name of whom to invite.
+// userLine handles the name of a user to invite.
 func (f *front) userLine(s string) {
 	switch {
 	case strings.TrimSpace(s) == "":
@@ -94,7 +94,7 @@ func (f *front) userLine(s string) {
 	}
 }
 
-// answered handles yes and no to an open invitation while another question is open.
+// answered handles yes and no to an invitation while another question is open.
 func (f *front) answered(s string) bool {
 	if len(f.invitations) == 0 || !isYes(s) && !isNo(s) {
 		return false
@@ -103,7 +103,7 @@ func (f *front) answered(s string) bool {
 	return true
 }
 
-// pickGroup shows whom a group can be made of.
+// pickGroup shows the groups that can be invited.
 func (f *front) pickGroup() {
 	if f.o.Presence != chat.Visible {
 		f.free = nil
@@ -143,7 +143,7 @@ func groupPrompt(free []chat.Name) string {
 	return "Enter usernames separated by blanks, or all: "
 }
 
-// groupLine handles whom to invite: a number, names, or all.
+// groupLine handles the choice of a group: a number, names, or all.
 func (f *front) groupLine(s string) {
 	switch {
 	case strings.TrimSpace(s) == "":
@@ -161,8 +161,7 @@ func (f *front) groupLine(s string) {
 	f.propose(f.pickGroup, guests...)
 }
 
-// chooseGroup understands a number of the list, names with blanks or commas between,
-// or all.
+// chooseGroup parses a number of the list, names with blanks or commas between them, or all.
 func chooseGroup(s string, free []chat.Name) ([]string, error) {
 	options := [][]chat.Name(nil)
 	if len(free) <= numbered {
@@ -185,7 +184,7 @@ func chooseGroup(s string, free []chat.Name) ([]string, error) {
 	return chosen, nil
 }
 
-// isNumber tells whether somebody meant a number; no name begins with a digit.
+// isNumber reports whether somebody meant a number; no name begins with a digit.
 func isNumber(s string) bool {
 	s = strings.TrimSpace(s)
 	return s != "" && strings.Trim(s, "-.0123456789") == ""
@@ -245,7 +244,7 @@ func (f *front) mayInvite() bool {
 	return false
 }
 
-// propose invites. If one of the guests cannot be had, again asks for others.
+// propose invites. If one of the guests cannot be invited, again asks for others.
 func (f *front) propose(again func(), guests ...string) {
 	f.ask("the server", func(ctx context.Context) func() {
 		s, err := f.c.Invite(ctx, guests...)

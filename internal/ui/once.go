@@ -9,15 +9,15 @@ import (
 	"natter/client"
 )
 
-// once is a visit that does one thing: chatcli send, chatcli list.
+// once is a run that does one thing: chatcli send, chatcli list.
 type once struct {
 	c    *client.Client
 	out  *printer
 	code int
 }
 
-// visit comes in beside the user's terminals, does the one thing, and leaves. With o.New a
-// name that is not the user's yet is taken first.
+// visit signs in beside the user's terminals, does the one thing, and signs out. With o.New it takes
+// a name first that is not the user's yet.
 func visit(ctx context.Context, c *client.Client, o Options, do func(context.Context, *once)) int {
 	v := &once{c: c, out: &printer{w: o.Out, time: o.Time, now: time.Now}}
 	defer c.Close()
@@ -34,7 +34,7 @@ func visit(ctx context.Context, c *client.Client, o Options, do func(context.Con
 	do(ctx, v)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer cancel()
-	_ = c.Exit(ctx) // the server would notice by itself
+	_ = c.Exit(ctx) // otherwise the server notices the end of the connection
 	return v.code
 }
 
@@ -79,8 +79,8 @@ func (v *once) send(ctx context.Context, to, text string) {
 	v.out.say("to "+to+" (direct)", text)
 }
 
-// ListOnce prints the list of users. Users who have chosen to be hidden see none: nothing
-// that they do here makes others see them.
+// ListOnce prints the list of users. Users who have chosen to be hidden see none: listing
+// does not make them visible.
 func ListOnce(ctx context.Context, c *client.Client, o Options) int {
 	return visit(ctx, c, o, func(ctx context.Context, v *once) {
 		users, err := c.List(ctx)

@@ -10,7 +10,7 @@ import (
 // Tries is how often a passphrase may be entered.
 const Tries = 3
 
-// locked is a name whose key needs its passphrase.
+// locked is a name whose key needs a passphrase.
 type locked struct {
 	name   string
 	tries  int // that are left
@@ -31,7 +31,7 @@ func (f *front) promptSecret() {
 	f.out.prompt(fmt.Sprintf("Passphrase for %s: ", f.locked.name))
 }
 
-// reveal has the terminal show again what is typed, and tells whether it did not.
+// reveal makes the terminal show what is typed again, and reports whether it was hidden.
 func (f *front) reveal() bool {
 	hidden := f.locked.hidden
 	if hidden {
@@ -41,7 +41,7 @@ func (f *front) reveal() bool {
 	return hidden
 }
 
-// passphraseLine tries a line, whatever it is, as the passphrase, and then the name again.
+// passphraseLine tries a line as the passphrase, and then the name again.
 func (f *front) passphraseLine(s string) {
 	f.ask("the key", func(context.Context) func() {
 		err := f.c.Unlock(f.locked.name, s)

@@ -6,13 +6,13 @@ import (
 	"natter/chat"
 )
 
-// Policy answers invitations without asking. The zero Policy asks.
+// Policy answers invitations without asking the user. The zero Policy asks.
 type Policy struct {
 	All, None bool
 	From      map[chat.User]bool // accepted; others are asked about
 }
 
-// ParsePolicy understands ask, all, none, or names with commas between.
+// ParsePolicy parses ask, all, none, or names with commas between them.
 func ParsePolicy(s string) (Policy, error) {
 	switch strings.ToLower(s) {
 	case "", "ask":
@@ -33,7 +33,7 @@ func ParsePolicy(s string) (Policy, error) {
 	return p, nil
 }
 
-// answer tells whether the invitation is to be accepted, and whether that is decided.
+// answer returns whether the invitation is accepted, and whether the policy decides that.
 func (p Policy) answer(s chat.Session) (accept, decided bool) {
 	return p.All || p.From[s.Host], p.All || p.None || p.From[s.Host]
 }

@@ -9,12 +9,12 @@ import (
 	"natter/chat"
 )
 
-// printer writes whole lines, each in one piece and at once, and is the only way to
-// the user's screen: what it writes holds no control but the LF that it adds itself.
+// printer writes whole lines, each with one write, and is the only way to the user's screen: what
+// it writes has no control character but the LF that it adds itself.
 type printer struct {
 	w        io.Writer
-	terminal bool // prompts end without LF, and bells ring
-	time     bool // people's lines and notices carry the time
+	terminal bool // prompts end without LF, and the bell is used
+	time     bool // messages and notices have the time
 	now      func() time.Time
 
 	prompting bool   // the cursor stands behind a prompt
@@ -27,7 +27,7 @@ func (p *printer) line(s string) {
 	p.write(oneLine(s) + "\n")
 }
 
-// row writes one row of a table: columns are separated by a tab.
+// row writes one row of a table, with tabs between the columns.
 func (p *printer) row(a, b string) {
 	p.write(oneLine(a) + "\t" + oneLine(b) + "\n")
 }
@@ -49,8 +49,8 @@ func (p *printer) notice(s string) {
 	p.timed(s)
 }
 
-// say writes what somebody said: as many lines as it has, each with who said it. It
-// returns what was too long to be shown.
+// say writes a message, line by line, each with the sender's name. It returns what was too long to
+// be shown.
 func (p *printer) say(who, text string) (rest string) {
 	shown, rest := chat.Excerpt(chat.CleanAll(text))
 	for l := range strings.SplitSeq(shown, "\n") {
@@ -62,7 +62,7 @@ func (p *printer) say(who, text string) (rest string) {
 	return rest
 }
 
-// prompt asks. On a pipe a prompt is a line like any other.
+// prompt writes a prompt. On a pipe a prompt is a line like any other.
 func (p *printer) prompt(s string) {
 	if !p.terminal {
 		p.write(s + "\n")
@@ -72,10 +72,10 @@ func (p *printer) prompt(s string) {
 	p.prompting = true
 }
 
-// entered tells that the user has ended the prompt's line.
+// entered notes that the user has ended the prompt's line.
 func (p *printer) entered() { p.prompting = false }
 
-// finish leaves the cursor where the next program expects it.
+// finish leaves the cursor at the beginning of a line.
 func (p *printer) finish() {
 	if p.prompting {
 		p.write("")

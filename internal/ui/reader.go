@@ -15,12 +15,12 @@ const MaxLine = 65536
 type input struct {
 	text    string
 	tooLong bool // over MaxLine: the text is dropped
-	cut     bool // the terminal may have dropped its end: so is the rest
-	notUTF8 bool // bytes that are not UTF-8 stand in it as U+FFFD
+	cut     bool // the terminal may have dropped its end; the rest is dropped
+	notUTF8 bool // bytes that are not UTF-8 are replaced by U+FFFD
 	end     bool
 }
 
-// read sends the lines of r, a terminal that cuts them or not, until it ends or ctx does.
+// read sends the lines of r until r or ctx ends; r may be a terminal that cuts long lines.
 func read(ctx context.Context, r io.Reader, cutsAt int, lines chan<- input) {
 	b := bufio.NewReaderSize(r, MaxLine+2)
 	for first := true; ; first = false {
@@ -39,9 +39,8 @@ func read(ctx context.Context, r io.Reader, cutsAt int, lines chan<- input) {
 	}
 }
 
-// readLine takes one line. A last line without LF is a line; whatever ends the input
-// is its end. Of a terminal that cuts lines, one that is as long as they can be may have
-// been longer: nothing tells.
+// readLine reads one line. A last line without LF is a line; any error is the end of the input. A
+// line of a terminal that has the greatest possible length may have been longer.
 func readLine(b *bufio.Reader, cutsAt int) input {
 	line, err := b.ReadSlice('\n')
 	text := string(line)

@@ -12,12 +12,12 @@ import (
 	"natter/session/transcript"
 )
 
-// Replay shows a transcript as the screen showed the chat, with the times of then. What
-// anybody wrote goes through the same printer, and is as harmless.
+// Replay shows a transcript as the screen showed the chat, with the original times. Texts go through
+// the same printer.
 type Replay struct {
 	p  printer
 	at time.Time
-	s  chat.Session // the chat, as far as its first line tells
+	s  chat.Session // the chat, as far as the first line says
 	me chat.Name
 	of transcript.Line // the first line
 }
@@ -45,7 +45,7 @@ func (r *Replay) Line(l transcript.Line) error {
 	return r.p.err
 }
 
-// Heading says what a transcript is of.
+// Heading returns the title of a transcript.
 func Heading(head transcript.Line) string {
 	with := chat.Names(head.Members)
 	switch head.Kind {
@@ -61,7 +61,8 @@ func Heading(head transcript.Line) string {
 	return fmt.Sprintf("Chat with %s, at %s, %s", with, head.Server, seen)
 }
 
-// head begins the transcript; two programs that wrote at once have both begun it.
+// head shows the beginning of the transcript; two programs that wrote at the same time have both
+// begun it.
 func (r *Replay) head(l transcript.Line) {
 	if r.of.Kind != "" {
 		return
@@ -82,7 +83,7 @@ func (r *Replay) said(l transcript.Line) {
 	}
 }
 
-// speaker is who said a line, as the screen shows it.
+// speaker returns the sender of a line, as the screen shows it.
 func speaker(head, l transcript.Line) string {
 	switch {
 	case head.Kind != transcript.Direct:
@@ -93,7 +94,7 @@ func speaker(head, l transcript.Line) string {
 	return string(l.From) + " (direct)"
 }
 
-// sentence is what happened, in the words of the time; "" if it needs none.
+// sentence returns what happened, in the past tense; "" if nothing is shown.
 func (r *Replay) sentence(l transcript.Line) string {
 	own := l.From.User() == r.me.User()
 	switch l.Kind {
@@ -127,7 +128,7 @@ func (r *Replay) sentence(l transcript.Line) string {
 	return ""
 }
 
-// ended is the end, on a line of its own after who ended it.
+// ended shows the end, on a line of its own after who ended the chat.
 func (r *Replay) ended(l transcript.Line) string {
 	s := r.s
 	s.Reason = l.Reason

@@ -14,7 +14,7 @@ func takeover(name string, err error) string {
 	return signedIn(name, err) + " Sign in here and sign out there? (yes/no) [no]: "
 }
 
-// takeoverLine handles the answer: what is not yes leaves the other terminal alone.
+// takeoverLine handles the answer: anything but yes leaves the other terminal signed in.
 func (f *front) takeoverLine(c Command) {
 	switch {
 	case c.Verb == Help:
@@ -30,8 +30,8 @@ func (f *front) takeoverLine(c Command) {
 	}
 }
 
-// remembers is what a user's greeting says of the presence that they chose before; ""
-// if they did not, or have chosen by a flag.
+// remembers is what the greeting says of the presence that the user chose before; "" if they did
+// not, or have chosen by a flag.
 func (f *front) remembers(w client.Welcome) string {
 	switch {
 	case f.o.Presence != chat.Undecided || !w.Returning:
@@ -44,7 +44,7 @@ func (f *front) remembers(w client.Welcome) string {
 	return ""
 }
 
-// recall goes on as if the user had answered what they did before.
+// recall goes on as if the user had given the remembered answer.
 func (f *front) recall(p chat.Presence) {
 	f.known = !f.o.Terminal
 	if p == chat.Visible {
@@ -55,13 +55,13 @@ func (f *front) recall(p chat.Presence) {
 	f.settled()
 }
 
-// scripted takes the answer to the question that was not asked, if a script gives it all
-// the same: the same lines work the first time and every time.
+// scripted takes the answer to a question that was not asked, if a script gives it: so the same
+// lines work the first time and later.
 func (f *front) scripted(c Command) bool {
 	first := f.known
 	f.known = false
 	if !first || len(f.invitations) > 0 || c.Verb != Reply || !isYes(c.Text) && !isNo(c.Text) {
-		return false // or it answers who invites
+		return false // or it answers an invitation
 	}
 	if visible := isYes(c.Text); visible != (f.o.Presence == chat.Visible) {
 		f.choosePresence(visible)
@@ -69,10 +69,10 @@ func (f *front) scripted(c Command) bool {
 	return true
 }
 
-// signedOutHere tells an older terminal that it is one.
+// signedOutHere tells the user that another terminal has signed this one out.
 const signedOutHere = "! Signed in on another terminal; this one is signed out."
 
-// signedIn tells that the user is here already, and since when.
+// signedIn tells that the user is signed in already, and since when.
 func signedIn(name string, err error) string {
 	var e *chat.Error
 	if !errors.As(err, &e) {

@@ -1,7 +1,7 @@
 package ui
 
-// The voice: a fact begins "* " and says what happened; an error begins "! " and says
-// what to do, or why there is nothing to do. Names stand as their owners write them.
+// The style: a fact begins with "* " and says what happened; an error begins with "! " and says what
+// to do, or why there is nothing to do. Names are shown as their owners write them.
 // "You" is the reader. No exclamation marks, no apologies, no codes.
 
 import (
@@ -38,12 +38,12 @@ const (
 	inNoChat     = "! You are not in a chat. /chat NAME invites somebody."
 )
 
-// isCode tells whether err is a chat.Error of that code.
+// isCode reports whether err is a chat.Error of that code.
 func isCode(err error, code chat.Code) bool {
 	return errors.Is(err, &chat.Error{Code: code})
 }
 
-// problem is the sentence for an error: a fault has none of its own.
+// problem returns the sentence for an error; faults share one.
 func problem(err error) string {
 	var e *chat.Error
 	if errors.As(err, &e) {
@@ -52,10 +52,10 @@ func problem(err error) string {
 	return "! Internal error. Try it again; if it happens again, tell who runs the server."
 }
 
-// bringKey is for the owner of a name that is taken, whether or not they are here.
+// bringKey tells the owner of a taken name what to do, whether or not they are present.
 const bringKey = " If it is yours, bring its key: chatcli --key FILE."
 
-// invitationsHeld says how many invitations were kept from the user.
+// invitationsHeld says how many invitations were held back from the user.
 func invitationsHeld(n int) string {
 	what := "1 more invitation was"
 	if n != 1 {
@@ -76,7 +76,7 @@ func besideTerminal(name chat.Name) string {
 
 const hiddenList = "! You are hidden, so there is no list. Become visible first: /show in chatcli."
 
-// refused says why the name cannot be had, and what to do.
+// refused says why the user does not get a name, and what to do.
 func refused(name string, err error) string {
 	var e *chat.Error
 	if !errors.As(err, &e) {
@@ -95,7 +95,7 @@ func refused(name string, err error) string {
 	return problem(err)
 }
 
-// welcome greets; home is written as ~.
+// welcome is the greeting; the home directory is written as ~.
 func welcome(w client.Welcome, home string) string {
 	switch {
 	case w.Returning && w.LastSeen.IsZero():
@@ -167,7 +167,7 @@ func sent(s chat.Session) string {
 	return fmt.Sprintf("* Invitation sent to %s.%s Waiting, %s. /cancel withdraws it.", chat.Names(s.Guests()), all, seconds(s.Timeout))
 }
 
-// invited asks me.
+// invited asks the user to answer an invitation.
 func invited(s chat.Session, me chat.User) string {
 	to := ""
 	if s.Group() {
@@ -203,7 +203,7 @@ func opened(s chat.Session, me chat.User) []string {
 	return []string{first, "* This chat is shown on the server console."}
 }
 
-// invitationEnded tells the host or a guest why there will be no chat.
+// invitationEnded tells the host or a guest why no chat begins.
 func invitationEnded(s chat.Session, me chat.User) string {
 	mine, own := s.Host == me, slices.Contains(s.By, me)
 	host, guests, by := string(s.NameOf(s.Host)), chat.Names(s.Guests()), names(s, s.By)
@@ -228,13 +228,12 @@ func invitationEnded(s chat.Session, me chat.User) string {
 	case own, s.Reason == chat.ByUnknown:
 		return gaveUp(s, me)
 	case s.Group() && !slices.Contains(s.By, s.Host):
-		return fmt.Sprintf("* %s is not available any more. The group chat was not established.", by)
+		return fmt.Sprintf("* %s is no longer available. The group chat was not established.", by)
 	}
-	return fmt.Sprintf("* %s is not available any more.", by)
+	return fmt.Sprintf("* %s is no longer available.", by)
 }
 
-// gaveUp says that it has ended: because another chat began, which was my own doing, or for
-// a reason that nobody knows.
+// gaveUp says that an invitation has ended because another chat began, or for an unknown reason.
 func gaveUp(s chat.Session, me chat.User) string {
 	if s.Host == me {
 		return fmt.Sprintf("* The invitation to %s has ended.", chat.Names(s.Guests()))
@@ -242,7 +241,7 @@ func gaveUp(s chat.Session, me chat.User) string {
 	return fmt.Sprintf("* The invitation from %s has ended.", s.NameOf(s.Host))
 }
 
-// memberLeft tells about others; what happened to me is told by what I asked for.
+// memberLeft tells that another member has left. What happens to the user is told elsewhere.
 func memberLeft(e session.MemberLeft) string {
 	switch e.Reason {
 	case chat.ByLoss:
@@ -253,7 +252,7 @@ func memberLeft(e session.MemberLeft) string {
 	return fmt.Sprintf("* %s left the group chat.", e.Name)
 }
 
-// ended tells why the chat is over; "" if that is known already.
+// ended tells why the chat is over; "" if the user knows already.
 func ended(s chat.Session, me chat.User) string {
 	if s.Reason == chat.ByQuit && !slices.Contains(s.By, me) && len(s.By) > 0 {
 		return fmt.Sprintf("* %s ended the chat.", names(s, s.By))
@@ -261,7 +260,7 @@ func ended(s chat.Session, me chat.User) string {
 	return ""
 }
 
-// bye tells that somebody would like to end the chat, or not any more.
+// bye tells that somebody would like to end the chat, or has taken that back.
 func bye(e client.Bye) string {
 	if e.Back {
 		return fmt.Sprintf("* %s goes on chatting.", e.From)
@@ -296,8 +295,8 @@ func connected(e client.Connected, me chat.User) string {
 	return s
 }
 
-// notReached says that a direct message was not sent, or that nobody knows whether it has
-// arrived. Hidden, absent, unknown and blocking users are told apart by nobody.
+// notReached says that a direct message was not sent, or that it is not known whether it has
+// arrived. The sentence is the same for hidden, absent, unknown and blocking users.
 func notReached(name string, err error) string {
 	for _, code := range []chat.Code{chat.Unavailable, chat.Invalid, chat.Reserved} {
 		if isCode(err, code) {
@@ -307,7 +306,7 @@ func notReached(name string, err error) string {
 	return problem(err)
 }
 
-// slowed tells that the user is faster than the server wants.
+// slowed tells that the user writes faster than the server allows.
 func slowed(rate int) string {
 	n := fmt.Sprintf("%d messages", rate)
 	if rate == 1 {
@@ -316,8 +315,8 @@ func slowed(rate int) string {
 	return "* You write faster than " + n + " a second; they go out more slowly."
 }
 
-// signedOut says that the user was signed out, by the operator or because the server does
-// not let them in, and why.
+// signedOut says that the user was signed out by the operator or is not let in by the server, and
+// why.
 func signedOut(e client.SignedOut) string {
 	if !e.Operator {
 		return "! Signed out. " + oneLine(e.Reason)
@@ -329,7 +328,7 @@ func signedOut(e client.SignedOut) string {
 	return "! Signed out by the operator: " + reason + "."
 }
 
-// beginning is as much of a text as a sentence quotes, and whether that is all of it.
+// beginning returns the part of a text that a sentence quotes, and whether that is all of it.
 func beginning(text string) (quoted string, whole bool) {
 	const most = 200
 	line := oneLine(text)
@@ -339,7 +338,7 @@ func beginning(text string) (quoted string, whole bool) {
 	return line, true
 }
 
-// notDelivered quotes the beginning of what did not arrive, or of what was not confirmed.
+// notDelivered quotes the beginning of a text that did not arrive or was not confirmed.
 func notDelivered(e client.NotDelivered) string {
 	line, _ := beginning(e.Text)
 	switch {
@@ -351,12 +350,12 @@ func notDelivered(e client.NotDelivered) string {
 	return fmt.Sprintf("! Not delivered: \"%s\"", line)
 }
 
-// keptLost says of whom something is missing. What it was nobody knows, not even how much.
-func keptLost(from chat.Name) string {
+// storedLost says whose messages are lost. What they were, and how many, is not known.
+func storedLost(from chat.Name) string {
 	return fmt.Sprintf("! Something that %s said while you were away is lost: the server's data were damaged. Ask %s to say it again.", from, from)
 }
 
-// messageWaits tells that what the user said has not arrived so far, and why.
+// messageWaits tells that messages of the user have not arrived so far, and why.
 func messageWaits(e client.MessageWaits) string {
 	if e.Offline {
 		return "* Your message waits for the connection."
@@ -364,23 +363,23 @@ func messageWaits(e client.MessageWaits) string {
 	return fmt.Sprintf("* Waiting for %s to get your message.", chat.Names(e.For))
 }
 
-// messageStored tells that the server has stored what the user said. Whether its receiver comes
-// back before the chat ends, nobody knows.
+// messageStored tells that the server has stored messages of the user. It does not promise that
+// their receiver comes back before the chat ends.
 func messageStored(e client.MessageStored) string {
 	return fmt.Sprintf("* Stored on the server for %s.", chat.Names(e.For))
 }
 
-// lineCut tells that a line is as long as those are whose end the terminal has dropped.
+// lineCut tells that the terminal may have dropped the end of a long line.
 func lineCut(at int) string {
 	return fmt.Sprintf("! Your terminal cuts lines after %d bytes, so nothing of this one was sent. Send it in parts, or start chatcli with a file as its input.", at)
 }
 
-// transcriptFailed tells that what is said is not kept.
+// transcriptFailed tells that the transcript is not written.
 func transcriptFailed(err error) string {
 	return fmt.Sprintf("! The transcript cannot be written (%v); the chat goes on without it.", err)
 }
 
-// who says where the user stands.
+// who tells the user their name, presence and chat.
 func who(me chat.Name, presence chat.Presence, server string, online bool) string {
 	shown := "visible"
 	if presence != chat.Visible {

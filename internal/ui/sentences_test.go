@@ -46,8 +46,8 @@ func TestInvitationSentences(t *testing.T) {
 		{invitationEnded(closed(two, chat.ByExpiry), "alice"), "* Dave did not answer; the invitation has expired."},
 		{invitationEnded(closed(two, chat.ByWithdraw, "alice"), "alice"), "* You withdrew the invitation to Dave."},
 		{invitationEnded(closed(two, chat.ByWithdraw, "alice"), "dave"), "* Alice withdrew the invitation."},
-		{invitationEnded(closed(two, chat.ByGone, "dave"), "alice"), "* Dave is not available any more."},
-		{invitationEnded(closed(two, chat.ByGone, "alice"), "dave"), "* Alice is not available any more."},
+		{invitationEnded(closed(two, chat.ByGone, "dave"), "alice"), "* Dave is no longer available."},
+		{invitationEnded(closed(two, chat.ByGone, "alice"), "dave"), "* Alice is no longer available."},
 		{invitationEnded(closed(two, chat.ByGone, "dave"), "dave"), "* The invitation from Alice has ended."},
 
 		{invitationEnded(closed(three, chat.ByDeny, "carol"), "alice"), "* carol denied. The group chat was not established."},
@@ -55,9 +55,9 @@ func TestInvitationSentences(t *testing.T) {
 		{invitationEnded(closed(three, chat.ByDeny, "carol"), "carol"), "* You denied the invitation from alice."},
 		{invitationEnded(closed(three, chat.ByExpiry, "carol", "dave"), "alice"), "* carol, dave did not answer; the invitation has expired."},
 		{invitationEnded(closed(three, chat.ByExpiry, "carol", "dave"), "dave"), "* The invitation from alice has expired."},
-		{invitationEnded(closed(three, chat.ByGone, "dave"), "alice"), "* dave is not available any more. The group chat was not established."},
-		{invitationEnded(closed(three, chat.ByGone, "dave"), "carol"), "* dave is not available any more. The group chat was not established."},
-		{invitationEnded(closed(three, chat.ByGone, "alice"), "carol"), "* alice is not available any more."},
+		{invitationEnded(closed(three, chat.ByGone, "dave"), "alice"), "* dave is no longer available. The group chat was not established."},
+		{invitationEnded(closed(three, chat.ByGone, "dave"), "carol"), "* dave is no longer available. The group chat was not established."},
+		{invitationEnded(closed(three, chat.ByGone, "alice"), "carol"), "* alice is no longer available."},
 		{invitationEnded(closed(three, chat.ByWithdraw, "alice"), "alice"), "* You withdrew the invitation to carol, dave."},
 	} {
 		if c.got != c.want {
@@ -146,7 +146,7 @@ func TestRefusals(t *testing.T) {
 		{"bob", free, "! The username bob is already taken. Free: bob2, bob-2, bobby. Enter another one. If it is yours, bring its key: chatcli --key FILE."},
 		{"bob", taken, "! The username bob is already taken. Enter another one. If it is yours, bring its key: chatcli --key FILE."},
 		{"a b", invalid, `! "a b" is not a username: start with a letter, then letters, digits, - or _, at most 24.`},
-		{"alice", chat.Errorf(chat.ForeignKey, "The username alice is not yours any more."), "! The username alice is not yours any more."},
+		{"alice", chat.Errorf(chat.ForeignKey, "The username alice is no longer yours."), "! The username alice is no longer yours."},
 		{"x", chat.Errorf(chat.Full, "The server is full (5 of 5 users)."), "! The server is full (5 of 5 users)."},
 		{"x", errors.New("read tcp: reset"), "! Internal error. Try it again; if it happens again, tell who runs the server."},
 	} {

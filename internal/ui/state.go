@@ -6,7 +6,7 @@ import (
 	"natter/chat"
 )
 
-// start tries the name that was given, or asks for one.
+// start tries the given name, or asks for one.
 func (f *front) start() {
 	f.out.line("chatcli " + chat.Release + ", server " + f.c.Server())
 	if f.o.Name != "" {
@@ -54,13 +54,13 @@ func (f *front) menu() {
 	f.out.prompt("Enter your choice: ")
 }
 
-// enter changes the state; the screen of the new one is due.
+// enter changes the state and shows its menu.
 func (f *front) enter(s state) {
 	f.state, f.asked = s, false
 	f.showMenu = s == atMenu
 }
 
-// home is the menu, unless the question before it has not been answered yet.
+// home goes to the menu, unless the question before it has not been answered yet.
 func (f *front) home() {
 	f.open, f.proposal, f.await = nil, chat.Session{}, await{}
 	if f.o.Presence == chat.Undecided {
@@ -123,7 +123,7 @@ func (f *front) line(s string) {
 	}
 }
 
-// reply handles a line that means what the state expects.
+// reply handles a line that is an answer to what the state expects.
 func (f *front) reply(s string) {
 	switch f.state {
 	case chatting:
@@ -158,7 +158,7 @@ func (f *front) endOfInput() {
 	}
 }
 
-// list asks for the users and hands them on. A user who is hidden gets none.
+// list asks for the users and passes them on. A hidden user gets none.
 func (f *front) list(then func([]chat.Entry)) {
 	f.ask("the list of users", func(ctx context.Context) func() {
 		users, err := f.c.List(ctx)
@@ -186,7 +186,7 @@ func (f *front) again() {
 	}
 }
 
-// users prints the list, which the menu follows if it was asked for there.
+// users prints the list and, if it was asked for in the menu, the menu.
 func (f *front) users(users []chat.Entry) {
 	f.out.users(users)
 	if f.state == atMenu {

@@ -25,7 +25,7 @@ func (f *front) chatLine(s string) {
 	}
 }
 
-// hintQuit explains once what ends a chat, when somebody nearly wrote it.
+// hintQuit explains once what ends a chat, after a line that looks like it.
 func (f *front) hintQuit(s string) {
 	word, _, _ := strings.Cut(strings.Trim(strings.ToLower(s), ` "'.!`), " ")
 	if word == "quit" && !f.hinted {
@@ -58,7 +58,7 @@ func (f *front) said(s string, err error) {
 		f.show(string(f.name), s)
 	}
 	if err == nil {
-		delete(f.byes, f.me) // saying something takes it back
+		delete(f.byes, f.me) // a message takes it back
 		f.hintQuit(s)
 	}
 }
@@ -79,8 +79,7 @@ func (f *front) bye() {
 	}
 }
 
-// quit ends the chat for all. The end is told by an event, also if somebody else was
-// faster.
+// quit ends the chat for all. An event tells of the end, also if another member was faster.
 func (f *front) quit() {
 	f.end((*client.Session).Quit)
 }
@@ -111,8 +110,8 @@ func (f *front) end(how func(*client.Session, context.Context) error) {
 	})
 }
 
-// direct puts a direct message behind those that are not sent yet: each waits until
-// the one before it has arrived, so that they keep their order.
+// direct queues a direct message: each is sent when the one before it has arrived, so that they stay
+// in order.
 func (f *front) direct(c Command) {
 	if c.Verb == Respond {
 		if f.lastDirect == "" {

@@ -52,7 +52,7 @@ func (p *printer) columns(cells ...string) {
 	p.write(strings.Join(cells, "\t") + "\n")
 }
 
-// damaged names the lines that could not be read.
+// damaged lists the lines that could not be read.
 func (t Transcripts) damaged(s transcript.Summary) {
 	if s.Bad == 0 {
 		return
@@ -83,15 +83,14 @@ func (t Transcripts) replay(out io.Writer, path string) error {
 	return err
 }
 
-// Search is what to look for: messages that have all the words, in whatever form they
-// were written.
+// Search finds messages that have all the words, whatever their case and form.
 type Search struct {
 	Words []string
 	With  string    // only chats with this user; "": all
 	Since time.Time // zero: always
 }
 
-// Search prints the messages that it finds, and returns how many they are.
+// Search prints the messages that it finds, and returns their number.
 func (t Transcripts) Search(q Search) (found int, err error) {
 	all, err := transcript.List(t.Dir)
 	if err != nil {
@@ -118,7 +117,7 @@ func (t Transcripts) Search(q Search) (found int, err error) {
 	return found, nil
 }
 
-// ExportFormats are those that Export knows.
+// ExportFormats are the formats of Export.
 var ExportFormats = []string{"text", "json", "markdown"}
 
 // Export writes one transcript, or all of them, in one of the formats.
@@ -160,7 +159,7 @@ func (t Transcripts) chosen(id string) ([]string, error) {
 	return paths, err
 }
 
-// exportJSON writes one array: of each transcript its name and its lines, texts as they
+// exportJSON writes one array, with the name and the lines of each transcript, and texts as they
 // were sent.
 func (t Transcripts) exportJSON(paths []string) error {
 	p := printer{w: t.Out}
@@ -187,13 +186,13 @@ func (t Transcripts) exportJSON(paths []string) error {
 	return p.err
 }
 
-// markdown makes a list of the printer's lines, and a heading of a day's.
+// markdown writes the printer's lines as a list, and a line with a day as a heading.
 type markdown struct{ w io.Writer }
 
 // Write implements io.Writer; the printer writes whole lines.
 func (m markdown) Write(p []byte) (int, error) {
 	line := strings.TrimSuffix(string(p), "\n")
-	day, isDay := strings.CutPrefix(line, "* ") // everything else begins with the time
+	day, isDay := strings.CutPrefix(line, "* ") // other lines begin with the time
 	if isDay {
 		line = "## " + day + "\n\n"
 	} else {
@@ -205,7 +204,7 @@ func (m markdown) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// unmarked escapes what Markdown would take for a mark.
+// unmarked escapes the characters that Markdown would interpret.
 var unmarked = func() *strings.Replacer {
 	var pairs []string
 	for _, mark := range "\\`*_{}[]()<>#+-.!|~&=$" {

@@ -10,18 +10,18 @@ import (
 	"natter/chat"
 )
 
-// waitDefault is how long /wait waits if it is not told.
+// waitDefault is how long /wait waits if no time is given.
 const waitDefault = 30 * time.Second
 
-// happening is what a script can wait for: a kind of the list below and, of a message,
-// its text.
+// happening is an event that a script can wait for: a kind of the list below and, of a message, its
+// text.
 type happening struct {
 	kind string
 	text string
 }
 
-// want is what one /wait waits for. Kind "" is a pause and kind "user" is a state of
-// affairs, that somebody is available; the others are happenings.
+// want is what a /wait waits for. Kind "" is a pause, kind "user" is that a user is available; the
+// others are happenings.
 type want struct {
 	kind    string
 	pattern *regexp.Regexp
@@ -32,7 +32,7 @@ type want struct {
 // waitKinds are the happenings, and "user".
 var waitKinds = []string{"invitation", "message", "chat", "end", "user"}
 
-// parseWait understands what follows /wait. Its error is a sentence.
+// parseWait parses the arguments of /wait. Its error is a sentence.
 func parseWait(s string) (want, error) {
 	words := strings.Fields(s)
 	if len(words) == 0 {
@@ -53,7 +53,7 @@ func parseWait(s string) (want, error) {
 	return w, w.arguments(words[1:])
 }
 
-// arguments understands what follows the kind: a regular expression, a name, nothing.
+// arguments parses what follows the kind: a regular expression, a name, or nothing.
 func (w *want) arguments(words []string) error {
 	var err error
 	switch {
@@ -69,7 +69,7 @@ func (w *want) arguments(words []string) error {
 	return nil
 }
 
-// parseSeconds understands "2.5", between 0 and a day.
+// parseSeconds parses a number such as "2.5", between 0 and a day.
 func parseSeconds(s string) (time.Duration, bool) {
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil || !(f >= 0 && f <= 86400) || s[0] == '+' {
@@ -78,7 +78,7 @@ func parseSeconds(s string) (time.Duration, bool) {
 	return time.Duration(f * float64(time.Second)), true
 }
 
-// String is the want in the words of the one who wrote it.
+// String returns the want as it was written.
 func (w want) String() string {
 	if w.kind == "user" {
 		return "user " + string(w.user)
@@ -86,14 +86,13 @@ func (w want) String() string {
 	return w.kind
 }
 
-// meets tells whether the happening is what is waited for.
+// meets reports whether the happening is what is waited for.
 func (w want) meets(h happening) bool {
 	return w.kind == h.kind && (w.pattern == nil || w.pattern.MatchString(h.text))
 }
 
-// tally is what has happened and was not waited for yet. A /wait takes what it finds
-// and everything before it, so that nothing is met twice and nothing is missed between
-// two of them.
+// tally are the happenings that no /wait has taken yet. A /wait takes the one that it finds and
+// everything before it, so that nothing is found twice and nothing is missed between two of them.
 type tally struct{ seen []happening }
 
 // tallied is how many happenings are kept: scripts look at the latest ones.
@@ -106,7 +105,7 @@ func (t *tally) add(h happening) {
 	t.seen = append(t.seen, h)
 }
 
-// take tells whether it has happened already, and forgets it.
+// take reports whether it has happened already, and removes it.
 func (t *tally) take(w want) bool {
 	i := slices.IndexFunc(t.seen, w.meets)
 	if i < 0 {

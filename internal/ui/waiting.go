@@ -27,7 +27,7 @@ func (f *front) waitFor(w want) {
 	f.checkWait()
 }
 
-// watch begins to follow who is there.
+// watch begins to follow the roster.
 func (f *front) watch(then func()) {
 	f.ask("the list of users", func(ctx context.Context) func() {
 		users, err := f.c.Watch(ctx)
@@ -46,7 +46,7 @@ func (f *front) watch(then func()) {
 	})
 }
 
-// checkWait ends the /wait if it is met.
+// checkWait ends the /wait if what it waits for has happened.
 func (f *front) checkWait() {
 	if f.wait == nil {
 		return
@@ -61,8 +61,8 @@ func (f *front) checkWait() {
 	}
 }
 
-// waitedInVain ends the program, unless it is to keep going. A pause ends as it should.
-func (f *front) waitedInVain() {
+// waitTimedOut ends the program, unless it is to keep going. The end of a pause is no error.
+func (f *front) waitTimedOut() {
 	w := f.wait.want
 	f.wait, f.timers.wait = nil, nil
 	if w.kind == "" {

@@ -1,10 +1,9 @@
-// Package account is about names that outlive the login: a name belongs to the
-// first key that took it, until nobody has used it for long enough.
+// Package account stores names beyond the login: a name belongs to the first key that took it,
+// until it was not used for long enough.
 //
-// A name is reserved for a key in the lobby, before anybody has proved to hold the
-// key, and taken by the first request on a connection that proves it. A reservation
-// lasts as long as the ticket that comes with it: while a ticket can still be used,
-// its name is nobody else's.
+// A name is reserved for a key in the lobby, before anybody has proved to hold the key, and taken
+// by the first request on a connection that proves it. A reservation lasts as long as the ticket
+// that comes with it: while a ticket is valid, nobody else gets its name.
 package account
 
 import (
@@ -28,8 +27,8 @@ type Record struct {
 	Blocks   []chat.Block  `json:"blocks,omitempty"`   // by name
 	Rotation *Rotation     `json:"rotation,omitempty"` // how Key came to be, if it was not the first
 
-	Deleted time.Time `json:"deleted,omitzero"` // a tombstone: nobody can have the name any more
-	Freed   time.Time `json:"freed,omitzero"`   // the operator took it from its owner, whose tickets are good until then
+	Deleted time.Time `json:"deleted,omitzero"` // a tombstone: nobody can have the name
+	Freed   time.Time `json:"freed,omitzero"`   // the operator took it from its owner, whose tickets are valid until then
 }
 
 // Rotation is the proof that a key was put in the place of another by its owner: the
@@ -43,7 +42,7 @@ type Rotation struct {
 }
 
 // MostRotations is how often the key of a name can be changed in a day: for each change
-// the servers keep one more key in mind whose tickets are void.
+// the servers must remember one more key whose tickets are void.
 const MostRotations = 10
 
 // Taken reports whether somebody who holds the key has logged in.
@@ -61,8 +60,8 @@ func (r Record) Lapsed(now, settled time.Time, ttl time.Duration) bool {
 	return ttl > 0 && settled.After(r.LastLogin.Add(ttl))
 }
 
-// TicketTTL is how long a ticket that is made now may be good: never longer than the name
-// is its owner's.
+// TicketTTL is how long a ticket that is made now may be valid: never longer than the name belongs
+// to its owner.
 func (r Record) TicketTTL(now, settled time.Time, ttl time.Duration) time.Duration {
 	switch {
 	case !r.Taken():
@@ -70,12 +69,12 @@ func (r Record) TicketTTL(now, settled time.Time, ttl time.Duration) time.Durati
 	case ttl == 0:
 		return chat.UserTicketTTL
 	}
-	return max(min(chat.UserTicketTTL, r.LastLogin.Add(ttl).Sub(settled)), time.Second) // none would be for ever
+	return max(min(chat.UserTicketTTL, r.LastLogin.Add(ttl).Sub(settled)), time.Second) // 0 would mean for ever
 }
 
-// Reserve gives a name to a key if it is free, until hold is over; before is the
-// record that there is, or the zero Record. Code Taken if it is another's or reserved,
-// Reserved if nobody can have it or not yet; chat.ErrUnchanged if the key has it already.
+// Reserve reserves a free name for a key for the time hold; before is the stored record, or the
+// zero Record. Code Taken if the name belongs to another key or is reserved, Reserved if nobody
+// can have it, or not yet; chat.ErrUnchanged if the key has it already.
 func Reserve(before Record, name chat.Name, key string, now, settled time.Time, hold, ttl time.Duration) (Record, error) {
 	switch {
 	case !before.Deleted.IsZero():
@@ -93,9 +92,9 @@ func Reserve(before Record, name chat.Name, key string, now, settled time.Time, 
 	return before, chat.Errorf(chat.Taken, "The username %s is already taken.", name)
 }
 
-// Login notes that the holder of the key is here. chat.ErrUnchanged if that was noted
-// less than an hour ago: the time is for people, and for a name's end after days. It never
-// goes back: a clock that was behind would give the name away when it is set right.
+// Login notes a login of the holder of the key. chat.ErrUnchanged if one was noted less than an
+// hour ago: the time is shown to people, and decides when a name lapses after days. It never goes
+// back: otherwise a name could lapse when a clock that was behind is corrected.
 func Login(r Record, name chat.Name, now time.Time) (Record, error) {
 	if r.Taken() && r.Name == name && now.Sub(r.LastLogin) < time.Hour {
 		return r, chat.ErrUnchanged
@@ -104,8 +103,8 @@ func Login(r Record, name chat.Name, now time.Time) (Record, error) {
 	return r, nil
 }
 
-// Rotate puts a key in the place of the one that there is; signature is that one's over
-// chat.RotationText, and good. It counts as a login. chat.ErrUnchanged if that was done
+// Rotate replaces the key; signature is the former key's over chat.RotationText, and was checked.
+// It counts as a login. chat.ErrUnchanged if that was done
 // already; code NotRegistered if nobody has taken the name.
 func Rotate(r Record, key string, signature []byte, now time.Time) (Record, error) {
 	switch {
@@ -128,19 +127,19 @@ func Rotate(r Record, key string, signature []byte, now time.Time) (Record, erro
 	return r, nil
 }
 
-// Rotated reports whether the key came to be by this signature.
+// Rotated reports whether the key was set with this signature.
 func (r Record) Rotated(key string, signature []byte) bool {
 	return r.Rotation != nil && r.Key == key && bytes.Equal(r.Rotation.Signature, signature)
 }
 
-// Free takes a name from its owner, or a tombstone away. Anybody can have it from the time
-// on at which every ticket of its last owner is void. Code NothingToDo if it is nobody's.
+// Free takes a name from its owner, or removes a tombstone. Anybody can have the name once every
+// ticket of its last owner is void. Code NothingToDo if it belongs to nobody.
 func Free(before Record, name chat.Name, void, now time.Time) (Record, error) {
 	return before.emptied(name, void, now)
 }
 
-// Delete makes a name nobody's for ever; void is for whoever frees it later. Code
-// NothingToDo if it was nobody's.
+// Delete deletes an account: nobody can have its name until it is freed; void is for that. Code
+// NothingToDo if the name belongs to nobody.
 func Delete(before Record, name chat.Name, void, now time.Time) (Record, error) {
 	if !before.Deleted.IsZero() {
 		return before, chat.ErrUnchanged
@@ -160,8 +159,7 @@ func (r Record) emptied(name chat.Name, void, now time.Time) (Record, error) {
 	return Record{Name: name, Freed: void}, nil
 }
 
-// Voided notes that the tickets of the last owner, which were to be good until a time,
-// are void already.
+// Voided notes that the tickets of the last owner, which were valid until a time, are void.
 func Voided(r Record, until time.Time) (Record, error) {
 	if r.Key != "" || r.Freed.IsZero() || !r.Freed.Equal(until) {
 		return r, chat.ErrUnchanged

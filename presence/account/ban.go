@@ -9,18 +9,18 @@ import (
 	"natter/chat"
 )
 
-// Ban is a ban as it is stored. One by name keeps the name from everybody, and away who
-// had it then, under whatever name they come.
+// Ban is a ban as it is stored. A ban by name covers the name for everybody, and the user who had
+// it then under every name.
 type Ban struct {
 	chat.Ban
-	Key  string `json:"key,omitempty"`  // of who had the banned name
+	Key  string `json:"key,omitempty"`  // of the user who had the banned name
 	Gone bool   `json:"gone,omitempty"` // a tombstone: taken back, or over
 }
 
 // MaxReason is the greatest length of an operator's reason, in characters.
 const MaxReason = 200
 
-// Reason is an operator's reason, fit to be shown.
+// Reason returns an operator's reason without control characters.
 func Reason(s string) string {
 	r := []rune(strings.TrimRight(strings.TrimSpace(chat.CleanLine(s)), "."))
 	return strings.TrimSpace(string(r[:min(len(r), MaxReason)]))
@@ -28,8 +28,8 @@ func Reason(s string) string {
 
 var errTarget = chat.Errorf(chat.Arguments, "Say whom you mean: a username, a public key (U...) or an address or network such as 10.1.0.0/16.")
 
-// ReadTarget understands what an operator types: a name has neither a dot nor a colon and
-// is shorter than a key, an address has one.
+// ReadTarget parses what an operator types: an address has a dot or a colon, a name has neither
+// and is shorter than a key.
 func ReadTarget(s string) (chat.Target, error) {
 	s = strings.TrimSpace(s)
 	switch {
@@ -41,8 +41,7 @@ func ReadTarget(s string) (chat.Target, error) {
 	return CheckTarget(chat.Target{Name: s})
 }
 
-// CheckTarget returns a target in the one way that there is to write it. Code Arguments,
-// or that of a text that is no name.
+// CheckTarget returns a target in its normal form. Code Arguments, or that of an invalid name.
 func CheckTarget(t chat.Target) (chat.Target, error) {
 	switch {
 	case t.Name != "" && t.Key == "" && t.Network == "":
@@ -63,7 +62,7 @@ func CheckTarget(t chat.Target) (chat.Target, error) {
 	return t, errTarget
 }
 
-// keyLike reports whether a text looks like a public user key: one that is none fits nobody.
+// keyLike reports whether a text looks like a public user key.
 func keyLike(s string) bool {
 	const length, letters = 56, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 	return len(s) == length && s[0] == 'U' && strings.Trim(s, letters) == ""
@@ -89,7 +88,7 @@ func network(s string) (netip.Prefix, bool) {
 	return p.Masked(), true
 }
 
-// shown writes a network of one address as that address.
+// shown returns a network, if it has one address only, as that address.
 func shown(p netip.Prefix) string {
 	if p.IsSingleIP() {
 		return p.Addr().String()
@@ -97,7 +96,7 @@ func shown(p netip.Prefix) string {
 	return p.String()
 }
 
-// Networks are the networks that an address lies in, as bans name them: one of each size.
+// Networks returns the networks that contain an address, as bans name them: one of each size.
 func Networks(address string) []string {
 	a, known := IP(address)
 	if !known {
@@ -111,10 +110,10 @@ func Networks(address string) []string {
 	return all
 }
 
-// Word is the target as operators write it.
+// Word returns the target as operators write it.
 func Word(t chat.Target) string { return t.Name + t.Key + t.Network }
 
-// BanKey is the key of a target's ban among the records: one token of a subject.
+// BanKey returns the key of a target's ban: one token of a subject.
 func BanKey(t chat.Target) string {
 	switch {
 	case t.Name != "":
@@ -125,8 +124,8 @@ func BanKey(t chat.Target) string {
 	return "net-" + hex.EncodeToString([]byte(t.Network))
 }
 
-// Impose bans a target, in place of a ban that there may be. key is the public key of who
-// has the name, if it is a name's ban. now and settled are Clock.Latest and Clock.Settled.
+// Impose bans a target, and replaces an earlier ban of it. key is the public key of the user who
+// has the name, for a ban by name. now and settled are Clock.Latest and Clock.Settled.
 func Impose(before Ban, t chat.Target, key, reason string, d time.Duration, now, settled time.Time) (Ban, error) {
 	if d < 0 {
 		return before, chat.Errorf(chat.Arguments, "A ban cannot last less than no time.")
@@ -159,18 +158,18 @@ func End(before Ban, now time.Time) (Ban, error) {
 	return before, nil
 }
 
-// Standing reports whether there is such a ban, and it is not over.
+// Standing reports whether the ban exists and is not over.
 func (b Ban) Standing(now time.Time) bool {
 	return !b.Gone && !b.At.IsZero() && (b.Until.IsZero() || now.Before(b.Until))
 }
 
-// Covers reports whether the ban is one of somebody: by the name, by the login key or by
-// the address (IP, with or without a port). What is not known is empty.
+// Covers reports whether the ban covers a user by the name, by the login key or by the address (IP,
+// with or without a port). Unknown values are empty.
 func (b Ban) Covers(u chat.User, key, address string) bool {
 	return u != "" && u == chat.Name(b.Target.Name).User() || b.Person(key, address)
 }
 
-// Person is Covers without the name: whom the ban means, whatever they call themselves.
+// Person is Covers without the name.
 func (b Ban) Person(key, address string) bool {
 	switch {
 	case key != "" && (key == b.Key || key == b.Target.Key):
@@ -192,8 +191,8 @@ func IP(address string) (netip.Addr, bool) {
 	return a.Unmap().WithZone(""), err == nil
 }
 
-// Refuse tells why somebody with a key at an address cannot have a name, given the bans
-// that may be theirs. Code Banned; Reserved if only the name is kept from everybody.
+// Refuse returns an error if one of some bans covers a user with a key at an address who asks for a
+// name. Code Banned; Reserved if only the name is banned.
 func Refuse(bans []Ban, name chat.Name, key, address string, now time.Time) error {
 	var longest *Ban
 	reserved := false

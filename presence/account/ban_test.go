@@ -112,7 +112,7 @@ func TestBanSteps(t *testing.T) {
 		t.Fatalf("%+v, %v", first, err)
 	}
 	if again, err := account.Impose(first, target, "", "", 0, noon, noon); err != nil || again.Key != keyA || !again.Until.IsZero() {
-		t.Errorf("longer, when nobody has the name any more: %+v, %v", again, err)
+		t.Errorf("longer, when nobody has the name: %+v, %v", again, err)
 	}
 	if _, err := account.Impose(first, target, "", "", -1, noon, noon); err == nil {
 		t.Error("a ban that is over before it begins")

@@ -2,13 +2,12 @@ package account
 
 import "time"
 
-// FarOff is how far a clock may be off before what it says is doubted: before that, nothing
-// that lasts for days ends too early.
+// FarOff is how far a clock may be off before it is doubted: up to that, nothing that lasts for
+// days ends too early.
 const FarOff = 24 * time.Hour
 
-// Known is the newest time that the data know, as it is stored. After a clock that was far
-// ahead has been found to be right, nothing that ended between From and To has ended before
-// Until: those whom it concerns have a day to come.
+// Known is the newest time that was stored. After a clock that was far ahead has been found to be
+// right, what would have ended between From and To ends at Until: users have a day to come back.
 type Known struct {
 	Newest time.Time `json:"newest"`
 	From   time.Time `json:"from,omitzero"`
@@ -16,15 +15,15 @@ type Known struct {
 	Until  time.Time `json:"until,omitzero"`
 }
 
-// Reading is what a clock says, and how long the process has run by then.
+// Reading is the time of a clock, and how long the process had run by then.
 type Reading struct {
 	Wall time.Time
 	Up   time.Duration
 }
 
-// Clock judges what a clock says by what is known. Names lapse, and bans, mutes and passes
-// end, by Settled, which no reading can put forward by days; what begins has the time of
-// Latest, which no reading can put back.
+// Clock judges the readings of a clock by what is known. Names lapse, and bans, mutes and passes
+// end, by Settled, which no single reading can move forward by days; what begins has the time of
+// Latest, which no reading can move back.
 type Clock struct {
 	known    Known
 	believed Reading  // the last reading that was believed
@@ -32,8 +31,8 @@ type Clock struct {
 	start    bool     // doubted since the start, so that only the operator can say that it is right
 }
 
-// NewClock begins with the first reading after a start. It is believed if nothing is known,
-// if it is near, or if the operator says that it is right.
+// NewClock makes a clock from the first reading after a start. The reading is believed if nothing
+// is known, if it is near, or if the operator says that it is right.
 func NewClock(k Known, first Reading, right bool) *Clock {
 	c := &Clock{known: k, believed: Reading{k.Newest, first.Up}, start: true}
 	if k.Newest.IsZero() {
@@ -46,8 +45,8 @@ func NewClock(k Known, first Reading, right bool) *Clock {
 	return c
 }
 
-// Look judges a reading. One that is far ahead is believed when it has been so for a day,
-// unless it was so at the start.
+// Look judges a reading. A clock that is far ahead is believed after a day, unless it was far ahead
+// at the start.
 func (c *Clock) Look(r Reading) {
 	ahead := r.Wall.Sub(c.expected(r))
 	switch {
@@ -62,7 +61,7 @@ func (c *Clock) Look(r Reading) {
 
 func near(d time.Duration) bool { return d.Abs() <= FarOff }
 
-// expected is what the clock should say.
+// expected returns what the clock should say.
 func (c *Clock) expected(r Reading) time.Time { return c.believed.Wall.Add(r.Up - c.believed.Up) }
 
 func (c *Clock) believe(r Reading) {
@@ -70,7 +69,7 @@ func (c *Clock) believe(r Reading) {
 	c.known.Newest = later(c.known.Newest, r.Wall)
 }
 
-// vouch takes the operator's word for a reading.
+// vouch accepts a reading because the operator says that it is right.
 func (c *Clock) vouch(r Reading) {
 	if from := c.Settled(r); r.Wall.After(from) {
 		c.known = Known{From: from, To: r.Wall, Until: r.Wall.Add(FarOff)}
@@ -79,14 +78,14 @@ func (c *Clock) vouch(r Reading) {
 	c.believe(r)
 }
 
-// Adopt takes what is stored by now, perhaps by another replica.
+// Adopt accepts what is stored by now, perhaps by another replica.
 func (c *Clock) Adopt(k Known) { c.known = k }
 
-// Known is what is to be stored. It is false while the clock is doubted.
+// Known returns what is to be stored. It is false while the clock is doubted.
 func (c *Clock) Known() (Known, bool) { return c.known, c.doubted == nil }
 
 // Doubted returns the first reading that is not believed, and what was expected then; nil if the
-// last reading is believed. start says that it has been so since the start.
+// last reading is believed. start reports that this has been so since the start.
 func (c *Clock) Doubted() (first *Reading, expected time.Time, start bool) {
 	if c.doubted == nil {
 		return nil, time.Time{}, false
@@ -115,8 +114,8 @@ func (c *Clock) Latest(r Reading) time.Time {
 	return t
 }
 
-// Merge is what is stored after a replica has seen more, or the operator has said that its
-// clock is right.
+// Merge returns what is stored after a replica has seen a newer time, or the operator has said that
+// its clock is right.
 func (k Known) Merge(seen Known, right bool) Known {
 	if right {
 		return seen

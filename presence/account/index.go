@@ -16,9 +16,9 @@ import (
 	"natter/chat"
 )
 
-// Index finds the accounts whose names look like another one, from memory. It is a
-// courtesy: what another replica has stored may come a moment later, so two names that
-// look alike can get through. The zero Index is empty.
+// Index finds the accounts whose names look like another one, in memory. It is best effort: it may
+// learn a moment later what another replica has stored, so two names that look alike can be taken
+// at the same time. The zero Index is empty.
 type Index struct {
 	mu      sync.RWMutex
 	holders map[string][]holder  // by skeleton
@@ -26,7 +26,7 @@ type Index struct {
 	swept   time.Time
 }
 
-// holder is as much of an account as says until when its name is taken.
+// holder is the part of an account that says until when its name is taken.
 type holder struct {
 	user  chat.User
 	since int64 // of the last login, in seconds; not taken: when the name is free
@@ -56,7 +56,7 @@ func (h holder) lapsed(now, settled time.Time, ttl time.Duration) bool {
 }
 
 // Held reports whether another user has a name that looks like this one; settled is
-// Clock.Settled. Users who have a name already keep it: they are not asked about.
+// Clock.Settled. It is not called for users who have their name already.
 func (x *Index) Held(name chat.Name, now, settled time.Time, ttl time.Duration) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -64,7 +64,7 @@ func (x *Index) Held(name chat.Name, now, settled time.Time, ttl time.Duration) 
 	return slices.ContainsFunc(x.holders[chat.Skeleton(name)], func(h holder) bool { return h.user != u && !h.lapsed(now, settled, ttl) })
 }
 
-// Note takes the present record of a user.
+// Note updates the index with a user's record.
 func (x *Index) Note(u chat.User, r Record, now time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -86,7 +86,7 @@ func (x *Index) Note(u chat.User, r Record, now time.Time) {
 	x.put(h, r.Name)
 }
 
-// Len counts the skeletons that are held.
+// Len returns the number of skeletons.
 func (x *Index) Len() int {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -107,7 +107,7 @@ func (x *Index) put(h holder, name chat.Name) {
 	x.holders[s] = append(x.holders[s], h)
 }
 
-// forget takes out what is known of a user.
+// forget removes a user.
 func (x *Index) forget(u chat.User) {
 	s, ok := x.spelled[u]
 	if !ok {
@@ -117,7 +117,7 @@ func (x *Index) forget(u chat.User) {
 	x.keep(s, func(h holder) bool { return h.user != u })
 }
 
-// keep keeps those of a skeleton whom good wants.
+// keep removes the holders of a skeleton for whom good is false.
 func (x *Index) keep(skeleton string, good func(holder) bool) {
 	left := slices.DeleteFunc(x.holders[skeleton], func(h holder) bool { return !good(h) })
 	if len(left) == 0 {

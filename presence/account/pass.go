@@ -8,7 +8,7 @@ import (
 	"natter/chat"
 )
 
-// Pass is what lets new users in where only who is invited may come. It is kept under its
+// Pass lets new users in where they must be invited. It is stored under its
 // chat.PassID, so that who reads the store has no pass.
 //
 // A key spends one of its uses, once: whoever is told that a name is taken may try
@@ -23,7 +23,7 @@ type Pass struct {
 	Gone  bool                 `json:"gone,omitempty"` // a tombstone
 }
 
-// PassKept is how long after its end a pass is known.
+// PassKept is how long a pass is stored after its end.
 const PassKept = 7 * 24 * time.Hour
 
 // MaxPassTTL is the longest time that a pass may be good.
@@ -56,7 +56,7 @@ func NewPass(uses int, ttl time.Duration, now time.Time) (Pass, error) {
 }
 
 // Use spends a use of a pass on a key. chat.ErrUnchanged if the key has done so before;
-// code Denied if the pass lets nobody in any more, or never did.
+// code Denied if the pass lets nobody in.
 func (p Pass) Use(key string, u chat.User, now time.Time) (Pass, error) {
 	keys := p.trying()
 	switch {
@@ -75,7 +75,7 @@ func (p Pass) Use(key string, u chat.User, now time.Time) (Pass, error) {
 	return p, nil
 }
 
-// trying are the keys that have taken no name yet. A release before kept the others, too.
+// trying returns the keys that have taken no name yet. An earlier release stored the others, too.
 func (p Pass) trying() []string {
 	return slices.DeleteFunc(slices.Clone(p.Keys), func(key string) bool { return p.Took[key] != "" })
 }
@@ -99,7 +99,7 @@ func (p Pass) Take(key string, u chat.User) (Pass, error) {
 	return p, nil
 }
 
-// Revoke ends a pass now: whoever took a name with it keeps the name. chat.ErrUnchanged if it
+// Revoke ends a pass now. Users who took a name with it keep the name. chat.ErrUnchanged if it
 // has ended; code NothingToDo if there is none.
 func (p Pass) Revoke(now time.Time) (Pass, error) {
 	switch {
@@ -112,7 +112,7 @@ func (p Pass) Revoke(now time.Time) (Pass, error) {
 	return p, nil
 }
 
-// Forget ends a pass that nobody need know any more.
+// Forget deletes a pass that has been over for PassKept.
 func (p Pass) Forget(now time.Time) (Pass, error) {
 	if p.Gone || p.Uses == 0 || now.Before(p.Until.Add(PassKept)) {
 		return p, chat.ErrUnchanged

@@ -20,7 +20,7 @@ const (
 	readIn    = 500 * time.Millisecond // when nothing can be stored: perhaps nobody leads the stream
 )
 
-// Store keeps accounts in their stream. An account is changed on the condition that
+// Store stores accounts in their stream. An account is changed on the condition that
 // its own record has not changed meanwhile, because its rules read nothing else.
 type Store struct {
 	Names Index // of all accounts, once Follow has read them
@@ -62,7 +62,7 @@ func (s *Store) Get(ctx context.Context, u chat.User) (Record, uint64, error) {
 	storing := s.watch.Storing()
 	defer s.watch.Doubt()()
 	defer context.AfterFunc(storing, func() { time.AfterFunc(readIn, cancel) })()
-	err := broker.Patiently(ctx, func(ctx context.Context) (err error) {
+	err := broker.Retry(ctx, func(ctx context.Context) (err error) {
 		data, revision, err = broker.Last(ctx, s.js.Conn(), broker.AccountsStream, subject(u))
 		return err
 	})
@@ -121,7 +121,7 @@ func (s *Store) publish(ctx context.Context, u chat.User, data []byte, revision 
 	storing := s.watch.Storing()
 	defer s.watch.Doubt()()
 	defer context.AfterFunc(storing, cancel)()
-	err := broker.Patiently(ctx, func(ctx context.Context) error { // what was stored unheard is refused the next time
+	err := broker.Retry(ctx, func(ctx context.Context) error { // what was stored unheard is refused the next time
 		_, err := s.js.Publish(ctx, subject(u), data, jetstream.WithExpectLastSequencePerSubject(revision))
 		return err
 	})

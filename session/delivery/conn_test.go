@@ -23,7 +23,7 @@ import (
 	"natter/session/delivery"
 )
 
-const patience = 30 * time.Second
+const timeout = 30 * time.Second
 
 // hall is a session without its coordinator: members talk through a relay that loses,
 // repeats and delays what they say, and cuts them off. Each is on a channel of its own,
@@ -241,7 +241,7 @@ func (p *speaker) tell(e session.Event) {
 // until waits until something is true of what a speaker has heard.
 func (p *speaker) until(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	late := time.After(patience)
+	late := time.After(timeout)
 	for {
 		p.mu.Lock()
 		ok := so()

@@ -242,8 +242,8 @@ func (s *Service) request(u chat.User, session, format string, args ...any) {
 // invite proposes. Whoever cannot be invited for a reason that is nobody's business
 // is refused after the same time as somebody who does not exist.
 func (s *Service) invite(ctx context.Context, c rpc.Caller, q chat.InviteRequest) (chat.SessionReply, error) {
-	patience := time.NewTimer(chat.RefusalDelay)
-	defer patience.Stop()
+	timer := time.NewTimer(chat.RefusalDelay)
+	defer timer.Stop()
 	guests := shown(q.Guests)
 	if len(q.Guests) == 1 {
 		s.request(c.User, "", "asks to chat with %s", guests)
@@ -283,7 +283,7 @@ func (s *Service) invite(ctx context.Context, c rpc.Caller, q chat.InviteRequest
 	}
 	if errors.Is(err, &chat.Error{Code: chat.Unavailable}) {
 		select {
-		case <-patience.C:
+		case <-timer.C:
 		case <-ctx.Done():
 		}
 	}

@@ -19,7 +19,7 @@ type file struct {
 	dir, base string // its name, but for a number and the suffix
 	head      Line
 
-	f        *os.File        // nil: not open yet, or not any more
+	f        *os.File        // nil: not open yet, or closed
 	had      map[saying]bool // what was in it before this run
 	torn     bool            // its end is not that of a line
 	unsynced bool
@@ -95,7 +95,7 @@ func (w *file) take(f *os.File) (mine bool, err error) {
 	return true, err
 }
 
-// about tells whether a file that begins with l is about the same.
+// about reports whether a file that begins with l is about the same.
 func (w *file) about(l Line) bool {
 	if l.Kind != w.head.Kind || l.Me.User() != w.head.Me.User() {
 		return false
@@ -106,7 +106,7 @@ func (w *file) about(l Line) bool {
 	return l.Server == w.head.Server && len(l.Members) == 1 && l.Members[0].User() == w.head.Members[0].User()
 }
 
-// torn tells whether a file ends within a line.
+// torn reports whether a file ends within a line.
 func torn(f *os.File) (bool, error) {
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 {

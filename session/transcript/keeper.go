@@ -155,7 +155,7 @@ func (k *Keeper) run(done chan<- struct{}) {
 	}
 }
 
-// work writes what waits, and tells whether that was the last of it.
+// work writes what waits, and reports whether that was the last of it.
 func (k *Keeper) work() (last bool) {
 	k.mu.Lock()
 	todo, dropped, last := k.waiting, k.dropped, k.closed

@@ -58,7 +58,7 @@ type Line struct {
 	Count  int         `json:"count,omitempty"`
 }
 
-// head tells whether the line can be the first of a file.
+// head reports whether the line can be the first of a file.
 func (l Line) head() bool { return l.Kind == Chat || l.Kind == Direct }
 
 // Encode returns the line as it is written, with its line feed.

@@ -24,7 +24,7 @@ type Reader struct {
 // NewReader reads from in.
 func NewReader(in io.Reader) *Reader { return &Reader{in: bufio.NewReader(in)} }
 
-// Next reads the next line, and tells whether there was one.
+// Next reads the next line, and reports whether there was one.
 func (r *Reader) Next() bool {
 	for {
 		data, ok := r.read()

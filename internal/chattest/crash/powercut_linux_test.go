@@ -149,7 +149,7 @@ func comes(ctx context.Context, s *server, keys, name string) (known bool, err e
 	defer c.Close()
 	reply, err := c.Enter(ctx, name)
 	if err == nil && rand.IntN(2) == 0 {
-		_ = c.Exit(ctx) // if the server is not there any more, it is as without a word
+		_ = c.Exit(ctx) // if the server has stopped, it is as without a word
 	}
 	return reply.Returning, err
 }

@@ -74,7 +74,7 @@ func (in *installation) without(block string) {
 func found(t *testing.T, findings []doctor.Finding, level doctor.Level, check, says string) {
 	t.Helper()
 	if !slices.ContainsFunc(findings, func(f doctor.Finding) bool {
-		return f.Level == level && f.Check == check && strings.Contains(f.Text, says) && (f.Mend != "" || level == doctor.OK)
+		return f.Level == level && f.Check == check && strings.Contains(f.Text, says) && (f.Fix != "" || level == doctor.OK)
 	}) {
 		t.Errorf("no %s %s %q in %+v", level, check, says, findings)
 	}

@@ -42,7 +42,7 @@ func (in *installation) eventually(name string) *chattest.User {
 
 // insist asks again as long as nobody answers in time, as a person would.
 func insist(ask func() error) error {
-	for late := time.Now().Add(patience); ; {
+	for late := time.Now().Add(timeout); ; {
 		err := ask()
 		if !errors.Is(err, &chat.Error{Code: chat.Timeout}) || time.Now().After(late) {
 			return err

@@ -46,8 +46,8 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// patience is how long anything may take before a test fails.
-const patience = 40 * time.Second
+// timeout is how long anything may take before a test fails.
+const timeout = 40 * time.Second
 
 // process is a program that runs until the test ends.
 type process struct {
@@ -110,7 +110,7 @@ func (p *process) output() (string, <-chan struct{}) {
 // prints waits until the program has printed something.
 func (p *process) prints(what string) {
 	p.t.Helper()
-	late := time.After(patience)
+	late := time.After(timeout)
 	for {
 		text, more := p.output()
 		if strings.Contains(text, what) {

@@ -115,7 +115,7 @@ func meet(host, guest *chattest.User) error {
 
 // await is chattest.Wait for goroutines that must not end the test.
 func await[E client.Event](u *chattest.User) error {
-	late := time.After(patience)
+	late := time.After(timeout)
 	for {
 		select {
 		case e := <-u.Events():

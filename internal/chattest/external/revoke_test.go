@@ -31,7 +31,7 @@ func (in *installation) refusesTicket(dir, name string) {
 		in.t.Fatal(err)
 	}
 	for url := range strings.SplitSeq(in.urls, ",") {
-		for late := time.Now().Add(patience); ; {
+		for late := time.Now().Add(timeout); ; {
 			nc, err := nats.Connect(url, nats.UserJWT(func() (string, error) { return kept.Ticket.JWT, nil }, key.Login.Sign))
 			if errors.Is(err, nats.ErrAuthorization) {
 				break

@@ -44,7 +44,7 @@ func TestTooLittleRoom(t *testing.T) {
 			p := start(t, chatcoord, "--server", in.urls, "--keys", in.dir)
 			select {
 			case <-p.done:
-			case <-time.After(2 * patience): // a cluster is waited for
+			case <-time.After(2 * timeout): // a cluster is waited for
 				t.Fatal("it does not end")
 			}
 			text, _ := p.output()

@@ -71,7 +71,7 @@ func until(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for late := time.After(patience); !so(); {
+	for late := time.After(timeout); !so(); {
 		select {
 		case <-tick.C:
 		case <-late:

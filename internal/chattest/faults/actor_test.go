@@ -130,7 +130,7 @@ func (a *actor) heard() (texts []string) {
 // hears waits until the present program has been told so many texts.
 func (a *actor) hears(n int) []string {
 	a.t.Helper()
-	late := time.After(patience)
+	late := time.After(timeout)
 	for {
 		a.mu.Lock()
 		moved := a.moved
@@ -163,7 +163,7 @@ func counts[E client.Event](a *actor) (n int) {
 // when that was.
 func told[E client.Event](a *actor, after time.Time) (found E, at time.Time) {
 	a.t.Helper()
-	late := time.NewTimer(patience + 30*time.Second)
+	late := time.NewTimer(timeout + 30*time.Second)
 	defer late.Stop()
 	for next := 0; ; {
 		a.mu.Lock()

@@ -391,7 +391,7 @@ func settle(ctx context.Context, cast []*user) error {
 	return nil
 }
 
-// retried asks until there is an answer: what is being mended takes its time.
+// retried asks until there is an answer: what is being repaired takes its time.
 func retried[R any](ctx context.Context, ask func(context.Context) (R, error)) (R, error) {
 	for {
 		once, cancel := context.WithTimeout(ctx, askFor)

@@ -61,7 +61,7 @@ func (d *diary) note(line string) {
 // has waits until one of the last lines has a text.
 func (d *diary) has(t testing.TB, text string) {
 	t.Helper()
-	for late := time.After(patience); ; {
+	for late := time.After(timeout); ; {
 		d.mu.Lock()
 		found := slices.ContainsFunc(d.last, func(line string) bool { return strings.Contains(line, text) })
 		d.mu.Unlock()

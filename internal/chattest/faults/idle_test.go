@@ -103,7 +103,7 @@ func idleWithin(t *testing.T, s *servers, fresh use, leeway map[string]float64, 
 
 // leave has everybody sign out, or all but one where a leak is planted.
 func leave(t *testing.T, all []*user) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	if *plant == "leak" {
 		all = all[1:]

@@ -10,7 +10,7 @@ import (
 // Judge reads the records of a run and says what must not have happened. The rules:
 //
 //   - no life of a user is shown a message twice, or out of its sender's order (once, order);
-//     a new life may be shown again what the last one could not acknowledge any more;
+//     a new life may be shown again what the last one could no longer acknowledge;
 //   - what a user said and was not told to have failed, everybody was shown who was in the
 //     chat to its end, unless the sender's program died in between (lost);
 //   - nothing is shown before the chat begins or after its end, and only what a member

@@ -195,7 +195,7 @@ func (n *newcomers) names() (names []string) {
 // served waits until somebody is welcome who came after a time, and returns when.
 func (n *newcomers) served(after time.Time) time.Time {
 	n.t.Helper()
-	late := time.NewTimer(patience + 30*time.Second)
+	late := time.NewTimer(timeout + 30*time.Second)
 	defer late.Stop()
 	for {
 		n.mu.Lock()
@@ -209,7 +209,7 @@ func (n *newcomers) served(after time.Time) time.Time {
 		select {
 		case <-moved:
 		case <-late.C:
-			n.t.Fatalf("nobody is welcome any more: %v", errors.Join(n.refused...))
+			n.t.Fatalf("nobody is welcome: %v", errors.Join(n.refused...))
 		}
 	}
 }

@@ -23,7 +23,7 @@ const (
 	Invited = "invited" // the user was asked
 	Over    = "over"    // an invitation ended without a chat: Reason
 	Open    = "open"    // at the end of the run, the chat that the user is in
-	Out     = "out"     // the user was told that the server does not want them any more
+	Out     = "out"     // the user was told that the server no longer wants them
 	Robbed  = "robbed"  // somebody with another key got the name
 	Listed  = "listed"  // a list was shown: Members
 )

@@ -85,7 +85,7 @@ func (n *neighbour) connect(t *testing.T, s *servers, ours bool) {
 	js, err := jetstream.New(nc)
 	must(t, err)
 	n.js = js
-	for late := time.After(patience); ; { // a server learns of accounts after it serves
+	for late := time.After(timeout); ; { // a server learns of accounts after it serves
 		if _, err := js.AccountInfo(t.Context()); err == nil {
 			return
 		}
@@ -126,7 +126,7 @@ func (n *neighbour) fill(t *testing.T, servers ...int) (free func()) {
 	}
 	return func() {
 		for _, name := range made {
-			err := broker.Patiently(t.Context(), func(ctx context.Context) error { return n.js.DeleteStream(ctx, name) })
+			err := broker.Retry(t.Context(), func(ctx context.Context) error { return n.js.DeleteStream(ctx, name) })
 			if !errors.Is(err, jetstream.ErrStreamNotFound) { // an earlier try was carried out
 				must(t, err)
 			}

@@ -103,7 +103,7 @@ func (p *person) types(lines ...string) {
 // sees waits for a line with a text, behind those that were looked at, and returns it.
 func (p *person) sees(text string) string {
 	p.t.Helper()
-	return p.seesWithin(text, patience)
+	return p.seesWithin(text, timeout)
 }
 
 func (p *person) seesWithin(text string, bound time.Duration) string {
@@ -157,7 +157,7 @@ func (p *person) exits() int {
 	p.t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		p.t.Errorf("%s's program does not end", p.name)
 		_ = p.cmd.Process.Signal(syscall.SIGQUIT)
 		<-p.ended

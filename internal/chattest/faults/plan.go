@@ -46,7 +46,7 @@ type Plan struct {
 }
 
 // Draw draws a plan of a length among kinds. About one fault begins every five seconds,
-// none so late that it could not be mended.
+// none so late that its repair does not fit in.
 func Draw(seed uint64, length time.Duration, kinds []Kind) Plan {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	p := Plan{Seed: seed, Length: length}

@@ -13,7 +13,7 @@ import (
 // Flaw is how a relay misbehaves. Its zero value is a good line.
 type Flaw struct {
 	Cut      bool          // nobody gets through, and who was connected is cut off
-	HoldUp   bool          // what clients send does not arrive until the line is mended
+	HoldUp   bool          // what clients send does not arrive until the flaw changes
 	HoldDown bool          // what the server sends does not
 	Delay    time.Duration // each piece comes later by so much,
 	Jitter   time.Duration // more or less by so much
@@ -27,12 +27,12 @@ type Relay struct {
 	listener net.Listener
 	wg       sync.WaitGroup
 
-	mu     sync.Mutex
-	flaw   Flaw
-	loss   float64       // the share of packets that is lost
-	mended chan struct{} // closed at each change of the flaw
-	ends   map[net.Conn]bool
-	closed bool
+	mu      sync.Mutex
+	flaw    Flaw
+	loss    float64       // the share of packets that is lost
+	changed chan struct{} // closed at each change of the flaw
+	ends    map[net.Conn]bool
+	closed  bool
 }
 
 // NewRelay listens on loopback for a server's address.
@@ -43,7 +43,7 @@ func NewRelay(to string) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Relay{to: to, listener: l, mended: make(chan struct{}), ends: map[net.Conn]bool{}}
+	r := &Relay{to: to, listener: l, changed: make(chan struct{}), ends: map[net.Conn]bool{}}
 	r.wg.Go(r.serve)
 	return r, nil
 }
@@ -59,8 +59,8 @@ func (r *Relay) Set(f Flaw) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.flaw = f
-	close(r.mended)
-	r.mended = make(chan struct{})
+	close(r.changed)
+	r.changed = make(chan struct{})
 	if f.Cut {
 		r.cutAll()
 	}
@@ -71,8 +71,8 @@ func (r *Relay) Close() {
 	_ = r.listener.Close()
 	r.mu.Lock()
 	r.closed = true
-	close(r.mended)
-	r.mended = make(chan struct{})
+	close(r.changed)
+	r.changed = make(chan struct{})
 	r.cutAll()
 	r.mu.Unlock()
 	r.wg.Wait()
@@ -166,13 +166,13 @@ var errClosed = errors.New("the relay is closed")
 func (r *Relay) wait(held func(Flaw) bool) error {
 	for {
 		r.mu.Lock()
-		flaw, mended, closed := r.flaw, r.mended, r.closed
+		flaw, changed, closed := r.flaw, r.changed, r.closed
 		r.mu.Unlock()
 		switch {
 		case closed:
 			return errClosed
 		case held(flaw):
-			<-mended
+			<-changed
 			continue
 		case flaw.Delay > 0:
 			late := flaw.Delay + time.Duration((2*rand.Float64()-1)*float64(flaw.Jitter))
@@ -181,7 +181,7 @@ func (r *Relay) wait(held func(Flaw) bool) error {
 			}
 			select {
 			case <-time.After(late):
-			case <-mended:
+			case <-changed:
 			}
 		}
 		return nil

@@ -76,7 +76,7 @@ func echo(t *testing.T, c net.Conn, in *bufio.Reader, text string) {
 	}
 }
 
-func TestRelayHoldsAndMends(t *testing.T) {
+func TestRelayHoldsAndReleases(t *testing.T) {
 	r, c, in := line(t)
 	echo(t, c, in, "one")
 	for _, flaw := range []faults.Flaw{{HoldUp: true}, {HoldDown: true}, {HoldUp: true, HoldDown: true}} {
@@ -94,7 +94,7 @@ func TestRelayHoldsAndMends(t *testing.T) {
 		}
 		r.Set(faults.Flaw{})
 		if s := <-back; s != "held\n" {
-			t.Fatalf("%+v: %q comes out when the line is mended", flaw, s)
+			t.Fatalf("%+v: %q comes out when the flaw ends", flaw, s)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func restored(t *testing.T, s *servers) {
 		}
 		told[session.Ended](a, at)
 	}
-	if out, _ := told[client.SignedOut](late, at); !strings.Contains(out.Reason, "does not know nina any more") {
+	if out, _ := told[client.SignedOut](late, at); !strings.Contains(out.Reason, "does not know nina") {
 		t.Errorf("nina, who came after the backup, is told %q", out.Reason)
 	}
 	guests.known(begun)

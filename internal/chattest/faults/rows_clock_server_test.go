@@ -88,7 +88,7 @@ func heardAll(t *testing.T, n, before int, two []*actor) {
 	flushed(t, two[0])
 	must(t, two[0].Quit(t.Context()))
 	told[session.Ended](two[1], begin)
-	// What was shown a moment before the end could not be acknowledged any more.
+	// What was shown a moment before the end could no longer be acknowledged.
 	if first := complete(t, two[1].name, two[1].heard(), n); first > before || first < before-5 {
 		t.Errorf("%s heard %d messages before, and then from number %d on", two[1].name, before, first)
 	}

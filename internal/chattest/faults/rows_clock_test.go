@@ -128,7 +128,7 @@ func TestF21UsersClockJumps(t *testing.T) {
 	})
 }
 
-// fits tells whether the certificate of a server with a right clock is good by another one.
+// fits reports whether the certificate of a server with a right clock is good by another one.
 func fits(by time.Duration) bool { return by > -2*day && by < year }
 
 // F21: with TLS the clock of a user's machine says whether the server's certificate is good.

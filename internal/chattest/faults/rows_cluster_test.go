@@ -55,11 +55,11 @@ func leaderKilled(t *testing.T, s *servers, stream string) {
 		promised(t, a.name+" hears nothing for", silence(a, at), atOnce)
 	}
 	s.brokers[lead].start()
-	mended(t, s, guests, near, far)
+	recovered(t, s, guests, near, far)
 }
 
-// mended sees that everything is as before, with all that was acknowledged.
-func mended(t *testing.T, s *servers, guests *newcomers, chats ...*talkers) {
+// recovered checks that everything is as before, with all that was acknowledged.
+func recovered(t *testing.T, s *servers, guests *newcomers, chats ...*talkers) {
 	t.Helper()
 	guests.served(time.Now())
 	s.settled()
@@ -130,10 +130,10 @@ func TestF14Rolled(t *testing.T) {
 			if i < len(s.replicas) {
 				roll(s.replicas[i])
 			}
-			promised(t, "stored again", guests.served(time.Now()).Sub(begin), patience)
+			promised(t, "stored again", guests.served(time.Now()).Sub(begin), timeout)
 			s.settled()
 		}
-		mended(t, s, guests, near, far)
+		recovered(t, s, guests, near, far)
 	})
 }
 

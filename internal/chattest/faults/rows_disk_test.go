@@ -19,7 +19,7 @@ import (
 const endIn = 15 * time.Second
 
 // F24: the disk of the server that leads LIVE fails. The others go on, and it is one of them
-// again when its disk is mended and it is started anew.
+// again when its disk is repaired and it is started again.
 func TestF24OneDiskFails(t *testing.T) {
 	for name, fail := range map[string]func(*disk){"gone": (*disk).shutDown, "read-only": (*disk).abort} {
 		t.Run(name, func(t *testing.T) { plays(t, func(t *testing.T, _ int) { oneDiskFails(t, fail) }) })
@@ -40,11 +40,11 @@ func oneDiskFails(t *testing.T, fail func(*disk)) {
 	end := time.Now()
 	s.brokers[lead].end(syscall.SIGTERM)
 	promised(t, "the server's end", time.Since(end), endIn)
-	disks[lead].mend()
+	disks[lead].repair()
 	s.brokers[lead].start()
 	s.settled()
 	needed(t, s, lead, guests)
-	mended(t, s, guests, near, far)
+	recovered(t, s, guests, near, far)
 }
 
 // needed has a server be one of two that are left, which store only if both are sound.
@@ -57,7 +57,7 @@ func needed(t *testing.T, s *servers, n int, guests *newcomers) {
 	other.start()
 }
 
-// shutDown makes the disk one that is gone: nothing can be read or written any more.
+// shutDown makes the disk one that is gone: nothing can be read or written.
 func (d *disk) shutDown() {
 	d.t.Helper()
 	f, err := os.Open(d.dir)
@@ -77,8 +77,8 @@ func (d *disk) abort() {
 	system(d.t, "mount", "-o", "remount,abort", d.dir)
 }
 
-// mend repairs the file system, as one does before it is used again.
-func (d *disk) mend() {
+// repair repairs the file system, as one does before it is used again.
+func (d *disk) repair() {
 	d.t.Helper()
 	d.umount()
 	const repaired = 1

@@ -51,7 +51,7 @@ func newGroup(t *testing.T) *group {
 
 // eventuallyRemoved: the kernel lets go of a group a moment after its last process.
 func eventuallyRemoved(t *testing.T, dir string) {
-	late := time.Now().Add(patience)
+	late := time.Now().Add(timeout)
 	for os.Remove(dir) != nil {
 		if time.Now().After(late) {
 			t.Errorf("%s is still used", dir)
@@ -128,7 +128,7 @@ func (g *group) kills(p *program) {
 	defer func() { _ = eater.Wait() }() // it may have been killed as well
 	select {
 	case <-p.ended:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		g.t.Fatalf("%s is not killed", p.name)
 	}
 }

@@ -49,7 +49,7 @@ func leaderCutOff(t *testing.T, s *servers, how cut) {
 		promised(t, a.name+" hears nothing for", silence(a, at), atOnce)
 	}
 	s.part(lead, false, how)
-	mended(t, s, guests, near, far)
+	recovered(t, s, guests, near, far)
 }
 
 // F12: the leader does not reach the other servers, but users and coordinators reach all of
@@ -79,6 +79,6 @@ func TestF12LeaderAlone(t *testing.T) {
 		there.known(there.names())
 		plain(t, there.refused)
 		t.Logf("%d were refused there", len(there.refused))
-		mended(t, s, guests, near, far)
+		recovered(t, s, guests, near, far)
 	})
 }

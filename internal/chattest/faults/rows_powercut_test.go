@@ -207,9 +207,9 @@ func powerCut(t *testing.T, s *servers, disks []*disk, all bool) {
 	if all {
 		start(s.replicas...)
 	}
-	promised(t, "stored again", guests.served(up).Sub(up), patience)
+	promised(t, "stored again", guests.served(up).Sub(up), timeout)
 	kept.arrives(sure)
-	mended(t, s, guests, chat)
+	recovered(t, s, guests, chat)
 }
 
 // overIn is how long a full disk of one server may keep the others from storing.
@@ -240,6 +240,6 @@ func TestF23OneDiskFull(t *testing.T) {
 		free()
 		s.brokers[lead].end(syscall.SIGTERM)
 		s.brokers[lead].start()
-		mended(t, s, guests, chat)
+		recovered(t, s, guests, chat)
 	})
 }

@@ -231,7 +231,7 @@ func (p *play) share(id, want string, who ...*actor) {
 // eventually waits until nothing is wrong.
 func (p *play) eventually(wrong func() string) {
 	p.Helper()
-	for late := time.After(patience); ; {
+	for late := time.After(timeout); ; {
 		found := wrong()
 		if found == "" {
 			return

@@ -91,7 +91,7 @@ func (v storeFull) play(t *testing.T, s *servers, n *neighbour) {
 	_, back := told[client.Connected](dave, at)
 	promised(t, "dave is back", back.Sub(freed), overIn)
 	ready(t, s, http.StatusOK)
-	mended(t, s, guests, chat, lost)
+	recovered(t, s, guests, chat, lost)
 }
 
 // refusedFor has people come for a while. Nobody waits for an answer, and nobody is told

@@ -141,7 +141,7 @@ func spoilt(heard []string) []string {
 // flushed waits until what was said has arrived.
 func flushed(t *testing.T, a *actor) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	if err := a.Flush(ctx); err != nil {
 		t.Errorf("what %s said does not arrive: %v", a.name, err)
@@ -213,7 +213,7 @@ func TestF02KilledAndStartedAgain(t *testing.T) {
 		must(t, two[0].Quit(t.Context()))
 		told[session.Ended](two[0], begin)
 		told[session.Ended](two[1], begin)
-		// What was shown a moment before the end could not be acknowledged any more.
+		// What was shown a moment before the end could no longer be acknowledged.
 		if first := complete(t, "bob", two[1].heard(), n); first > before || first < before-5 {
 			t.Errorf("%d messages came before, and then from number %d on", before, first)
 		}
@@ -313,7 +313,7 @@ func TestF06ReplicaKilled(t *testing.T) {
 	})
 }
 
-// F15: nothing arrives on a line any more, and nobody says so: another server is found.
+// F15: nothing arrives on a connection, which stays open: another server is found.
 func TestF15BlackHole(t *testing.T) {
 	row(t, three, func(t *testing.T, s *servers) {
 		two := cast(t, s, "alice", "bob")

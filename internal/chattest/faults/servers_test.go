@@ -21,8 +21,8 @@ import (
 	"natter/internal/setup"
 )
 
-// patience is how long a server may take to start.
-const patience = 40 * time.Second
+// timeout is how long a server may take to start.
+const timeout = 40 * time.Second
 
 // program is a process that can be killed, stopped and started again.
 type program struct {
@@ -78,7 +78,7 @@ func (p *program) start() {
 	p.cmd, p.ended = cmd, ended
 	select {
 	case <-up:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		p.t.Errorf("%s does not serve", p.name)
 	}
 }
@@ -103,7 +103,7 @@ func (p *program) end(s os.Signal) {
 	}
 	select {
 	case <-ended:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		p.signal(syscall.SIGKILL)
 		<-ended
 	}
@@ -165,10 +165,10 @@ func (s *servers) examine(ctx context.Context) (string, error) {
 }
 
 // settled waits until the doctor is content, so that the next fault of a server does not
-// meet one that is still being mended: two at once no cluster of three survives. What is
-// not mended in time is judged by what users see.
+// meet one that is still recovering: two at once no cluster of three survives. What is
+// not recovered in time is judged by what users see.
 func (s *servers) settled() {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	for {
 		if _, err := s.examine(ctx); err == nil || ctx.Err() != nil {
@@ -267,7 +267,7 @@ func begin(t testing.TB, s *servers) *servers {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			ctx, cancel := context.WithTimeout(context.Background(), timeout)
 			defer cancel()
 			text, err := s.examine(ctx)
 			t.Logf("chatcoord doctor: %v\n%s", err, text)

@@ -29,7 +29,7 @@ type sluice struct {
 	mu     sync.Mutex
 	armed  bool
 	left   int  // how many messages may pass yet, when it is armed
-	deaf   bool // with the last of them, nothing comes back any more
+	deaf   bool // with the last of them, nothing comes back
 	shut   bool
 	quiet  time.Time     // when the last one came
 	passed []string      // what they were, since it was armed
@@ -73,7 +73,7 @@ func (s *sluice) open() {
 	s.armed, s.shut = false, false
 }
 
-// close lets nothing through any more, of which the coordinator could still be told.
+// close lets nothing more through, of which the coordinator could still be told.
 func (s *sluice) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -228,10 +228,10 @@ func (s *sluice) count(subject string, body []byte) bool {
 	return true
 }
 
-// isStep tells whether a message is part of what a coordinator does for somebody: a record,
+// isStep reports whether a message is part of what a coordinator does for somebody: a record,
 // an answer, a notice, an audit record, an acknowledgement, a connection that is cut. What it
 // only asks the server changes nothing, and what it does a minute later, when a record is
-// buried, belongs to nobody any more.
+// buried, belongs to nobody.
 func isStep(subject string, body []byte) bool {
 	switch {
 	case subject == "":

@@ -67,7 +67,7 @@ func TestSoak(t *testing.T) {
 
 // crowd has all users come in.
 func crowd(t *testing.T, s *servers, log *faults.Log) (all []*user) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(*users)*time.Second+patience)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(*users)*time.Second+timeout)
 	defer cancel()
 	for n := range *users {
 		u := newUser(t, log, fmt.Sprintf("user%d", n), s.addresses)

@@ -201,7 +201,7 @@ func (p *play) invited(host int, guests ...int) {
 
 func (p *play) answers(n int, accept bool) error { return p.all[n].Answer(p.Context(), p.id, accept) }
 
-// gone waits until somebody else does not see a user any more.
+// gone waits until somebody else no longer sees a user.
 func (p *play) gone(n int) {
 	p.Helper()
 	p.eventually(func() string {

@@ -108,7 +108,7 @@ func perform(t *testing.T, s *servers, plan faults.Plan) {
 	var cast []*user
 	for _, name := range []string{"alice", "bob", "carol", "dave", "erin", "frank", "gina", "hugo"} {
 		u := newUser(t, log, name, s.addresses)
-		soon, cancel := context.WithTimeout(t.Context(), patience)
+		soon, cancel := context.WithTimeout(t.Context(), timeout)
 		err := u.live(soon)
 		cancel()
 		if err != nil {
@@ -145,7 +145,7 @@ func perform(t *testing.T, s *servers, plan faults.Plan) {
 	judged(t, plan, log)
 }
 
-// inflict makes the faults happen at their times, and mends them.
+// inflict makes the faults happen at their times, and ends them.
 func inflict(ctx context.Context, t *testing.T, s *servers, cast []*user, plan faults.Plan) {
 	began := time.Now()
 	var wg sync.WaitGroup
@@ -176,7 +176,7 @@ func happen(t *testing.T, s *servers, cast []*user, f faults.Fault, one *sync.Mu
 			return
 		}
 		<-time.After(min(f.For, 9*time.Second))
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), timeout)
 		defer cancel()
 		if err := u.live(ctx); err != nil {
 			t.Errorf("%s does not come back: %v", u.name, err)
@@ -244,7 +244,7 @@ func hurt(s *servers, f faults.Fault) {
 	s.settled()
 }
 
-// end mends everything, brings everybody back, and notes how it stands.
+// end ends all faults, brings everybody back, and notes how it stands.
 func end(t *testing.T, s *servers, cast []*user, log *faults.Log) {
 	bounded := func(do func(context.Context)) {
 		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)

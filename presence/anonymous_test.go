@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// at makes guests of a network, which were used so many seconds before now.
-func at(network string, first uint64, now time.Time, ago ...int) (all []guest) {
+// at makes anonymous connections of a network, which were used so many seconds before now.
+func at(network string, first uint64, now time.Time, ago ...int) (all []anonymous) {
 	for i, s := range ago {
-		all = append(all, guest{id: connID{"S", first + uint64(i)}, network: network, used: now.Add(-time.Duration(s) * time.Second)})
+		all = append(all, anonymous{id: connID{"S", first + uint64(i)}, network: network, used: now.Add(-time.Duration(s) * time.Second)})
 	}
 	return all
 }
 
-func ids(all []guest) (found []uint64) {
+func ids(all []anonymous) (found []uint64) {
 	for _, g := range all {
 		found = append(found, g.id.id)
 	}
@@ -27,7 +27,7 @@ func TestGuestsToClose(t *testing.T) {
 	now := time.Now()
 	all := slices.Concat(at("10.0.0.1", 1, now, 40, 5, 1, 3), at("10.0.0.2", 11, now, 31, 2), at("10.0.0.3", 21, now, 0))
 	for name, c := range map[string]struct {
-		got  []guest
+		got  []anonymous
 		want []uint64
 	}{
 		"not used for 30 s":                 {idle(all, 30*time.Second, now), []uint64{1, 11}},
@@ -50,7 +50,7 @@ func TestGuestsToClose(t *testing.T) {
 }
 
 func TestShort(t *testing.T) {
-	for _, c := range []struct{ have, most, guests, want int }{
+	for _, c := range []struct{ have, most, anonymous, want int }{
 		{0, 992, 0, 0},
 		{868, 992, 868, 0},   // an eighth is free
 		{900, 992, 900, 32},  // that many go
@@ -63,18 +63,18 @@ func TestShort(t *testing.T) {
 		{18, 18, 10, 2},
 		{10, 0, 10, 0}, // not known
 	} {
-		if got := short(c.have, c.most, c.guests); got != c.want {
-			t.Errorf("%d of %d, %d guests: %d, want %d", c.have, c.most, c.guests, got, c.want)
+		if got := short(c.have, c.most, c.anonymous); got != c.want {
+			t.Errorf("%d of %d, %d anonymous: %d, want %d", c.have, c.most, c.anonymous, got, c.want)
 		}
 	}
 }
 
-// A guest was last used when its server counts another message of it, or when it came.
+// A anonymous was last used when its server counts another message of it, or when it came.
 func TestLastUseOfAGuest(t *testing.T) {
 	now := time.Now()
 	u := uses{}
 	see := func(at time.Time, age time.Duration, sent int64) time.Duration {
-		g := u.note([]guest{{id: connID{"S", 1}, age: age, sent: sent}}, map[string]bool{"S": true}, at)
+		g := u.note([]anonymous{{id: connID{"S", 1}, age: age, sent: sent}}, map[string]bool{"S": true}, at)
 		return at.Sub(g[0].used)
 	}
 	for i, c := range []struct {
@@ -94,25 +94,25 @@ func TestLastUseOfAGuest(t *testing.T) {
 	}
 	u.note(nil, map[string]bool{"T": true}, now)
 	if len(u) != 1 {
-		t.Error("a server that did not answer has lost its guest")
+		t.Error("a server that did not answer has lost its anonymous")
 	}
 	u.note(nil, map[string]bool{"S": true}, now)
 	if len(u) != 0 {
-		t.Error("a guest that has gone is remembered")
+		t.Error("a anonymous that has gone is remembered")
 	}
 }
 
 // Ten thousand connections of as many addresses are sorted in no time.
 func TestManyGuests(t *testing.T) {
 	now := time.Now()
-	var all []guest
+	var all []anonymous
 	for i := range 10_000 {
 		all = append(all, at(fmt.Sprintf("net %d", i), uint64(i), now, i)...)
 	}
 	begin := time.Now()
 	out := ids(fewest(all, 5000))
 	if len(out) != 5000 || out[0] != 5000 {
-		t.Errorf("%d guests, the first is %d", len(out), out[0])
+		t.Errorf("%d anonymous connections, the first is %d", len(out), out[0])
 	}
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("it took %v", took)

@@ -10,24 +10,25 @@ import (
 	"natter/chat"
 )
 
-// A ticket with which its holder may speak is good as long as the user is present. Who has left,
-// or was removed, has given it back: the coordinator refuses a hello with it at once, cuts who
-// connects with it, and has the servers revoke it.
+// A ticket with which its holder may speak is valid as long as the user is present. When the
+// user leaves or is removed, the ticket is given back: the coordinator refuses a hello with it at
+// once, closes connections that are made with it, and has the servers revoke it.
 
 const (
-	// leftAfter is how long the servers are not told of who has left. A ticket that is made
-	// meanwhile, in the same second, is not void, whatever the clocks of two replicas say.
+	// leftAfter is how long the coordinator waits before it has the servers revoke such a ticket.
+	// So a ticket that is made in the same second is not revoked, whatever the clocks of two
+	// replicas say.
 	leftAfter = 5 * time.Second
-	// leftPause is how many times as long as the last push took there is none for those who have
-	// left: each costs something for every open connection.
+	// leftPause times the duration of the last push is the pause before the next one: each push
+	// costs something for every open connection.
 	leftPause = 20
-	// mostLeft bounds the keys of those who have left in the account, which every server reads:
-	// the last ones count. Others are refused by the coordinator.
+	// mostLeft bounds the keys of users who have left in the account's JWT, which every server
+	// reads: the last ones are in it. The coordinator refuses the others.
 	mostLeft = 4096
-	// strayFor is how long a connection lives with a ticket that was given back: who has not
-	// noticed hears so in the answer to their hello, and asks in the lobby.
+	// strayFor is how long a connection with a ticket that was given back stays open: its client
+	// learns so from the answer to its hello, and asks in the lobby.
 	strayFor = 2 * time.Second
-	// sweepEvery is how often it is forgotten that tickets were given back that have expired.
+	// sweepEvery is how often expired tickets that were given back are forgotten.
 	sweepEvery = 10 * time.Minute
 )
 
@@ -39,9 +40,9 @@ type given struct {
 	at  time.Time
 }
 
-// givenBack sorts those who have left, at a time: whose tickets the servers are to be told, and
-// whose not, because they are here again or too many have left since. young tells that some
-// have left just now.
+// givenBack sorts tickets that were given back: tell are those that the servers must revoke, keep
+// those that they need not, because their users are present again or too many have left since.
+// young reports whether some were given back within leftAfter.
 func givenBack(s *Service, left []given, now time.Time) (tell, keep []given, young bool) {
 	slices.SortFunc(left, func(a, b given) int { return b.at.Compare(a.at) })
 	for _, g := range left {
@@ -57,8 +58,8 @@ func givenBack(s *Service, left []given, now time.Time) (tell, keep []given, you
 	return tell, keep, young
 }
 
-// changedVoid tells whether a change concerns what users have given back, and whether anything
-// else.
+// changedVoid reports whether a change concerns tickets that were given back, and whether it
+// concerns anything else.
 func changedVoid(before, after Revoked) (given, more bool) {
 	for key, v := range after.Keys {
 		if v == before.Keys[key] {
@@ -85,8 +86,8 @@ func hasLeft(s *Service, u chat.User, key string) bool {
 	return known || row.Record.State == Gone && row.Record.Key == key
 }
 
-// armGiveBack has the tickets of a user void who has left or was removed: by the replica that
-// did it, or later by another one.
+// armGiveBack has the tickets of a user who has left or was removed given back: by the replica
+// that removed the user, or later by another one.
 func armGiveBack(s *Service, c store.Change[Record]) {
 	key, r := c.Key+" give back", c.Record
 	if r.State != Gone || r.Reason == chat.ByOperator { // see signOut
@@ -99,11 +100,11 @@ func armGiveBack(s *Service, c store.Change[Record]) {
 	}
 	s.jobs.After(key, wait, "give back the tickets of a user", func(ctx context.Context) error { return giveBack(s, ctx, r.User(), r.Key, at) })
 	if c.Own {
-		s.jobs.After(c.Key+" cut", farewell, "cut who has left", func(context.Context) error { return cutLeft(s, r.User(), r.Key) })
+		s.jobs.After(c.Key+" close", closeWithin, "close the connections of a user who has left", func(context.Context) error { return disconnectLeft(s, r.User(), r.Key) })
 	}
 }
 
-// giveBack stores that the tickets of a user are void who has left.
+// giveBack stores that the tickets of a user who has left are void.
 func giveBack(s *Service, ctx context.Context, u chat.User, key string, at time.Time) error {
 	if row, _ := s.Users.Get(store.Committed, string(u)); row.Record.Present() {
 		return nil
@@ -112,22 +113,22 @@ func giveBack(s *Service, ctx context.Context, u chat.User, key string, at time.
 	if err != nil {
 		return err
 	}
-	if acc.Key != key || !acc.Taken() { // of a key that was changed they are void, and who has never connected has one of a minute
+	if acc.Key != key || !acc.Taken() { // tickets of a former key are void already, and a user who has never connected has one for a minute
 		return nil
 	}
 	_, err = s.Revoked.Update(ctx, string(u), func(_ store.View, r Revoked) (Revoked, error) { return GiveBack(r, key, at) })
 	return err
 }
 
-// cutLeft closes what a user has left open.
-func cutLeft(s *Service, u chat.User, key string) error {
+// disconnectLeft closes the connections that a user who has left did not close.
+func disconnectLeft(s *Service, u chat.User, key string) error {
 	if !hasLeft(s, u, key) {
 		return nil
 	}
-	return s.live.Cut(s.live.LinksOf(key, func(c Link) bool { return c.Holder == u && c.Speaks }))
+	return s.live.Disconnect(s.live.LinksOf(key, func(c Link) bool { return c.Holder == u && c.Speaks }))
 }
 
-// readmit takes back that a user has given back tickets: as the clock stands, the next one
+// readmit revokes the tickets that a user gave back no longer: by the clock, the next ticket
 // would be void, too.
 func readmit(s *Service, ctx context.Context, record, key string) error {
 	row, err := s.Revoked.Update(ctx, record, func(_ store.View, r Revoked) (Revoked, error) { return Readmit(r, key) })
@@ -140,7 +141,7 @@ func readmit(s *Service, ctx context.Context, record, key string) error {
 	return err
 }
 
-// pushLater tells the servers of all those together who have left.
+// pushLater has the servers revoke the tickets of all users who have left, together.
 func pushLater(s *Service) {
 	if s.Revoker == nil || !s.push.waiting.CompareAndSwap(false, true) {
 		return
@@ -152,7 +153,7 @@ func pushLater(s *Service) {
 	})
 }
 
-// sweepLater forgets all together that have given back tickets which have expired.
+// sweepLater forgets all expired tickets that were given back, together.
 func sweepLater(s *Service) {
 	if s.push.sweeping.CompareAndSwap(false, true) {
 		s.jobs.After(" sweep", sweepEvery, "forget what has expired", func(ctx context.Context) error { return sweep(ctx, s) })

@@ -12,7 +12,7 @@ import (
 	"natter/presence/account"
 )
 
-// newsEvery is how often a viewer hears of changes at most.
+// newsEvery is how often a viewer is sent changes at most.
 const newsEvery = 250 * time.Millisecond
 
 // news collects whose presence has changed, to tell the viewers who asked all at once: a
@@ -22,7 +22,7 @@ type news struct {
 	users map[chat.User]bool
 }
 
-// Touch says that what others see of these users has changed.
+// Touch notes that what others see of these users has changed.
 func (s *Service) Touch(users ...chat.User) {
 	s.news.mu.Lock()
 	defer s.news.mu.Unlock()
@@ -77,8 +77,8 @@ func (s *Service) tellViewer(u chat.User, n chat.PresenceNotice) {
 	s.Told.Add(1)
 }
 
-// note collects whom the records' owners block: those who have gone as well, whose going
-// is nobody's business who did not see them.
+// note collects whom the records' owners block, also owners who have left: users who could not
+// see them must not be told that they left.
 func note(blocked map[chat.User]map[chat.User]bool, settled time.Time, records ...Record) {
 	for _, r := range records {
 		for _, b := range account.Holding(r.Blocks, settled) {
@@ -91,9 +91,9 @@ func note(blocked map[chat.User]map[chat.User]bool, settled time.Time, records .
 	}
 }
 
-// unseen is a notice without those who block its receiver.
+// unseen returns a notice without the users who block its receiver.
 func unseen(n chat.PresenceNotice, blockers map[chat.User]bool) chat.PresenceNotice {
-	n.Changed = veiled(n.Changed, blockers)
+	n.Changed = withoutBlockers(n.Changed, blockers)
 	n.Gone = slices.DeleteFunc(slices.Clone(n.Gone), func(name chat.Name) bool { return blockers[name.User()] })
 	return n
 }
@@ -106,8 +106,8 @@ type listing struct {
 	entries  []chat.Entry
 }
 
-// listed is everybody who may be in a list, and the revision that it is true at. Nobody
-// changes it.
+// listed returns all users who may be in a list, and the revision of that. The list must not be
+// changed.
 func (s *Service) listed() ([]chat.Entry, uint64) {
 	s.list.mu.Lock()
 	defer s.list.mu.Unlock()
