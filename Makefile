@@ -5,7 +5,7 @@
 # make faults   users, servers and coordinators under random faults, as in docs/faults.md; FAULTS=-faults.runs=20
 # make simulate N=100000   schedules of members' messages in virtual time
 # make simulate-transfer N=100000   schedules of transfers of files in virtual time
-# make rows     the fixed scenarios of docs/faults.md, each once; ROWS=20 for more
+# make rows     the fixed scenarios of docs/faults-history.md, each once; ROWS=20 for more
 # make bench    natter next to plain nats.go, as in docs/benchmarks.md; BENCH=-help
 # make powercut the power is cut 30 times (root, on Linux)
 # make demo     a coordinator and two users in this terminal
