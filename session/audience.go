@@ -7,8 +7,8 @@ import (
 	"natter/chat"
 )
 
-// Audience returns everybody who must be told that the record has changed: whoever
-// was in the session or is in it now, in order. Before is the zero Session when
+// Audience returns the users who must be told that the record has changed: those who were in the
+// session or are in it now, in order. Before is the zero Session when
 // there was none.
 func Audience(before, after chat.Session) []chat.User {
 	told := map[chat.User]bool{}

@@ -7,7 +7,7 @@ import (
 	"natter/chat"
 )
 
-// parseGuests checks what can be checked without knowing who is here.
+// parseGuests checks what can be checked without knowing who is present.
 func parseGuests(host chat.User, guests []string, maxGroup int) ([]chat.Name, error) {
 	if len(guests) == 0 {
 		return nil, chat.Errorf(chat.Arguments, "Nobody is named to be invited.")
@@ -40,8 +40,8 @@ func gather(w World, host chat.User, typed []chat.Name) ([]chat.Member, error) {
 	for _, t := range typed {
 		guest, visible, ok := w.User(t.User())
 		if !ok || !visible || w.Blocks(t.User(), host) {
-			// One sentence for all of them, with the name as it was typed: how a hidden or
-			// a blocking user writes theirs would tell that they are here.
+			// One sentence for all cases, with the name as it was typed: the name as a hidden or
+			// blocking user writes it would tell that they are present.
 			return nil, chat.Errorf(chat.Unavailable, "%s is not available.", t)
 		}
 		if s, busy := Busy(w, t.User()); busy {
@@ -52,8 +52,8 @@ func gather(w World, host chat.User, typed []chat.Name) ([]chat.Member, error) {
 	return members, nil
 }
 
-// partners says to a viewer with whom u chats, by name. Whoever hides, or blocks the viewer,
-// is "someone".
+// partners tells a viewer with whom u chats, by name. Users who are hidden, or block the viewer, are
+// "someone".
 func partners(w World, s chat.Session, u, viewer chat.User) string {
 	var names []chat.Name
 	hidden := false
@@ -71,9 +71,9 @@ func partners(w World, s chat.Session, u, viewer chat.User) string {
 	return chat.Names(names)
 }
 
-// crossing finds the invitation to the host alone from the only guest. One to a
-// group does not count: the host would find themselves among people they did not name.
-// Nor does that of somebody who blocks the host by now.
+// crossing finds the invitation to the host alone from the only guest. An
+// invitation to a group does not count: the host did not invite the others. Neither does one of a
+// user who blocks the host by now.
 func crossing(w World, host chat.User, typed []chat.Name) (chat.Session, bool) {
 	for _, s := range w.Of(host) {
 		if s.State == chat.Proposed && !s.Group() && len(typed) == 1 && s.Host == typed[0].User() && !w.Blocks(s.Host, host) {
@@ -92,7 +92,7 @@ func crossed(s chat.Session, guests []string) bool {
 	return err == nil && guest.User() == s.Host
 }
 
-// waiting finds the host's own invitation that has no outcome yet.
+// waiting finds the host's own open invitation.
 func waiting(w World, host chat.User) (chat.Session, bool) {
 	for _, s := range w.Of(host) {
 		if s.State == chat.Proposed && s.Host == host {
@@ -102,7 +102,7 @@ func waiting(w World, host chat.User) (chat.Session, bool) {
 	return chat.Session{}, false
 }
 
-// sameGuests reports whether the proposal asks just these.
+// sameGuests reports whether the proposal has exactly these guests.
 func sameGuests(s chat.Session, typed []chat.Name) bool {
 	if len(s.Guests()) != len(typed) {
 		return false

@@ -8,7 +8,7 @@ import (
 	"natter/chat"
 )
 
-// World is what the rules must know about everybody.
+// World is what the rules must know about all users and sessions.
 type World interface {
 	// User finds a present user; one whose connection is lost is present until
 	// the grace time is over.
@@ -21,7 +21,7 @@ type World interface {
 	Of(u chat.User) []chat.Session
 }
 
-// ErrUnchanged means that the step was done already: not an error for the asker.
+// ErrUnchanged means that the step was done already, which is no error for the asker.
 var ErrUnchanged = chat.ErrUnchanged
 
 // The answers that do not depend on whom they are about.
@@ -98,7 +98,7 @@ func Answer(w World, s chat.Session, by chat.User, accept bool, now time.Time) (
 	return s, nil
 }
 
-// Withdraw takes the host's invitation back.
+// Withdraw ends the host's invitation.
 func Withdraw(s chat.Session, by chat.User) (chat.Session, error) {
 	switch {
 	case by != s.Host:
@@ -111,7 +111,7 @@ func Withdraw(s chat.Session, by chat.User) (chat.Session, error) {
 	return closed(s, chat.ByWithdraw, by), nil
 }
 
-// Expire closes an invitation whose time is over. Whoever has a timer may try.
+// Expire closes an invitation whose time is over.
 func Expire(s chat.Session) (chat.Session, error) {
 	if s.State != chat.Proposed {
 		return s, ErrUnchanged
@@ -122,7 +122,7 @@ func Expire(s chat.Session) (chat.Session, error) {
 // End ends an open session for all of its members. The reason is ByQuit or ByBye.
 func End(s chat.Session, by chat.User, reason chat.Reason) (chat.Session, error) {
 	if reason != chat.ByQuit && reason != chat.ByBye {
-		// The reason comes from the asker, who must not be able to make up a loss.
+		// The reason comes from the asker, who must not be able to claim a loss.
 		return chat.Session{}, chat.Errorf(chat.Arguments, "A chat is ended by quit or bye.")
 	}
 	if err := inChat(s, by); err != nil {
@@ -209,7 +209,7 @@ func Busy(w World, u chat.User) (chat.Session, bool) {
 	return chat.Session{}, false
 }
 
-// canChat says why u cannot begin a chat now.
+// canChat returns an error if u cannot begin a chat now.
 func canChat(w World, u chat.User) error {
 	if _, _, ok := w.User(u); !ok {
 		return errNotRegistered
@@ -220,7 +220,7 @@ func canChat(w World, u chat.User) error {
 	return nil
 }
 
-// inChat says why a member's step in an open session is none.
+// inChat returns an error if u is not a member of the open session.
 func inChat(s chat.Session, by chat.User) error {
 	_, in := s.Member(by)
 	switch {
@@ -237,7 +237,7 @@ func hasParted(s chat.Session, u chat.User, reason chat.Reason) bool {
 	return slices.ContainsFunc(s.Members, func(m chat.Member) bool { return m.User() == u && m.Left == reason })
 }
 
-// unchanged is a rule's answer when it makes no step.
+// unchanged is the result of a rule that makes no step.
 func unchanged(s chat.Session, err error) (chat.Session, error) {
 	if errors.Is(err, ErrUnchanged) {
 		return s, err

@@ -6,7 +6,7 @@ import (
 	"natter/chat"
 )
 
-// TooLong says that a message is over the limit, both in bytes.
+// TooLong returns the error for a message over the limit, both in bytes.
 func TooLong(n, most int) *chat.Error {
 	is, limit := size(n), size(most)
 	if is == limit {

@@ -9,7 +9,7 @@ import (
 	"natter/chat"
 )
 
-// A frame is what a member says in one payload:
+// A frame is one payload of messages of a member:
 //
 //	1 41 1767225600000 0:5 12:8 @bob=17
 //	hello
@@ -17,9 +17,9 @@ import (
 //
 // The first line has the version, the number of the first message, its time in milliseconds
 // since 1970, and for each message the milliseconds since the one before and the length of
-// its text in bytes; then for some members the last message of theirs that the sender has.
-// Behind the line come the texts, each with a line feed after it. Texts may have line feeds
-// of their own: only the lengths say where one ends.
+// its text in bytes; then, for some members, the last message of theirs that the sender
+// has received. After the line come the texts, each followed by a line feed. Texts may contain line
+// feeds: only the lengths say where a text ends.
 
 // Frame is messages of one sender, with receipts for others.
 type Frame struct {
@@ -27,7 +27,7 @@ type Frame struct {
 	Receipts []FrameReceipt
 }
 
-// FrameReceipt says that the frame's sender has everything of From up to N.
+// FrameReceipt says that the frame's sender has received everything from From up to N.
 type FrameReceipt struct {
 	From chat.User
 	N    uint64
@@ -77,7 +77,7 @@ func (f Frame) Append(b []byte) []byte {
 }
 
 // ParseFrame reads a frame whose texts have at most maxText bytes each. Everything is checked
-// before anything is allocated; texts that are not UTF-8 are made so.
+// before anything is allocated; invalid UTF-8 in texts is replaced.
 func ParseFrame(data []byte, maxText int) (Frame, error) {
 	line, texts, ok := bytes.Cut(data, []byte{'\n'})
 	h := header{rest: line}
@@ -117,7 +117,7 @@ const (
 	maxAfter = 1 << 40
 )
 
-// read takes a frame apart that was checked, but for the line feeds behind the texts.
+// read reads a frame that was checked, except for the line feeds after the texts.
 func (h *header) read(first, at uint64, count, receipts int, texts []byte) (Frame, error) {
 	f := Frame{Messages: make([]chat.Message, count)}
 	all := string(texts)
@@ -162,7 +162,7 @@ func (h *header) version() bool {
 
 const maxHeader = 64 + 32*maxFrame + 48*chat.MaxReceipts
 
-// number reads a character and a decimal number behind it, without a sign or leading zeros.
+// number reads a character and a decimal number after it, without a sign or leading zeros.
 func (h *header) number(before byte) uint64 {
 	if len(h.rest) < 2 || h.rest[0] != before {
 		h.bad = true

@@ -14,43 +14,44 @@ import (
 )
 
 const (
-	// incoming is how many payloads of others may wait to be read; what does not fit is asked
-	// for again.
+	// incoming is how many payloads of others may wait to be read; the others are requested
+	// again.
 	incoming = 2048
-	// together is how soon after a publish the next message may come and still travel in a
-	// frame with others: a message that comes later leaves at once.
+	// together is how soon after a publish a message is collected with others into one frame; a
+	// later message is published at once.
 	together = 10 * time.Microsecond
-	// farewell is how long the last receipts are waited for at the end.
-	farewell = 250 * time.Millisecond
-	// collectFor is how long the end may be kept back for what somebody has said who left.
+	// lastReceipts is how long Close waits for the last receipts.
+	lastReceipts = 250 * time.Millisecond
+	// collectFor is how long the end is delayed to fetch messages of members who left before it.
 	collectFor   = 5 * time.Second
 	collectAgain = 200 * time.Millisecond
-	// noticeable is how much waiting the user is told of.
+	// noticeable is how long a wait must be for the user to be told.
 	noticeable = time.Second
 )
 
 // Options are what a Conn needs.
 type Options struct {
 	Me     chat.User
-	Rejoin bool // an earlier incarnation of this program may have been in the session
+	Rejoin bool // an earlier incarnation of this member may have been in the session
 	Rules  chat.Rules
 	Log    *slog.Logger
-	Report bool // tell what becomes of each message
+	Report bool // report the state of each message
 	// Join makes a member's connection to the session's present channel; again asks for
 	// another incarnation.
 	Join func(ctx context.Context, id string, again bool, opts ...nats.Option) (*nats.Conn, chat.JoinReply, error)
-	// Store has messages stored for members who do not get them now.
+	// Store stores messages for members who cannot receive them now.
 	Store func(ctx context.Context, q chat.StoreRequest) (chat.StoreReply, error)
-	// Fetch hands over everything that is stored for the member, in the order in which it was
+	// Fetch passes everything in the member's mailbox to take, in the order in which it was
 	// stored.
 	Fetch func(ctx context.Context, id string, take func(from chat.User, m chat.StoredMessages)) error
-	// Tell takes events in order: those of session that are about messages. It must not block.
+	// Tell is called with the events of package session that are about messages, in order. It
+	// must not block.
 	Tell func(session.Event)
-	// Crowded reports whether nothing more is to be told of what others say; nil: never. It
-	// comes again, as long as it is not acknowledged.
+	// Crowded reports whether no more messages of others can be taken; nil: never. They are not
+	// acknowledged then, and come again.
 	Crowded func() bool
-	// Said is told, in order, what the member says, when that is accepted; nil: nobody is.
-	// It must not block.
+	// Said is called with the member's own messages, in order, when they are accepted; may be
+	// nil. It must not block.
 	Said func(at time.Time, text string)
 	// AllBye is called once everybody, the member included, has said bye. It must not block.
 	AllBye func(id string)
@@ -67,7 +68,7 @@ type Conn struct {
 	wg     sync.WaitGroup
 	timer  *time.Timer
 	write  chan struct{} // wakes the writer
-	pace   *rate.Limiter // of what is said; nil: no limit
+	pace   *rate.Limiter // of the member's messages; nil: no limit
 
 	mu      sync.Mutex // never held over I/O
 	core    *Core
@@ -75,14 +76,14 @@ type Conn struct {
 	out     outbox
 	line    *line         // nil until joined
 	armed   Time          // when the timer fires
-	moved   chan struct{} // closed at the next Moved; nil: nobody waits
-	room    chan struct{} // closed when more may be said; nil: nobody waits
+	moved   chan struct{} // closed at the next Moved; nil: nothing waits
+	room    chan struct{} // closed when more may be said; nil: nothing waits
 	drained chan bool     // answers Part; nil: nobody waits
 	closed  bool
 	paced   time.Duration // how long the user has waited for pace
 }
 
-// New takes part in an open session. What is said before Start waits.
+// New makes the member's part in an open session. Messages that are said before Start wait.
 func New(opt Options, s chat.Session) *Conn {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Conn{
@@ -100,21 +101,21 @@ func New(opt Options, s chat.Session) *Conn {
 // Start makes the connection, in the background.
 func (c *Conn) Start() { c.step(Input{Kind: Tick}) }
 
-// Update tells what has become of the session.
+// Update passes a new record of the session to the core.
 func (c *Conn) Update(s chat.Session) { c.step(Input{Kind: Record, Session: &s}) }
 
-// Bye tells the others that the member would like to end.
+// Bye tells the others that the member would like to end the session.
 func (c *Conn) Bye() { c.step(Input{Kind: Bye, Yes: true}) }
 
-// Waiting counts the messages that somebody has yet to acknowledge.
+// Waiting counts the messages that not everybody has acknowledged.
 func (c *Conn) Waiting() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.core.Unacknowledged()
 }
 
-// step runs a step of the core and carries out what follows; what is to be written is left
-// to the writer, so that nobody who reads waits for the network.
+// step runs a step of the core and carries out its effects; writes are left to the writer, so that
+// readers do not wait for the network.
 func (c *Conn) step(in Input) {
 	c.mu.Lock()
 	c.stepLocked(in, c.time())
@@ -125,7 +126,7 @@ func (c *Conn) step(in Input) {
 	}
 }
 
-// tick tells the core the time. It has a goroutine of its own, which writes itself.
+// tick tells the core the time. It runs in a goroutine of its own, which writes itself.
 func (c *Conn) tick() {
 	c.mu.Lock()
 	c.stepLocked(Input{Kind: Tick}, c.time())
@@ -136,7 +137,7 @@ func (c *Conn) tick() {
 	}
 }
 
-// time is the core's.
+// time is the time of the core.
 func (c *Conn) time() Time { return time.Since(c.start) }
 
 // stepLocked runs a step and does all but writing to the connection. c.mu is held.
@@ -161,7 +162,7 @@ func (c *Conn) arm(at Time) {
 	}
 }
 
-// do carries out an effect, or leaves it to be written. c.mu is held.
+// do carries out an effect, or queues it to be written. c.mu is held.
 func (c *Conn) do(e *Effect) {
 	switch e.Kind {
 	case Tell:
@@ -200,7 +201,7 @@ func waiter(ch *chan struct{}) <-chan struct{} {
 	return *ch
 }
 
-// done wakes those who wait. c.mu is held.
+// done wakes the goroutines that wait. c.mu is held.
 func done(ch *chan struct{}) {
 	if *ch != nil {
 		close(*ch)
@@ -208,9 +209,9 @@ func done(ch *chan struct{}) {
 	}
 }
 
-// Say sends a message to all other members. It waits while too many are on their way, and
-// while the member is faster than the coordinator wants. Code TooLong; NotConnected while
-// enough messages wait for the connection; NotInChat at the end.
+// Say sends a message to all other members. It waits while too many are in flight, and while the
+// member is faster than the coordinator allows. Code TooLong; NotConnected while too
+// many messages wait for the connection; NotInChat after the end.
 func (c *Conn) Say(ctx context.Context, text string) error {
 	text = chat.WithoutControls(text)
 	if err := c.keepPace(ctx); err != nil {
@@ -274,8 +275,8 @@ func (c *Conn) trySay(text string) (<-chan struct{}, error) {
 	return nil, nil
 }
 
-// keepPace waits until the member may say something again. The first time that this can be
-// noticed, it is told.
+// keepPace waits until the member may send another message. The first time that the wait is
+// noticeable, the user is told.
 func (c *Conn) keepPace(ctx context.Context) error {
 	if c.pace == nil {
 		return nil
@@ -321,8 +322,8 @@ func (c *Conn) Flush(ctx context.Context) error {
 	}
 }
 
-// Part has everything stored that somebody does not have yet, for a member who leaves while
-// the session goes on.
+// Part stores everything that somebody has not received yet, for a member who leaves while the
+// session goes on.
 func (c *Conn) Part(ctx context.Context) error {
 	drained := make(chan bool, 1)
 	c.mu.Lock()
@@ -342,8 +343,8 @@ func (c *Conn) Part(ctx context.Context) error {
 	}
 }
 
-// Collect takes what is stored when the session is over, as s says: of those who had left it
-// before, whom nobody can tell now that something has not arrived.
+// Collect fetches what is stored when the session is over, as s says: messages of members who had
+// left it before, who can no longer be told that something has not arrived.
 func (c *Conn) Collect(ctx context.Context, s chat.Session) {
 	c.step(Input{Kind: Over, Session: &s})
 	if len(s.Present()) == len(s.Members) {
@@ -365,11 +366,11 @@ func (c *Conn) Collect(ctx context.Context, s chat.Session) {
 	}
 }
 
-// Close ends the delivery: the last receipts are sent, those of the others are waited for,
-// and nobody listens after that. It returns what somebody did not acknowledge; if the session
-// goes on, without what is stored for all who lack it.
+// Close ends the delivery: it sends the last receipts, waits for those of the others, and stops
+// receiving. It returns the messages that not everybody has acknowledged; if the session goes on,
+// without those that are stored for all who lack them.
 func (c *Conn) Close(goesOn bool) []session.NotDelivered {
-	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	ctx, cancel := context.WithTimeout(context.Background(), lastReceipts)
 	_ = c.Flush(ctx)
 	cancel()
 	c.mu.Lock()
@@ -385,7 +386,7 @@ func (c *Conn) Close(goesOn bool) []session.NotDelivered {
 	c.flushOut()
 	c.cancel()
 	if l != nil {
-		_ = l.nc.FlushTimeout(farewell)
+		_ = l.nc.FlushTimeout(lastReceipts)
 		l.close()
 	}
 	c.wg.Wait()

@@ -16,30 +16,29 @@ const (
 	// unless there is only one.
 	maxFrame      = chat.MaxFrame
 	maxFrameBytes = chat.MaxFrameText
-	// window is how many messages may be on their way at once to each member, from all others
-	// together; windowBytes the same in bytes of text.
+	// window is how many messages may be in flight to each member, from all others together;
+	// windowBytes the same in bytes of text.
 	window      = 4096
 	windowBytes = 4 << 20
 	// maxWaiting is how many messages wait while the connection is down.
 	maxWaiting = 100
-	// receiptAfter is how long a receipt waits for a frame that it can travel in, and
-	// receiptApart how long after the one before: while somebody goes on speaking, one for many
-	// messages is enough. One is sent earlier after receiptEach messages, and when the sender
-	// asks.
+	// receiptAfter is how long a receipt waits for a frame to travel in, and receiptApart how long
+	// it comes after the one before: while a peer goes on sending, one receipt for many messages
+	// is enough. A receipt is sent earlier after receiptEach messages, and when the sender asks.
 	receiptAfter = 20 * time.Millisecond
 	receiptApart = 200 * time.Millisecond
 	receiptEach  = window / 4
-	// speaking is how long a peer who has said something is expected to say more.
+	// speaking is how long a peer who has sent a message is expected to send more.
 	speaking = 250 * time.Millisecond
-	// nackAgain is how long what was missing may take to come again, before it is asked for
-	// once more; and what is on its way to a peer who was slow, before it is sent again.
+	// nackAgain is how long missing messages may take to come again before they are requested once
+	// more, and how long messages to a peer who was slow may take before they are sent again.
 	nackAgain = 250 * time.Millisecond
-	// nackBurst is how often a peer is sent at once what they lack, before they have to wait
-	// for nackAgain each time.
+	// nackBurst is how many requests of a peer for missing messages are answered at once, before
+	// each has to wait for nackAgain.
 	nackBurst = 4
-	// redeliverAfter is how long an acknowledgement is waited for.
+	// redeliverAfter is how long an acknowledgement may take.
 	redeliverAfter = 2 * time.Second
-	// slowAfter is how long a peer may acknowledge nothing before the others stop waiting.
+	// slowAfter is how long a peer may acknowledge nothing before the window stops waiting for it.
 	slowAfter = time.Second
 	// joinAgain is the pause before a connection is tried again.
 	joinAgain = 200 * time.Millisecond
@@ -48,9 +47,9 @@ const (
 // Config is what a Core needs.
 type Config struct {
 	Me      chat.User
-	Rejoin  bool       // an earlier incarnation of this program may have been in the session
+	Rejoin  bool       // an earlier incarnation of this member may have been in the session
 	Rules   chat.Rules // MaxText, MessageRate
-	Report  bool       // tell what becomes of each message
+	Report  bool       // report the state of each message
 	Session chat.Session
 }
 
@@ -65,8 +64,8 @@ type Core struct {
 	mail  mailbox
 	bye   byes
 
-	over   bool // the session is
-	stayed bool // and we were in it to the end
+	over   bool // the session is over
+	stayed bool // and we were a member to the end
 	closed bool
 	now    Time
 	next   Time // a Tick is due
@@ -78,15 +77,15 @@ type link struct {
 	epoch   int  // of the session
 	up      bool // the connection works
 	upAt    Time // since when
-	made    bool // there is one, if interrupted
-	wanted  bool // one to another channel, or the first, is to be made
-	joining bool // that is under way
+	made    bool // there is a connection, perhaps interrupted
+	wanted  bool // a connection to another channel, or the first one, must be made
+	joining bool // it is being made
 	failed  bool // the last try has failed
 	retryAt Time
 	holding bool // our incarnation, and so the numbers, are not known yet
 }
 
-// sending is how far our messages have gone out.
+// sending is how far our messages were published.
 type sending struct {
 	sent     uint64 // the last message that was published
 	busy     bool   // a publish is under way
@@ -103,7 +102,7 @@ type sending struct {
 
 type byes struct {
 	mine bool
-	told bool // AllBye was, for these byes
+	told bool // AllBye was told, for these byes
 }
 
 // NewCore makes a core for an open session. It asks to join in the first step.
@@ -125,10 +124,10 @@ func NewCore(cfg Config) *Core {
 	return c
 }
 
-// Next is when a Tick is due; a step at another time is harmless.
+// Next returns when a Tick is due; a step at another time does no harm.
 func (c *Core) Next() Time { return c.next }
 
-// sooner has a Tick come at t or earlier.
+// sooner makes a Tick due at t or earlier.
 func (c *Core) sooner(t Time) { c.next = min(c.next, t) }
 
 // Step takes an input and appends what is to be done about it to out. Time must not go back.
@@ -164,7 +163,7 @@ func (c *Core) take(in *Input) {
 	}
 }
 
-// takeRare takes what does not come with each message.
+// takeRare takes the inputs other than messages and receipts.
 func (c *Core) takeRare(in *Input) {
 	switch in.Kind {
 	case Bye:
@@ -201,7 +200,7 @@ func (c *Core) takeRare(in *Input) {
 	}
 }
 
-// signalled takes what a peer says beside its messages.
+// signalled takes the inputs of a peer other than frames.
 func (c *Core) signalled(p *peer, in *Input) {
 	switch in.Kind {
 	case Announced:
@@ -219,8 +218,8 @@ func (c *Core) signalled(p *peer, in *Input) {
 
 func (c *Core) id() string { return c.cfg.Session.ID }
 
-// peer finds a member of whom something is taken now. One that is thought to be lost and can
-// be heard may also have asked for what is stored.
+// peer finds the peer of an input. A peer that counts as lost and sends something is back, and may
+// have fetched what is stored.
 func (c *Core) peer(u chat.User) *peer {
 	if c.closed {
 		return nil
@@ -232,8 +231,8 @@ func (c *Core) peer(u chat.User) *peer {
 	return p
 }
 
-// back notes that a peer is there who was lost: they may get all that waits for them, from
-// here or from the store.
+// back notes that a lost peer is back: they get the messages that wait for them from us or from
+// their mailbox.
 func (c *Core) back(p *peer) {
 	p.state = Joining
 	c.markOut(c.queue.first, c.last())
@@ -259,7 +258,7 @@ func (c *Core) report(n uint64, s session.SentState) {
 	}
 }
 
-// joined takes a connection to a channel: we announce where we stand, and numbers are known.
+// joined takes a new connection to a channel: we announce our state, and know our numbers.
 func (c *Core) joined(epoch, incarnation int) {
 	l := &c.link
 	first := !l.made
@@ -276,7 +275,7 @@ func (c *Core) joined(epoch, incarnation int) {
 	c.moved()
 }
 
-// number gives the messages that were held their numbers, once the incarnation is known.
+// number gives the held messages their numbers, once the incarnation is known.
 func (c *Core) number(incarnation int) {
 	c.link.holding = false
 	c.queue.renumber(chat.FirstOf(incarnation))
@@ -287,7 +286,7 @@ func (c *Core) number(incarnation int) {
 	}
 }
 
-// linkUp takes a connection that is back. What was under way may be lost.
+// linkUp takes a connection that is back. Messages in flight may be lost.
 func (c *Core) linkUp() {
 	if c.link.up || !c.link.made {
 		return
@@ -299,11 +298,11 @@ func (c *Core) linkUp() {
 	c.moved()
 }
 
-// missedRecords notes that peers may have been back while our connection was interrupted, and
-// have fetched what is stored.
+// missedRecords notes that peers may have come back while our connection was interrupted, and have
+// fetched what is stored.
 func (c *Core) missedRecords() { c.markOut(c.queue.first, c.last()) }
 
-// announceAll tells all peers where we stand.
+// announceAll announces our state to all peers.
 func (c *Core) announceAll(ask bool) {
 	for _, p := range c.peers {
 		p.joining()
@@ -311,7 +310,7 @@ func (c *Core) announceAll(ask bool) {
 	c.emit(Effect{Kind: SendAnnounce, Yes: c.bye.mine, Announce: Announcement{Ask: ask}})
 }
 
-// Standing is what an announcement to all says to one peer.
+// Standing returns the part of an announcement to all that is for one peer.
 func (c *Core) Standing(u chat.User) Announcement {
 	if p := find(c.peers, u); p != nil {
 		return c.standing(p, false)
@@ -327,8 +326,8 @@ func (c *Core) standing(p *peer, ask bool) Announcement {
 	return a
 }
 
-// record takes what has become of the session. Under a new epoch nothing more is said until
-// the new channel is there: those who have left could read the old one.
+// record takes a new record of the session. Under a new epoch nothing is published until the new
+// channel is up: members who have left could read the old one.
 func (c *Core) record(s chat.Session) {
 	c.noteLeft(s)
 	for _, p := range c.peers {
@@ -348,7 +347,7 @@ func (c *Core) record(s chat.Session) {
 	c.checkByes()
 }
 
-// noteLeft moves those who are not members now out of the way.
+// noteLeft moves peers who are no longer members to the former ones.
 func (c *Core) noteLeft(s chat.Session) {
 	c.peers = slices.DeleteFunc(c.peers, func(p *peer) bool {
 		if _, in := s.Member(p.user); in {
@@ -360,7 +359,7 @@ func (c *Core) noteLeft(s chat.Session) {
 	})
 }
 
-// end takes the end of the session.
+// end handles the end of the session.
 func (c *Core) end(s chat.Session) {
 	c.over = true
 	_, c.stayed = s.Member(c.cfg.Me)
@@ -382,7 +381,7 @@ func (c *Core) sayBye(yes bool) {
 	c.checkByes()
 }
 
-// checkByes says so once everybody has said bye.
+// checkByes tells once everybody has said bye.
 func (c *Core) checkByes() {
 	all := c.bye.mine && len(c.peers) > 0
 	for _, p := range c.peers {
@@ -394,7 +393,7 @@ func (c *Core) checkByes() {
 	c.bye.told = all
 }
 
-// tick does what time has made due.
+// tick does what is due.
 func (c *Core) tick() {
 	for _, p := range c.peers {
 		c.checkSlow(p)
@@ -412,7 +411,7 @@ func (c *Core) tick() {
 	c.schedule()
 }
 
-// schedule works out when the next Tick is due, and has a connection made if one is wanted.
+// schedule computes when the next Tick is due, and has a connection made if one is wanted.
 func (c *Core) schedule() {
 	c.next = never
 	if c.closed {
@@ -440,7 +439,7 @@ func (c *Core) schedule() {
 	c.scheduleMail()
 }
 
-// String prints the core so that a script reads as a story.
+// String prints the core for scripts.
 func (c *Core) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", c.cfg.Me)

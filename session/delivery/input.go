@@ -7,16 +7,16 @@ import (
 	"natter/session"
 )
 
-// Time is a monotonic time: how long it is since a moment that the caller chooses.
+// Time is a monotonic time, since a moment that the caller chooses.
 type Time = time.Duration
 
 // never is later than every deadline.
 const never = Time(1<<63 - 1)
 
-// Input is what happens to a member. The fields that a kind does not name are not read.
+// Input is an event for a member. Fields that the kind does not name are not read.
 type Input struct {
 	Kind        InputKind
-	From        chat.User // of Frame, Receipt, Announced, ByeSaid, Fetched: who sent it, as the broker vouches
+	From        chat.User // of Frame, Receipt, Announced, ByeSaid, Fetched: the sender, whom the broker vouches for
 	Text        string    // of Say
 	At          int64     // of Say: the wall clock, in milliseconds since 1970
 	N           uint64    // of Receipt: the last message of ours that From has
@@ -33,7 +33,7 @@ type Input struct {
 	Received map[chat.User]uint64 // of Stored: what was deleted
 }
 
-// InputKind tells inputs apart.
+// InputKind is the kind of an input.
 type InputKind uint8
 
 // The kinds of input.
@@ -42,48 +42,47 @@ const (
 
 	Say   // the user says Text; ask Admit first
 	Bye   // the user says bye
-	Drain // the user leaves: everything that somebody lacks is to be stored now
-	Flush // the user waits for receipts: they are asked for at once
-	Close // the last receipts are to be sent
+	Drain // the user leaves: everything that somebody lacks must be stored now
+	Flush // the user waits for receipts, which are requested at once
+	Close // the last receipts must be sent
 
 	Joined     // the connection to the channel of Epoch is up, and subscribed
 	JoinFailed // it could not be made
 	LinkDown   // the connection is interrupted
 	LinkUp     // it is back
-	LinkClosed // it will not come back by itself
+	LinkClosed // it does not come back by itself
 	Published  // the publish that was asked for last is done
 	Unsent     // it is done, and nothing has gone out
 
 	FrameIn   // messages of From
 	Receipt   // From has everything of ours up to N
-	Announced // From says where it stands
+	Announced // From announces its state
 	ByeSaid   // From says bye, or takes it back
 	Asked     // From wants a receipt at once
 
 	Record      // the session's record has changed
 	Over        // the session has ended; what is stored of those who left before is still taken
 	Stored      // the coordinator has stored something
-	StoreFailed // it could not, or its answer is missing: First to Last may be stored
+	StoreFailed // it failed, or its answer is missing: First to Last may be stored
 	Fetched     // messages of From that were stored for us; Yes: some are lost
 	FetchDone   // that was everything, or the coordinator refuses
 	FetchFailed // it could not be asked
 )
 
-// Announcement is where a member stands, as others are told.
+// Announcement is the state of a member, as others are told.
 type Announcement struct {
 	// Have is the last message of the receiver that the sender has.
 	Have uint64
-	// First is the lowest number of the sender's own messages that it still keeps for
-	// somebody, or its next; 0: not known yet.
+	// First is the lowest number of the sender's own messages that somebody may still lack, or its
+	// next; 0: not known yet.
 	First uint64
 	// Acked is the last message of the sender that the receiver has acknowledged, if only
 	// by an earlier incarnation.
 	Acked uint64
-	Ask   bool // the receiver is to announce itself, too
+	Ask   bool // the receiver must announce itself, too
 }
 
-// Effect is what is to be done after a step, in order. The fields that a kind does not name
-// are zero.
+// Effect is what must be done after a step, in order. Fields that the kind does not name are zero.
 type Effect struct {
 	Kind  EffectKind
 	To    chat.User // of SendReceipt and SendAnnounce: one peer; "": of SendAnnounce, all
@@ -94,11 +93,11 @@ type Effect struct {
 
 	Announce Announcement         // of SendAnnounce to one peer
 	For      []chat.User          // of Store
-	Received map[chat.User]uint64 // of Store: what has arrived by another way, by member
+	Received map[chat.User]uint64 // of Store: what members have received in another way
 	Event    session.Event        // of Tell
 }
 
-// EffectKind tells effects apart.
+// EffectKind is the kind of an effect.
 type EffectKind uint8
 
 // The kinds of effect.

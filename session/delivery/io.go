@@ -21,11 +21,11 @@ type line struct {
 	prefix   string         // of the channel's subjects
 	msg, sig string         // where the member publishes
 	carries  int            // bytes of a payload; 0: not known
-	in       chan *nats.Msg // what the others send; nil comes when the connection is closed
+	in       chan *nats.Msg // payloads of the others; nil when the connection is closed
 	once     sync.Once
 }
 
-// close closes the connection. Who listens to it takes what is there, and stops.
+// close closes the connection. Its reader takes what has arrived, and stops.
 func (l *line) close() {
 	l.nc.Close()
 	l.closed()
@@ -33,11 +33,11 @@ func (l *line) close() {
 
 func (l *line) closed() { l.once.Do(func() { l.in <- nil }) }
 
-// to is where something for one member is published.
+// to returns the subject for one member.
 func (l *line) to(me, u chat.User) string { return l.prefix + "to." + string(u) + "." + string(me) }
 
-// outbox is what waits to be written to the connection, in order. One goroutine at a time
-// writes, without the lock.
+// outbox is what must be written to the connection, in order. One goroutine at a time writes,
+// without the lock.
 type outbox struct {
 	waiting []outgoing
 	writing []outgoing // the former waiting
@@ -53,11 +53,11 @@ type outgoing struct {
 	frame   bool
 }
 
-// lone reports whether a message that is said now leaves at once, instead of with those that
-// follow it.
+// lone reports whether a message that is said now is published at once, instead of together with
+// those that follow it.
 func (o *outbox) lone(now Time) bool { return !o.busy && now-o.last > together }
 
-// queueOut leaves an effect to be written. c.mu is held.
+// queueOut queues an effect to be written. c.mu is held.
 func (c *Conn) queueOut(e *Effect) {
 	l := c.line
 	if l == nil {
@@ -69,7 +69,7 @@ func (c *Conn) queueOut(e *Effect) {
 		c.out.frame = c.core.AppendFrame(c.out.frame[:0], *e)
 		out.subject, out.data, out.frame = l.msg, c.out.frame, true
 		if l.carries > 0 && len(out.data) > l.carries {
-			out.data = nil // said under another rule: the server would close the connection
+			out.data = nil // accepted under another rule: the server would close the connection
 		}
 	case SendReceipt:
 		out.subject, out.data = l.to(c.opt.Me, e.To), strconv.AppendUint(nil, e.N, 10)
@@ -86,7 +86,7 @@ func (c *Conn) queueOut(e *Effect) {
 	c.out.waiting = append(c.out.waiting, out)
 }
 
-// announcement is where we stand, for one peer or for all.
+// announcement returns our announcement, for one peer or for all.
 func (c *Conn) announcement(e *Effect) chat.MemberSignal {
 	s := chat.Sync{Have: map[chat.User]uint64{}, Acked: map[chat.User]uint64{}, Ask: e.Announce.Ask}
 	add := func(u chat.User, a Announcement) {
@@ -115,12 +115,12 @@ func (c *Conn) announcement(e *Effect) chat.MemberSignal {
 func mustJSON(v any) []byte {
 	data, err := json.Marshal(v)
 	if err != nil {
-		panic("delivery: " + err.Error()) // our own types can always be written
+		panic("delivery: " + err.Error()) // our own types can always be encoded
 	}
 	return data
 }
 
-// writer writes what waits, but for lone messages, which leave at once.
+// writer writes the outbox, except for lone messages, which are written at once.
 func (c *Conn) writer() {
 	for {
 		select {
@@ -139,7 +139,7 @@ func (c *Conn) wakeWriter() {
 	}
 }
 
-// flushOut writes what waits, unless another goroutine is about it.
+// flushOut writes the outbox, unless another goroutine does so.
 func (c *Conn) flushOut() {
 	c.mu.Lock()
 	if c.out.busy {
@@ -168,10 +168,10 @@ func (c *Conn) flushOut() {
 	c.mu.Unlock()
 }
 
-// written is what has become of a batch.
+// written is the result of writing a batch.
 type written struct{ frame, unsent, down bool }
 
-// publish writes a batch. What gets lost is sent again.
+// publish writes a batch. Messages that get lost are sent again.
 func (c *Conn) publish() (w written) {
 	for i := range c.out.writing {
 		o := &c.out.writing[i]
@@ -182,15 +182,15 @@ func (c *Conn) publish() (w written) {
 		err := o.nc.Publish(o.subject, o.data)
 		w.down = w.down || err != nil && !o.nc.IsConnected()
 		w.frame = w.frame || o.frame
-		// What the library has sent in part is not cut.
+		// What the library has sent in part must not be cut.
 		w.unsent = w.unsent || o.frame && (errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionClosed))
 		*o = outgoing{}
 	}
 	return w
 }
 
-// join connects to the session's present channel, and leaves the former one when the new one
-// is up.
+// join connects to the session's present channel, and closes the former connection when the new
+// one is up.
 func (c *Conn) join(again bool) {
 	l := &line{in: make(chan *nats.Msg, incoming)}
 	mine := func(in Input) func(*nats.Conn) {
@@ -211,8 +211,7 @@ func (c *Conn) join(again bool) {
 	c.mu.Lock()
 	l.epoch = c.core.link.epoch
 	c.mu.Unlock()
-	// The library's goroutine that writes what waits is not waited for: frames are what collects
-	// messages here.
+	// Frames collect messages, so the library's goroutine that collects writes is not needed.
 	nc, reply, err := c.opt.Join(c.ctx, c.id, again, nats.NoEcho(), nats.WriteBufferSize(1),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, _ error) { down(nc) }),
 		nats.ReconnectHandler(mine(Input{Kind: LinkUp})), nats.ClosedHandler(closed))
@@ -235,7 +234,7 @@ func (c *Conn) join(again bool) {
 	}
 }
 
-// change makes l the line, and returns the one that is to be closed.
+// change makes l the line, and returns the former one, which must be closed.
 func (c *Conn) change(l *line, incarnation int) (former *line) {
 	c.mu.Lock()
 	if c.closed {
@@ -255,8 +254,7 @@ func (c *Conn) change(l *line, incarnation int) (former *line) {
 	return former
 }
 
-// listen reads the line's subjects as one stream, because a bye counts only until the next
-// message.
+// listen reads the line's subjects as one stream, because a message takes back a bye before it.
 func (c *Conn) listen(l *line) error {
 	for _, subject := range []string{"msg.*", "sig.*", "to." + string(c.opt.Me) + ".*"} {
 		if _, err := l.nc.ChanSubscribe(l.prefix+subject, l.in); err != nil {
@@ -274,7 +272,7 @@ func (c *Conn) listen(l *line) error {
 	return nil
 }
 
-// receive takes what another member sends. Who sent it is what the subject says.
+// receive handles a payload of another member. The subject says who sent it.
 func (c *Conn) receive(l *line, m *nats.Msg) {
 	what, from, ok := strings.Cut(strings.TrimPrefix(m.Subject, l.prefix), ".")
 	if !ok {
@@ -285,7 +283,7 @@ func (c *Conn) receive(l *line, m *nats.Msg) {
 		f, err := ParseFrame(m.Data, c.opt.Rules.MaxText)
 		if err == nil {
 			if c.opt.Crowded != nil && c.opt.Crowded() {
-				f.Messages = nil // but for the receipts
+				f.Messages = nil // only the receipts are used
 			}
 			c.step(Input{Kind: FrameIn, From: chat.User(from), Frame: f})
 		}
@@ -317,7 +315,7 @@ func (c *Conn) signal(from chat.User, data []byte, toAll bool) {
 	}
 }
 
-// storeRequest is what a Store asks of the coordinator. c.mu is held.
+// storeRequest returns the request for an effect Store. c.mu is held.
 func (c *Conn) storeRequest(e Effect) chat.StoreRequest {
 	q := chat.StoreRequest{Session: c.id, For: e.For, Received: e.Received}
 	if len(e.For) > 0 {

@@ -8,42 +8,42 @@ import (
 )
 
 const (
-	// storeLost and storeSilent are how long a message waits before it is stored for a member
-	// who is lost, and for one who is connected but does not acknowledge.
+	// storeLost and storeSilent are how long a message waits before it is stored for a member who
+	// is lost, and for one who is connected but does not acknowledge.
 	storeLost   = 500 * time.Millisecond
 	storeSilent = redeliverAfter
 	// storeAgain is how long the next messages for somebody are collected.
 	storeAgain = time.Second
-	// storeRefused is when it is tried again after the coordinator could not.
+	// storeRefused is the pause after the coordinator could not store.
 	storeRefused = 5 * time.Second
 	// storeBytes bounds one request: its texts as JSON may need six bytes for each.
 	storeBytes = (chat.MaxPayload - 8<<10)
-	// perMessage is what a message in a request has beside its text.
+	// perMessage is how many bytes a message in a request has beside its text.
 	perMessage = 80
-	// fetchLost is how long somebody may be lost before it is asked what is stored of them:
-	// most come back at once.
+	// fetchLost is how long a peer is lost before the mailbox is fetched because of that: most come
+	// back at once.
 	fetchLost  = time.Second
 	fetchAgain = time.Second
 )
 
-// mailbox is what a core knows of the messages that the coordinator stores.
+// mailbox is what a core knows of stored messages.
 type mailbox struct {
 	busy      bool   // a request to store is under way
-	fetching  bool   // a request for what is stored is
-	must      bool   // something may be stored for us
+	fetching  bool   // a request to fetch is under way
+	must      bool   // our mailbox may not be empty
 	draining  bool   // everything is to be stored at once
-	asked     bool   // what is stored has been asked for since the start
-	fetchAt   Time   // when to ask for it
-	fetchedAt Time   // when that was done last; 0: never
-	retryAt   Time   // nothing is stored before
-	lookAt    Time   // nor is it looked for what is late
+	asked     bool   // the mailbox was fetched since the start
+	fetchAt   Time   // when to fetch it
+	fetchedAt Time   // when it was fetched last; 0: never
+	retryAt   Time   // nothing is stored before that
+	lookAt    Time   // late messages are not looked for before that
 	toldWaits bool   // that something waits, and not everything has arrived since
 	told      uint64 // the last message that was told as stored
 }
 
-// mailJoined notes that the connection to a channel is up. Of those who have left, or had
-// spoken to an earlier incarnation of ours, something may be stored. The earlier one may have
-// heard part of that, which those who are here can tell: they are waited for, not for long.
+// mailJoined notes that the connection to a channel is up. Members who have left, or who sent to an
+// earlier incarnation of ours, may have stored messages. Those who are connected can tell what the
+// earlier one has received, so the core waits for them, for a short time.
 func (c *Core) mailJoined(first bool) {
 	switch {
 	case !first:
@@ -56,8 +56,8 @@ func (c *Core) mailJoined(first bool) {
 	}
 }
 
-// fetchBy has what is stored for us be asked for at t or earlier; but not all the time,
-// whatever others make up.
+// fetchBy schedules a fetch at t or earlier, but not more often than fetchAgain, whatever others
+// announce.
 func (c *Core) fetchBy(t Time) {
 	if c.mail.fetchedAt > 0 {
 		t = max(t, c.mail.fetchedAt+fetchAgain)
@@ -65,7 +65,7 @@ func (c *Core) fetchBy(t Time) {
 	c.mail.fetchAt = min(c.mail.fetchAt, t)
 }
 
-// fetchIfAllKnown does not let a new incarnation wait longer than it must.
+// fetchIfAllKnown fetches as soon as all connected peers have announced themselves.
 func (c *Core) fetchIfAllKnown() {
 	if !c.cfg.Rejoin || c.mail.asked {
 		return
@@ -78,14 +78,14 @@ func (c *Core) fetchIfAllKnown() {
 	c.fetchBy(c.now)
 }
 
-// unstored is the first message that a peer lacks and that is not stored for them; the
-// queue's next, if there is none.
+// unstored returns the first message that a peer lacks and that is not stored for them; the queue's
+// next if there is none.
 func (c *Core) unstored(p *peer) uint64 {
 	return min(max(p.acked+1, p.stored+1, c.queue.first), c.queue.next)
 }
 
-// storeAt is when the first message that a peer neither has nor will get from the store is to
-// be stored for them.
+// storeAt returns when the first message that a peer has not received, and that is not stored for
+// them, must be stored.
 func (c *Core) storeAt(p *peer) Time {
 	n := c.unstored(p)
 	if c.link.holding || !c.link.made || n == c.queue.next {
@@ -101,7 +101,7 @@ func (c *Core) storeAt(p *peer) Time {
 	return max(c.queue.get(n).said, p.ackedAt, c.link.upAt) + wait
 }
 
-// mailTick asks for what is stored, and has stored what must be.
+// mailTick fetches and stores what is due.
 func (c *Core) mailTick() {
 	if c.closed {
 		return
@@ -122,13 +122,13 @@ func (c *Core) fetch() {
 	}
 	m.fetchAt = never
 	if !m.must && !lost {
-		return // those who were lost are back
+		return // the lost peers are back
 	}
 	m.fetching, m.must, m.asked, m.fetchedAt = true, false, true, max(c.now, 1)
 	c.emit(Effect{Kind: Fetch})
 }
 
-// store has messages stored: those who lack the same are served together.
+// store stores messages; peers who lack the same ones share a request.
 func (c *Core) store() {
 	m := &c.mail
 	if m.busy || m.retryAt > c.now || !c.link.up && !m.draining || c.over {
@@ -169,7 +169,7 @@ func (c *Core) store() {
 	c.emit(e)
 }
 
-// storeEnd is the last message of a request that begins with first; first-1 if none fits.
+// storeEnd returns the last message of a request that begins with first; first-1 if none fits.
 func (c *Core) storeEnd(first uint64) uint64 {
 	n, size := first, 0
 	for ; n < c.queue.next; n++ {
@@ -180,7 +180,7 @@ func (c *Core) storeEnd(first uint64) uint64 {
 	return n - 1
 }
 
-// jsonSize is how long a text is at most in JSON.
+// jsonSize is the greatest length of a text in JSON.
 func jsonSize(text string) int {
 	n := len(text)
 	for i := range len(text) {
@@ -203,7 +203,7 @@ func (c *Core) Messages(first, last uint64) []chat.Message {
 	return all
 }
 
-// mailed takes the answers of the coordinator.
+// mailed handles the answers of the coordinator.
 func (c *Core) mailed(in *Input) {
 	m := &c.mail
 	switch in.Kind {
@@ -231,7 +231,7 @@ func (c *Core) mailed(in *Input) {
 	}
 }
 
-// storedNow notes what the coordinator stores now, and tells it.
+// storedNow notes which messages are stored now, and tells the user.
 func (c *Core) storedNow(in *Input) {
 	for u, at := range in.Received {
 		if p := find(c.peers, u); p != nil && p.record == at {
@@ -253,8 +253,8 @@ func (c *Core) storedNow(in *Input) {
 	c.tellStored()
 }
 
-// fetched takes messages that were stored for us. One that is missing between them is not
-// asked for: what is not stored was never acknowledged to its sender.
+// fetched handles messages from our mailbox. Messages missing between them are not requested: their
+// sender still has them, because they were neither stored nor acknowledged.
 func (c *Core) fetched(from chat.User, messages []chat.Message, lost bool) {
 	p := find(c.left, from)
 	if p == nil && !c.over {
@@ -282,7 +282,7 @@ func (c *Core) fetched(from chat.User, messages []chat.Message, lost bool) {
 	c.tell(session.Texts{Session: c.id(), From: p.name, Messages: fresh})
 }
 
-// fetchDone skips what will not come again, and has what came too early sent again.
+// fetchDone skips numbers that will not come again, and has messages that came too early sent again.
 func (c *Core) fetchDone() {
 	for _, p := range c.peers {
 		if p.fetching > p.have+1 {

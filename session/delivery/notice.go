@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	// waitsAfter is how long a message may be neither taken nor stored before the user is told
+	// waitsAfter is how long a message may be neither received nor stored before the user is told
 	// that it waits.
 	waitsAfter = time.Second
-	// lateAfter is how long it may be so before it is told as not delivered so far.
+	// lateAfter is the same until it is reported as not delivered so far.
 	lateAfter = 15 * time.Second
-	// lateAgain is how often it is looked for such messages.
+	// lateAgain is how often the core looks for such messages.
 	lateAgain = time.Second
 )
 
-// waitsAt is when the user is to be told that something waits. What only those lack who are
-// lost is no news: that they are was told, and that it is stored will be.
+// waitsAt returns when the user must be told that a message waits. Messages that only lost members
+// lack do not count: the user knows that they are lost, and is told when the messages are stored.
 func (c *Core) waitsAt() Time {
 	first := c.queue.next
 	for _, p := range c.peers {
@@ -51,8 +51,8 @@ func (c *Core) tellWaits() {
 	c.tell(e)
 }
 
-// tellStoredFor tells for whom messages up to last are stored. Who was heard a moment ago is
-// back, and gets them.
+// tellStoredFor tells for whom messages up to last are stored. Members who have sent something since
+// are back, and receive them.
 func (c *Core) tellStoredFor(last uint64, stored map[chat.User]uint64) {
 	e := session.MessageStored{Session: c.id()}
 	for _, p := range c.peers {
@@ -69,7 +69,7 @@ func (c *Core) tellStoredFor(last uint64, stored map[chat.User]uint64) {
 	}
 }
 
-// tellStored tells of which messages everybody has them or will get them from the store.
+// tellStored reports the messages that everybody has received or will fetch.
 func (c *Core) tellStored() {
 	if !c.cfg.Report || c.queue.len() == 0 || c.link.holding {
 		return
@@ -84,7 +84,7 @@ func (c *Core) tellStored() {
 	}
 }
 
-// lateAt is when to look for messages that are late.
+// lateAt returns when to look for late messages.
 func (c *Core) lateAt() Time {
 	if c.queue.len() == 0 || c.link.holding {
 		return never
@@ -94,8 +94,8 @@ func (c *Core) lateAt() Time {
 
 func (c *Core) lateTime(n uint64) Time { return max(c.queue.get(n).said, c.link.upAt) + lateAfter }
 
-// tellLate tells what has been neither taken nor stored for long although we are connected.
-// It is tried again all the same.
+// tellLate tells of messages that have long been neither received nor stored although we are
+// connected. They are sent again all the same.
 func (c *Core) tellLate() {
 	if c.closed || c.lateAt() > c.now {
 		return
@@ -113,7 +113,7 @@ func (c *Core) tellLate() {
 	}
 }
 
-// settled reports whether everybody has a message or will get it from the store.
+// settled reports whether everybody has received a message or will fetch it.
 func (c *Core) settled(n uint64) bool {
 	for _, p := range c.peers {
 		if max(p.acked, p.stored) < n {

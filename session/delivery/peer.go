@@ -21,10 +21,10 @@ const (
 // String is the state in words.
 func (s State) String() string { return [...]string{"joining", "in sync", "slow", "lost", "left"}[s] }
 
-// peer is what is known of another member. The invariants, checked by the simulation:
+// peer is the state of another member. The simulation checks the invariants:
 //
 //   - acked, stored and have never go back;
-//   - nobody has what was never said: acked and stored are below the queue's next;
+//   - only messages that exist are acknowledged: acked and stored are below the queue's next;
 //   - a peer is slow only while they lack something;
 //   - a receipt is owed only for what we have.
 type peer struct {
@@ -37,27 +37,27 @@ type peer struct {
 	ackedAt    Time   // when that was said
 	heardAt    Time   // when it last became more, or they announced themselves
 	stored     uint64 // the last that is stored for them
-	record     uint64 // under which sequence; 0: nothing, or it was let go of
+	record     uint64 // under which sequence; 0: nothing, or it was deleted
 	toldStored bool   // that something is stored for them which they do not have
 
 	// Of theirs.
 	owed
 	have     uint64 // the last that we have
 	spokeAt  Time   // when they said something last
-	first    uint64 // what is before it does not come again; not believed until what is stored is here
-	fetching uint64 // first when what is stored was asked for
-	missed   uint64 // the last that we have asked for
+	first    uint64 // earlier messages do not come again; not used until the mailbox was fetched
+	fetching uint64 // first at the time of the fetch
+	missed   uint64 // the last that we have requested
 	missedAt Time   // when; it is not asked for again before nackAgain has passed
 	known    bool   // they have said where they stand since we joined
 	bye      bool
 
 	resendAt Time   // what they lack is sent again
-	resend   bucket // of what is sent again at once because they say where they stand
-	pace     bucket // of what is taken from them
+	resend   bucket // of messages that are sent again at once after their announcements
+	pace     bucket // of messages that are taken from them
 	fastAt   Time   // when it was told that they are too fast; 0: never
 }
 
-// owed is the receipts for a peer.
+// owed are the receipts that a peer must be sent.
 type owed struct {
 	receipts uint64 // the last message that we have acknowledged
 	paidAt   Time   // when we did
@@ -85,20 +85,20 @@ func (p *peer) String() string {
 	return s
 }
 
-// joining notes that our connection is new: they may have missed something.
+// joining notes that our connection is new: the peer may have missed messages.
 func (p *peer) joining() {
 	if p.state == InSync || p.state == Slow {
 		p.state = Joining
 	}
 }
 
-// heard notes that a peer has announced themselves: they are there.
+// heard notes that a peer has announced themselves, and so is connected.
 func (p *peer) heard(now Time) {
 	p.heardAt = now
 	p.state = InSync
 }
 
-// listens notes that a peer acknowledges. What they had sent before they were lost may come
+// listens notes that a peer acknowledges. Receipts that they sent before they were lost may come
 // late.
 func (p *peer) listens(now Time) {
 	p.heardAt = now
@@ -110,13 +110,13 @@ func (p *peer) listens(now Time) {
 // waitedFor reports whether the window waits for a peer.
 func (p *peer) waitedFor() bool { return p.state == Joining || p.state == InSync }
 
-// connected reports whether a peer gets what is published, as far as we know.
+// connected reports whether a peer receives what is published, as far as we know.
 func (p *peer) connected() bool { return p.state <= Slow }
 
-// received reports whether a peer has everything that is stored for them.
+// received reports whether a peer has received everything that is stored for them.
 func (p *peer) received() bool { return p.record > 0 && p.acked >= p.stored }
 
-// slowAt is when a peer who acknowledges nothing becomes slow.
+// slowAt returns when a peer who acknowledges nothing becomes slow.
 func (c *Core) slowAt(p *peer) Time {
 	n := max(p.acked+1, c.queue.first)
 	if !p.waitedFor() || n > c.send.sent || c.link.holding {
@@ -134,7 +134,7 @@ func (c *Core) checkSlow(p *peer) {
 
 // bucket is a token bucket. The zero value allows everything.
 type bucket struct {
-	every Time // one more
+	every Time // for one more token
 	burst int
 	full  Time // when it is full again
 }

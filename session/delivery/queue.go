@@ -2,18 +2,18 @@ package delivery
 
 import "natter/chat"
 
-// message is one of ours that somebody has yet to acknowledge.
+// message is one of ours that not everybody has acknowledged.
 type message struct {
 	said Time   // when
 	at   int64  // the wall clock, in milliseconds
 	end  uint64 // bytes of this and all earlier messages
 	text string
-	late bool // that it waits for long was told
-	out  bool // somebody may have it: it went out while they were there
+	late bool // the user was told that it is late
+	out  bool // somebody may have it: it was published while they were connected
 }
 
-// queue holds the messages that somebody has yet to acknowledge, without gaps: first is the
-// number of the oldest, next that of the message to come.
+// queue holds the messages that not everybody has acknowledged, without gaps: first is the number
+// of the oldest, next that of the message to come.
 type queue struct {
 	ring  []message // a ring; its length is a power of two
 	head  int
@@ -48,7 +48,7 @@ func (q *queue) grow() {
 	q.ring, q.head = ring, 0
 }
 
-// pop drops the oldest message. A large ring is given back once it is empty.
+// pop drops the oldest message. A large ring is released once it is empty.
 func (q *queue) pop() {
 	q.ring[q.head].text = ""
 	q.head = (q.head + 1) & (len(q.ring) - 1)
@@ -58,7 +58,7 @@ func (q *queue) pop() {
 	}
 }
 
-// renumber moves all numbers behind base.
+// renumber moves all numbers above base.
 func (q *queue) renumber(base uint64) { q.first, q.next = q.first+base, q.next+base }
 
 // size is how many bytes of text the messages from first on have.

@@ -6,15 +6,15 @@ import (
 )
 
 const (
-	// bearable is how much faster than the rate a peer may be: who keeps to it may still be
-	// bunched on the way.
+	// bearable is how many times the rate a peer may reach: messages that were sent at the rate may
+	// arrive together.
 	bearable = 1.5
-	// tellFastAgain is how often it is told that a peer is faster than that.
+	// tellFastAgain is how often the user is told that a peer is faster than that.
 	tellFastAgain = Time(60e9)
 )
 
-// frame takes messages of a peer: those that come next are told, old ones are acknowledged
-// again, and ones that are too early show that something is missing.
+// frame handles messages of a peer: the next ones are accepted, old ones are acknowledged again, and
+// ones that are too early show that others are missing.
 func (c *Core) frame(from chat.User, f *Frame) {
 	p := c.peer(from)
 	if p == nil || c.over {
@@ -31,7 +31,7 @@ func (c *Core) frame(from chat.User, f *Frame) {
 	begins := c.now-p.spokeAt >= speaking
 	p.spokeAt = c.now
 	if begins {
-		c.ask() // less may be on its way now
+		c.ask() // fewer messages may be in flight now
 	}
 	first, last := f.Messages[0].N, f.Messages[len(f.Messages)-1].N
 	switch {
@@ -47,7 +47,7 @@ func (c *Core) frame(from chat.User, f *Frame) {
 	}
 }
 
-// accept tells messages that come next.
+// accept accepts the next messages and tells the user.
 func (c *Core) accept(p *peer, messages []chat.Message) {
 	if n := p.pace.take(c.now, len(messages)); n < len(messages) {
 		messages = messages[:n]
@@ -68,8 +68,8 @@ func (c *Core) accept(p *peer, messages []chat.Message) {
 	c.tell(session.Texts{Session: c.id(), From: p.name, Messages: messages})
 }
 
-// tooFast notes that not everything was taken that a peer has sent. It comes again as long as
-// it is not acknowledged, and is not asked for earlier.
+// tooFast notes that not all messages of a peer were accepted. They are not acknowledged, so they
+// come again, and are not requested earlier.
 func (c *Core) tooFast(p *peer) {
 	p.missed, p.missedAt = p.have+1, c.now+redeliverAfter
 	if p.fastAt == 0 || c.now-p.fastAt >= tellFastAgain {
@@ -78,7 +78,7 @@ func (c *Core) tooFast(p *peer) {
 	}
 }
 
-// owe notes that a peer is to get a receipt: in the next frame, or soon.
+// owe notes that a peer must be sent a receipt: in the next frame, or soon.
 func (c *Core) owe(p *peer) {
 	if p.have >= p.receipts+receiptEach {
 		c.receipt(p)
@@ -90,7 +90,7 @@ func (c *Core) owe(p *peer) {
 	}
 }
 
-// paid notes that a peer gets a receipt.
+// paid notes that a peer was sent a receipt.
 func (p *peer) paid(now Time) { p.receipts, p.paidAt, p.owedAt = p.have, now, never }
 
 // receipt sends a receipt to a peer at once.
@@ -103,9 +103,8 @@ func (c *Core) receipt(p *peer) {
 	c.emit(Effect{Kind: SendReceipt, To: p.user, N: p.have})
 }
 
-// nack asks a peer to send again what is missing, once: until that comes, everything else
-// that was under way is too early as well. An incarnation that is new to us must say first
-// where its numbers begin.
+// nack asks a peer once to send missing messages again: until they come, everything else in flight
+// is too early as well. A new incarnation must announce first where its numbers begin.
 func (c *Core) nack(p *peer, n uint64) {
 	if p.missed == p.have+1 && c.now-p.missedAt < nackAgain || !c.link.up {
 		return
@@ -115,21 +114,21 @@ func (c *Core) nack(p *peer, n uint64) {
 	c.announce(p, ask)
 }
 
-// announce tells one peer where we stand.
+// announce announces our state to one peer.
 func (c *Core) announce(p *peer, ask bool) {
 	p.receipts, p.owedAt = p.have, never
 	c.emit(Effect{Kind: SendAnnounce, To: p.user, Yes: c.bye.mine, Announce: c.standing(p, ask)})
 }
 
-// announced takes where a peer stands. What they will not send again has been acknowledged by
-// an earlier incarnation of ours, or was said by one of theirs: then it may be stored for us,
-// and nothing that comes after it is taken before that is here.
+// announced handles the announcement of a peer. Messages that they will not send again were
+// acknowledged by an earlier incarnation of ours, or sent by an earlier one of theirs. The latter
+// may be in our mailbox, which is fetched before later messages are accepted.
 func (c *Core) announced(p *peer, a Announcement, toAll bool) {
 	if a.First > chat.MaxMessage || a.Have > chat.MaxMessage || a.Acked > chat.MaxMessage {
 		return
 	}
 	p.known = true
-	p.heard(c.now) // whatever the record says of their connection: it may be late
+	p.heard(c.now) // even if the record says that they are lost: it may be old
 	c.acked(p, a.Have)
 	if a.Acked > p.have { // this is still kept for somebody else
 		p.have, p.receipts = a.Acked, a.Acked

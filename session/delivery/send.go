@@ -5,7 +5,7 @@ import (
 	"natter/session"
 )
 
-// Admission says whether a message is taken now.
+// Admission says whether a message is accepted now.
 type Admission uint8
 
 // The answers of Admit.
@@ -19,7 +19,7 @@ const (
 // Admit reports whether the next message may be said.
 func (c *Core) Admit() Admission {
 	up := c.publishable()
-	joining := !up && !c.link.failed && (c.link.up || !c.link.made) // it takes only a moment
+	joining := !up && !c.link.failed && (c.link.up || !c.link.made) // which takes only a moment
 	switch {
 	case c.closed:
 		return NotInChat
@@ -31,8 +31,8 @@ func (c *Core) Admit() Admission {
 	return Admitted
 }
 
-// full reports whether enough is on its way. Those who speak share what can wait at each
-// member; one who is lost or slow keeps nobody from using it.
+// full reports whether the window is full. The members who send share what each receiver can
+// buffer; a lost or slow sender does not take a share.
 func (c *Core) full() bool {
 	if n := share(c.peers); c.queue.len() < n && c.queue.size(c.queue.first) < bytesFor(n) {
 		return false
@@ -44,12 +44,11 @@ func (c *Core) full() bool {
 	return c.queue.next-least >= uint64(n) || c.queue.size(least) >= bytesFor(n)
 }
 
-// share is how many messages may be on their way even if everybody speaks.
+// share is how many messages may be in flight even if all members send.
 func share(others []*peer) int { return window / max(1, len(others)) }
 
-// limit is how many messages may be on their way: the share at first, and more as they are
-// acknowledged and only some speak. So it stays little what comes all at once if everybody
-// begins to speak.
+// limit is how many messages may be in flight: the share at first, and more as they are acknowledged
+// while only some members send. So the load stays low if all of them begin at once.
 func (c *Core) limit() int {
 	speak := 1
 	for _, p := range c.peers {
@@ -64,8 +63,8 @@ func (c *Core) limit() int {
 // bytesFor is how many bytes of text go with a limit of messages.
 func bytesFor(messages int) uint64 { return uint64(messages) * (windowBytes / window) }
 
-// ask asks for receipts when half of what may be on its way is, so that nobody has to wait
-// for them; but not again for each message that is sent before they are here.
+// ask asks for receipts when the window is half full, so that the sender does not have to wait for
+// them, but not again for each message that is sent before they come.
 func (c *Core) ask() {
 	n := c.limit()
 	reaches := func(first uint64, part int) bool {
@@ -78,7 +77,7 @@ func (c *Core) ask() {
 	}
 }
 
-// from counts what was sent from message first on, and the bytes of its text.
+// from counts the messages that were sent from first on, and the bytes of their texts.
 func (s *sending) from(first uint64, q *queue) (messages int, bytes uint64) {
 	first, next := max(first, q.first), s.sent+1
 	if first >= next {
@@ -87,7 +86,7 @@ func (s *sending) from(first uint64, q *queue) (messages int, bytes uint64) {
 	return int(next - first), q.size(first) - q.size(next)
 }
 
-// least is the lowest number that one of these peers has not acknowledged.
+// least returns the lowest number that one of the peers has not acknowledged.
 func (c *Core) least(these func(*peer) bool) uint64 {
 	least := c.queue.next
 	for _, p := range c.peers {
@@ -108,12 +107,12 @@ func (c *Core) say(text string, at int64) {
 	if !c.link.holding {
 		c.report(c.last(), session.Sending)
 	}
-	c.sooner(c.now + storeLost) // the first thing that time can make due
+	c.sooner(c.now + storeLost) // the first deadline that can come
 }
 
-// pump publishes what waits, as long as nothing is under way and somebody is there to get it:
-// what has not gone out has certainly not arrived. What is sent again comes first, so that
-// order is kept.
+// pump publishes waiting messages, unless a publish is under way or no peer is connected: messages
+// that were never published have certainly not arrived. Messages that are sent again come first, so
+// that the order is kept.
 func (c *Core) pump() {
 	s := &c.send
 	if s.busy || !c.publishable() || !c.anyConnected() {
@@ -149,7 +148,7 @@ func (c *Core) pump() {
 	c.ask()
 }
 
-// fill is the last message of a frame that begins with first.
+// fill returns the last message of a frame that begins with first.
 func (c *Core) fill(first, end uint64) uint64 {
 	last, size := first, len(c.queue.get(first).text)
 	for last < end && last-first+1 < maxFrame {
@@ -182,8 +181,8 @@ func (c *Core) AppendFrame(b []byte, e Effect) []byte {
 	return b
 }
 
-// acked notes how far a peer has come. Nobody can have what was never sent. One that was slow
-// and answers goes on, but does not know which of the last messages to ask for.
+// acked notes what a peer has acknowledged, which cannot be more than was sent. A slow peer that
+// answers is no longer slow, but does not know which of the last messages to request.
 func (c *Core) acked(p *peer, n uint64) {
 	n = min(n, c.last())
 	if c.link.holding || n < p.acked {
@@ -203,8 +202,7 @@ func (c *Core) acked(p *peer, n uint64) {
 	}
 }
 
-// grow lets more be on its way when everything up to n is acknowledged by all whom the window
-// waits for.
+// grow opens the window when everything up to n is acknowledged by all whom the window waits for.
 func (s *sending) grow(n uint64) {
 	if n > s.ackedTo {
 		s.grown = min(s.grown+int(min(n-s.ackedTo, window)), window)
@@ -212,13 +210,13 @@ func (s *sending) grow(n uint64) {
 	}
 }
 
-// resendTo has what a peer lacks sent again at t or earlier.
+// resendTo schedules messages that a peer lacks to be sent again at t or earlier.
 func (c *Core) resendTo(p *peer, t Time) {
 	p.resendAt = min(p.resendAt, t)
 	c.sooner(p.resendAt)
 }
 
-// trim drops what everybody has. What is held has no number yet.
+// trim drops messages that everybody has. Held messages have no number yet.
 func (c *Core) trim() {
 	if c.link.holding {
 		return
@@ -239,8 +237,8 @@ func (c *Core) trim() {
 	c.moved()
 }
 
-// redeliver sends again what connected peers have not acknowledged, when it takes too long.
-// A slow one gets only the next one, as a probe.
+// redeliver sends messages again that connected peers have not acknowledged in time. A slow peer is
+// sent only the next one, as a probe.
 func (c *Core) redeliver() {
 	if c.send.dueAt > c.now || !c.missing() {
 		return
@@ -256,7 +254,7 @@ func (c *Core) redeliver() {
 	}
 }
 
-// resend publishes again what a peer lacks.
+// resend publishes the messages again that a peer lacks.
 func (c *Core) resend(p *peer) {
 	p.resendAt = never
 	c.resendFrom(max(p.acked+1, c.queue.first))
@@ -274,19 +272,19 @@ func (c *Core) resendFrom(first uint64) {
 	s.redoEnd = s.sent
 }
 
-// missing reports whether a connected peer has yet to acknowledge something.
+// missing reports whether a connected peer has not acknowledged everything.
 func (c *Core) missing() bool {
 	return c.queue.len() > 0 && !c.closed && c.least((*peer).connected) < c.queue.next
 }
 
-// Unacknowledged counts the messages that somebody has yet to acknowledge.
+// Unacknowledged counts the messages that not everybody has acknowledged.
 func (c *Core) Unacknowledged() int { return c.queue.len() }
 
 // Flushed reports whether every connected peer has everything.
 func (c *Core) Flushed() bool { return !c.missing() }
 
-// Undelivered returns what somebody did not acknowledge; if the session goes on, without what
-// is stored for all who lack it. With Report it tells the same.
+// Undelivered returns the messages that not everybody has acknowledged; if the session goes on,
+// without those that are stored for all who lack them. With Report it reports them, too.
 func (c *Core) Undelivered(goesOn bool) (lost []session.NotDelivered, told []session.Sent) {
 	for n := c.queue.first; n < c.queue.next; n++ {
 		if goesOn && c.settled(n) {
@@ -305,8 +303,8 @@ func (c *Core) Undelivered(goesOn bool) (lost []session.NotDelivered, told []ses
 	return lost, told
 }
 
-// storedForAny reports whether a message is stored for somebody who lacks it. The end drops
-// what those have said who stayed to it, and nothing else.
+// storedForAny reports whether a message is stored for somebody who lacks it. At the end of a session
+// only the stored messages of members who stayed are deleted.
 func (c *Core) storedForAny(n uint64) bool {
 	for _, p := range c.peers {
 		if p.acked < n && n <= p.stored {

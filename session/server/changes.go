@@ -15,17 +15,17 @@ import (
 	"natter/session"
 )
 
-// others is how long a replica leaves a repair to the one that made it necessary.
+// others is how long a replica waits for the one that made a repair necessary to do it.
 const others = time.Second
 
-// tellAcceptedAfter is how long an acceptance waits for others that are told with it: each
-// of n guests would otherwise be told n times what all n have answered.
+// tellAcceptedAfter is how long a notice of an acceptance waits for others to be sent with it:
+// otherwise each of n guests would be sent n notices.
 const tellAcceptedAfter = 20 * time.Millisecond
 
 const repairing = "repair a session"
 
-// Changed is what a change of a session means: who is told, which time runs, what
-// else can no longer be. It runs on the log's goroutine.
+// Changed acts on a change of a session: notices, timers, and repairs of other records. It runs on
+// the log's goroutine.
 func (s *Service) Changed(c store.Change[chat.Session]) {
 	after := c.Record
 	if after.State == chat.Proposed {
@@ -68,8 +68,8 @@ func (s *Service) Changed(c store.Change[chat.Session]) {
 	}
 }
 
-// UserChanged is what the change of a user means for the sessions that they are in.
-// It runs on the log's goroutine.
+// UserChanged acts on a change of a user for the sessions that they are in. It runs on the log's
+// goroutine.
 func (s *Service) UserChanged(c store.Change[presence.Record]) {
 	u := c.Record.User()
 	if c.Own && c.Known && (c.Before.State == presence.Lost) != (c.Record.State == presence.Lost) && c.Record.Present() {
@@ -87,7 +87,7 @@ func (s *Service) UserChanged(c store.Change[presence.Record]) {
 	}
 }
 
-// Start repairs what a crash may have left half done.
+// Start completes what a crash may have interrupted.
 func (s *Service) Start() {
 	s.jobs.Do(dropping, s.dropOld)
 	for _, row := range s.Sessions.Snapshot() {
@@ -95,7 +95,7 @@ func (s *Service) Start() {
 	}
 }
 
-// tell sends a session to those whom a change concerns.
+// tell sends a session to the users whom a change concerns.
 func (s *Service) tell(who []chat.User, record chat.Session, revision uint64) {
 	to := make([]chat.Address, len(who))
 	for i, u := range who {
@@ -109,8 +109,8 @@ func (s *Service) tell(who []chat.User, record chat.Session, revision uint64) {
 	s.Told.Add(uint64(len(who)))
 }
 
-// repairAll looks at everything that a user is in. Every replica does, those that did
-// not cause it a little later.
+// repairAll checks all sessions of a user. Every replica does so, the ones that did not cause it a
+// little later.
 func (s *Service) repairAll(u chat.User, own bool) {
 	wait := delay(own)
 	for _, row := range s.Sessions.By(store.Committed, string(u)) {
@@ -126,7 +126,7 @@ func (s *Service) repairAll(u chat.User, own bool) {
 	}
 }
 
-// delay is how long a replica waits with what a change has made necessary, its own or another's.
+// delay is how long a replica waits before it acts on a change, its own or another's.
 func delay(own bool) time.Duration {
 	if own {
 		return 0
@@ -134,7 +134,7 @@ func delay(own bool) time.Duration {
 	return others
 }
 
-// moveAll takes what a user is in to another terminal.
+// moveAll moves a user's sessions to another terminal.
 func (s *Service) moveAll(u chat.User) {
 	for _, row := range s.Sessions.By(store.Committed, string(u)) {
 		if row.Record.State != chat.Open {
@@ -150,7 +150,7 @@ func (s *Service) moveAll(u chat.User) {
 	}
 }
 
-// repair makes the steps that other records' changes have made necessary.
+// repair makes the steps that changes of other records have made necessary.
 func (s *Service) repair(ctx context.Context, id string) error {
 	for {
 		row, err := s.step(ctx, id, func(w session.World, before chat.Session) (chat.Session, error) {
@@ -168,7 +168,7 @@ func (s *Service) repair(ctx context.Context, id string) error {
 	}
 }
 
-// expire ends an invitation that nobody has answered in time.
+// expire ends an invitation that was not answered in time.
 func (s *Service) expire(ctx context.Context, id string) error {
 	_, err := s.step(ctx, id, func(_ session.World, before chat.Session) (chat.Session, error) { return session.Expire(before) })
 	return err
@@ -180,8 +180,7 @@ func (s *Service) here(u chat.User) bool {
 	return ok && row.Record.Present()
 }
 
-// auditOf is what a change is to those who watch, in the order in which it is read. here
-// reports who is registered.
+// auditOf returns the audit records of a change, in order. here reports who is registered.
 func auditOf(before, after chat.Session, here func(chat.User) bool, now time.Time) []chat.Audit {
 	var lines []chat.Audit
 	add := func(event, format string, args ...any) {
@@ -224,8 +223,8 @@ func auditOf(before, after chat.Session, here func(chat.User) bool, now time.Tim
 	return append(lines, statuses(before, after, here)...)
 }
 
-// statuses are the lines about who has become busy or available. Who has been removed is
-// neither.
+// statuses returns the lines about users who have become busy or available. Users who were removed
+// are neither.
 func statuses(before, after chat.Session, here func(chat.User) bool) []chat.Audit {
 	var lines []chat.Audit
 	for _, m := range byName(after.Members) {
@@ -246,7 +245,7 @@ func statuses(before, after chat.Session, here func(chat.User) bool) []chat.Audi
 	return lines
 }
 
-// why is the reason of an end, and whose doing it was.
+// why returns the reason of an end, and who caused it.
 func why(s chat.Session) string {
 	if len(s.By) == 0 {
 		return string(s.Reason)
@@ -267,7 +266,7 @@ func why(s chat.Session) string {
 	}
 }
 
-// names are the names, in order, of the members who have not left.
+// names returns the names of the members who have not left, in order.
 func names(s chat.Session) []chat.Name {
 	var found []chat.Name
 	for _, m := range byName(s.Present()) {
@@ -282,7 +281,7 @@ func byName(members []chat.Member) []chat.Member {
 	return sorted
 }
 
-// users is everybody who is in one of two states of a session.
+// users returns everybody who is in one of two states of a session.
 func users(before, after chat.Session) []chat.User {
 	var found []chat.User
 	for _, s := range []chat.Session{before, after} {
@@ -293,7 +292,7 @@ func users(before, after chat.Session) []chat.User {
 	return found
 }
 
-// short is the part of an id that people see, of whatever was sent as one.
+// short returns the part of an id that people see; the id may be anything that was sent.
 func short(id string) string { return fmt.Sprintf("%.6s", strings.Map(plain, id)) }
 
 func plain(r rune) rune {
@@ -303,7 +302,7 @@ func plain(r rune) rune {
 	return '?'
 }
 
-// shown is a list of names as somebody sent it, fit to be shown.
+// shown returns a list of names as it was sent, without control characters.
 func shown(guests []string) string {
 	var parts []string
 	for _, g := range guests[:min(len(guests), 2*chat.MaxGroup)] {

@@ -12,8 +12,8 @@ import (
 	"natter/chat"
 )
 
-// How many invitations one user receives: so many at once, and one more after each pause.
-// From one network they are fewer, so that a crowd there does not use up what others have.
+// How many invitations one user receives: so many at once, and one more after each pause. From one
+// network they are fewer, so that users there do not use up the limit for others.
 const (
 	inviteAtOnce  = 20
 	invitePause   = 3 * time.Second
@@ -24,8 +24,8 @@ const (
 	mostMet       = 1 << 16          // pairs of users who are remembered to have chatted
 )
 
-// inviteLimiter keeps the invitations that each user receives to a rate, but for those of users
-// with whom they have chatted. nil keeps nobody to anything.
+// inviteLimiter limits the rate of the invitations that each user receives, except from users with
+// whom they have chatted. A nil limiter has no limit.
 type inviteLimiter struct {
 	all, near *rpc.Buckets
 
@@ -48,8 +48,8 @@ func (c *inviteLimiter) keys(guest chat.User, address string) (all, near string)
 }
 
 // admit notes that guests receive an invitation from an address now, or returns which of them
-// cannot, and why: then nothing is noted. Code Rate. It looks and notes in one go, because many
-// may invite somebody at the same moment.
+// cannot, and why: then nothing is noted. Code Rate. It checks and notes under one lock,
+// because many may invite a user at the same moment.
 func (c *inviteLimiter) admit(guests []chat.Name, address string, now time.Time) (chat.User, error) {
 	if c == nil {
 		return "", nil
@@ -72,7 +72,7 @@ func (c *inviteLimiter) admit(guests []chat.Name, address string, now time.Time)
 	return "", nil
 }
 
-// meet notes that the members of a session chat: they wanted to.
+// meet notes that the members of a session chat.
 func (c *inviteLimiter) meet(members []chat.Member) {
 	if c == nil {
 		return
@@ -116,9 +116,9 @@ func (c *inviteLimiter) release(guest chat.User) int {
 	return n
 }
 
-// crowded returns why a new invitation is to be held back, and for whom; otherwise it counts
-// for each guest. The rules have found that every guest can be invited otherwise: nobody learns
-// more from this.
+// crowded returns an error if a new invitation must be held back, and for whom; otherwise it counts
+// the invitation for each guest. It is called only if the rules allow the invitation, so its answer
+// tells nothing else about a guest.
 func (s *Service) crowded(proposal chat.Session, now time.Time) (chat.User, error) {
 	strangers := slices.DeleteFunc(proposal.Guests(), func(g chat.Name) bool { return s.invites.friends(g.User(), proposal.Host) })
 	return s.invites.admit(strangers, s.addressOf(proposal.Host), now)

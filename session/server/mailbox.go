@@ -121,8 +121,8 @@ func (s *Service) fetch(ctx context.Context, c rpc.Caller, q chat.FetchRequest) 
 	return chat.FetchReply{Left: left}, err
 }
 
-// inboxOf reports whether a subject is one in a user's inbox: the server checks nothing of
-// where it is told to send.
+// inboxOf reports whether a subject is in a user's inbox: the server does not check where it is
+// told to send.
 func inboxOf(u chat.User, subject string) bool {
 	rest, ok := strings.CutPrefix(subject, chat.Inbox(u)+".")
 	return ok && rest != "" && len(rest) <= 64 && !strings.ContainsFunc(rest, func(r rune) bool {
@@ -130,8 +130,7 @@ func inboxOf(u chat.User, subject string) bool {
 	})
 }
 
-// insider finds an open session that u is in, if need be one that another replica has
-// opened a moment ago.
+// insider finds an open session that u is in, also if another replica has opened it a moment ago.
 func (s *Service) insider(ctx context.Context, u chat.User, id string) (chat.Session, error) {
 	record, ok := s.openTo(u, id)
 	if !ok {
@@ -163,7 +162,7 @@ func (s *Service) toTheEnd(ctx context.Context, u chat.User, id string) error {
 	return err
 }
 
-// stayed are the members who were there at the end of a session, or made it.
+// stayed returns the members who were in a session at its end, or ended it.
 func stayed(s chat.Session) map[chat.User]bool {
 	all := map[chat.User]bool{}
 	for _, m := range s.Present() {
@@ -198,7 +197,7 @@ func (s *Service) dropStored(before, after chat.Session) {
 }
 
 const (
-	// remembered is how long it is known of a session that it has ended: see store.Log.
+	// remembered is how long an ended session is known: see store.Log.
 	remembered = time.Minute
 	// noticedIn is how long a connection may be dead before the broker notices, and the grace
 	// time begins.

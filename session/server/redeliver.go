@@ -7,9 +7,9 @@ import (
 	"natter/session"
 )
 
-// Redeliver does what a change means for others, in case the replica that made it died
-// before it could: the members are told, and what was stored is deleted. Whoever has heard it
-// already hears nothing new: a notice carries the whole record.
+// Redeliver acts on a change for other users, in case the replica that made it died before it could:
+// it tells the members, and deletes what was stored. Repeating a notice does no harm, because it has
+// the whole record.
 func (s *Service) Redeliver(kind, key string, revision uint64) {
 	if kind == presence.Kind {
 		s.redeliverUser(key, revision)
@@ -17,7 +17,7 @@ func (s *Service) Redeliver(kind, key string, revision uint64) {
 	}
 	row, ok := s.Sessions.Get(store.Committed, key)
 	if !ok || row.Revision != revision {
-		return // there is a later change, which comes by itself
+		return // a later change is handled by itself
 	}
 	if row.Record.State == chat.Closed { // what was kept for it, too
 		s.dropStored(row.Record, row.Record)
@@ -30,7 +30,7 @@ func (s *Service) Redeliver(kind, key string, revision uint64) {
 	s.tell(members, row.Record, revision)
 }
 
-// redeliverUser tells those who chat with a user that their connection is lost or back.
+// redeliverUser tells the partners of a user that the user's connection is lost or back.
 func (s *Service) redeliverUser(key string, revision uint64) {
 	user, ok := s.Users.Get(store.Committed, key)
 	if !ok || user.Revision != revision || user.Record.State == presence.Gone {

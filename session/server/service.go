@@ -109,7 +109,7 @@ func (s *Service) Serve(svc *rpc.Service) error {
 // Stop ends all timers and waits for what is under way. The log must have stopped.
 func (s *Service) Stop() { s.jobs.Stop() }
 
-// Partners are the other members of the session that a user is in.
+// Partners returns the other members of the session that a user is in.
 func (s *Service) Partners(u chat.User) []chat.User {
 	var found []chat.User
 	for _, row := range s.Sessions.By(store.Committed, string(u)) {
@@ -124,10 +124,10 @@ func (s *Service) Partners(u chat.User) []chat.User {
 	return found
 }
 
-// Of is every invitation and session of a user, as its members see them, and of those that
-// have ended but are not forgotten the ones that are known, and two kinds of which a program
-// that was started anew does not know: those that ended because the user did not come back, and
-// those that did after the revision at which a user was lost who is back; 0: they were not.
+// Of returns every invitation and session of a user, as its members see them. Of those that have
+// ended and are not forgotten it returns the known ones, those that ended because the user did not
+// come back, and those that ended after the revision at which the user was lost; 0: they were not
+// lost.
 func (s *Service) Of(u chat.User, known []string, lost uint64) []chat.Session {
 	known = known[:min(len(known), chat.MaxKnown)]
 	var found []chat.Session
@@ -149,7 +149,7 @@ func (s *Service) Of(u chat.User, known []string, lost uint64) []chat.Session {
 	return found
 }
 
-// view is a session as its members see it: who has lost the connection belongs to it.
+// view returns a session as its members see it, with who has lost the connection.
 func (s *Service) view(record chat.Session) chat.Session {
 	members := make([]chat.Member, len(record.Members))
 	for i, m := range record.Members {
@@ -161,7 +161,7 @@ func (s *Service) view(record chat.Session) chat.Session {
 	return record
 }
 
-// world is what the rules see of everybody.
+// world is what the rules see of all users and sessions.
 type world struct {
 	*Service
 	v store.View
@@ -194,13 +194,14 @@ func (w world) Of(u chat.User) []chat.Session {
 	return found
 }
 
-// step runs a rule on one session; a session that is not there is the zero Session,
-// which every rule answers as one that has ended.
+// step runs a rule on one session. A session that does not exist is the zero Session, which rules
+// treat as one that has ended.
 func (s *Service) step(ctx context.Context, id string, rule func(session.World, chat.Session) (chat.Session, error)) (store.Row[chat.Session], error) {
 	return s.Sessions.Update(ctx, id, func(v store.View, before chat.Session) (chat.Session, error) { return rule(world{s, v}, before) })
 }
 
-// reply is the answer to a step; a refusal is written to the audit log, with the users that it was about.
+// reply returns the answer to a step. It writes a refusal to the audit log, with the users that it
+// was about.
 func (s *Service) reply(row store.Row[chat.Session], err error, u chat.User, refused string, about ...chat.Name) (chat.SessionReply, error) {
 	if err != nil {
 		var told *chat.Error
@@ -220,7 +221,7 @@ func (s *Service) name(u chat.User) chat.Name {
 	return chat.Name(u)
 }
 
-// named are the names in a list as somebody sent it: those of present users as their owners typed
+// named returns the names of a list as it was sent, those of present users as their owners typed
 // them.
 func (s *Service) named(guests []string) (names []chat.Name) {
 	for _, g := range guests[:min(len(guests), 2*chat.MaxGroup)] {
@@ -239,8 +240,8 @@ func (s *Service) request(u chat.User, session, format string, args ...any) {
 	s.Audit.Request(chat.Audit{Event: "user.request", User: name, Session: session, Text: fmt.Sprintf("%s "+format, append([]any{name}, args...)...)})
 }
 
-// invite proposes. Whoever cannot be invited for a reason that is nobody's business
-// is refused after the same time as somebody who does not exist.
+// invite proposes a session. If a guest cannot be invited for a reason that the host must not learn,
+// the refusal takes as long as for a user who does not exist.
 func (s *Service) invite(ctx context.Context, c rpc.Caller, q chat.InviteRequest) (chat.SessionReply, error) {
 	timer := time.NewTimer(chat.RefusalDelay)
 	defer timer.Stop()
@@ -269,7 +270,7 @@ func (s *Service) invite(ctx context.Context, c rpc.Caller, q chat.InviteRequest
 			}
 			return after, err
 		case before.Host == c.User:
-			return before, session.ErrUnchanged // asked before, perhaps of a replica that was held up
+			return before, session.ErrUnchanged // requested before, perhaps from a replica that was held up
 		}
 		return chat.Session{}, chat.Errorf(chat.Arguments, "The id in %q is taken.", "session")
 	}
@@ -340,8 +341,8 @@ func (s *Service) leave(ctx context.Context, c rpc.Caller, q chat.SessionRequest
 	return reply, err
 }
 
-// parted is a session as it is shown to who has left it before and asks again: what has become
-// of the others since is not theirs to know.
+// parted returns a session for a member who has left it and asks again: it does not show what has
+// happened to the others since.
 func parted(record chat.Session, u chat.User) chat.Session {
 	if record.State == chat.Closed {
 		record.State, record.Reason, record.By = chat.Open, "", nil
@@ -355,7 +356,7 @@ func parted(record chat.Session, u chat.User) chat.Session {
 	return record
 }
 
-// join hands a member the ticket to the session's present channel.
+// join makes a member's ticket for the session's present channel.
 func (s *Service) join(ctx context.Context, c rpc.Caller, q chat.JoinRequest) (chat.JoinReply, error) {
 	record, err := s.joinable(ctx, c.User, q)
 	if err == nil && q.Again {
@@ -370,9 +371,8 @@ func (s *Service) join(ctx context.Context, c rpc.Caller, q chat.JoinRequest) (c
 	return chat.JoinReply{Ticket: ticket, Channel: channel, Incarnation: m.Incarnation}, err
 }
 
-// joinable is the session that a member asks to join, at their present terminal. That is
-// looked at after the record: another one that takes over later has the chat go on under
-// another epoch.
+// joinable returns the session that a member asks to join from their present terminal. The terminal
+// is checked after the record is read: a later takeover has the session go on under another epoch.
 func (s *Service) joinable(ctx context.Context, u chat.User, q chat.JoinRequest) (chat.Session, error) {
 	record, err := s.insider(ctx, u, q.Session)
 	if err == nil && (record.Epoch < q.Epoch || s.elsewhere(store.Committed, u, q.Terminal) != nil) { // another replica has changed it a moment ago
@@ -397,7 +397,7 @@ func (s *Service) again(ctx context.Context, u chat.User, q chat.JoinRequest) (c
 	return row.Record, err
 }
 
-// elsewhere is the refusal of a terminal that is not the user's any longer.
+// elsewhere returns an error for a terminal that is no longer the user's.
 func (s *Service) elsewhere(v store.View, u chat.User, terminal string) error {
 	row, _ := s.Users.Get(v, string(u))
 	if terminal == "" || row.Record.Terminal == "" || row.Record.Terminal == terminal {
@@ -426,12 +426,12 @@ func (s *Service) adminSessions(_ context.Context, _ rpc.Caller, q chat.AdminReq
 	return reply, nil
 }
 
-// watchSession tells an observer who can be heard in a session.
+// watchSession tells an observer who can send in a session.
 func (s *Service) watchSession(_ context.Context, _ rpc.Caller, q chat.WatchRequest) (chat.WatchReply, error) {
 	return s.Watched(q.Session), nil
 }
 
-// Watched returns who can speak and be heard in a session, as far as this replica knows.
+// Watched returns who can send and receive in a session, as far as this replica knows.
 func (s *Service) Watched(id string) chat.WatchReply {
 	row, _ := s.Sessions.Get(store.Committed, id)
 	return row.Record.Watched()
