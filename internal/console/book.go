@@ -11,21 +11,21 @@ import (
 	"natter/session/delivery"
 )
 
-// What the book keeps at most; beyond it forgets the oldest, or all names, and
-// lines get less exact but no fewer.
+// The limits of the book. Beyond them it forgets the oldest sessions, or all names: lines are less
+// exact then, but none is missing.
 const (
 	maxSessions = 16384
 	maxNames    = 65536
 	maxParsed   = 16384
 )
 
-// book turns what arrives into entries. It keeps the names that audit records
-// told and, per session, what was seen of it. It belongs to one goroutine.
+// book makes entries of what arrives. It remembers the names in audit records and, for each session,
+// what was seen of it. It belongs to one goroutine.
 type book struct {
 	show    string
 	shared  bool
 	maxText int // bytes
-	// ask returns who is in a session now; false if nobody can say. nil: nobody is asked.
+	// ask returns who is in a session now; false if it is not known. May be nil.
 	ask func(id string) (chat.WatchReply, bool)
 
 	seed    maphash.Seed       // of the texts that were shown
@@ -36,7 +36,7 @@ type book struct {
 	order   []string         // the keys of talks and perhaps more, oldest first
 	directs directs
 	shown   int  // messages of members
-	missed  bool // something did not come by: what was counted is not everything
+	missed  bool // something was missed: the counts are not complete
 }
 
 func newBook(cfg Config) *book {
@@ -56,7 +56,7 @@ type address struct {
 	route *chat.Route // nil if it is of none
 }
 
-// parse is chat.Parse, which takes longer than everything else that is done with a message.
+// parse is chat.Parse with a cache: it takes longer than everything else that is done with a message.
 func (b *book) parse(subject string) address {
 	a, ok := b.parsed[subject]
 	if ok {
@@ -72,8 +72,7 @@ func (b *book) parse(subject string) address {
 	return a
 }
 
-// feed takes one message of the broker. Subjects that are not of the console's
-// routes say nothing.
+// feed handles one message of the broker. Subjects of other routes have no entries.
 func (b *book) feed(subject string, data []byte, now time.Time) []entry {
 	parsed := b.parse(subject)
 	route, at := parsed.route, parsed.Address
@@ -116,8 +115,8 @@ func (b *book) audit(kind string, data []byte, now time.Time) []entry {
 	return append(before, e)
 }
 
-// follow learns what a record means for a session. It adds to the record's line what the
-// book knows, and returns the lines that come before it.
+// follow updates a session from an audit record. It adds to the record's line what the book knows,
+// and returns the lines that come before it.
 func (b *book) follow(what string, a chat.Audit, e *entry, now time.Time) (before []entry) {
 	switch what {
 	case "action session.start":
@@ -141,7 +140,7 @@ func (b *book) follow(what string, a chat.Audit, e *entry, now time.Time) (befor
 	return before
 }
 
-// message is what somebody says on a channel.
+// message handles a frame of a member.
 func (b *book) message(at chat.Address, data []byte, now time.Time) []entry {
 	id := chat.SessionOf(at.Session)
 	t := b.talk(id)
@@ -161,7 +160,7 @@ func (b *book) message(at chat.Address, data []byte, now time.Time) []entry {
 	return b.lines(id, t, at.User, f.Messages, where == late, now)
 }
 
-// storedRecord are the lines of a record of stored messages.
+// storedRecord handles a record of stored messages.
 func (b *book) storedRecord(at chat.Address, data []byte, now time.Time) []entry {
 	var p chat.StoredMessages
 	if err := json.Unmarshal(data, &p); err != nil {
@@ -170,15 +169,14 @@ func (b *book) storedRecord(at chat.Address, data []byte, now time.Time) []entry
 	return b.stored(at, p.Messages, now)
 }
 
-// stored are messages of a member that others will get from the coordinator, which has
-// looked at them: whoever is lost, or did not get them, will hear them.
+// stored returns the lines of messages that a member has stored and that the coordinator has checked.
 func (b *book) stored(at chat.Address, messages []chat.Message, now time.Time) []entry {
 	return b.lines(at.Session, b.talk(at.Session), at.User, messages, false, now)
 }
 
-// lines are those of messages that came together, without those that were shown before. Ones
-// that may have come too late for everybody say so, and so does another text under a number that
-// was shown: members have read either of them. Both are not counted.
+// lines returns the lines of messages that came together, without those that were shown before.
+// Messages that may have come too late for everybody are marked, and so is another text with a number
+// that was shown: members have read one or the other. Neither is counted.
 func (b *book) lines(id string, t *talk, u chat.User, messages []chat.Message, late bool, now time.Time) (entries []entry) {
 	s, from := t.member(u), b.nameOf(u)
 	line := func(mark string, said []chat.Message) {
@@ -223,7 +221,7 @@ func (b *book) lines(id string, t *talk, u chat.User, messages []chat.Message, l
 	return entries
 }
 
-// due are the lines that time has brought.
+// due returns the lines that are due.
 func (b *book) due(now time.Time) []entry {
 	var entries []entry
 	for id := range b.lacking {
@@ -232,8 +230,8 @@ func (b *book) due(now time.Time) []entry {
 	return append(entries, b.directs.due(b, now)...)
 }
 
-// gaps are the lines about messages of a session that have been missing for a while, or at
-// all.
+// gaps returns the lines about messages of a session that have been missing for a while, or about all
+// missing ones.
 func (b *book) gaps(id string, t *talk, now time.Time, all bool) []entry {
 	delete(b.lacking, id)
 	if t == nil {
@@ -251,8 +249,8 @@ func (b *book) gaps(id string, t *talk, now time.Time, all bool) []entry {
 	return entries
 }
 
-// gap is the line for numbers that have not come by: the sender may have skipped them, or
-// they were lost on the way to this console.
+// gap returns the line for missing numbers: the sender may have skipped them, or they were lost on
+// the way to this console.
 func gap(session string, from chat.Name, m span, now time.Time) entry {
 	text := fmt.Sprintf("numbers %d to %d of %s in session %s have not come by", m.first, m.last, from, session)
 	if m.first == m.last {
@@ -261,8 +259,8 @@ func gap(session string, from chat.Name, m span, now time.Time) entry {
 	return entry{at: now, kind: "server", event: "console.gap", head: text, session: session, from: from, count: int(min(m.last-m.first+1, 1<<53))}
 }
 
-// doubt notes that something did not come by, and nobody knows what: what is known of
-// sessions may be out of date, and what is missing was told.
+// doubt notes that unknown messages were missed: what is known of sessions may be out of date, and
+// missing numbers were reported.
 func (b *book) doubt() {
 	b.missed = true
 	clear(b.lacking)
@@ -274,7 +272,7 @@ func (b *book) doubt() {
 	}
 }
 
-// learn remembers how a name is typed.
+// learn remembers a name as it is typed.
 func (b *book) learn(n chat.Name) {
 	if _, err := chat.ParseName(string(n)); err != nil {
 		return
@@ -285,7 +283,7 @@ func (b *book) learn(n chat.Name) {
 	b.names[n.User()] = n
 }
 
-// nameOf is how a user is shown.
+// nameOf returns a user's name as it is shown.
 func (b *book) nameOf(u chat.User) chat.Name {
 	if n, ok := b.names[u]; ok {
 		return n
@@ -293,5 +291,5 @@ func (b *book) nameOf(u chat.User) chat.Name {
 	return chat.Name(u)
 }
 
-// short is what people see of a session's id.
+// short returns the part of a session's id that people see.
 func short(id string) string { return chat.CleanLine(chat.Session{ID: id}.Short()) }

@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// coalesceFor is how long lines of the same kind and sender are counted after the first
-	// one was shown.
+	// coalesceFor is how long lines of the same kind and sender are counted after the first one was
+	// shown.
 	coalesceFor = 10 * time.Second
 	// maxKinds is how many kinds and senders are counted at once.
 	maxKinds = 4096
 )
 
-// coalescer counts lines that a client can cause as often as it likes: the first one is
-// shown, and those that follow it come as one line with their number.
+// coalescer counts lines that a client can cause without limit: the first one is shown, and those
+// that follow it become one line with their number.
 type coalescer map[string]*alike
 
 // alike are lines of one key.
@@ -45,7 +45,7 @@ func (c coalescer) pass(e entry, now time.Time) []entry {
 	return append(entries, e.times(1, e.size))
 }
 
-// due are the lines for what was counted long enough, or at all.
+// due returns the lines for what was counted long enough, or for everything.
 func (c coalescer) due(now time.Time, all bool) []entry {
 	var entries []entry
 	for _, key := range slices.Sorted(maps.Keys(c)) {
@@ -67,14 +67,14 @@ func (c coalescer) due(now time.Time, all bool) []entry {
 	return entries
 }
 
-// times is an entry that stands for n alike, of size bytes together.
+// times returns an entry for n similar ones, of size bytes together.
 func (e entry) times(n, size int) entry {
 	e.head, e.count = e.tell(n, size), n
 	return e
 }
 
-// unreadable is the line for something that is not what its subject promises, or longer than
-// members take. What it holds is not shown: it may be anything.
+// unreadable returns the line for a payload that is not valid on its subject, or longer than members
+// accept. Its content is not shown.
 func unreadable(what, who string, limit int, data []byte, now time.Time) entry {
 	return entry{
 		at: now, kind: "refused", event: "console.unreadable", size: len(data), key: fmt.Sprintf("unreadable %t %s", limit > 0, who),
@@ -91,7 +91,7 @@ func unreadable(what, who string, limit int, data []byte, now time.Time) entry {
 	}
 }
 
-// notMember is the line for what somebody says where nobody can hear it.
+// notMember returns the line for a message that no member can receive.
 func notMember(session string, from chat.Name, data []byte, now time.Time) entry {
 	return entry{
 		at: now, kind: "refused", event: "console.not_member", session: session, from: from, outside: true,

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// maxDirects is how many direct messages are recognised when they come again, and how
-	// many acknowledgements are waited for.
+	// maxDirects is how many direct messages are recognised when they come again, and for how many
+	// an acknowledgement is awaited.
 	maxDirects = 1 << 14
-	// ackTime is how long one is waited for before that is told.
+	// ackTime is how long an acknowledgement may take before a line says that it is missing.
 	ackTime = chat.DirectTimeout + time.Second
 	// maxText is the most bytes of one message that any --max-message allows.
 	maxText = 256 << 10
@@ -31,18 +31,18 @@ type directKey struct {
 	n           uint64
 }
 
-// directText is what was said under a key: a receiver who did not get it may read another text
-// under the same one.
+// directText is the text of a key: a receiver who did not get it may read another text with the same
+// key.
 type directText struct {
 	directKey
 	sum uint64
 }
 
-// directs is what is known of direct messages.
+// directs is the state of direct messages.
 type directs struct {
 	recent  *broker.Recent[directKey]
 	texts   *broker.Recent[directText]
-	waiting map[directKey]time.Time // shown then, and not acknowledged since
+	waiting map[directKey]time.Time // when it was shown, if it was not acknowledged since
 	order   []directKey             // of waiting and perhaps more, oldest first
 	pace    *rpc.Buckets            // of each sender's lines
 	arrived int                     // acknowledged, of those that were shown
@@ -52,7 +52,7 @@ func newDirects() directs {
 	return directs{recent: broker.NewRecent[directKey](maxDirects), texts: broker.NewRecent[directText](maxDirects), waiting: map[directKey]time.Time{}, pace: rpc.NewBuckets(directLines)}
 }
 
-// direct is a direct message, or a step of one that says nothing to people.
+// direct handles a direct message, or a step of one that is not shown.
 func (b *book) direct(at chat.Address, data []byte, now time.Time) []entry {
 	from, to := b.nameOf(at.User), b.nameOf(at.To)
 	var m chat.DirectMessage
@@ -74,7 +74,7 @@ func (b *book) direct(at chat.Address, data []byte, now time.Time) []entry {
 		return nil
 	}
 	if b.directs.pace.Take(string(at.User), now) > 0 {
-		return []entry{tooFast(from, data, now)} // its receiver takes it later, and so it is shown when it comes again
+		return []entry{tooFast(from, data, now)} // its receiver accepts it later, so it is shown when it comes again
 	}
 	b.directs.texts.Add(text)
 	e := entry{
@@ -90,10 +90,10 @@ func (b *book) direct(at chat.Address, data []byte, now time.Time) []entry {
 	return []entry{e}
 }
 
-// await notes that a direct message is shown.
+// await notes that a direct message was shown.
 func (d *directs) await(k directKey, now time.Time) {
 	if len(d.waiting) >= maxDirects {
-		return // then nothing is said of it
+		return // then it is not reported
 	}
 	d.waiting[k] = now
 	d.order = append(d.order, k)
@@ -106,7 +106,7 @@ func (d *directs) acknowledged(k directKey) {
 	}
 }
 
-// due are the lines about direct messages that nobody has acknowledged in time.
+// due returns the lines about direct messages that were not acknowledged in time.
 func (d *directs) due(b *book, now time.Time) []entry {
 	var entries []entry
 	for len(d.order) > 0 {
@@ -124,7 +124,7 @@ func (d *directs) due(b *book, now time.Time) []entry {
 	return entries
 }
 
-// unacknowledged is the line for a direct message that may not have arrived.
+// unacknowledged returns the line for a direct message that may not have arrived.
 func unacknowledged(from, to chat.Name, now time.Time) entry {
 	return entry{
 		at: now, kind: "server", event: "console.unacknowledged", from: from, to: []chat.Name{to},
@@ -136,7 +136,7 @@ func unacknowledged(from, to chat.Name, now time.Time) entry {
 	}
 }
 
-// tooFast is the line for direct messages that are more than any client sends.
+// tooFast returns the line for more direct messages than a client sends.
 func tooFast(from chat.Name, data []byte, now time.Time) entry {
 	return entry{
 		at: now, kind: "refused", event: "console.too_fast", from: from, size: len(data), key: "too fast " + string(from),

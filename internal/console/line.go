@@ -16,8 +16,8 @@ import (
 	"natter/chat"
 )
 
-// entry is one thing to show, or messages of one sender that came together. In text, head
-// comes before every line of what was said.
+// entry is one thing to show, or messages of one sender that came together. In text, head comes
+// before every line of a message.
 type entry struct {
 	at    time.Time
 	kind  string // lower case: request, action, message, refused, file, server, error
@@ -41,7 +41,7 @@ type entry struct {
 
 // Lines for people
 
-// colors are what a terminal shows a kind in; the words never depend on it.
+// colors are the colors of kinds on a terminal; the text does not depend on them.
 var colors = map[string]string{
 	"request": "\x1b[36m", // cyan
 	"action":  "\x1b[32m", // green
@@ -51,7 +51,7 @@ var colors = map[string]string{
 	"error":   "\x1b[31m", // red
 }
 
-// style is how entries are written.
+// style says how entries are written.
 type style struct {
 	json  bool
 	where *time.Location
@@ -127,9 +127,8 @@ func recordOf(a chat.Audit) entry {
 
 // Lines for programs
 
-// phrases are the msg of each event that has come about; a request is a "request"
-// and a refusal "refused", whatever their event. They never change: programs may
-// look at them, though event is the better key.
+// phrases are the msg of each event of an action; that of a request is "request" and that of a
+// refusal "refused". They never change, so that programs may use them, though event is the better key.
 var phrases = map[string]string{
 	"server.ready":      "server ready",
 	"server.stopping":   "server stopping",
@@ -170,11 +169,11 @@ func phrase(e entry) string {
 	return chat.CleanLine(strings.ReplaceAll(e.event, ".", " "))
 }
 
-// levels are those that are not Info.
+// levels are the levels other than Info.
 var levels = map[string]slog.Level{"refused": slog.LevelWarn, "error": slog.LevelError}
 
 // appendJSON writes an entry as one line of JSON for each message, with the same keys
-// everywhere. What an audit record says in words is in "detail"; "text" is what a user said.
+// everywhere. The sentence of an audit record is in "detail"; "text" is a user's message.
 func appendJSON(buf []byte, e entry) []byte {
 	p := page{text: buf}
 	p.addJSON(e)
@@ -200,7 +199,7 @@ func (p *page) addJSON(e entry) {
 			r.AddAttrs(slog.Int("bytes", len(m.Text)), slog.String("text", m.Text))
 		}
 		line.Reset()
-		_ = h.Handle(context.Background(), r) // a buffer takes everything
+		_ = h.Handle(context.Background(), r) // a buffer never fails
 		p.text = appendEscaped(p.text, line.Bytes())
 		p.end()
 	}
@@ -211,7 +210,7 @@ func JSONHandler(w io.Writer, level slog.Level) slog.Handler {
 	return slog.NewJSONHandler(escaping{w}, &slog.HandlerOptions{Level: level, ReplaceAttr: utcMillis})
 }
 
-// escaping escapes what is written, a line of JSON at a time.
+// escaping escapes lines of JSON.
 type escaping struct{ io.Writer }
 
 // Write implements io.Writer.
@@ -279,9 +278,9 @@ func utcMillis(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// appendEscaped escapes what JSON leaves alone but a terminal does not: DEL, C1
-// and characters that are invisible or turn the direction of writing. Outside of
-// its strings JSON has none of them.
+// appendEscaped escapes characters that are allowed in JSON but have an effect on a terminal: DEL, C1
+// and characters that are invisible or change the direction of writing. Outside of strings JSON has
+// none of them.
 func appendEscaped(buf, line []byte) []byte {
 	for len(line) > 0 {
 		plain := slices.IndexFunc(line, func(c byte) bool { return c >= 0x7f })

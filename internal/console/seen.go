@@ -7,9 +7,9 @@ import (
 	"natter/chat"
 )
 
-// seen is what is known of a sender in a session: which of their numbers were shown. Senders send again what
-// may be lost, so a number can come twice; and a number is whatever the sender
-// says, so a great one must not make the console blind to those that follow.
+// seen is what is known of a sender in a session: which of their numbers were shown. Senders repeat
+// messages that may be lost, so a number can come twice; and the sender chooses the number, so a high
+// one must not hide those that follow.
 type seen struct {
 	high    uint64      // the greatest so far
 	missing []span      // below high, in ascending order
@@ -18,7 +18,7 @@ type seen struct {
 	texts   []said      // the last ones shown, by number modulo their length, a power of two
 }
 
-// said is a text under its number.
+// said is the text of a number.
 type said struct{ n, sum uint64 }
 
 // span is the numbers from first to last, both included.
@@ -29,18 +29,18 @@ type span struct {
 }
 
 const (
-	// maxTexts is how many texts of a sender are recognised when they come again: as many as
-	// may be on their way to members, and more.
+	// maxTexts is how many texts of a sender are recognised when they come again: more than may be
+	// in flight to members.
 	maxTexts = 4096
 	// maxSpans bounds what one sender can make the console remember.
 	maxSpans = 32
-	// gapTime is how long a number may be missing before that is told: senders send again
-	// what was lost, or have it stored.
+	// gapTime is how long a number may be missing before it is reported: senders repeat lost
+	// messages, or store them.
 	gapTime = 15 * time.Second
 )
 
-// mark notes n and reports whether it is to be shown. Of the first number of a console that
-// came late nothing can be said: what lies before is neither missing nor refused.
+// mark notes n and reports whether it must be shown. For a console that was started late, numbers
+// before the first one are neither missing nor refused.
 func (s *seen) mark(n uint64, late bool, now time.Time) (fresh bool) {
 	if n <= s.high {
 		return s.fill(n)
@@ -49,7 +49,7 @@ func (s *seen) mark(n uint64, late bool, now time.Time) (fresh bool) {
 	s.unsure = false
 	from := s.high + 1
 	if incarnation := chat.IncarnationOf(n); incarnation <= chat.MaxIncarnation && s.high < chat.FirstOf(incarnation) { // of a member who has begun anew
-		s.lack(span{from, chat.FirstOf(incarnation), now, true}) // how far they had come is not known
+		s.lack(span{from, chat.FirstOf(incarnation), now, true}) // how many messages they had sent is not known
 		from = chat.FirstOf(incarnation) + 1
 	}
 	s.lack(span{from, n - 1, now, told})
@@ -77,7 +77,7 @@ func (s *seen) remember(n, sum uint64) {
 	s.texts[n%uint64(len(s.texts))] = said{n, sum}
 }
 
-// lack notes that numbers are missing.
+// lack notes missing numbers.
 func (s *seen) lack(m span) {
 	if m.first <= m.last {
 		s.missing = append(s.missing, m)
@@ -85,7 +85,7 @@ func (s *seen) lack(m span) {
 	}
 }
 
-// fill takes n out of what is missing; false if it was not.
+// fill removes n from the missing numbers; false if it was not missing.
 func (s *seen) fill(n uint64) bool {
 	for i, m := range s.missing {
 		if n < m.first || n > m.last {
@@ -105,21 +105,20 @@ func (s *seen) fill(n uint64) bool {
 	return false
 }
 
-// bound joins the two oldest spans when there are too many. What lies between
-// them may then be shown twice, which is better than not at all; and nothing is said of
-// what is missing there, because it is no longer known.
+// bound joins the two oldest spans when there are too many. Messages between them may then be shown
+// twice, which is better than not at all, and missing ones there are not reported.
 func (s *seen) bound() {
 	if len(s.missing) > maxSpans {
 		s.missing = slices.Replace(s.missing, 0, 2, span{s.missing[0].first, s.missing[1].last, s.missing[0].since, true})
 	}
 }
 
-// lacks reports whether there is something to tell of.
+// lacks reports whether missing numbers must be reported.
 func (s *seen) lacks() bool {
 	return slices.ContainsFunc(s.missing, func(m span) bool { return !m.told })
 }
 
-// overdue are the spans that have been missing for long, or all; each is told once.
+// overdue returns the spans that have been missing for long, or all; each is reported once.
 func (s *seen) overdue(now time.Time, all bool) []span {
 	var due []span
 	for i, m := range s.missing {
@@ -131,7 +130,7 @@ func (s *seen) overdue(now time.Time, all bool) []span {
 	return due
 }
 
-// doubt has nothing told of what is missing, now and before the next number.
+// doubt stops reports about numbers that are missing, now and before the next number.
 func (s *seen) doubt() {
 	s.unsure = true
 	for i := range s.missing {

@@ -14,39 +14,38 @@ import (
 )
 
 const (
-	// maxHeld is how many messages may lie between the two copies of one.
+	// maxHeld is how many messages may come between the two copies of one.
 	maxHeld = 1024
 	// maxStored is how many requests to store wait at once.
 	maxStored = 512
-	// storedWait is how long stored messages wait for the same ones on the channel.
+	// storedWait is how long stored messages wait for the same ones on the session's channel.
 	storedWait = time.Second
 )
 
-// share lets the consoles of several replicas show each line once between them, and yet
-// know everything. Each console gets every message, and one of them, by the queue group, gets
-// it once more: that one shows it. The second copy comes behind the first, on the same
-// connection.
+// share lets the consoles of several replicas show each line once between them, although each of
+// them knows everything. Each console gets every message, and one of them gets it once more, by the
+// queue group: that one shows it. The second copy comes after the first, on the same connection.
 //
 // A message of a member can come in two messages of the broker: one of the member and one of
 // the coordinator, which has stored it. Two consoles may get these in a different order, and
 // each is shown by another console, so "the first one is shown" would show it twice, or never.
-// That is why the channel comes first: what was stored waits, and whatever has come on the
-// channel by then is left out.
+// That is why messages on the channel count first: stored ones wait, and those that have come on the
+// channel by then are left out.
 type share struct {
 	seed   maphash.Seed
-	held   map[uint64]held // messages whose second copy may come
+	held   map[uint64]held // messages whose second copy may still come
 	order  []turn          // of held and perhaps more, oldest first
 	count  uint64
 	stored []*stored // oldest first
 }
 
-// held is what a message means.
+// held are the entries of a message.
 type held struct {
 	entries []entry
 	turn    uint64
 }
 
-// turn says which of those under a key is meant.
+// turn says which of the messages with a key is meant.
 type turn struct{ key, turn uint64 }
 
 // stored are messages that wait for the same ones on the channel.
@@ -55,13 +54,13 @@ type stored struct {
 	address  chat.Address
 	messages []chat.Message // in ascending order
 	since    time.Time
-	mine     bool // the second copy came here
+	mine     bool // the second copy came to this console
 }
 
 func newShare() *share { return &share{seed: maphash.MakeSeed(), held: map[uint64]held{}} }
 
-// hold keeps what a message means until it is known who shows it. If the same message was
-// sent before, another console has shown that one by now.
+// hold keeps the entries of a message until it is known which console shows them. If the same
+// message was sent before, another console has shown that one by now.
 func (s *share) hold(key uint64, entries []entry) {
 	if len(s.order) == maxHeld {
 		if old := s.order[0]; s.held[old.key].turn == old.turn {
@@ -74,8 +73,8 @@ func (s *share) hold(key uint64, entries []entry) {
 	s.order = append(s.order, turn{key, s.count})
 }
 
-// take notes that a message is to be shown here, and returns what is known of it now; false
-// if its first copy has not come.
+// take returns the entries of a message that this console must show; false if its first copy has not
+// come.
 func (s *share) take(key uint64) ([]entry, bool) {
 	h, ok := s.held[key]
 	delete(s.held, key)
@@ -96,7 +95,7 @@ func (s *share) key(m *nats.Msg) uint64 {
 	return h.Sum64()
 }
 
-// wait keeps stored messages back; false if m holds none.
+// wait keeps stored messages back; false if m has none.
 func (s *share) wait(m *nats.Msg, at address, now time.Time) bool {
 	var p chat.StoredMessages
 	if at.route != chat.Stored.Route || json.Unmarshal(m.Data, &p) != nil {
@@ -106,7 +105,7 @@ func (s *share) wait(m *nats.Msg, at address, now time.Time) bool {
 	return true
 }
 
-// first takes the copy of a message that every console gets.
+// first handles the copy of a message that every console gets.
 func (c *Console) first(m *nats.Msg, now time.Time) {
 	at := c.book.parse(m.Subject)
 	if len(c.share.stored) > 0 {
@@ -117,8 +116,8 @@ func (c *Console) first(m *nats.Msg, now time.Time) {
 	}
 }
 
-// second takes the copy of a message that this console is to show. If there was no room for
-// the first one, it is both.
+// second handles the copy of a message that this console must show. If there was no room for the
+// first copy, it serves as both.
 func (c *Console) second(m *nats.Msg, now time.Time) {
 	key := c.share.key(m)
 	entries, ok := c.share.take(key)
@@ -154,7 +153,7 @@ func (c *Console) release(before func(*stored) int, now time.Time) {
 func (c *Console) before(at address, data []byte) func(*stored) int {
 	switch {
 	case at.route == chat.Said.Route:
-		f, _ := delivery.ParseFrame(data, c.book.maxText) // one that is none has no messages
+		f, _ := delivery.ParseFrame(data, c.book.maxText) // an invalid frame has no messages
 		return func(w *stored) int {
 			if w.address.User != at.User || w.address.Session != chat.SessionOf(at.Session) || len(f.Messages) == 0 {
 				return 0
@@ -164,7 +163,7 @@ func (c *Console) before(at address, data []byte) func(*stored) int {
 		}
 	case at.route == chat.AuditAction.Route:
 		var a chat.Audit
-		_ = json.Unmarshal(data, &a) // one that is none ends nothing
+		_ = json.Unmarshal(data, &a) // an invalid record ends nothing
 		return func(w *stored) int {
 			if a.Event == "session.end" && a.Session == w.address.Session {
 				return everything(w)

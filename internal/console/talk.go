@@ -8,20 +8,20 @@ import (
 )
 
 const (
-	// lateTime is how long after the end of a session, or after somebody has left it, others
-	// may hear them: each learns of it on a connection of their own.
+	// lateTime is how long after the end of a session, or after a member has left it, others may
+	// still receive their messages: each learns of it on their own connection.
 	lateTime = time.Second
 	// moveTime is how long members may take to change to the next channel of a session.
 	moveTime = 5 * time.Second
-	// askAgain is how long an answer about a session is not asked for again.
+	// askAgain is the pause before a question about a session is repeated.
 	askAgain = 5 * time.Second
 )
 
 // talk is what the book knows about a session.
 type talk struct {
-	whole   bool // its beginning was seen and nothing was missed since, so numbers start at 1
+	whole   bool // seen from its beginning without a gap, so numbers start at 1
 	shown   int  // messages, without those that may have come too late
-	known   bool // what follows is
+	known   bool // the fields below are known
 	channel string
 	present []chat.Name             // the members
 	in      map[chat.User]bool      // likewise
@@ -33,16 +33,16 @@ type talk struct {
 	members map[chat.User]*seen
 }
 
-// standing is how a sender stands to a channel.
+// standing says whether a sender is a member on a channel.
 type standing int
 
 const (
-	member   standing = iota // somebody can hear them, or nobody knows better
+	member   standing = iota // others can receive their messages, or that is not known
 	late                     // they were a member a moment ago: somebody may have heard them
 	stranger                 // nobody can hear them
 )
 
-// become notes who the members are now, and on which channel; none at the end.
+// become notes the present members and the channel; none at the end.
 func (t *talk) become(channel string, present []chat.Name, now time.Time) {
 	before := t.in
 	t.in = map[chat.User]bool{}
@@ -63,7 +63,7 @@ func (t *talk) become(channel string, present []chat.Name, now time.Time) {
 	}
 }
 
-// of is how a sender stands to a channel, as far as it is known.
+// of returns the standing of a sender on a channel, as far as it is known.
 func (t *talk) of(channel string, u chat.User, now time.Time) standing {
 	left, was := t.left[u]
 	in := t.in[u]
@@ -76,8 +76,8 @@ func (t *talk) of(channel string, u chat.User, now time.Time) standing {
 	return stranger
 }
 
-// standing is how the sender of an address stands to its channel. Whoever seems to be a
-// stranger is asked for, because a record may be missing.
+// standing returns the standing of the sender of an address. If they seem to be no member, it asks
+// the coordinator, because a record may be missing.
 func (b *book) standing(id string, t *talk, at chat.Address, now time.Time) standing {
 	if !t.known {
 		b.askFor(id, t, now)
@@ -89,8 +89,7 @@ func (b *book) standing(id string, t *talk, at chat.Address, now time.Time) stan
 	return where
 }
 
-// askFor asks who is in a session, now and then. It reports whether that says more than
-// was known.
+// askFor asks who is in a session, but not too often. It reports whether the answer was new.
 func (b *book) askFor(id string, t *talk, now time.Time) bool {
 	if b.ask == nil || !t.checked.IsZero() && now.Sub(t.checked) < askAgain {
 		return false
@@ -107,7 +106,7 @@ func (b *book) askFor(id string, t *talk, now time.Time) bool {
 	return true
 }
 
-// talk finds a session, or begins to remember it.
+// talk returns what is known of a session, which may be new.
 func (b *book) talk(id string) *talk {
 	if t, ok := b.talks[id]; ok {
 		return t
@@ -121,7 +120,7 @@ func (b *book) talk(id string) *talk {
 	return t
 }
 
-// forget drops the oldest quarter: first those that are over.
+// forget removes the oldest quarter, first sessions that are over.
 func (b *book) forget() {
 	excess := len(b.order) - maxSessions*3/4
 	for _, over := range []bool{true, false} {
@@ -138,7 +137,7 @@ func (b *book) forget() {
 	}
 }
 
-// others are those whom a member speaks to.
+// others returns the members other than one.
 func (t *talk) others(from chat.Name) []chat.Name {
 	var others []chat.Name
 	for _, n := range t.present {
