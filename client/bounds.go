@@ -9,7 +9,7 @@ import (
 	"natter/chat"
 )
 
-// What a hostile server sends beyond these is dropped.
+// The bounds of what a server may send. What is beyond them, from a hostile server, is dropped.
 const (
 	maxNotice       = 1 << 20 // bytes
 	maxPending      = 8192    // notices of a kind, and records of a mailbox
@@ -28,23 +28,23 @@ func notify[M any](c *Client, m *nats.Msg, take func(M)) {
 	take(n)
 }
 
-// presenceChanged tells a change of presence, unless too much waits to be read already.
+// presenceChanged adds an event, unless too much waits to be read already.
 func (c *Client) presenceChanged(n chat.PresenceNotice) {
 	if !c.events.crowded() {
 		c.events.push(PresenceChanged{n})
 	}
 }
 
-// mostText bounds the texts that a server may have its users take, in bytes.
+// mostText bounds the length of texts that a server may set, in bytes.
 const mostText = 256 << 10
 
-// bounded are a server's rules, with no text longer than an operator can choose.
+// bounded returns a server's rules, with no longer texts than an operator can choose.
 func bounded(r chat.Rules) chat.Rules {
 	r.MaxText = min(max(r.MaxText, 0), mostText)
 	return r
 }
 
-// plausible reports whether a session can be one of a coordinator's.
+// plausible reports whether a session can be a coordinator's.
 func plausible(s chat.Session) bool {
 	if len(s.Members) > maxMembers || len(s.By) > maxMembers {
 		return false
@@ -64,7 +64,7 @@ func plausible(s chat.Session) bool {
 	return true
 }
 
-// roomFor reports whether there is room for what is told of a session; c.mu is held.
+// roomFor reports whether there is room for a session; c.mu is held.
 func (c *chats) roomFor(s chat.Session) bool {
 	if _, have := c.known[s.ID]; have {
 		return true
@@ -78,12 +78,11 @@ func (c *chats) roomFor(s chat.Session) bool {
 	return s.State != chat.Proposed || proposed < maxInvitations
 }
 
-// second reports whether a session would be another open one than the one that there is; c.mu
-// is held.
+// second reports whether a session would be a second open one; c.mu is held.
 func (c *chats) second(s chat.Session) bool {
 	_, in := s.Member(c.me.User())
 	return in && s.State == chat.Open && c.open != nil && c.open.id != s.ID
 }
 
-// lookAgain is how soon it is looked again whether the reader has got on.
+// lookAgain is the pause before it is checked again whether the reader has caught up.
 const lookAgain = 50 * time.Millisecond

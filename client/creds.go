@@ -15,7 +15,7 @@ import (
 	"natter/internal/secure"
 )
 
-// bearer presents the JWT of a file.
+// bearer returns the credentials of a JWT file.
 func bearer(file string) (nats.Option, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -32,7 +32,7 @@ func bearer(file string) (nats.Option, error) {
 	return presenting(token), nil
 }
 
-// unreached is why there is no connection to the lobby.
+// unreached returns why there is no connection to the lobby.
 func (o *owner) unreached(err error) error {
 	if unsafe := secure.Explain(o.server(), askForALink, err); unsafe != nil {
 		return unsafe

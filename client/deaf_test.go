@@ -16,11 +16,11 @@ func TestABlockIsInTheTicket(t *testing.T) {
 	deaf := func(want int) {
 		t.Helper()
 		late := time.After(20 * time.Second)
-		for look := time.Tick(10 * time.Millisecond); len(alice.Deaf()) != want; {
+		for look := time.Tick(10 * time.Millisecond); len(alice.BlockedInTicket()) != want; {
 			select {
 			case <-look:
 			case <-late:
-				t.Fatalf("the ticket keeps away %v, want %d users", alice.Deaf(), want)
+				t.Fatalf("the ticket keeps away %v, want %d users", alice.BlockedInTicket(), want)
 			}
 		}
 	}

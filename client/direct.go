@@ -18,7 +18,7 @@ import (
 	"natter/session"
 )
 
-// directs are the user's direct messages: those under way, and what has been heard.
+// directs are the user's direct messages: those being sent, and those received.
 type directs struct {
 	*owner
 	link        *link
@@ -35,7 +35,7 @@ type directs struct {
 	wrote   map[chat.User]bool        // whom the user wrote to: they may answer even a hidden user
 	listens bool                      // beside the user's terminals, to what they hear
 
-	limiter *rate.Limiter // of what is sent; nil: no limit
+	limiter *rate.Limiter // of sent messages; nil: no limit
 	others  *rpc.Buckets  // of what is taken from each sender
 	told    time.Time     // that somebody is too fast
 }
@@ -54,20 +54,20 @@ type directID struct {
 	n           uint64
 }
 
-// waitingDirect is a direct message that nobody has acknowledged yet.
+// waitingDirect is a direct message that was not acknowledged yet.
 type waitingDirect struct {
 	here, arrived chan struct{} // closed when the receiver has said so
 }
 
-// How many direct messages a receiver remembers: enough for those of several senders who
-// are as fast as they may be, for as long as one is sent again.
+// How many direct messages a receiver remembers: enough for several senders at the full rate, for as
+// long as a message may be repeated.
 const (
 	maxAsked = 1 << 10
 	maxHeard = 1 << 14
 )
 
-// newDirects draws a name for its numbers, so that a client that starts again is not taken
-// for one that repeats itself. They do not count from the time: it may have been set back.
+// newDirects draws the incarnation, so that messages of a client that starts again are not taken for
+// repetitions. The numbers do not come from the clock, which may be set back.
 func newDirects(o *owner, l *link, g *login, b *blocks) *directs {
 	return &directs{
 		owner: o, link: l, login: g, blocks: b,
@@ -79,8 +79,8 @@ func newDirects(o *owner, l *link, g *login, b *blocks) *directs {
 	}
 }
 
-// limit keeps to a rate a second, and lets others have half as much again: what was sent
-// in time may be bunched on the way.
+// limit sets the rate for the user's messages, and 1.5 times the rate for those of others: messages
+// that were sent at the rate may arrive together.
 func (d *directs) limit(perSecond int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -90,7 +90,7 @@ func (d *directs) limit(perSecond int) {
 	}
 }
 
-// listen says whether texts are shown on a connection beside the user's terminals.
+// listen sets whether texts are shown on a connection beside the user's terminals.
 func (d *directs) listen(listens bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -107,7 +107,7 @@ func (d *directs) pace(ctx context.Context, text string) error {
 		return nil
 	}
 	now := time.Now()
-	wire, _ := json.Marshal(text) // a text always can be
+	wire, _ := json.Marshal(text) // cannot fail for a text
 	r := limiter.ReserveN(now, min(chat.DirectCost(len(wire)), limiter.Burst()))
 	wait := r.DelayFrom(now)
 	if wait == 0 {
@@ -124,8 +124,8 @@ func (d *directs) pace(ctx context.Context, text string) error {
 	return rpc.TooFast("direct messages", wait)
 }
 
-// tooFast reports whether somebody sends more direct messages than are taken, and whether that
-// is to be told.
+// tooFast reports whether a user sends more direct messages than are accepted, and whether the user
+// must be told.
 func (d *directs) tooFast(from chat.User, now time.Time) (over, tell bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -185,7 +185,7 @@ func unreachable(name string) error {
 	return chat.Errorf(chat.Unavailable, "%s cannot be reached.", name)
 }
 
-// notKnown says that a message may have arrived, and how to be sure if that is kept.
+// notKnown says that a message may have arrived, and what to do.
 func notKnown(to chat.Name, kept bool) error {
 	again := ""
 	if kept {
@@ -201,14 +201,14 @@ func (d *directs) next() uint64 {
 	return d.n
 }
 
-// wroteTo reports whether the user has written to somebody.
+// wroteTo reports whether the user has written to another one.
 func (d *directs) wroteTo(u chat.User) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.wrote[u]
 }
 
-// await begins to wait for what the receiver of a message says, until done is called.
+// await begins to wait for the answers to a message, until done is called.
 func (d *directs) await(id directID) (w *waitingDirect, done func()) {
 	w = &waitingDirect{make(chan struct{}), make(chan struct{})}
 	d.mu.Lock()
@@ -224,8 +224,8 @@ func (d *directs) await(id directID) (w *waitingDirect, done func()) {
 	}
 }
 
-// deliver sends a message to a receiver who says that they take it. Without an error it has
-// arrived; with one, sent says whether the text has left.
+// deliver sends a message to a receiver who answers. Without an error it has arrived; with one, sent
+// says whether the text was sent.
 func (d *directs) deliver(ctx context.Context, to chat.Name, text string, u unsureDirect, w *waitingDirect) (sent bool, err error) {
 	if err := d.tell(u.To, chat.DirectMessage{Incarnation: u.Incarnation, Ask: u.N}); err != nil {
 		return false, errNotConnected
@@ -255,7 +255,7 @@ func (d *directs) deliver(ctx context.Context, to chat.Name, text string, u unsu
 	return true, errSilent
 }
 
-// errSilent is a receiver who does not acknowledge a text.
+// errSilent means that a receiver does not acknowledge a text.
 var errSilent = errors.New("no acknowledgement")
 
 // tell publishes one step of a direct message.
@@ -267,7 +267,7 @@ func (d *directs) tell(to chat.User, m chat.DirectMessage) error {
 	return rpc.Tell(nc, chat.Direct, chat.Address{To: to, User: d.me.User()}, m)
 }
 
-// step takes one step of a direct message.
+// step handles one step of a direct message.
 func (d *directs) step(from chat.User, m chat.DirectMessage) {
 	if len(m.Incarnation) > chat.MaxTerminal {
 		return
@@ -294,7 +294,7 @@ func (d *directs) step(from chat.User, m chat.DirectMessage) {
 	}
 }
 
-// answered notes what the receiver of one's own message says.
+// answered notes an answer to the user's own message.
 func (d *directs) answered(id directID, arrived bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -317,8 +317,8 @@ func closeOnce(ch chan struct{}) {
 	}
 }
 
-// answer answers who asks whether they may send: the text may come, or has come. Who hides
-// does not answer, except to those they wrote to themselves.
+// answer answers a sender who asks: the text may come, or has come. A hidden user answers only those
+// to whom they have written.
 func (d *directs) answer(k directKey) {
 	if !d.welcome(k.from) {
 		return
@@ -356,7 +356,7 @@ func (d *directs) take(k directKey, m chat.DirectMessage) {
 	d.reply(k.from, chat.DirectMessage{Incarnation: k.incarnation, Ack: k.n})
 }
 
-// overhear shows a text that a terminal of the user answers.
+// overhear shows a text to which a terminal of the user answers.
 func (d *directs) overhear(from chat.User, m chat.DirectMessage) {
 	if d.blocks.has(from) || !d.fits(m.Text) {
 		return
@@ -369,12 +369,12 @@ func (d *directs) overhear(from chat.User, m chat.DirectMessage) {
 	}
 }
 
-// fits reports whether a text is one.
+// fits reports whether a text is valid.
 func (d *directs) fits(text string) bool {
 	return text != "" && len(text) <= d.login.limits().MaxText
 }
 
-// nameOf is how a sender writes their name.
+// nameOf returns the sender's name as they write it.
 func nameOf(from chat.User, says chat.Name) chat.Name {
 	if n, err := chat.ParseName(string(says)); err == nil && n.User() == from {
 		return n // not only folded to it: U+212A is a k in lower case
@@ -382,12 +382,12 @@ func nameOf(from chat.User, says chat.Name) chat.Name {
 	return chat.Name(from)
 }
 
-// welcome reports whether the user takes messages of somebody.
+// welcome reports whether the user accepts messages of another one.
 func (d *directs) welcome(from chat.User) bool {
 	return d.login.here() && (d.login.chosen() == chat.Visible || d.wroteTo(from)) && !d.blocks.has(from)
 }
 
-// inTime reports whether somebody keeps to the rate at which messages are taken.
+// inTime reports whether a user keeps to the rate of messages.
 func (d *directs) inTime(from chat.User) bool {
 	over, tell := d.tooFast(from, time.Now())
 	if tell {

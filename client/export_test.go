@@ -113,5 +113,5 @@ func (d dialer) Dial(network, address string) (net.Conn, error) {
 	return net.Dial(network, address)
 }
 
-// Deaf are the users whose direct messages the present ticket keeps away.
-func (c *Client) Deaf() []chat.User { return c.link.held().Blocked }
+// BlockedInTicket are the users whose direct messages the present ticket keeps away.
+func (c *Client) BlockedInTicket() []chat.User { return c.link.held().Blocked }

@@ -10,8 +10,8 @@ import (
 	"natter/chat"
 )
 
-// firstHello says hello on a new connection. Another terminal that comes meanwhile has it cut,
-// and it comes back at another place.
+// firstHello says hello on a new connection. If another terminal comes meanwhile, the connection is
+// closed and comes back at another place.
 func (g *login) firstHello(ctx context.Context, nc *nats.Conn, q chat.HelloRequest) (chat.HelloReply, error) {
 	for until := time.Now().Add(callFor); ; g.pause() {
 		hello, err := g.hello(ctx, q)
@@ -22,7 +22,7 @@ func (g *login) firstHello(ctx context.Context, nc *nats.Conn, q chat.HelloReque
 	}
 }
 
-// hello says who is here, and asks what has become of everything.
+// hello says hello and asks for everything.
 func (g *login) hello(ctx context.Context, q chat.HelloRequest) (chat.HelloReply, error) {
 	q.Proto, q.Name, q.Terminal, q.Identity = chat.Proto, g.me, g.terminal, g.key.kept.PublicIdentity()
 	if nc := g.link.conn(); nc != nil {
@@ -51,12 +51,12 @@ func (g *login) again() {
 		var told *chat.Error
 		switch {
 		case err == nil && g.chats.owes():
-			g.chats.sayUnsaid() // and ask again what is left
+			g.chats.sayUnsaid() // and ask again for the rest
 		case err == nil:
 			g.backAgain(hello)
 			return
 		case errors.Is(err, &chat.Error{Code: chat.NotConnected}) && !g.link.online():
-			return // the next reconnect says it
+			return // the next reconnect says hello
 		case errors.Is(err, &chat.Error{Code: chat.NotConnected}): // renew has closed the connection and made another one
 		case errors.Is(err, &chat.Error{Code: chat.SignedIn}):
 			g.signOut(SignedOut{Elsewhere: true})
@@ -96,7 +96,7 @@ func (g *login) forgotten() {
 	g.unknown = g.offer(hello) // else the worker is busy, and may be who asks; the next request says it
 }
 
-// backAgain tells what has become of everything.
+// backAgain adds events for everything that has changed.
 func (g *login) backAgain(hello chat.HelloReply) {
 	lost, after := g.link.cameBack()
 	g.mu.Lock()
@@ -134,18 +134,18 @@ func (g *login) backAgain(hello chat.HelloReply) {
 	}
 }
 
-// passing are refusals of a hello that are no last word: what the user has asked for and
-// was not answered counts as well against how much they may ask at once.
+// passing reports whether a hello that was refused may be tried again: unanswered requests of the
+// user count against the rate, too.
 var passing = map[chat.Code]bool{chat.Timeout: true, chat.Internal: true, chat.Rate: true}
 
-// leaves reports whether the user has asked to be out.
+// leaves reports whether the user has asked to be signed out.
 func (g *login) leaves() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.exiting
 }
 
-// welcomed notes what the answer to a hello says of the user.
+// welcomed takes the answer to a hello.
 func (g *login) welcomed(reply chat.HelloReply) {
 	g.settleIn(reply)
 	g.seen(reply.Revision)
@@ -155,7 +155,7 @@ func (g *login) welcomed(reply chat.HelloReply) {
 	g.came = reply.Came
 }
 
-// place is where a connection is; nil while it is down.
+// place returns the place of a connection; nil while it is down.
 func place(nc *nats.Conn) *chat.Place {
 	id, err := nc.GetClientID()
 	server := nc.ConnectedServerId()

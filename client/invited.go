@@ -9,7 +9,7 @@ import (
 	"natter/chat"
 )
 
-// askForALink is what helps who does not know a server.
+// askForALink is the advice for users who do not know a server.
 const askForALink = "Ask its operator for a link (chatcli join LINK)"
 
 // shareKey gives a name that has no key yet the one that was made for the name tried
@@ -37,7 +37,7 @@ func (o *owner) shareKey(k *key) error {
 	return nil
 }
 
-// NewSeed is a new login key, as Config.Seed has it.
+// NewSeed makes a new login key for Config.Seed.
 func NewSeed() (string, error) {
 	pair, err := nkeys.CreateUser()
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"natter/session/transcript"
 )
 
-// keep hands an event to the transcript, which takes what is worth keeping.
+// keep passes an event to the transcript.
 func (cfg *Config) keep(e Event) {
 	if d, ok := e.(DirectText); ok {
 		e = transcript.DirectMessage{From: d.From, Text: d.Text}
@@ -15,8 +15,8 @@ func (cfg *Config) keep(e Event) {
 	cfg.Transcript.Take(e)
 }
 
-// keep notes one's own direct message, once it is known what became of it, or known
-// that it is not.
+// keep writes the user's own direct message to the transcript, when its outcome is known or known to
+// be unknown.
 func (d *directs) keep(to chat.Name, text string, err error) {
 	d.cfg.Transcript.Take(transcript.DirectMessage{
 		From: d.me, To: to, Text: text,

@@ -52,7 +52,7 @@ func (o *owner) readKey(n chat.Name) (*key, error) {
 	}
 	kept, err := keyfile.Read(file, o.cfg.Passphrase)
 	if errors.Is(err, &chat.Error{Code: chat.Auth}) && o.cfg.Passphrase != "" {
-		return nil, chat.Errorf(chat.Denied, "%s", err) // asking would give the same
+		return nil, chat.Errorf(chat.Denied, "%s", err) // asking for it would not help
 	}
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func (o *owner) readKey(n chat.Name) (*key, error) {
 		return nil, chat.Errorf(chat.Denied, "The key file %s is the key of %s, not of %s; it was left as it is.", file, kept.Name, n)
 	}
 	if kept.Passphrase != "" {
-		o.unlocked = kept // it took a moment
+		o.unlocked = kept // decrypting takes a moment
 	}
 	return useKey(kept), nil
 }
@@ -104,7 +104,7 @@ func (o *owner) loadKey(ctx context.Context, n chat.Name) (*key, error) {
 	return k, err
 }
 
-// unknownKey says that a key that must be there is not.
+// unknownKey returns the error for a missing key.
 func (o *owner) unknownKey(n chat.Name, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return chat.Errorf(chat.NotRegistered, "There is no key of %s on this computer. With --new the name is taken, if it is free.", n)
@@ -122,8 +122,8 @@ func newKey(n chat.Name, file string) (*key, error) {
 	return k, nil
 }
 
-// reserve writes the file of a fresh key, but for its name: a name is asked for when its key
-// can be kept.
+// reserve writes the file of a new key under a temporary name: a name is requested only if its key can
+// be stored.
 func (k *key) reserve() (err error) {
 	if k.fresh && k.file != "" {
 		k.draft, err = k.kept.Draft()
@@ -131,7 +131,7 @@ func (k *key) reserve() (err error) {
 	return err
 }
 
-// release lets others make the key's file.
+// release unlocks the key's file.
 func (k *key) release() {
 	if k != nil {
 		if k.draft != nil {
@@ -143,8 +143,8 @@ func (k *key) release() {
 	}
 }
 
-// save keeps a key that is fresh, or gives its identity to one that had none. The latter
-// is tried again the next time if it fails.
+// save stores a new key, or adds an identity to one that had none. If the latter fails, it is tried
+// the next time.
 func (k *key) save(ctx context.Context, n chat.Name) error {
 	switch {
 	case k.file == "":
@@ -175,16 +175,16 @@ func (k *key) takeNext() bool {
 	return true
 }
 
-// takeBack uses the key that was before.
+// takeBack uses the former key again.
 func (k *key) takeBack() { k.pair, k.public = k.kept.Login, k.kept.PublicLogin() }
 
-// settle has the file hold the next key alone, after a copy of the former one was made.
+// settle removes the former key from the file, after a copy of it was made.
 func (k *key) settle(ctx context.Context) (backup string, err error) {
 	former := *k.kept
 	former.Next = nil
 	kept, err := keyfile.Change(ctx, k.file, k.kept.Passphrase, func(f *keyfile.File) error {
 		if f.PublicLogin() == k.public {
-			return nil // somebody else has done it
+			return nil // another program has done it
 		}
 		backup, err = former.Backup()
 		f.Login, f.Next = k.pair, nil

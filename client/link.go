@@ -19,7 +19,7 @@ type link struct {
 	lobby   *lobby
 	login   *login
 	blocks  *blocks
-	receive nats.MsgHandler // of what comes in
+	receive nats.MsgHandler // for received messages
 
 	pulse  pulse
 	voided chan struct{} // the server does not accept the ticket
@@ -31,14 +31,14 @@ type link struct {
 	ticket    chat.Ticket
 	goodUntil time.Time // is the ticket
 	presented string    // the ticket that a server was shown last
-	lostAt    time.Time // by awake
+	lostAt    time.Time // by the clock awake
 	warned    bool      // that the connection would not be safe
 	away      bool      // the coordinator does not answer
 }
 
-// handshakeFor is how long a server may take to let a user in that it knows. When thousands
-// come back at once all of them are served at the same time, and none for long: who gives up
-// early makes the server do the work again, and more of it each time.
+// handshakeFor is how long a handshake of a user with a ticket may take. When thousands come back at
+// once, the server works on all handshakes at the same time: a client that gives up early makes it
+// do the work again.
 const handshakeFor = 10 * time.Second
 
 func (l *link) conn() *nats.Conn {
@@ -53,14 +53,14 @@ func (l *link) online() bool {
 	return nc != nil && nc.IsConnected()
 }
 
-// use makes a connection the user's; nil takes it away.
+// use sets the user's connection; nil removes it.
 func (l *link) use(nc *nats.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.nc = nc
 }
 
-// takeConn takes the user's connection away from all others.
+// takeConn removes the user's connection and returns it.
 func (l *link) takeConn() *nats.Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,7 +69,7 @@ func (l *link) takeConn() *nats.Conn {
 	return nc
 }
 
-// takeEarly is the connection that Dial has made, for one who asks; nil: there is none.
+// takeEarly returns the connection that Dial has made, once; nil if there is none.
 func (l *link) takeEarly() *nats.Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,7 +103,7 @@ func call[Q, R any](ctx context.Context, l *link, r chat.Request[Q, R], q Q) (R,
 	l.mu.Lock()
 	changed := silent != l.away
 	if errors.Is(err, &chat.Error{Code: chat.NotConnected}) || silent && asker.Err() != nil {
-		changed = false // nothing was heard of the coordinator, or it was not given its time
+		changed = false // the coordinator did not answer, or had no time to
 	}
 	if changed {
 		l.away = silent
@@ -121,8 +121,7 @@ func call[Q, R any](ctx context.Context, l *link, r chat.Request[Q, R], q Q) (R,
 	return reply, err
 }
 
-// staying reports whether who asks for something wants to be known afterwards, and has yet to
-// say hello.
+// staying reports whether a request needs a hello first: not if the user is leaving.
 func staying(q any) bool {
 	switch q.(type) {
 	case chat.HelloRequest, chat.ExitRequest:
@@ -133,7 +132,7 @@ func staying(q any) bool {
 
 const (
 	tries        = 3                // of what was refused as outdated
-	callFor      = 10 * time.Second // an answer is waited for so long
+	callFor      = 10 * time.Second // how long an answer may take
 	connectedFor = 2 * time.Second  // and a connection that is on its way back
 )
 
@@ -154,7 +153,7 @@ func awaitConnection(ctx context.Context, nc *nats.Conn) {
 	}
 }
 
-// dialUser connects with the present ticket and subscribes to what the user hears.
+// dialUser connects with the present ticket and subscribes to the user's subjects.
 func (l *link) dialUser(ctx context.Context) (*nats.Conn, error) {
 	options := []nats.Option{
 		nats.Timeout(handshakeFor),
@@ -216,7 +215,7 @@ func (l *link) presentTicket() (string, error) {
 	return l.presented, nil
 }
 
-// disconnected starts the time that the user is away.
+// disconnected notes when the connection was lost.
 func (l *link) disconnected(nc *nats.Conn, err error) {
 	l.mu.Lock()
 	mine := nc == l.nc && l.ctx.Err() == nil
@@ -229,7 +228,7 @@ func (l *link) disconnected(nc *nats.Conn, err error) {
 	}
 }
 
-// cameBack reports whether the connection was lost, and for how long. From now on it is not.
+// cameBack reports whether the connection was lost, and for how long, and notes that it is back.
 func (l *link) cameBack() (lost bool, after time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -246,9 +245,8 @@ func (l *link) reconnected(nc *nats.Conn) {
 	l.later(func() { l.login.again() })
 }
 
-// faulty is told what goes wrong on the user's connection. A ticket that the server
-// refuses has to be replaced. It does not wait for that: each try to reconnect comes here,
-// and what comes after it would wait too.
+// faulty handles errors of the user's connection. A ticket that the server refuses must be replaced,
+// by another goroutine: each try to reconnect calls faulty, and later calls would wait.
 func (l *link) faulty(nc *nats.Conn, _ *nats.Subscription, err error) {
 	if !errors.Is(err, nats.ErrAuthorization) && !errors.Is(err, nats.ErrAuthExpired) {
 		l.fault("connection", err)
@@ -268,7 +266,7 @@ func (l *link) faulty(nc *nats.Conn, _ *nats.Subscription, err error) {
 	}
 }
 
-// asks is how often a ticket is asked for that the server then does not want.
+// asks is how many tickets are requested that the server then refuses.
 const asks = 10
 
 // dialFresh connects with a ticket of the lobby. One of several coordinators may have a clock
@@ -302,8 +300,8 @@ func (l *link) dialUserIn(ctx context.Context) (nc *nats.Conn, err error) {
 	}
 }
 
-// enterEither asks the lobby for a ticket with the key of the file, or with the one that
-// a change of keys has left beside it: nobody heard whether the change was made.
+// enterEither asks the lobby for a ticket with the key of the file, or with the next one that a
+// change of keys has left there: it is not known whether the change was made.
 func (l *link) enterEither(ctx context.Context) (*chat.HelloReply, error) {
 	in, err := l.enter(ctx, l.over)
 	foreign := errors.Is(err, &chat.Error{Code: chat.ForeignKey}) || errors.Is(err, &chat.Error{Code: chat.Taken})

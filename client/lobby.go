@@ -18,7 +18,7 @@ import (
 
 var errUnreadable = chat.Errorf(chat.Internal, "The coordinator's answer cannot be read.")
 
-// lobby is where a name's ticket is asked for.
+// lobby is the connection on which a name's ticket is requested.
 type lobby struct {
 	*owner
 
@@ -103,12 +103,12 @@ func (b *lobby) reach(ctx context.Context) (*nats.Conn, error) {
 	return lobby, nil
 }
 
-// fullFor is how long a server that takes no more connections for now is tried again. Those
-// without a user make way soon.
+// fullFor is how long a server that takes no more connections is tried again. It closes connections
+// without a user soon.
 const fullFor = 15 * time.Second
 
-// dial makes a connection that is not made again by itself: the server ends one that was
-// not used for some time, and is not to be bothered again until somebody has chosen a name.
+// dial makes a connection that does not reconnect: the server closes it when it was not used for some
+// time, and it is needed again only when a name is chosen.
 func (b *lobby) dial(ctx context.Context) (*nats.Conn, error) {
 	options := []nats.Option{nats.CustomInboxPrefix(chat.LobbyInbox), nats.NoReconnect()}
 	if b.cfg.Creds != "" {
@@ -140,7 +140,7 @@ func (b *lobby) dial(ctx context.Context) (*nats.Conn, error) {
 	}
 }
 
-// ask asks on a connection that the server may end at any time: then on another one.
+// ask asks on the connection, which the server may close at any time, and then on a new one.
 func (b *lobby) ask(ctx context.Context, q chat.EnterRequest) (box chat.Sealed, err error) {
 	b.mu.Lock()
 	reached := b.nc != nil

@@ -10,7 +10,7 @@ import (
 	"natter/chat"
 )
 
-// login is the user's presence at the server, from their hello until their exit.
+// login is the user's presence at the server, from hello to exit.
 type login struct {
 	*owner
 	link   *link
@@ -23,11 +23,11 @@ type login struct {
 	watching bool
 
 	revision     uint64 // the newest that the user has seen
-	installation string // of revision, and of all that is known
+	installation string // of revision and of everything that is known
 	moved        bool   // it is another one than before, which has not been told yet
 
-	unknown      bool // the coordinator has forgotten the user, who is about to say hello again
-	wasForgotten bool // that hello has not been answered yet
+	unknown      bool // the coordinator does not know the user; a hello follows
+	wasForgotten bool // that hello was not answered yet
 
 	at        *chat.Place // where the last hello came from
 	came      uint64      // and the revision of that
@@ -36,7 +36,7 @@ type login struct {
 	signedOut bool        // nothing more is to be received
 }
 
-// settle takes what the answer to the first hello says.
+// settle takes the answer to the first hello.
 func (g *login) settle(nc *nats.Conn, hello chat.HelloReply) {
 	at := place(nc)
 	g.mu.Lock()
@@ -51,21 +51,21 @@ func (g *login) settleBeside(rules chat.Rules) {
 	g.rules, g.presence = bounded(rules), chat.Undecided
 }
 
-// limits are the server's rules.
+// limits returns the server's rules.
 func (g *login) limits() chat.Rules {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.rules
 }
 
-// chosen is the presence that was chosen last.
+// chosen returns the presence that was chosen last.
 func (g *login) chosen() chat.Presence {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.presence
 }
 
-// here reports whether this terminal is the user's still.
+// here reports whether this terminal is still signed in.
 func (g *login) here() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -79,14 +79,14 @@ func (g *login) letIn() {
 	g.anew = true
 }
 
-// knows is the newest revision that the user has seen.
+// knows returns the newest revision that the client has seen.
 func (g *login) knows() uint64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.revision
 }
 
-// seen notes a revision, so that lists are never older than what the user knows.
+// seen notes a revision, so that lists are never older than what the client knows.
 func (g *login) seen(revision uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -131,9 +131,9 @@ func (g *login) list(ctx context.Context, watch bool) ([]chat.Entry, error) {
 	return reply.Users, nil
 }
 
-// sayExit asks to be out. Who is unknown is: an earlier try may have been carried out by a
-// coordinator that could no longer answer, or on a connection that was lost meanwhile, which
-// is waited for then.
+// sayExit signs the user out. If the coordinator does not know the user, that is done: an earlier try
+// may have been carried out without an answer, or on a connection that was lost meanwhile, for which
+// it waits.
 func (g *login) sayExit(ctx context.Context) error {
 	g.mu.Lock()
 	g.exiting = true
@@ -156,10 +156,9 @@ func (g *login) sayExit(ctx context.Context) error {
 	return err
 }
 
-// current asks for what is refused when it was asked for before the last change of the user's
-// record (see presence.Stale). Of a change that the user has not heard of, for example that
-// they were taken for lost, or that an earlier try of their hello was carried out later than
-// another one, a hello tells.
+// current makes a request that is refused if it was made before the last change of the user's record
+// (see presence.Stale). If the client does not know of that change, for example because the user
+// counted as lost meanwhile, it says hello first.
 func (g *login) current(ctx context.Context, ask func(revision uint64, home string) error) (err error) {
 	for range tries {
 		if err = ask(g.knows(), g.home()); !errors.Is(err, &chat.Error{Code: chat.Outdated}) {

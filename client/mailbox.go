@@ -42,10 +42,10 @@ func (s *Session) fetch(ctx context.Context, id string, take func(from chat.User
 		if err == nil && reply.Left > 0 {
 			before := have
 			if have, err = s.receiveStored(ctx, sub, have, take); err == nil && have == before {
-				err = chat.Errorf(chat.Timeout, "The server does not send the messages that it stores.") // although it says so
+				err = chat.Errorf(chat.Timeout, "The server does not send the messages that it stores.") // although it says that there are some
 			}
 		}
-		_ = sub.Unsubscribe() // of a connection that is gone
+		_ = sub.Unsubscribe() // fails on a closed connection
 		if err != nil || reply.Left == 0 {
 			return err
 		}

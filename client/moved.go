@@ -6,15 +6,15 @@ import (
 	"natter/chat"
 )
 
-// home is the installation that the user's revision is of.
+// home returns the installation of the client's revision.
 func (g *login) home() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.installation
 }
 
-// settleIn takes the installation that has answered a hello. If it is another one than
-// before, its revisions begin anew, and what it does not know is over: again tells so.
+// settleIn takes the installation of an answer to a hello. If it has changed, revisions begin anew,
+// and sessions that it does not know are over; again adds the events.
 func (g *login) settleIn(reply chat.HelloReply) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -29,10 +29,10 @@ func (g *login) settleIn(reply chat.HelloReply) {
 	g.moved = true
 	g.revision = 0
 	g.chats.beginAnew()
-	g.offer(g.tellMoved) // who has said this hello need not be again; else the next hello tells it
+	g.offer(g.tellMoved) // otherwise the next hello does it
 }
 
-// tellMoved asks the other installation how things stand, unless that was told already.
+// tellMoved asks the other installation for everything, unless that was done.
 func (g *login) tellMoved() {
 	g.mu.Lock()
 	moved := g.moved
@@ -42,8 +42,8 @@ func (g *login) tellMoved() {
 	}
 }
 
-// registerAgain asks the lobby for the name, which the server does not know: its state is
-// another one. It is false if the user cannot have it, which is told.
+// registerAgain asks the lobby for the name, which the server does not know because its state is
+// another one. It is false, after an event, if the user does not get it.
 func (g *login) registerAgain() bool {
 	err := g.link.replaceTicket()
 	g.log.Debug("register again", "user", g.me, "err", err)

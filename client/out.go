@@ -9,7 +9,7 @@ import (
 	"natter/internal/secure"
 )
 
-// unwanted reports whether a refusal in the lobby is one that no new try changes.
+// unwanted reports whether trying again after a refusal in the lobby is of no use.
 func unwanted(err error) bool {
 	for _, code := range []chat.Code{chat.Banned, chat.Reserved, chat.ForeignKey, chat.Taken, chat.Version} {
 		if errors.Is(err, &chat.Error{Code: code}) {
@@ -19,7 +19,7 @@ func unwanted(err error) bool {
 	return false
 }
 
-// warnRefused tells why the lobby gives no new ticket, if it has answered: it is asked again.
+// warnRefused adds an event that says why the lobby gives no new ticket. The client asks again.
 func (l *link) warnRefused(err error) {
 	var told *chat.Error
 	if errors.As(err, &told) && told.Code != chat.NotConnected && told.Code != chat.Timeout {
@@ -27,8 +27,8 @@ func (l *link) warnRefused(err error) {
 	}
 }
 
-// unreconnected is called between two tries to reconnect. The library tells nobody else why a
-// handshake fails, as when a clock was set and the server's certificate is no longer valid.
+// unreconnected is called between two tries to reconnect. Only here does the library report why a
+// handshake fails, for example because the server's certificate is not valid by this clock.
 func (l *link) unreconnected(tries int) time.Duration {
 	if nc := l.conn(); nc != nil {
 		l.warn(secure.Explain(l.server(), askForALink, nc.LastError()))

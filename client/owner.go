@@ -9,8 +9,8 @@ import (
 	"natter/internal/keyfile"
 )
 
-// owner is whose client it is, and what proves that. It changes before the name is taken, by
-// one call at a time, and only then.
+// owner is the user's name and keys. They change only before the name is taken, in one call at a
+// time.
 type owner struct {
 	*shared
 

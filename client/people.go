@@ -2,7 +2,7 @@ package client
 
 import "natter/chat"
 
-// served takes what the server says of itself, or of this terminal.
+// served handles a notice about the server, or about this terminal.
 func (g *login) served(n chat.ServerNotice) {
 	out := n.SignedOut
 	switch {
@@ -16,7 +16,7 @@ func (g *login) served(n chat.ServerNotice) {
 		g.later(func() {
 			switch {
 			case out.Installation != "" && out.Installation != g.home():
-				g.again() // whose hello is refused if it is so
+				g.again() // the hello is refused if the terminal was signed out
 			case g.concerns(*out):
 				g.signOut(SignedOut{Elsewhere: true})
 			}
@@ -24,8 +24,8 @@ func (g *login) served(n chat.ServerNotice) {
 	}
 }
 
-// concerns reports whether it is another terminal that has come, and after this one. What is
-// told too early is told again by the next hello.
+// concerns reports whether another terminal has come, and later than this one. If a notice comes too
+// early, the next hello tells.
 func (g *login) concerns(out chat.SignedOut) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -33,8 +33,8 @@ func (g *login) concerns(out chat.SignedOut) bool {
 	return !mine && out.Revision > g.came
 }
 
-// signOut ends everything that this terminal has at the server: it says nothing more, and
-// what it has acknowledged is told before the end. It runs on the worker.
+// signOut closes everything that this terminal has at the server. Messages that it has acknowledged
+// are shown first. It runs on the worker.
 func (g *login) signOut(e SignedOut) {
 	nc := g.link.takeConn()
 	if nc == nil {

@@ -8,19 +8,19 @@ import (
 const (
 	beatEvery  = time.Second
 	skipped    = 3 * time.Second  // beats that are so far apart show that the program has stood still
-	noticedFor = 15 * time.Second // a connection that was lost meanwhile is found to be so this soon
+	noticedFor = 15 * time.Second // a connection that was lost meanwhile is noticed within this time
 )
 
-// pulse notices that the program has stood still, because the computer has slept or the
-// process was stopped: a connection that is found to be lost afterwards may have been lost
-// all that time. Its times are those of a clock that goes on during sleep.
+// pulse notices that the program was suspended, because the computer slept or the process was stopped:
+// a connection that is found to be lost afterwards may have been lost all that time. Its times are
+// of a clock that goes on during sleep.
 type pulse struct {
 	mu         sync.Mutex
 	last       time.Time
-	from, woke time.Time // the last time that it stood still
+	from, woke time.Time // the last time that it was suspended
 }
 
-// beat is to be called every beatEvery.
+// beat must be called every beatEvery.
 func (p *pulse) beat(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -34,7 +34,7 @@ func (p *pulse) take(now time.Time) {
 	p.last = now
 }
 
-// lostSince is since when a connection is perhaps lost that is found to be lost now.
+// lostSince returns since when a connection that is found to be lost now may have been lost.
 func (p *pulse) lostSince(now time.Time) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -45,7 +45,7 @@ func (p *pulse) lostSince(now time.Time) time.Time {
 	return now
 }
 
-// beats keeps the pulse going.
+// beats calls beat until the client ends.
 func (l *link) beats() {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()

@@ -6,11 +6,11 @@ import (
 	"natter/session"
 )
 
-// queue hands events to a reader who may be slow: what does not fit into the channel
-// waits in memory, and order is kept.
+// queue passes events to a reader who may be slow: events that do not fit into the channel wait in
+// memory, in order.
 type queue struct {
 	out  chan Event
-	also func(Event) // is told every event as well, in order; must not block
+	also func(Event) // called with every event, in order; must not block
 	stop chan struct{}
 	wg   sync.WaitGroup
 
@@ -25,8 +25,7 @@ func newQueue(also func(Event)) *queue {
 	return &queue{out: make(chan Event, 256), also: also, stop: make(chan struct{})}
 }
 
-// push adds an event. It never blocks. What would be more than a reader has to wait for at any
-// honest server is dropped.
+// push adds an event. It never blocks. Events beyond what an honest server can cause are dropped.
 func (q *queue) push(e Event) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -50,14 +49,14 @@ func (q *queue) push(e Event) {
 // maxWaiting bounds the texts that wait for a reader, in bytes.
 const maxWaiting = 16 << 20
 
-// crowded reports whether so much waits that nothing more is taken from others for now.
+// crowded reports whether so much waits that no more messages of others are accepted for now.
 func (q *queue) crowded() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.bytes > maxWaiting
 }
 
-// textBytes is how much of an event others have written, and what it takes to keep it.
+// textBytes is the size of an event's texts of other users, with the memory to store them.
 func textBytes(e Event) int {
 	const least, perMessage = 256, 64
 	switch e := e.(type) {
@@ -79,7 +78,7 @@ func textBytes(e Event) int {
 	return least
 }
 
-// pump moves what waits into the channel as the reader gets on.
+// pump moves waiting events into the channel.
 func (q *queue) pump() {
 	for {
 		q.mu.Lock()
@@ -100,7 +99,7 @@ func (q *queue) pump() {
 	}
 }
 
-// close ends the queue: what is in the channel can still be read.
+// close ends the queue: events in the channel can still be read.
 func (q *queue) close() {
 	q.mu.Lock()
 	if q.closed {

@@ -6,14 +6,14 @@ import (
 	"natter/chat"
 )
 
-// reblockAfter is how long the ticket is left as it is when blocks change: several may.
+// reblockAfter is how long the client waits for more changes of blocks before it renews the ticket.
 const reblockAfter = 300 * time.Millisecond
 
-// renewals gets a new ticket well before the present one expires, when it is void, or when
-// the user blocks others than it says.
+// renewals gets a new ticket well before the present one expires, when it is void, or when the blocks
+// in it are out of date.
 func (l *link) renewals() {
 	for {
-		_, unblock := l.blocks.deaf(l.held(), time.Now())
+		_, unblock := l.blocks.inTicket(l.held(), time.Now())
 		l.mu.Lock()
 		wait := time.Until(l.goodUntil) * 3 / 4
 		l.mu.Unlock()
@@ -24,7 +24,7 @@ func (l *link) renewals() {
 		case <-time.After(max(wait, time.Second)):
 		case <-l.blocks.changed:
 			l.rest(reblockAfter)
-			if same, _ := l.blocks.deaf(l.held(), time.Now()); same {
+			if same, _ := l.blocks.inTicket(l.held(), time.Now()); same {
 				continue
 			}
 		case <-l.voided:
@@ -55,7 +55,7 @@ func (l *link) renew() error {
 	l.setTicket(ticket, life(ticket))
 	nc, err := l.dialUser(l.ctx)
 	if err != nil {
-		l.setTicket(before, time.Until(until)) // it is still good, and the other one may not be
+		l.setTicket(before, time.Until(until)) // it is still valid, and the other one may not be
 		return err
 	}
 	old, lost := l.replaceConn(nc)
@@ -76,7 +76,7 @@ func (l *link) renew() error {
 }
 
 // ticketAgain gets a ticket in the lobby for a connection that is no longer accepted:
-// the one that there is has expired while nobody could renew it, or is void.
+// the present one has expired before it could be renewed, or is void.
 func (l *link) ticketAgain() {
 	if nc := l.conn(); nc == nil || nc.IsConnected() || !l.outlived() {
 		return
@@ -97,8 +97,8 @@ func (l *link) ticketAgain() {
 	}
 }
 
-// outlived reports whether the server has seen the present ticket: its refusals of the one
-// before come many at once.
+// outlived reports whether the present ticket was made after a refused one: refusals of a ticket come
+// several at once.
 func (l *link) outlived() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"natter/broker"
 )
 
-// ended is told that the library has closed the user's connection for good, as it does after
-// an error that it does not know.
+// ended handles the end of the user's connection: the library closes it for good after an error that
+// it does not know.
 func (l *link) ended(nc *nats.Conn) {
 	if l.ctx.Err() != nil || nc != l.conn() || l.side != nil {
 		return
@@ -25,8 +25,8 @@ func (l *link) ended(nc *nats.Conn) {
 	}
 }
 
-// revive makes a new connection in the place of one that was closed for good. It tries until
-// there is one, or until the lobby says that the user is not wanted.
+// revive replaces a connection that was closed for good. It tries until there is one, or until the
+// lobby refuses the user.
 func (l *link) revive() {
 	for tries := 1; l.ctx.Err() == nil; tries++ {
 		if nc := l.conn(); nc == nil || !nc.IsClosed() {
@@ -60,16 +60,16 @@ func (l *link) redial() error {
 	return nil
 }
 
-// adopt looks whether a connection was closed for good before it became the user's, when
-// nobody was told.
+// adopt checks whether a connection was closed for good before it became the user's: then ended was
+// not called.
 func (l *link) adopt(nc *nats.Conn) {
 	if nc.IsClosed() {
 		l.ended(nc)
 	}
 }
 
-// replaceConn puts a connection in the place of the user's, and reports whether that one is
-// lost. Whoever has been signed out or closed meanwhile gets none: it would stay for ever.
+// replaceConn replaces the user's connection, and reports whether the former one was lost. A client
+// that was signed out or closed meanwhile gets none: it would never be closed.
 func (l *link) replaceConn(nc *nats.Conn) (old *nats.Conn, lost bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -50,7 +50,7 @@ func (c *Client) Rotate(ctx context.Context, name string) (backup string, err er
 	return backup, err
 }
 
-// asOwner is a connection with the present key of a name, as who holds it.
+// asOwner makes a connection with the present key of a name.
 func (c *Client) asOwner(ctx context.Context, n chat.Name) (nc *nats.Conn, err error) {
 	if nc = c.link.takeEarly(); nc != nil && n.User() == c.me.User() {
 		return nc, nil
@@ -76,7 +76,7 @@ func (c *Client) asOwner(ctx context.Context, n chat.Name) (nc *nats.Conn, err e
 	return nc, nil
 }
 
-// askRotate has the coordinator put the next key in the place of the present one.
+// askRotate asks the coordinator to replace the present key by the next one.
 func (c *Client) askRotate(ctx context.Context, nc *nats.Conn) (chat.Ticket, error) {
 	next, err := c.key.kept.Next.PublicKey()
 	if err != nil {
@@ -91,8 +91,8 @@ func (c *Client) askRotate(ctx context.Context, nc *nats.Conn) (chat.Ticket, err
 	return rpc.Call(ctx, nc, chat.Rotate, chat.Address{User: c.me.User()}, chat.RotateRequest{Key: next, Signature: signature})
 }
 
-// prepare has the file hold the next key as well. One that an earlier change has left
-// there is used: the coordinator may know it already.
+// prepare adds the next key to the file, or uses the one that an earlier change has left there: the
+// coordinator may know it already.
 func (k *key) prepare(ctx context.Context, n chat.Name) error {
 	kept, err := keyfile.Change(ctx, k.file, k.kept.Passphrase, func(f *keyfile.File) (err error) {
 		if f.PublicLogin() != k.public {

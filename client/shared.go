@@ -9,7 +9,7 @@ import (
 	"natter/broker"
 )
 
-// shared is what all parts of a client have: its configuration, its events and its life.
+// shared is what all parts of a client have: the configuration, the events and the context.
 type shared struct {
 	cfg    Config
 	log    *slog.Logger
@@ -18,7 +18,7 @@ type shared struct {
 	ctx    context.Context // the client's life
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	work   chan func() // what changes sessions, in order; only the worker runs it
+	work   chan func() // changes of sessions, in order; only the worker runs them
 }
 
 func newShared(cfg Config) *shared {
@@ -30,7 +30,7 @@ func newShared(cfg Config) *shared {
 	return s
 }
 
-// server is the URL that the client was given, without a password.
+// server returns the URL that the client was given, without a password.
 func (s *shared) server() string { return broker.Redact(s.cfg.URL) }
 
 // start begins the client's own goroutine.
@@ -47,7 +47,7 @@ func (s *shared) start() {
 	})
 }
 
-// later has the worker run something.
+// later runs a function on the worker.
 func (s *shared) later(f func()) {
 	select {
 	case s.work <- f:
@@ -55,7 +55,7 @@ func (s *shared) later(f func()) {
 	}
 }
 
-// offer is later, unless the worker has too much to do: then it is false.
+// offer is later, but returns false if the worker has too much to do.
 func (s *shared) offer(f func()) bool {
 	select {
 	case s.work <- f:
@@ -65,7 +65,7 @@ func (s *shared) offer(f func()) bool {
 	}
 }
 
-// inOrder has the worker run something and waits for it.
+// inOrder runs a function on the worker and waits for it.
 func (s *shared) inOrder(f func()) {
 	done := make(chan struct{})
 	s.later(func() { f(); close(done) })
@@ -75,7 +75,7 @@ func (s *shared) inOrder(f func()) {
 	}
 }
 
-// pause lets the coordinator get on.
+// pause waits before the coordinator is asked again.
 func (s *shared) pause() { s.rest(200 * time.Millisecond) }
 
 func (s *shared) rest(wait time.Duration) {

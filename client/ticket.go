@@ -14,7 +14,7 @@ import (
 	"natter/internal/private"
 )
 
-// goodFor is how long a ticket must be good at least to be kept or used again.
+// goodFor is how long a ticket must at least be valid to be kept or used again.
 const goodFor = time.Minute
 
 // kept is a ticket in a file beside the key, NAME.ticket: a run that knows its name
@@ -27,15 +27,15 @@ type kept struct {
 	Until  time.Time   `json:"until"` // when it expires, by the clock of this computer
 }
 
-// setTicket takes a ticket that is good for so long from now on. That is told by the
-// monotonic clock: what the wall clock says may be wrong, and may be set while we run.
+// setTicket sets a ticket that is valid for a time from now. The time is measured by the monotonic
+// clock: the wall clock may be wrong, and may be set while the program runs.
 func (l *link) setTicket(t chat.Ticket, good time.Duration) {
 	l.mu.Lock()
 	l.ticket, l.goodUntil = t, time.Now().Add(good)
 	l.mu.Unlock()
 }
 
-// held is the present ticket.
+// held returns the present ticket.
 func (l *link) held() chat.Ticket {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -53,7 +53,7 @@ func (l *link) enter(ctx context.Context, over bool) (*chat.HelloReply, error) {
 	return reply.Hello, nil
 }
 
-// life is how long a ticket is good that was made a moment ago.
+// life returns how long a new ticket is valid.
 func life(t chat.Ticket) time.Duration {
 	if t.TTL > 0 {
 		return t.TTL
@@ -61,7 +61,7 @@ func life(t chat.Ticket) time.Duration {
 	return time.Until(t.Expires)
 }
 
-// ticketFile is where the ticket of a key is kept; "" nowhere.
+// ticketFile returns the file of the ticket of a key; "" if there is none.
 func (k *key) ticketFile() string {
 	if k.file == "" {
 		return ""
@@ -70,7 +70,7 @@ func (k *key) ticketFile() string {
 }
 
 // keepTicket writes the present ticket to its file, whole or not at all. A ticket that
-// cannot be kept is no loss: the next run asks in the lobby.
+// cannot be written does no harm: the next run asks in the lobby.
 func (l *link) keepTicket() {
 	l.mu.Lock()
 	t, left := l.ticket, time.Until(l.goodUntil)
@@ -88,8 +88,8 @@ func (l *link) keepTicket() {
 	}
 }
 
-// keptTicket finds a ticket that is still good for a name at this server, as far as can be
-// told: if the clock of this computer was set meanwhile, the server or the lobby knows better.
+// keptTicket finds a ticket that is still valid for a name at this server, as far as the clock of
+// this computer is right: otherwise the server refuses it.
 func (l *link) keptTicket(n chat.Name, k *key) (ticket chat.Ticket, left time.Duration) {
 	if k.fresh || k.file == "" {
 		return ticket, 0
@@ -105,10 +105,10 @@ func (l *link) keptTicket(n chat.Name, k *key) (ticket chat.Ticket, left time.Du
 	return t.Ticket, min(time.Until(t.Until), life(t.Ticket))
 }
 
-// forgetTicket removes a ticket that is of no use.
+// forgetTicket removes a ticket that is no longer valid.
 func (l *link) forgetTicket() {
 	l.setTicket(chat.Ticket{}, 0)
-	_ = os.Remove(l.key.ticketFile()) // if it stays, it is refused again
+	_ = os.Remove(l.key.ticketFile()) // if this fails, the ticket is refused again
 }
 
 // dialKept connects with the ticket of an earlier run, if the name is known and it has

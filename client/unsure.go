@@ -16,8 +16,8 @@ import (
 )
 
 // unsureDirect is a direct message of which it is not known whether it has arrived. The
-// same text to the same user, sent again in time, is the same message: its receiver shows
-// it once. It is kept in a file beside the key, NAME.unsure, for other runs of the user.
+// same text to the same user, sent again in time, is the same message, which its receiver shows
+// once. It is stored in a file beside the key, NAME.unsure, for other runs of the user.
 type unsureDirect struct {
 	Server      string    `json:"server"`
 	To          chat.User `json:"to"`
@@ -30,7 +30,7 @@ type unsureDirect struct {
 // maxUnsure bounds how many are kept: the newest ones.
 const maxUnsure = 64
 
-// textSum is how a text is recognised.
+// textSum returns the hash by which a text is recognised.
 func textSum(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
@@ -49,7 +49,7 @@ func current(all []unsureDirect, now time.Time) []unsureDirect {
 	return all[max(0, len(all)-maxUnsure):]
 }
 
-// unsureFile is where they are kept; "" nowhere.
+// unsureFile returns the file where they are stored; "" if there is none.
 func (k *key) unsureFile() string {
 	if k.file == "" {
 		return ""
