@@ -12,8 +12,8 @@ import (
 	"natter/internal/keyfile"
 )
 
-// positional understands NAME, SERVER, or HOST PORT as the third seed has it. verbs are what
-// NAME may have been meant for.
+// positional parses NAME, SERVER, or HOST PORT as in the third seed. verbs are the words that NAME may
+// be a typing error of.
 func (p *program) positional(args, verbs []string) error {
 	if len(args) == 0 {
 		return nil
@@ -42,7 +42,7 @@ func (p *program) positional(args, verbs []string) error {
 	return p.argument("name", first)
 }
 
-// namesServer reports whether an argument is a server: what it has no username may have.
+// namesServer reports whether an argument is a server: it has a character that no username has.
 func namesServer(s string) bool {
 	s, _, _ = strings.Cut(s, ",")
 	if strings.Contains(s, "://") {
@@ -61,7 +61,7 @@ func namesServer(s string) bool {
 	return strings.EqualFold(host, "localhost") || strings.Contains(strings.Trim(host, "."), ".")
 }
 
-// hasKey reports whether there is a key of a name on this computer: it has been a username.
+// hasKey reports whether there is a key of a name on this computer.
 func (p *program) hasKey(name string) bool {
 	n, err := chat.ParseName(name)
 	if err != nil {
@@ -75,8 +75,8 @@ func (p *program) hasKey(name string) bool {
 	return err == nil
 }
 
-// askVerb asks whether a word that is nearly a verb is a username; it is an error if not, or
-// if nobody can be asked.
+// askVerb asks whether a word that looks like a verb is a username. It returns an error if not, or if
+// there is no terminal to ask on.
 func (p *program) askVerb(word, verb string) error {
 	no := flags.Usagef("%q is nearly the verb %s, did you mean that? A username like this is written --name %s", word, verb, word)
 	if !isTerminal(p.in) || !p.out.Terminal() {

@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// cutsAt is after how many bytes the terminal that in is drops the rest of a line, without
-// a word; 0 if in is none, or does not wait for whole lines.
+// cutsAt returns after how many bytes the terminal in silently drops the rest of a line; 0 if in is no
+// terminal, or does not wait for whole lines.
 func cutsAt(in io.Reader) int {
 	if !isTerminal(in) {
 		return 0
@@ -14,8 +14,8 @@ func cutsAt(in io.Reader) int {
 	return longestLine(in.(*os.File).Fd())
 }
 
-// hider stops the terminal that in is from showing what is typed, and has it begin
-// again; nil if in is none.
+// hider returns a function that makes the terminal in hide or show what is typed; nil if in is no
+// terminal.
 func hider(in io.Reader) func(hidden bool) {
 	if !isTerminal(in) {
 		return nil
@@ -30,8 +30,8 @@ func hider(in io.Reader) func(hidden bool) {
 	}
 }
 
-// ownTerminal opens the terminal of a person whose standard input is something else; nil if
-// nobody would see a question on standard error.
+// ownTerminal opens the controlling terminal if standard input is something else; nil if a question on
+// standard error would not be seen.
 func ownTerminal(stderr io.Writer) *os.File {
 	if !isTerminal(stderr) {
 		return nil

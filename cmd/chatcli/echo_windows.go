@@ -5,7 +5,7 @@ import "golang.org/x/sys/windows"
 // terminalName is where the console of a process can be read.
 const terminalName = "CONIN$"
 
-// hideTyping returns what undoes it.
+// hideTyping returns the function that undoes it.
 func hideTyping(fd uintptr) func() {
 	var before uint32
 	if windows.GetConsoleMode(windows.Handle(fd), &before) != nil {

@@ -9,7 +9,7 @@ import (
 	"natter/internal/flags"
 )
 
-// config is what flags and the environment say.
+// config are the settings from flags and the environment.
 type config struct {
 	name, key, server, creds  string
 	passphraseFile            string
@@ -71,7 +71,7 @@ func (c *config) register(fs *pflag.FlagSet) {
 	flags.Once(fs)
 }
 
-// about does what needs no server: --version and --completion.
+// about handles --version and --completion.
 func (p *program) about() (done bool, err error) {
 	switch {
 	case p.version:
@@ -83,7 +83,7 @@ func (p *program) about() (done bool, err error) {
 	return false, nil
 }
 
-// shown prints the configuration if that is all that was asked for.
+// shown prints the configuration for --print-config.
 func (p *program) shown() (done bool, err error) {
 	if !p.printConfig {
 		return false, nil

@@ -10,7 +10,7 @@ import (
 	"natter/internal/keyfile"
 )
 
-// keyDir is where keys are kept. Without a home there is no such place.
+// keyDir returns the directory of keys. Without a home there is none.
 func (p *program) keyDir() string {
 	dir, err := dataDir(os.Getenv, os.UserHomeDir)
 	if err != nil && p.key == "" {
@@ -19,8 +19,8 @@ func (p *program) keyDir() string {
 	return dir
 }
 
-// warnUnkept says that the key of a new name cannot be kept, before a server is asked for
-// anything, and reports whether it said so. Who is known to have a key already needs no warning.
+// warnUnkept warns that the key of a new name cannot be stored, before any request to a server, and
+// reports whether it did. If the name has a key already, no warning is needed.
 func (p *program) warnUnkept(dir string) bool {
 	file := p.key
 	if file == "" && dir != "" {

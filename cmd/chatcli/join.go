@@ -22,8 +22,8 @@ import (
 	"natter/internal/secure"
 )
 
-// settle decides which server is meant, once the flags are read: the one of --server,
-// or of the --context, then what the environment says, then the current context.
+// settle chooses the server, once the flags are read: that of --server or --context, then that of the
+// environment, then that of the current context.
 func (p *program) settle() error {
 	server, name := p.origin("server"), p.origin("context")
 	switch {
@@ -60,8 +60,8 @@ func (p *program) settle() error {
 	return nil
 }
 
-// joinedAt is the context of a server that was named by its address: whoever has joined it is
-// invited there, and knows its CA. It is empty if there is none.
+// joinedAt returns the context of a server that was named by its address, because it has the pass and
+// the CA. It is empty if there is none.
 func joinedAt(server string) contexts.Context {
 	store, err := contextStore()
 	if err != nil {
@@ -88,7 +88,7 @@ func contextStore() (*contexts.Store, error) {
 	return contexts.In(dir), nil
 }
 
-// reach is how the client gets to the server.
+// reach returns the client's configuration for the server.
 func (p *program) reach(log *slog.Logger) (client.Config, error) {
 	cfg := client.Config{
 		URL: p.server, Creds: p.creds, Sentinel: p.joined.Creds, Wait: p.waitServer.D, Log: log,
@@ -103,7 +103,7 @@ func (p *program) reach(log *slog.Logger) (client.Config, error) {
 	return cfg, err
 }
 
-// spend forgets a pass that has let somebody in, and the key that is now a name's.
+// spend removes a used pass from a context, and the key that belongs to a name now.
 func (p *program) spend(log *slog.Logger) {
 	store, err := contextStore()
 	if err == nil {
@@ -122,7 +122,7 @@ func (p *program) spend(log *slog.Logger) {
 	}
 }
 
-// joinVerb keeps the server of a link.
+// joinVerb stores the server of a link.
 func (p *program) joinVerb() *cobra.Command {
 	return verb("join", cobra.RangeArgs(1, 2), "join needs a link, or - for standard input; the name to take there may follow", func(args []string) error {
 		if p.origin("server") == "flag" {
@@ -152,8 +152,8 @@ func (p *program) joinVerb() *cobra.Command {
 	})
 }
 
-// readLink reads the first line that is not blank, without what editors put in front of it. It
-// does not wait for the end of the input, which a terminal has none of.
+// readLink reads the first line that is not blank, without a byte order mark. It does not wait for the
+// end of the input, because a terminal has none.
 func readLink(r io.Reader) (string, error) {
 	in := bufio.NewReader(io.LimitReader(r, 16<<10))
 	for {
@@ -220,7 +220,7 @@ func (p *program) join(link chat.Link) error {
 	return nil
 }
 
-// contextOf is what is kept of a link.
+// contextOf returns the context of a link.
 func (p *program) contextOf(link chat.Link) (contexts.Context, error) {
 	c := contexts.Context{Name: link.Name, Server: link.URL(), CA: link.CA, Creds: link.Creds, Pass: link.Pass}
 	if p.origin("context") == "flag" {
@@ -244,14 +244,14 @@ func (p *program) contextOf(link chat.Link) (contexts.Context, error) {
 	return c, err
 }
 
-// overruled warns who has a server in the environment, which goes before the context.
+// overruled warns if the environment has a server, which overrides the context.
 func (p *program) overruled(name string) {
 	if from := p.origin("server"); from != "default" && from != "flag" {
 		fmt.Fprintf(p.err, "! %s is set and names another server: unset it, or write --context %s\n", from, name)
 	}
 }
 
-// another refuses to forget one server for another one.
+// another refuses to replace a context by one of another server.
 func another(set contexts.Set, joined contexts.Context) error {
 	there, err := set.Get(joined.Name)
 	if err != nil || there.Server == joined.Server && there.CA == joined.CA {
@@ -261,8 +261,8 @@ func another(set contexts.Set, joined contexts.Context) error {
 		joined.Name, there.Server, joined.Name)
 }
 
-// greet tries whether the server of a link is there and is the right one. It takes no
-// name, so the pass is not used. It is done if it is not.
+// greet checks that the server of a link answers and is the right one. It takes no name, so the pass
+// is not used. The context is stored also if the server cannot be reached.
 func (p *program) greet(joined contexts.Context, log *slog.Logger) (done bool, err error) {
 	ctx, end := signals(context.Background())
 	defer end(context.Canceled)

@@ -53,8 +53,7 @@ func (p *program) keyCommand() *cobra.Command {
 	return key
 }
 
-// work is a verb that may ask for a passphrase. Whoever tells the program to stop also
-// decides the exit code.
+// work runs a verb that may ask for a passphrase. A signal decides the exit code.
 func (p *program) work(do func(context.Context) error) error {
 	if done, err := p.about(); done || err != nil {
 		return err
@@ -89,8 +88,8 @@ func (p *program) keyPath(n chat.Name) (string, error) {
 	return filepath.Join(dir, string(n.User())+keyfile.Ending), nil
 }
 
-// mine is the name that a verb is about: the one that is given, or the only one that
-// there is a key of, and its file.
+// mine returns the name that a verb is for, and its key file: the given name, or the only one with a
+// key.
 func (p *program) mine(args []string) (chat.Name, string, error) {
 	given := append(args, p.name)[0]
 	if given == "" && p.key != "" {
@@ -132,7 +131,7 @@ func (p *program) keyFiles() ([]string, error) {
 
 func nameOf(path string) string { return strings.TrimSuffix(filepath.Base(path), keyfile.Ending) }
 
-// listKeys prints a row for each key. What is protected does not tell what is in it.
+// listKeys prints a row for each key. A protected file does not show its key.
 func (p *program) listKeys() error {
 	files, err := p.keyFiles()
 	if err != nil {
@@ -218,7 +217,7 @@ func (p *program) exportKey(name, to string) error {
 		return missing(string(n), path, err)
 	}
 	if to == "-" {
-		_, _ = p.out.Write(text) // p.out knows what became of it
+		_, _ = p.out.Write(text) // p.out remembers a failure
 		return nil
 	}
 	err = private.Create(to, text)
@@ -311,7 +310,7 @@ func (p *program) importedName(ctx context.Context, from string, text []byte, se
 	return n, err
 }
 
-// missing is the sentence about a name without a key.
+// missing returns the error for a name without a key.
 func missing(n, path string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return chat.Errorf(chat.Denied, "There is no key of %s: %s is not there.", n, path)

@@ -1,9 +1,8 @@
-// Chatcli is the user's program of natter: a chat with whom one invites, in the
-// terminal or in a script.
+// Chatcli is the user's program of natter, for a terminal or a script.
 //
-// This package knows flags, the environment, signals and exit codes, and nothing else:
-// what the user meets afterwards is package ui, and what the user does is package
-// client. It reaches no broker but over the network.
+// This package handles flags, the environment, signals and exit codes, and nothing else: the user
+// interface is package ui, the connection to the server package client. It reaches a broker only
+// over the network.
 package main
 
 import (
@@ -30,7 +29,7 @@ import (
 
 func main() { os.Exit(main1()) }
 
-// main1 is main without the end, so that scripts can test it.
+// main1 is main without os.Exit, so that scripts can test it.
 func main1() int {
 	flags.SurviveWrites()
 	return run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
@@ -58,7 +57,7 @@ func run(args []string, in io.Reader, out, err io.Writer) int {
 	return p.out.End(p.execute(args), func(lost error) { fmt.Fprintf(err, "chatcli: %v\n", lost) })
 }
 
-// execute returns the exit code as it is if the output arrives.
+// execute returns the exit code, or that of a failure of the output.
 func (p *program) execute(args []string) int {
 	root := p.commands()
 	root.SetArgs(args)
@@ -143,7 +142,7 @@ func (p *program) chat(args, verbs []string) error {
 	return p.visit(ui.Run)
 }
 
-// once is a verb that asks nothing, so the name must be known.
+// once runs a verb that asks nothing, so the name must be given.
 func (p *program) once(do func(context.Context, *client.Client, ui.Options) int) error {
 	if done, err := p.about(); done || err != nil {
 		return err
@@ -161,8 +160,8 @@ func (p *program) once(do func(context.Context, *client.Client, ui.Options) int)
 	return p.visit(do)
 }
 
-// listen prints what arrives until it is told to stop. Nobody can write to whom they
-// do not see, so the user is visible unless told otherwise.
+// listen prints messages until a signal. Users who are not visible get no messages, so the user is
+// visible unless a flag says otherwise.
 func listen(ctx context.Context, c *client.Client, o ui.Options) int {
 	o.Listen, o.Linger = true, ui.Forever
 	if o.Presence == chat.Undecided {
@@ -171,8 +170,7 @@ func listen(ctx context.Context, c *client.Client, o ui.Options) int {
 	return ui.Run(ctx, c, o)
 }
 
-// visit reaches the server and does the rest. Whoever tells the program to stop also
-// decides the exit code.
+// visit connects to the server and runs a function. A signal decides the exit code.
 func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int) error {
 	logger, closeLog, err := flags.Logger(p.logFile, p.logLevel.Value)
 	if err != nil {
@@ -200,7 +198,7 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	person := isTerminal(p.in) && p.out.Terminal()
 	cfg.KeyDir, cfg.KeyFile, cfg.Name, cfg.Presence = dir, p.key, p.name, presenceOf(p.presence.Value)
 	cfg.Passphrase, cfg.Takeover, cfg.Transcript, cfg.Known = passphrase, p.takeover, keeper, p.known
-	cfg.MustKeep = unkept && !(person && p.asks) // nobody could think again
+	cfg.MustKeep = unkept && !(person && p.asks) // without a person there is nobody to ask
 	if p.aside {
 		cfg.Name = "" // no ticket of a terminal is used
 	}
@@ -234,7 +232,7 @@ func (p *program) visit(do func(context.Context, *client.Client, ui.Options) int
 	return nil
 }
 
-// failed says what went wrong, and returns the exit code.
+// failed prints an error and returns the exit code.
 func (p *program) failed(err error) int {
 	code := flags.ChatcliExit(err)
 	text := strings.TrimSuffix(chat.CleanLine(err.Error()), ".")
@@ -251,7 +249,7 @@ func (p *program) failed(err error) int {
 	return code
 }
 
-// codeTold is the exit code of a program that was told to stop; 0 if it was not.
+// codeTold returns the exit code after a signal; 0 if there was none.
 func codeTold(ctx context.Context) int {
 	if told, ok := context.Cause(ctx).(toldToStop); ok {
 		return told.code()
@@ -259,7 +257,7 @@ func codeTold(ctx context.Context) int {
 	return 0
 }
 
-// options are the flags as the front end wants them.
+// options returns the flags as options of the front end.
 func (p *program) options(log *slog.Logger) ui.Options {
 	home, _ := os.UserHomeDir()
 	return ui.Options{

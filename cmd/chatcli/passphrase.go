@@ -16,7 +16,7 @@ import (
 	"natter/internal/ui"
 )
 
-// passphrase is the first line of --passphrase-file; "" without one.
+// passphrase returns the first line of --passphrase-file; "" without one.
 func (p *program) passphrase() (string, error) {
 	if p.passphraseFile == "" {
 		return "", nil
@@ -36,8 +36,7 @@ func firstLine(path string) (string, error) {
 	return private.FirstLine(text), nil
 }
 
-// unlock reads a key, whose is said to a person, and asks for its passphrase if it needs
-// one and has not got it.
+// unlock reads a key and asks for its passphrase if it needs one; whose is in the question.
 func (p *program) unlock(ctx context.Context, whose, path string) (*keyfile.File, error) {
 	given, err := p.passphrase()
 	if err != nil {
@@ -50,8 +49,7 @@ func (p *program) unlock(ctx context.Context, whose, path string) (*keyfile.File
 	return f, missing(whose, path, err)
 }
 
-// openKey asks on a terminal for the passphrase of a key that a verb needs, where nobody
-// else would.
+// openKey asks on a terminal for the passphrase of a key that a verb needs.
 func (p *program) openKey(ctx context.Context, cfg *client.Config) error {
 	path := p.key
 	if path == "" && cfg.KeyDir != "" {
@@ -61,12 +59,12 @@ func (p *program) openKey(ctx context.Context, cfg *client.Config) error {
 		return nil
 	}
 	if _, err := keyfile.Read(path, ""); !errors.Is(err, &chat.Error{Code: chat.Auth}) {
-		return nil // anything else that is wrong with it is told later
+		return nil // other errors are reported later
 	}
 	q := *p
-	q.out = flags.NewOutput(p.err) // what the verb prints may go elsewhere
+	q.out = flags.NewOutput(p.err) // the verb's output may be redirected
 	if !isTerminal(p.in) {
-		t := ownTerminal(p.err) // standard input is what send sends
+		t := ownTerminal(p.err) // send reads its text from standard input
 		if t == nil {
 			return nil
 		}
@@ -101,7 +99,7 @@ func (p *program) askToUnlock(ctx context.Context, whose, path string) (*keyfile
 	}
 }
 
-// secret asks for a line that a terminal does not show.
+// secret asks for a line that the terminal does not show.
 func (p *program) secret(ctx context.Context, prompt string) (string, error) {
 	end := "\n"
 	if hide := hider(p.in); hide != nil {
@@ -130,7 +128,7 @@ func (p *program) secret(ctx context.Context, prompt string) (string, error) {
 	}
 }
 
-// changePassphrase gives a key another passphrase, or with an empty one none.
+// changePassphrase changes the passphrase of a key, or removes it if the new one is empty.
 func (p *program) changePassphrase(ctx context.Context, args []string, newFile string) error {
 	n, path, err := p.mine(args)
 	if err != nil {

@@ -12,11 +12,10 @@ import (
 
 const defaultPort = "4222"
 
-// schemes are how a NATS server can be reached.
+// schemes are the URL schemes of NATS servers.
 var schemes = []string{"nats", "tls", "ws", "wss"}
 
-// parseServer understands HOST, HOST:PORT and URLs, several with commas between, and
-// returns them as URLs. Its error never shows a password.
+// parseServer parses HOST, HOST:PORT and URLs, several separated by commas, and returns them as URLs. Its error never shows a password.
 func parseServer(s string) (string, error) {
 	var urls []string
 	for part := range strings.SplitSeq(s, ",") {
@@ -75,8 +74,7 @@ func checkPort(s string) error {
 	return nil
 }
 
-// masked hides what may be a password in what could not be understood, and quotes the
-// rest.
+// masked quotes an invalid setting without what may be a password.
 func masked(s string) string {
 	if i := strings.LastIndex(s, "@"); i >= 0 {
 		scheme := ""
@@ -88,7 +86,7 @@ func masked(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// shownServer is a server setting without passwords.
+// shownServer returns a server setting without passwords.
 func shownServer(s string) string {
 	parts := strings.Split(s, ",")
 	for i, part := range parts {

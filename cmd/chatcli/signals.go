@@ -13,17 +13,17 @@ import (
 	"golang.org/x/term"
 )
 
-// toldToStop is the cause of the end when a signal was.
+// toldToStop is the cause of a context that a signal has ended.
 type toldToStop struct{ signal syscall.Signal }
 
 func (t toldToStop) Error() string { return t.signal.String() }
 
-// code is the exit code as shells know it.
+// code returns the exit code as shells set it.
 func (t toldToStop) code() int { return 128 + int(t.signal) }
 
 // signals returns a context that a hang-up, an interrupt or a termination ends, once: a
 // second one ends the program. A signal that is ignored, as a hang-up is under nohup, stays so.
-// What is returned ends the context for another reason.
+// The returned function ends the context for another reason.
 func signals(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	told := make(chan os.Signal, 1)
@@ -49,8 +49,8 @@ func signals(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	}
 }
 
-// attended is a terminal as input. Of one that is gone the input ends, and it may do so
-// before the signal is here: hungUp is called for both.
+// attended is a terminal as input. After a hang-up the input ends, perhaps before the signal arrives:
+// hungUp is called for both.
 type attended struct {
 	*os.File
 	hungUp context.CancelCauseFunc
@@ -64,7 +64,8 @@ func (a attended) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// attend is in, whose end is a hang-up if a terminal was hung up; unless that is ignored.
+// attend returns in; its end counts as a hang-up if the terminal was hung up and the signal is not
+// ignored.
 func attend(in io.Reader, hungUp context.CancelCauseFunc) io.Reader {
 	if !isTerminal(in) || signal.Ignored(syscall.SIGHUP) {
 		return in
@@ -72,8 +73,8 @@ func attend(in io.Reader, hungUp context.CancelCauseFunc) io.Reader {
 	return attended{in.(*os.File), hungUp}
 }
 
-// dataDir is where chatcli keeps keys: $XDG_DATA_HOME/chatcli if that is absolute, or the
-// system's place for such things.
+// dataDir returns the directory of chatcli's data: $XDG_DATA_HOME/chatcli if that is absolute, or the
+// default of the system.
 func dataDir(getenv func(string) string, home func() (string, error)) (string, error) {
 	if dir := getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "chatcli"), nil

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// suggest has completion offer what only this computer knows: contexts and names with a key.
+// suggest adds completions for contexts and for names with a key.
 func (p *program) suggest(root *cobra.Command) {
 	for verb, words := range map[string]func() []string{
 		"context use": contextNames, "context rm": contextNames,

@@ -18,8 +18,7 @@ import (
 	"natter/session/transcript"
 )
 
-// transcripts are the verbs that read what --transcript has kept. None of them needs a
-// server.
+// transcripts are the verbs for transcripts. None of them needs a server.
 func (p *program) transcripts() *cobra.Command {
 	all := &cobra.Command{
 		Use: "transcript",
@@ -82,8 +81,7 @@ func (p *program) export() *cobra.Command {
 	return cmd
 }
 
-// intoFile writes a new file that only its owner can read. What could not be written whole
-// is removed.
+// intoFile writes a new file that only its owner can read. It removes an incomplete file.
 func intoFile(name string, write func(io.Writer) error) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -105,7 +103,7 @@ func intoFile(name string, write func(io.Writer) error) error {
 	return err
 }
 
-// reading does something with the transcripts, and says in one line why it cannot.
+// reading runs a function on the transcripts, and prints its error in one line.
 func (p *program) reading(do func(ui.Transcripts) error) error {
 	if done, err := p.about(); done || err != nil {
 		return err
@@ -119,7 +117,7 @@ func (p *program) reading(do func(ui.Transcripts) error) error {
 	return plainly(do(ui.Transcripts{Dir: p.transcript, Out: p.out, Err: p.err}))
 }
 
-// plainly makes a sentence for people the rest of a line.
+// plainly turns a sentence into the rest of a line.
 func plainly(err error) error {
 	if e := (*chat.Error)(nil); errors.As(err, &e) {
 		return errors.New(strings.TrimSuffix(chat.CleanLine(e.Text), "."))
@@ -127,7 +125,7 @@ func plainly(err error) error {
 	return err
 }
 
-// keeper writes transcripts, if that is wanted.
+// keeper returns the writer of transcripts, if they are wanted.
 func (p *program) keeper() (*transcript.Keeper, error) {
 	if p.transcript == "" {
 		return nil, nil

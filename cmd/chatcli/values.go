@@ -52,7 +52,7 @@ func (l *linger) Set(value string) error {
 	return err
 }
 
-// policy is a flag that says who is accepted without asking.
+// policy is a flag for invitations that are accepted without asking.
 type policy struct {
 	policy ui.Policy
 	text   string

@@ -9,12 +9,12 @@ import (
 	"natter/internal/private"
 )
 
-// addressFile is where a server that runs on a data directory can be reached.
+// addressFile has the address of the server that runs on a data directory.
 const addressFile = "address"
 
-// publish writes where the embedded server is, for verbs that know its data directory only,
-// until the function that it returns is called. What a crash leaves behind leads nowhere, and
-// is written over by the next start.
+// publish writes the address of the embedded server for verbs that know only its data directory, and
+// returns a function that removes it. A file that a crash leaves behind is overwritten by the next
+// start.
 func (p *program) publish(url string) (withdraw func(), err error) {
 	if p.keptIn() == "" {
 		return func() {}, nil
@@ -26,15 +26,14 @@ func (p *program) publish(url string) (withdraw func(), err error) {
 	return func() { _ = os.Remove(path) }, nil // the next start does not read it
 }
 
-// findServer has a verb use the server that runs on the data directory, unless it was told
-// of one.
+// findServer finds the server that runs on the data directory, unless a flag names one.
 func (p *program) findServer() {
 	if p.given("server") || p.keys != "" || p.flags.Lookup("server") == nil || p.dataDir == "" {
 		return
 	}
 	text, err := private.Read("address", filepath.Join(p.dataDir, addressFile), private.Small)
 	if err != nil {
-		return // none runs there, or is to be found at the usual place
+		return // no server runs there, or it has the default address
 	}
 	if url := strings.TrimSpace(string(text)); url == chat.CleanLine(url) && url != "" {
 		p.server = url

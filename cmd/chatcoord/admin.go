@@ -22,11 +22,10 @@ import (
 	"natter/presence/account"
 )
 
-// askFor is how long a running coordinator may take to answer: as long as it works on a request
-// at most, and the way.
+// askFor is how long a coordinator may take to answer: the time limit of a request, and the round trip.
 const askFor = 12 * time.Second
 
-// users prints who is here.
+// users prints the present users.
 func (p *program) users(ctx context.Context) error {
 	reply, err := order(ctx, p, chat.AdminUsers, chat.AdminRequest{}, whole(joinUsers))
 	if err != nil {
@@ -69,8 +68,8 @@ func (p *program) sessions(ctx context.Context) error {
 	return w.Flush()
 }
 
-// whole is rpc.Call for a list that comes in parts. join adds a part to what came before,
-// and names the last one in it if there are more.
+// whole is rpc.Call for a list that comes in parts. join adds a part to the earlier ones, and returns
+// its last element if there are more.
 func whole[R any](join func(all, part R) (R, string)) func(context.Context, *nats.Conn, chat.Request[chat.AdminRequest, R], chat.Address, chat.AdminRequest) (R, error) {
 	return func(ctx context.Context, nc *nats.Conn, r chat.Request[chat.AdminRequest, R], a chat.Address, q chat.AdminRequest) (all R, err error) {
 		for {
@@ -101,14 +100,14 @@ func joinBans(all, part chat.BansReply) (chat.BansReply, string) {
 }
 
 func joined[T any](all, part []T, more bool, key func(T) string) (both []T, last string) {
-	both = slices.Insert(part, 0, all...) // none is not nil
+	both = slices.Insert(part, 0, all...) // not nil, so that JSON has an empty list
 	if more && len(both) > 0 {
 		last = key(both[len(both)-1])
 	}
 	return both, last
 }
 
-// order has a running coordinator do something.
+// order sends a request to a running coordinator.
 func order[Q, R any](ctx context.Context, p *program, r chat.Request[Q, R], q Q,
 	call func(context.Context, *nats.Conn, chat.Request[Q, R], chat.Address, Q) (R, error)) (R, error) {
 	var none R

@@ -43,7 +43,7 @@ func (p *program) logVerb() *cobra.Command {
 	})
 }
 
-// request is what the flags ask for.
+// request returns the request for the flags.
 func (f logFlags) request(now time.Time) (q chat.LogRequest, err error) {
 	if q.Since, err = parseTime("since", f.since, now); err != nil {
 		return q, err
@@ -63,10 +63,10 @@ func (f logFlags) request(now time.Time) (q chat.LogRequest, err error) {
 	return q, nil
 }
 
-// timeLayouts are how --since and --until are written, in local time unless they say so.
+// timeLayouts are the formats of --since and --until, in local time unless they have a zone.
 var timeLayouts = []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly}
 
-// parseTime reads a point in time, or how long ago it is.
+// parseTime parses a time, or a duration before now.
 func parseTime(flag, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -87,8 +87,7 @@ func parseTime(flag, text string, now time.Time) (time.Time, error) {
 	return time.Time{}, flags.Usagef("--%s: %q is not a time; write 2026-01-31, \"2026-01-31 15:04\", 15:04 for today, or 2h for two hours ago", flag, chat.CleanLine(text))
 }
 
-// log prints the audit log: of a coordinator that runs, or if none does, of the data
-// directory.
+// log prints the audit log of a running coordinator or, if none runs, of the data directory.
 func (p *program) log(ctx context.Context, f logFlags) error {
 	q, err := f.request(time.Now())
 	if err != nil {
@@ -107,13 +106,13 @@ func (p *program) log(ctx context.Context, f logFlags) error {
 	return err
 }
 
-// stopped reports whether there is a data directory, and nothing else was named.
+// stopped reports whether there is a data directory, and no server was named.
 func (p *program) stopped() bool {
 	_, err := os.Stat(filepath.Join(p.dataDir, "jetstream"))
 	return err == nil && !p.given("server") && !p.given("keys") && !p.given("creds")
 }
 
-// logOfStopped starts the embedded server, into which nobody gets, to read the audit log.
+// logOfStopped starts the embedded server without a listener to read the audit log.
 func (p *program) logOfStopped(q chat.LogRequest) error {
 	p.note(slog.LevelInfo, fmt.Sprintf("No coordinator answers at %s; reading the audit log in %s.", broker.Redact(p.server), p.dataDir))
 	srv, err := embedded.Start(embedded.Config{Listen: "127.0.0.1:0", DataDir: p.dataDir, Shut: true, Log: slog.New(slog.DiscardHandler)})
@@ -133,7 +132,7 @@ func (p *program) logOfStopped(q chat.LogRequest) error {
 	})
 }
 
-// printLog prints one part of the audit log after the other.
+// printLog prints the audit log, part by part.
 func (p *program) printLog(q chat.LogRequest, read func(chat.LogRequest) (chat.LogReply, error)) error {
 	missing := uint64(0)
 	for {

@@ -100,7 +100,7 @@ func (p *program) fileVerb(v verb, do func(ctx context.Context, file string) err
 	return p.command(v)
 }
 
-// backup writes what lasts of an installation that runs.
+// backup writes a backup of a running installation.
 func (p *program) backup(ctx context.Context, file string, f secretFlags) error {
 	if _, err := os.Lstat(file); err == nil {
 		return private.Errorf(private.ErrFile, "%s is there already; nothing was changed. Name another file.", file)
@@ -163,8 +163,8 @@ func describe(c *backup.Contents) string {
 	return fmt.Sprintf("%s%s, as of %s, by chatcoord %s", accounts, keys, when(c.At), c.Release)
 }
 
-// restore brings a backup back into an empty data directory, or an existing NATS server
-// that holds nothing of ours.
+// restore restores a backup into an empty data directory, or an existing NATS server without our
+// streams.
 func (p *program) restore(ctx context.Context, file string, f secretFlags) error {
 	c, err := backup.Open(file, func() ([]age.Identity, error) { return f.keys(p) })
 	if err != nil {
@@ -206,7 +206,7 @@ func (p *program) restoreExternal(ctx context.Context, c *backup.Contents, f sec
 	return c.Into(ctx, nc, f.again)
 }
 
-// verify checks a backup or, without one, a data directory that nobody uses.
+// verify checks a backup or, without one, a data directory that is not in use.
 func (p *program) verify(file string, f secretFlags) error {
 	if file == "" {
 		log := slog.New(slog.NewTextHandler(p.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -223,7 +223,7 @@ func (p *program) verify(file string, f secretFlags) error {
 	return err
 }
 
-// readers are to whom a backup is encrypted; none: it is not.
+// readers returns the recipients of a backup; none: it is not encrypted.
 func (f *secretFlags) readers(p *program) ([]age.Recipient, error) {
 	if f.encrypt || f.passphraseFile != "" {
 		if f.recipients != "" {
@@ -246,7 +246,7 @@ func (f *secretFlags) readers(p *program) ([]age.Recipient, error) {
 	return all, nil
 }
 
-// keys are what decrypts a backup.
+// keys returns the keys that decrypt a backup.
 func (f *secretFlags) keys(p *program) ([]age.Identity, error) {
 	if f.identities != "" {
 		text, err := private.ReadText("identity", f.identities, private.Small)

@@ -10,13 +10,13 @@ import (
 	"natter/internal/flags"
 )
 
-// verb is one word of chatcoord: what it is for, what it takes, and what it does.
+// verb is a subcommand of chatcoord.
 type verb struct {
 	use   string // its name, and the arguments
 	short string // for the list of verbs
 	long  string // for its own help, in lines
 	flags []func(*config, *pflag.FlagSet)
-	own   func(*pflag.FlagSet) // flags that nothing else has, or nil
+	own   func(*pflag.FlagSet) // flags of this verb alone, or nil
 	least int                  // arguments
 	most  int
 	needs string // the arguments, in words
@@ -69,12 +69,12 @@ func (v verb) check(name string, args []string) error {
 
 func upper(s string) string { return fmt.Sprintf("%c%s", s[0]-'a'+'A', s[1:]) }
 
-// asking are the flags of verbs that ask a coordinator.
+// asking adds the flags of verbs that send requests to a coordinator.
 func asking(more ...func(*config, *pflag.FlagSet)) []func(*config, *pflag.FlagSet) {
 	return append(more, (*config).jsonFlag, (*config).reachFlags)
 }
 
-// verbs are all of them, in the order of the alphabet, as help shows them.
+// verbs are all verbs, in alphabetical order, as help shows them.
 func (p *program) verbs() []*cobra.Command {
 	plain := func(do func(context.Context) error) func(context.Context, []string) error {
 		return func(ctx context.Context, _ []string) error { return do(ctx) }

@@ -13,12 +13,12 @@ import (
 // errRecovered ends a coordinator whose server could not store, so that another one can.
 var errRecovered = errors.New("the disk takes data again")
 
-// serveEmbedded runs a coordinator on a server of its own. When the disk could not be
-// written, and can be again, both are started anew at the same place.
+// serveEmbedded runs a coordinator on a server of its own. When the disk could not be written and can
+// be written again, both are restarted at the same address.
 func (p *program) serveEmbedded(log *slog.Logger, told <-chan os.Signal) error {
 	err := p.serveOnce(log, told)
 	for errors.Is(err, errRecovered) {
-		p.acceptLoss, p.clockOK = false, false // were for the first start
+		p.acceptLoss, p.clockOK = false, false // only for the first start
 		var srv *embedded.Server
 		if srv, err = p.startAgain(log, told); srv != nil {
 			err = p.serveOn(srv, log, told)
@@ -44,7 +44,7 @@ func (p *program) startServer(log *slog.Logger) (*embedded.Server, error) {
 	return embedded.Start(embedded.Config{Listen: p.listen, DataDir: p.keptIn(), Log: log, AcceptLoss: p.acceptLoss, TLS: encrypt, Shut: true})
 }
 
-// againFor is how long it is tried to start again: the disk may have filled up meanwhile.
+// againFor is how long a restart is tried again: the disk may have filled up meanwhile.
 const againFor = time.Minute
 
 // startAgain returns nothing if a signal comes before there is a server.

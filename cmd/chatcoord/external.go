@@ -51,11 +51,11 @@ func (p *program) serveExternal(log *slog.Logger, told <-chan os.Signal) error {
 	return p.coordinate("NATS at "+urls, p.watchWith(urls, p.keys), links, func() error { return nil }, log, told, nil)
 }
 
-// tryAgain is how often a server is tried that is waited for.
+// tryAgain is the pause between tries to connect with --wait-server.
 const tryAgain = 500 * time.Millisecond
 
-// reach connects to the server, for which it waits as long as --wait-server says. It
-// returns nothing if a signal comes first.
+// reach connects to the server, and tries again for the time of --wait-server. It returns nothing if a
+// signal comes first.
 func (p *program) reach(log *slog.Logger, told <-chan os.Signal) (*coord.Connections, error) {
 	secured, err := p.secured()
 	if err != nil {

@@ -16,10 +16,10 @@ import (
 	"natter/internal/flags"
 )
 
-// mostRate is the highest rate that makes sense.
+// mostRate is the highest rate that a flag accepts.
 const mostRate = 1_000_000
 
-// config is what flags and the environment say.
+// config are the settings from flags and the environment.
 type config struct {
 	listen, dataDir      string
 	ephemeral, insecure  bool
@@ -44,7 +44,7 @@ type config struct {
 	waitServer          flags.Duration
 	json                bool
 	reason              string         // of what the operator does
-	banFor              flags.Duration // 0: until it is taken back
+	banFor              flags.Duration // 0: until it is ended
 	yes                 bool           // do not ask
 
 	completion           flags.Choice
@@ -77,7 +77,7 @@ func (c *config) register(fs *pflag.FlagSet) {
 	c.finish(fs)
 }
 
-// finish makes a set one of flags that may be given once, and the one that counts.
+// finish makes a set the parsed one, whose flags may be given once.
 func (c *config) finish(fs *pflag.FlagSet) {
 	flags.Once(fs)
 	fs.VisitAll(func(f *pflag.Flag) {
@@ -146,7 +146,7 @@ func (c *config) limitFlags(fs *pflag.FlagSet) {
 	fs.Var(&c.rateMessages, "rate-messages", "messages a second of one member of a chat")
 }
 
-// viewFlags are those of a console, also of watch.
+// viewFlags are the flags of a console, also of watch.
 func (c *config) viewFlags(fs *pflag.FlagSet) {
 	c.show = flags.Choice{Value: "all", Among: []string{"all", "actions", "none"}}
 	c.logFormat = flags.Choice{Value: "text", Among: []string{"text", "json"}}
@@ -168,7 +168,7 @@ func (c *config) healthFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.pprof, "pprof", false, "also /debug/pprof/; the address must be on loopback")
 }
 
-// otherFlags are no configuration.
+// otherFlags are flags without a configuration variable.
 func (c *config) otherFlags(fs *pflag.FlagSet) {
 	c.completion = flags.Choice{Among: flags.Shells}
 	fs.Var(&c.completion, "completion", "print a completion script")
@@ -176,13 +176,13 @@ func (c *config) otherFlags(fs *pflag.FlagSet) {
 	c.helpFlags(fs)
 }
 
-// helpFlags are those that every verb has.
+// helpFlags are the flags that every verb has.
 func (c *config) helpFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.printConfig, "print-config", false, "print every setting and where it came from")
 	fs.BoolP("help", "h", false, "print help")
 }
 
-// keyFlags say where a verb finds the NATS server, and keys for it.
+// keyFlags are the flags for the NATS server and the keys.
 func (c *config) keyFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.server, "server", chat.DefaultURL, "`URLs` of the NATS server (default that of the data directory, or "+chat.DefaultURL+")")
 	fs.Lookup("server").DefValue = ""
@@ -191,7 +191,7 @@ func (c *config) keyFlags(fs *pflag.FlagSet) {
 	c.tlsFlags(fs)
 }
 
-// reachFlags say how a verb reaches a coordinator that runs.
+// reachFlags are the flags of verbs that reach a running coordinator.
 func (c *config) reachFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.creds, "creds", "", "credentials in this `file` (default operator.creds, or of watch observer.creds, in the data directory)")
 	c.keyFlags(fs)
@@ -275,8 +275,7 @@ func (c *config) checkVerb() error {
 	return nil
 }
 
-// onLoopback reports whether only this machine reaches an address. What is not an address
-// is refused elsewhere.
+// onLoopback reports whether an address is on loopback. Invalid addresses are refused elsewhere.
 func onLoopback(listen string) bool {
 	host, _, err := net.SplitHostPort(listen)
 	if err != nil {

@@ -20,8 +20,8 @@ const (
 	healthSize = 1 << 20         // how much of it is read
 )
 
-// healthVerb asks a page of --http, or of the NATS server's monitoring, how things are:
-// in a container that holds nothing else, nobody else could.
+// healthVerb requests a page of --http, or of the NATS server's monitoring: a container with nothing
+// else in it has no other program for that.
 func (p *program) healthVerb() *cobra.Command {
 	return p.command(verb{
 		use: "health URL", short: "print a page of --http; exit code 0 if all is well",
@@ -49,7 +49,7 @@ func (p *program) health(ctx context.Context, page string) error {
 	return nil
 }
 
-// get asks for a page there and nowhere else: through no proxy, along no redirection.
+// get requests a page without proxies and redirections.
 func get(ctx context.Context, u *url.URL) (status int, body string, err error) {
 	direct := http.Transport{DisableKeepAlives: true}
 	r, err := direct.RoundTrip((&http.Request{Method: http.MethodGet, URL: u, Header: http.Header{}}).WithContext(ctx))

@@ -10,9 +10,8 @@ import (
 	"natter/internal/ops"
 )
 
-// serveHTTP answers on the address of --http, if there is one, until the function that
-// it returns is called. It comes before everything else: an address that is taken is
-// found at once, and who asks while the rest comes up is told so.
+// serveHTTP serves on the address of --http, if there is one, until the returned function is called.
+// It comes first: an address in use is found at once, and requests during the start are answered.
 func (p *program) serveHTTP(log *slog.Logger) (stop func(), err error) {
 	if p.http == "" {
 		return func() {}, nil
@@ -34,7 +33,7 @@ func (p *program) serveHTTP(log *slog.Logger) (stop func(), err error) {
 	}, nil
 }
 
-// tellHTTP has --http answer for a coordinator.
+// tellHTTP connects --http to a coordinator.
 func (p *program) tellHTTP(c *coord.Coordinator, links *coord.Connections, view *console.Console) {
 	if p.web == nil {
 		return
@@ -48,7 +47,7 @@ func (p *program) tellHTTP(c *coord.Coordinator, links *coord.Connections, view 
 	c.Say("server.http", "health and figures on "+p.web.URL())
 }
 
-// certificate is when the certificate that is in use expires, and a sentence about it.
+// certificate returns when the certificate in use expires, and a sentence about it.
 func (p *program) certificate() (expires time.Time, status string) {
 	cert := p.cert.Load()
 	if cert == nil {

@@ -88,7 +88,7 @@ func (p *program) invite(ctx context.Context, f inviteFlags) error {
 	return nil
 }
 
-// takeBack ends a pass whose link could not be written: nobody has it, or only a part.
+// takeBack revokes a pass whose link could not be written.
 func (p *program) takeBack(ctx context.Context, made chat.PassReply) error {
 	if _, err := order(ctx, p, chat.AdminUnpass, chat.UnpassRequest{ID: chat.PassID(made.Pass)}, rpc.Call); err != nil {
 		return fmt.Errorf("the link was made and could not be taken back; it stays good until %s: %w", when(made.Expires), err)
@@ -97,7 +97,7 @@ func (p *program) takeBack(ctx context.Context, made chat.PassReply) error {
 	return nil
 }
 
-// explain says what a link is, where it does not get into a pipe.
+// explain explains the link on a terminal.
 func (p *program) explain(link chat.Link, reply chat.PassReply) {
 	who := "one new user"
 	if reply.Uses > 1 {
@@ -113,7 +113,7 @@ func (p *program) explain(link chat.Link, reply chat.PassReply) {
 	}
 }
 
-// linkTo is a link to the server, or to the address by which others know it.
+// linkTo returns a link to the server, or to its public address.
 func (p *program) linkTo(address string) (chat.Link, error) {
 	first, _, _ := strings.Cut(p.server, ",")
 	if first = strings.TrimSpace(first); !strings.Contains(first, "://") {
@@ -143,8 +143,8 @@ func (p *program) linkTo(address string) (chat.Link, error) {
 	return l, nil
 }
 
-// recognized puts into a link how the server is recognized, and what it wants to see of
-// those who bring nothing.
+// recognized adds to a link how clients recognize the server, and the credentials of the lobby if it
+// needs them.
 func (p *program) recognized(l *chat.Link) error {
 	nc, err := p.lobby("")
 	if errors.Is(err, nats.ErrAuthorization) && p.keys != "" {
@@ -172,7 +172,7 @@ func (p *program) recognized(l *chat.Link) error {
 	return nil
 }
 
-// lobby connects as somebody who has no name yet.
+// lobby connects as a client without a name.
 func (p *program) lobby(sentinel string) (*nats.Conn, error) {
 	options, err := p.secured()
 	if err != nil {
@@ -185,8 +185,8 @@ func (p *program) lobby(sentinel string) (*nats.Conn, error) {
 	return broker.Connect(context.Background(), p.server, broker.CoordinatorName, options...)
 }
 
-// trustIn says how guests recognize a server by its certificates: by its own CA, by what
-// every system trusts, or else by its very certificate, until it has another one.
+// trustIn returns how clients verify the server's certificates: by its own CA, by the system's CAs, or
+// else by the certificate itself, until it is replaced.
 func (p *program) trustIn(chain []*x509.Certificate, host string) (pin string, system bool) {
 	for _, own := range []string{p.tlsCA, secure.PinOf(p.dataDir)} {
 		for _, c := range chain {

@@ -16,7 +16,7 @@ import (
 	"natter/internal/flags"
 )
 
-// logger is the log file, or what goes wrong on standard error.
+// logger returns the log to the log file, or to standard error.
 func (p *program) logger() (*slog.Logger, func(), error) {
 	if p.logFile == "" {
 		level := slog.LevelWarn
@@ -41,7 +41,7 @@ func (p *program) handler(w io.Writer, level slog.Level) slog.Handler {
 	return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})
 }
 
-// note writes a line to standard error that is no log: of watch.
+// note writes a line of watch to standard error, outside of the log.
 func (p *program) note(level slog.Level, text string) {
 	if p.logFormat.Value == "json" {
 		slog.New(p.handler(p.err, level)).Log(context.Background(), level, text)

@@ -1,8 +1,8 @@
-// Chatcoord is the coordinator's program of natter: a NATS server, the service that
-// keeps names, invitations and sessions on it, and the operator's console.
+// Chatcoord is the coordinator's program of natter: a NATS server, the service for names, invitations
+// and sessions on it, and the operator's console.
 //
-// This package knows flags, the environment, signals and exit codes, and puts together
-// what the other packages have: broker/embedded, coord and console.
+// This package handles flags, the environment, signals and exit codes, and connects the other
+// packages: broker/embedded, coord and console.
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 
 func main() { os.Exit(main1()) }
 
-// main1 is main without the end, so that scripts can test it.
+// main1 is main without os.Exit, so that scripts can test it.
 func main1() int {
 	flags.SurviveWrites()
 	return run(os.Args[1:], os.Stdout, os.Stderr)
@@ -59,7 +59,7 @@ func run(args []string, out, err io.Writer) int {
 	return p.out.End(code, func(lost error) { p.fail(cmd, args, lost, flags.ExitFailure) })
 }
 
-// execute returns the verb, and the exit code as it is if the output arrives.
+// execute returns the verb and the exit code, or that of a failure of the output.
 func (p *program) execute(args []string) (*cobra.Command, int) {
 	root := p.commands()
 	root.SetArgs(args)
@@ -139,7 +139,7 @@ func noVerb(root *cobra.Command, args []string) error {
 	return flags.Usagef("unknown verb %q", args[0])
 }
 
-// wrongFlag says what is wrong with a flag, and where it belongs if that is elsewhere.
+// wrongFlag explains an invalid flag, and names the verb that has it.
 func wrongFlag(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
@@ -163,7 +163,7 @@ func wrongFlag(cmd *cobra.Command, err error) error {
 	return flags.Usagef("--%s is for verbs, and stands behind them: %s", name, strings.Join(owners, ", "))
 }
 
-// quick does what needs no server, or else the verb.
+// quick handles what needs no server, and otherwise runs the verb.
 func (p *program) quick(verb func() error) error {
 	switch {
 	case p.version:

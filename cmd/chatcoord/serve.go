@@ -20,7 +20,7 @@ import (
 	"natter/internal/secure"
 )
 
-// signalled is the end by a second signal.
+// signalled is the error after a second signal.
 type signalled struct{ signal syscall.Signal }
 
 func (s signalled) Error() string { return s.signal.String() }
@@ -112,7 +112,7 @@ func (p *program) coordinate(where, watch string, links *coord.Connections, open
 	return p.attend(c, links, told, recovered)
 }
 
-// attend waits for what ends a coordinator, and has its console say what else happens.
+// attend waits for the end of a coordinator, and reports other events on its console.
 func (p *program) attend(c *coord.Coordinator, links *coord.Connections, told <-chan os.Signal, recovered <-chan struct{}) error {
 	var storing <-chan struct{}
 	if links.Storing != nil {
@@ -140,7 +140,7 @@ func (p *program) attend(c *coord.Coordinator, links *coord.Connections, told <-
 	}
 }
 
-// drain tells everybody and stops; a second signal ends it at once.
+// drain notifies the users and stops; a second signal stops at once.
 func drain(c *coord.Coordinator, first os.Signal, told <-chan os.Signal) error {
 	done := make(chan struct{})
 	go func() {
@@ -163,7 +163,7 @@ func name(s os.Signal) string {
 	return "SIGTERM"
 }
 
-// rules are the flags as the coordinator wants them.
+// rules returns the rules from the flags.
 func (p *program) rules(log *slog.Logger) coord.Config {
 	cfg := coord.Defaults()
 	cfg.Rules = chat.Rules{
@@ -183,7 +183,7 @@ func (p *program) rules(log *slog.Logger) coord.Config {
 	return cfg
 }
 
-// keptIn is where the server keeps its data; "" nowhere.
+// keptIn returns the directory of the server's data; "" if it keeps none.
 func (p *program) keptIn() string {
 	if p.ephemeral {
 		return ""

@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// thinFor is how long lines of one message are counted, of which thinAfter are written.
+	// thinFor is how long lines with the same message are counted; thinAfter of them are written.
 	thinFor   = 10 * time.Second
 	thinAfter = 10
-	// thinKinds is how many messages are told apart in that time.
+	// thinKinds is how many different messages are counted in that time.
 	thinKinds = 1000
 )
 
-// thin is a log that clients cannot fill: a fault that comes with every request, or every
-// connection, is written a few times, and how many lines were left out.
+// thin is a log that clients cannot fill: a fault that occurs with every request, or every connection,
+// is written a few times, with the number of lines that were left out.
 type thin struct {
 	slog.Handler
 	lines *lines

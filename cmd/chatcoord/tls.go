@@ -28,10 +28,10 @@ func (c *config) checkTLS() error {
 	return nil
 }
 
-// encrypt is how the embedded server encrypts; nil if it does not.
+// encrypt returns the TLS configuration of the embedded server; nil if it has none.
 func (p *program) encrypt(log *slog.Logger) (func(dir string) (*tls.Config, error), error) {
 	if p.tls.Value != "" {
-		host, _, _ := net.SplitHostPort(p.listen) // a wrong one is refused elsewhere
+		host, _, _ := net.SplitHostPort(p.listen) // an invalid one is refused elsewhere
 		return func(dir string) (*tls.Config, error) { return p.auto(dir, host, log) }, nil
 	}
 	own, err := p.fromFiles()
@@ -41,8 +41,7 @@ func (p *program) encrypt(log *slog.Logger) (func(dir string) (*tls.Config, erro
 	return func(string) (*tls.Config, error) { return own.Config(), nil }, nil
 }
 
-// fromFiles is the certificate of --tls-cert, which is looked after from now on; nil if there
-// is none.
+// fromFiles returns the certificate of --tls-cert, which is reloaded from now on; nil if there is none.
 func (p *program) fromFiles() (*secure.Certificate, error) {
 	if p.tlsCert == "" && p.tlsKey == "" {
 		return nil, nil
@@ -54,7 +53,7 @@ func (p *program) fromFiles() (*secure.Certificate, error) {
 	return own, err
 }
 
-// auto warns of a clock by which nobody can connect, now or when it is set right.
+// auto warns of a clock with which the certificate is not valid, now or after it is corrected.
 func (p *program) auto(dir, host string, log *slog.Logger) (*tls.Config, error) {
 	own, err := secure.Auto(dir, host)
 	if err != nil {
@@ -67,8 +66,8 @@ func (p *program) auto(dir, host string, log *slog.Logger) (*tls.Config, error) 
 	return own.Config(), nil
 }
 
-// secured are the options of a connection to --server. Whoever takes the credentials of
-// a data directory knows the CA that is there.
+// secured are the options of a connection to --server. If the
+// credentials are of a data directory, its CA is used.
 func (c *config) secured() ([]nats.Option, error) {
 	known := ""
 	if c.keys == "" {
@@ -79,8 +78,8 @@ func (c *config) secured() ([]nats.Option, error) {
 	}.Options()
 }
 
-// invited reports whether new users need a link: unless something else was said, where
-// others than this machine can come.
+// invited reports whether new users need a link: unless a flag says otherwise, if other
+// machines can connect.
 func (c *config) invited() bool {
 	switch {
 	case c.join.Value != "":

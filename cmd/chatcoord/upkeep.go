@@ -14,10 +14,10 @@ import (
 	"natter/internal/coord"
 )
 
-// lookEvery is how often it is looked whether the certificate was replaced.
+// lookEvery is how often the certificate is checked for a replacement.
 const lookEvery = 10 * time.Second
 
-// news is what the console says of the server itself.
+// news is an event of the server for the console.
 type news struct {
 	event, text string
 	bad         bool
@@ -32,8 +32,8 @@ func (n news) say(c *coord.Coordinator) {
 	c.Say(n.event, n.text)
 }
 
-// stopSignals are told from now on what ends a coordinator, and reloads a hang-up. One that
-// is ignored (nohup, or an interrupt behind a shell's &) stays ignored.
+// stopSignals returns the channels of signals that end a coordinator, and of hang-ups. Ignored signals
+// (nohup, or an interrupt of a shell's background job) stay ignored.
 func stopSignals() (told, reloads chan os.Signal, end func()) {
 	told, reloads = make(chan os.Signal, 2), make(chan os.Signal, 1)
 	for s, to := range map[os.Signal]chan os.Signal{syscall.SIGINT: told, syscall.SIGTERM: told, syscall.SIGHUP: reloads} {
@@ -47,8 +47,8 @@ func stopSignals() (told, reloads chan os.Signal, end func()) {
 	}
 }
 
-// upkeep is what goes on beside a coordinator: its log file and its certificate are read or
-// opened again after a hang-up, and the certificate whenever it was replaced.
+// upkeep runs beside a coordinator: it opens the log file and reads the certificate again after a
+// hang-up, and reads the certificate when it was replaced.
 type upkeep struct {
 	p   *program
 	log *slog.Logger
@@ -84,7 +84,7 @@ func (p *program) keepUp(log *slog.Logger, reloads <-chan os.Signal) (stop func(
 	}
 }
 
-// reload opens the log file again and reads the certificate, and tells how that went.
+// reload opens the log file again and reads the certificate, and reports the result.
 func (u *upkeep) reload(now time.Time) {
 	ready := u.p.ready.Load()
 	if ready {
@@ -112,8 +112,8 @@ func (u *upkeep) reload(now time.Time) {
 	}
 }
 
-// look sees whether the certificate was replaced. Two files cannot be replaced at the same
-// time, so that a fault counts if it is there at the next look as well.
+// look checks whether the certificate was replaced. Two files cannot be replaced at the same time, so
+// an error is reported only if it is there at the next check, too.
 func (u *upkeep) look(now time.Time) {
 	cert := u.p.cert.Load()
 	if cert == nil {
@@ -148,7 +148,7 @@ func (u *upkeep) warn(now time.Time) {
 	}
 }
 
-// tell has the log and, as soon as there is a coordinator, its console say something.
+// tell writes to the log and, as soon as there is a coordinator, to its console.
 func (u *upkeep) tell(n news) {
 	level := slog.LevelInfo
 	if n.bad {
@@ -161,5 +161,5 @@ func (u *upkeep) tell(n news) {
 	}
 }
 
-// notify tells systemd, if it has started this program and waits for news.
-func notify(state string) { _, _ = daemon.SdNotify(false, state) } // without it there is nobody to tell
+// notify notifies systemd, if it has started this program.
+func notify(state string) { _, _ = daemon.SdNotify(false, state) } // fails without systemd

@@ -20,7 +20,7 @@ import (
 	"natter/presence/account"
 )
 
-// about is a verb about one name, key or network.
+// about makes a verb for one name, key or network.
 func (p *program) about(v verb, what string, do func(ctx context.Context, word string) error) *cobra.Command {
 	v.least, v.most, v.needs = 1, 1, what
 	v.run = func(ctx context.Context, args []string) error { return do(ctx, args[0]) }
@@ -29,8 +29,8 @@ func (p *program) about(v verb, what string, do func(ctx context.Context, word s
 
 const anybody = "a username, a public key or a network"
 
-// confirm asks on a terminal whether to do what cannot be undone, or concerns many. In a
-// script somebody has to have said --yes.
+// confirm asks on a terminal before actions that cannot be undone, or affect many users. A script
+// needs --yes.
 func (p *program) confirm(question string) error {
 	if p.yes {
 		return nil
@@ -87,7 +87,7 @@ func (p *program) banVerb() *cobra.Command {
 	})
 }
 
-// unrevoked warns of tickets that stay good.
+// unrevoked warns of tickets that stay valid.
 func unrevoked(until time.Time) string {
 	if until.IsZero() {
 		return ""
@@ -163,7 +163,7 @@ func (p *program) bans(ctx context.Context) error {
 	return w.Flush()
 }
 
-// report prints what was done, or the answer itself.
+// report prints what was done, or the answer as JSON.
 func (p *program) report(err error, reply any, format string, args ...any) error {
 	if err != nil {
 		return err

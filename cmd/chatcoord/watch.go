@@ -19,12 +19,12 @@ import (
 	"natter/internal/console"
 )
 
-// watch prints the console of the coordinators of a broker until a signal comes. What
-// it has to say itself goes to standard error, so that the console can be piped.
+// watch prints the console of the coordinators of a broker until a signal. Its own messages go to
+// standard error, so that the console can be piped.
 func (p *program) watch(ctx context.Context) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	p.out.OnFailure(stop) // nobody watches what cannot be written
+	p.out.OnFailure(stop) // ends when the output fails
 	nc, err := p.dial("observer", p.connectionNotices(ctx)...)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func (p *program) watch(ctx context.Context) error {
 	return nil
 }
 
-// untilSignal is ctx until a signal ends the program. Signals that are ignored stay ignored.
+// untilSignal returns a context that a signal ends. Ignored signals stay ignored.
 func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	heeded := slices.DeleteFunc([]os.Signal{os.Interrupt, syscall.SIGHUP}, signal.Ignored)
 	return signal.NotifyContext(ctx, append(heeded, syscall.SIGTERM)...)
@@ -57,7 +57,7 @@ func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 const (
 	// watchWait is how long a coordinator may take to say who is in a session.
 	watchWait = time.Second
-	// watchPause is how long nobody is asked when none has.
+	// watchPause is the pause after a question without an answer.
 	watchPause = 5 * time.Second
 )
 
@@ -78,7 +78,7 @@ func asker(ctx context.Context, nc *nats.Conn) func(id string) (chat.WatchReply,
 	}
 }
 
-// connectionNotices say when the connection goes and comes, until ctx is done.
+// connectionNotices reports when the connection is lost and back, until ctx is done.
 func (p *program) connectionNotices(ctx context.Context) []nats.Option {
 	notice := func(level slog.Level, text string) nats.ConnHandler {
 		return func(*nats.Conn) {
@@ -92,7 +92,7 @@ func (p *program) connectionNotices(ctx context.Context) []nats.Option {
 	return []nats.Option{
 		nats.DisconnectErrHandler(func(nc *nats.Conn, _ error) { lost(nc) }),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			_ = nc.FlushTimeout(2 * time.Second) // what happens from now on is shown
+			_ = nc.FlushTimeout(2 * time.Second) // events from now on are shown
 			back(nc)
 		}),
 	}

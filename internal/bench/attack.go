@@ -30,8 +30,7 @@ const (
 	turn       = time.Second
 )
 
-// attack measures what honest users notice of somebody who floods the coordinator with
-// requests, while the limits are those that it has by default.
+// attack measures how a flood of requests to a coordinator with default limits affects honest users.
 func (b *bench) attack() error {
 	s, err := b.limitedServer("", coord.Defaults().Limits)
 	if err != nil {
@@ -60,8 +59,8 @@ func (b *bench) attack() error {
 	return nil
 }
 
-// underAttack measures with and without a flood, in short turns: other work on the machine
-// then disturbs both alike.
+// underAttack measures with and without a flood in short turns, so that other work on the machine
+// affects both.
 func (b *bench) underAttack(s *server, people []*client.Client, name, what string, start func(*server) (*flood, error)) error {
 	var lists, logins [2][]float64
 	for range b.runs {
@@ -80,7 +79,7 @@ func (b *bench) underAttack(s *server, people []*client.Client, name, what strin
 	return nil
 }
 
-// turns adds what lists and logins took, p99 in milliseconds, with the flood and without.
+// turns adds the times of lists and logins, p99 in milliseconds, with the flood and without.
 func (b *bench) turns(s *server, people []*client.Client, f *flood, lists, logins *[2][]float64) error {
 	var list, login [2][]float64
 	for range b.size.turns {
@@ -93,7 +92,7 @@ func (b *bench) turns(s *server, people []*client.Client, f *flood, lists, login
 			list[side], login[side] = append(list[side], l...), append(login[side], g...)
 		}
 	}
-	f.on.Store(true) // while the victim comes
+	f.on.Store(true) // while the victim logs in
 	for side := range 2 {
 		lists[side], logins[side] = append(lists[side], p99(list[side])), append(logins[side], p99(login[side]))
 	}
@@ -119,8 +118,8 @@ func (b *bench) honestTurn(s *server, people []*client.Client) (lists, logins []
 	return slices.Concat(took[:n]...), slices.Concat(took[n:]...), errors.Join(failed...)
 }
 
-// repeatedly does something at a rate for a turn and returns how long it took each time,
-// in milliseconds.
+// repeatedly calls a function at a rate for a turn and returns how long each call took, in
+// milliseconds.
 func repeatedly(do func() error, first, every time.Duration) (took []float64, err error) {
 	until := time.Now().Add(turn)
 	time.Sleep(first)
@@ -147,7 +146,7 @@ func p99(all []float64) float64 {
 
 var newcomers atomic.Int64
 
-// loginFrom has somebody new come in by one of the doors, and leave again.
+// loginFrom has a new user log in from one of the addresses, and log out again.
 func (b *bench) loginFrom(s *server, door int) error {
 	c, err := client.Dial(b.ctx, client.Config{URL: s.url(), Options: []nats.Option{from(10 + door)}})
 	if err != nil {
@@ -166,7 +165,7 @@ func from(host int) nats.Option {
 // flood sends without waiting for answers.
 type flood struct {
 	nc     *nats.Conn
-	victim func() error // must get in all the same
+	victim func() error // must log in all the same
 	on     atomic.Bool
 	end    chan struct{}
 	ended  chan error
@@ -204,7 +203,7 @@ func (f *flood) stop() error {
 	return err
 }
 
-// registered lets somebody in, and connects as them once more without a client.
+// registered logs a user in, and connects as the same user without a client.
 func (b *bench) registered(s *server, name string) (*nats.Conn, error) {
 	c, err := b.enter(client.Config{URL: s.url()}, name)
 	if err != nil {
@@ -242,8 +241,8 @@ func (b *bench) floodOfLobby(s *server) (*flood, error) {
 	return b.lobbyFlood(s, func(int) nats.Header { return nil })
 }
 
-// floodOfLiar is floodOfLobby with requests that say they come from where honest people log in,
-// each from another connection, and there is none of these.
+// floodOfLiar is floodOfLobby with requests that claim the address of honest users and connections that
+// do not exist.
 func (b *bench) floodOfLiar(s *server) (*flood, error) {
 	return b.lobbyFlood(s, func(i int) nats.Header {
 		return nats.Header{"nats-request-info": {fmt.Sprintf(`{"acc":"LOBBY","host":"127.0.0.%d","id":%d,"server":"chatcoord"}`, 10+i%doors, 1_000_000+i)}}
@@ -297,8 +296,8 @@ func (b *bench) lobbyFlood(s *server, header func(i int) nats.Header) (*flood, e
 	return f, nil
 }
 
-// floodOfJunk sends what is no JSON, and what would be answered elsewhere. Whoever does so is
-// signed out before long, and comes again under another name.
+// floodOfJunk sends invalid JSON, and requests with a reply subject outside of the inbox. It is signed
+// out soon, and comes back with another name.
 func (b *bench) floodOfJunk(s *server) (*flood, error) {
 	var me chat.Address
 	come := func() (*nats.Conn, error) {
@@ -322,7 +321,7 @@ func (b *bench) floodOfJunk(s *server) (*flood, error) {
 		if i%2 == 0 {
 			reply = chat.Exit.Subject(chat.Address{User: "user0"})
 		}
-		_ = f.nc.PublishRequest(chat.Answer.Subject(me), reply, []byte("this is not JSON")) // unless it has just been cut off
+		_ = f.nc.PublishRequest(chat.Answer.Subject(me), reply, []byte("this is not JSON")) // fails if it was just disconnected
 		return nil
 	}), nil
 }

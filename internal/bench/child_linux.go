@@ -5,5 +5,5 @@ import (
 	"syscall"
 )
 
-// withParent has a process end with this one, even by kill -9.
+// withParent makes a process end with this one, even after kill -9.
 func withParent(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -4,5 +4,5 @@ package main
 
 import "os/exec"
 
-// withParent has a process end with this one, where the system can do that.
+// withParent makes a process end with this one, where the system can do that.
 func withParent(*exec.Cmd) {}

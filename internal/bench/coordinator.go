@@ -17,8 +17,7 @@ import (
 	"natter/chat"
 )
 
-// coordinator is chatcoord as users run it, a process of its own. Its console goes to a
-// file.
+// coordinator is a process of chatcoord. Its console goes to a file.
 type coordinator struct {
 	*server
 	console string
@@ -106,7 +105,7 @@ func (c *coordinator) ready(data string, profiles bool) error {
 	return nil
 }
 
-// profileTime is how much of a turn a profile of chatcoord is of: it must be said beforehand.
+// profileTime is the duration of a profile of chatcoord, which must be chosen in advance.
 const profileTime = time.Second
 
 // profileTo writes a processor profile of chatcoord to a file, from now on.

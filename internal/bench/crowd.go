@@ -11,8 +11,8 @@ import (
 	"natter/client"
 )
 
-// crowd measures what many users cost who do nothing, and what one of them sees: the
-// list, and how often it is told of others who come.
+// crowd measures what many idle users cost, and what one of them sees: the list, and how often it is
+// notified of others.
 func (b *bench) crowd() error {
 	var told, lists []float64
 	ours := func() (bytes float64, err error) {
@@ -134,8 +134,8 @@ func (b *bench) idleConnections() (kb float64, err error) {
 	return (after - before) / float64(len(conns)) / 1024, errors.Join(err, b.heap(s, "bare"))
 }
 
-// memory is the least that a server needs within some seconds: what was needed for those
-// who came is given back only slowly.
+// memory returns the lowest memory of a server within some seconds: memory that was needed for logins
+// is released slowly.
 func (b *bench) memory(s *server) (bytes float64, err error) {
 	least := math.Inf(1)
 	for range 4 {

@@ -7,11 +7,11 @@ import (
 	"natter/client"
 )
 
-// Groups speak in rounds: plain connections have no limit to what is under way, and the
-// broker cuts off who has more than 16 MB to read.
+// Groups send in rounds: plain connections have no flow control, and the broker disconnects a client
+// with more than 16 MB to read.
 const members, inARound = 10, 3000
 
-// group measures how much groups hear.
+// group measures the deliveries in groups.
 func (b *bench) group() error {
 	for _, g := range []struct {
 		members, speakers int
@@ -84,7 +84,7 @@ func (b *bench) groupOf(members, speakers int, both *[2][]float64) (a, c []float
 	return b.duel(b.profiled(s.server, name, ours), theirs)
 }
 
-// someSay has the first ones say n things each to everybody.
+// someSay has the first members send n messages each.
 func (b *bench) someSay(people []*client.Client, speakers, n int) error {
 	var all sync.WaitGroup
 	failed := make([]error, 2*len(people))

@@ -12,7 +12,7 @@ import (
 	"natter/session"
 )
 
-// join measures how long it takes until a group is together, next to connections that
+// join measures how long it takes until all members of a group have joined, beside connections that
 // subscribe twice.
 func (b *bench) join() error {
 	for _, g := range []struct {
@@ -43,8 +43,8 @@ func (b *bench) join() error {
 	return nil
 }
 
-// gathers has a group begin, all guests accepting at once, until everybody has heard the
-// host, and then end. It returns the milliseconds for each member.
+// gathers begins a group, whose guests accept at the same time, waits until everybody has received a
+// message of the host, and ends it. It returns the milliseconds for each member.
 func (b *bench) gathers(people []*client.Client) (float64, error) {
 	host, guests := people[0], people[1:]
 	var names []string
@@ -78,7 +78,7 @@ func (b *bench) gathers(people []*client.Client) (float64, error) {
 	return took.Seconds() * 1000 / float64(len(people)), b.scatter(people)
 }
 
-// each does something for all clients at once.
+// each calls a function for all clients at the same time.
 func (b *bench) each(all []*client.Client, do func(*client.Client) error) error {
 	var wg sync.WaitGroup
 	failed := make([]error, len(all))

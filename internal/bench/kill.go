@@ -15,13 +15,13 @@ import (
 	"natter/internal/coord"
 )
 
-// around is how many messages all couples together say around a kill.
+// around is how many messages all couples together send around a kill.
 const around = 10_000
 
 // kill measures how long it takes after kill -9 and a restart until everybody chats
 // again, next to as many bare connections that come back.
 func (b *bench) kill() error {
-	limits := coord.Defaults().Limits // that nobody who comes back is to feel
+	limits := coord.Defaults().Limits // must not affect users who come back
 	limits.Lobby = 0                  // all come from one address
 	s, err := b.limitedServer("", limits)
 	if err != nil {
@@ -60,7 +60,7 @@ func (b *bench) kill() error {
 	return nil
 }
 
-// mail is what couples say to each other around a kill.
+// mail are the messages of couples around a kill.
 type mail struct {
 	b      *bench
 	people []*client.Client
@@ -83,8 +83,8 @@ func newMail(b *bench, people []*client.Client) *mail {
 
 func (m *mail) lost() int { return m.each*len(m.people) - int(m.heard.Load()) }
 
-// around says half of everything, kills the server in the middle of it, and returns
-// how long after the restart everybody has heard something that was said afterwards.
+// around sends half of the messages, kills the server, and returns how long after the restart everybody
+// has received a message that was sent afterwards.
 func (m *mail) around(s *server) (time.Duration, error) {
 	var all sync.WaitGroup
 	failed := make([]error, 2*len(m.people))
@@ -112,8 +112,7 @@ func (m *mail) around(s *server) (time.Duration, error) {
 	return took, first(failed)
 }
 
-// speak says everything, the last message after the restart; half is closed by whoever
-// says what makes it half.
+// speak sends all messages, the last one after the restart; half is closed when half of them are sent.
 func (m *mail) speak(c *client.Client, half chan<- struct{}) error {
 	for i := range m.each {
 		if i == m.each-1 {
@@ -129,7 +128,7 @@ func (m *mail) speak(c *client.Client, half chan<- struct{}) error {
 	return nil
 }
 
-// sayUntilKept says something again while too much waits for the connection.
+// sayUntilKept sends a message, and tries again while too many wait for the connection.
 func (m *mail) sayUntilKept(c *client.Client, text string) error {
 	for {
 		err := say(c, text)
@@ -144,7 +143,7 @@ func (m *mail) sayUntilKept(c *client.Client, text string) error {
 	}
 }
 
-// listen counts what is heard of this turn, and what comes twice or in another order.
+// listen counts the messages of this turn, and those that come twice or out of order.
 func (m *mail) listen(c *client.Client, back chan<- struct{}) error {
 	next, heard := 0, hearing{c: c}
 	for next < m.each {
@@ -163,14 +162,14 @@ func (m *mail) listen(c *client.Client, back chan<- struct{}) error {
 	return nil
 }
 
-// bares are connections that do nothing but come back.
+// bares are connections that only reconnect.
 type bares struct {
 	s     *server
 	conns []*nats.Conn
 	up    chan struct{}
 }
 
-// handshakeFor is how long they wait for the server, as users' clients do.
+// handshakeFor is how long they wait for a handshake, as users' clients do.
 const handshakeFor = 10 * time.Second
 
 // bareServer has n of them.

@@ -12,7 +12,7 @@ import (
 	"natter/session"
 )
 
-// login measures arrivals, cold and warm, next to bare connections.
+// login measures logins, with and without a kept ticket, beside bare connections.
 func (b *bench) login() error {
 	s, err := b.server("")
 	if err != nil {
@@ -53,7 +53,7 @@ func (b *bench) login() error {
 
 func bare(i int) chat.User { return chat.User(fmt.Sprintf("bare%d", i)) }
 
-// arrivals returns how many arrive per second. All leave again afterwards.
+// arrivals returns how many users log in per second. All log out afterwards.
 func (b *bench) arrivals(arrive func(i int) (leave func() error, err error)) (float64, error) {
 	n := b.size.logins
 	leave := make([]func() error, n)
@@ -95,8 +95,8 @@ func (s *server) bareArrival(tickets []ticket) func(int) (func() error, error) {
 	}
 }
 
-// invite measures how long it takes from an invitation to the chat, in milliseconds,
-// when the guest accepts at once.
+// invite measures the time from an invitation to the chat, in milliseconds, if the guest accepts at
+// once.
 func (b *bench) invite() error {
 	s, err := b.server("")
 	if err != nil {
@@ -147,7 +147,7 @@ func (b *bench) apart(people ...*client.Client) error {
 	return nil
 }
 
-// bareUser is a connection with a user's rights and subscriptions, that nobody answers.
+// bareUser is a connection with a user's rights and subscriptions, and without a client.
 func (s *server) bareUser(i int, opts ...nats.Option) (*nats.Conn, error) {
 	u := bare(i)
 	t, err := s.ticket(chat.UserGrant(u))

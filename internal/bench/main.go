@@ -6,7 +6,7 @@
 // The server, an embedded broker with a coordinator, is a child process, so that its
 // processor time and memory can be told from those of the clients; the clients are here.
 // Both sides of a comparison use the same server at the same time of day: they take turns,
-// ours, theirs, ours, theirs, and what is printed is the median of the ratios of
+// ours, theirs, ours, theirs, and the result is the median of the ratios of
 // neighbours. Their connections have tickets with the same rights and send texts of the
 // same length. Everything happens on the loopback address and in a temporary directory,
 // and ends after some minutes whatever happens.
@@ -38,7 +38,7 @@ type bench struct {
 	runs    int
 	only    *regexp.Regexp
 	profile string // directory for profiles, or ""
-	dir     string // for everything else, removed at the end
+	dir     string // for all other files, removed at the end
 	table   table
 	attacks table
 	holding table
@@ -71,8 +71,7 @@ var (
 	short = size{lone: 300, pairs: 4, each: 500, rounds: 1, logins: 32, invites: 5, crowd: 40, lists: 5, cut: 4, starts: 1, turns: 1, steady: 4, seconds: 1, stall: 1, group: 12, open: 4, openFor: 1}
 )
 
-// scenes are measured one after the other, each with a server of its own. A scene's
-// name is what -only looks at.
+// scenes are measured one after the other, each with a server of its own. -only matches their names.
 var scenes = []struct {
 	name string
 	play func(*bench) error
@@ -135,7 +134,7 @@ func run() error {
 		})
 	})
 	err = b.measure(ctx)
-	fmt.Print(b.table, b.attacks.under("under attack", "alone"), b.holding.under("measured", "next to")) // what there is
+	fmt.Print(b.table, b.attacks.under("under attack", "alone"), b.holding.under("measured", "next to")) // the results so far
 	if err != nil || *record == "" {
 		return err
 	}
@@ -155,7 +154,7 @@ func run() error {
 	return nil
 }
 
-// measure plays the scenes that were asked for.
+// measure runs the selected scenes.
 func (b *bench) measure(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

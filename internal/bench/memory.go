@@ -114,9 +114,9 @@ func (t *terminal) end() {
 	_ = t.cmd.Wait() // says that it was killed
 }
 
-// heapOf returns what a coordinator with its broker has in its heap when so many users have
-// come, with a chat for each two of them or none, and have lost their connections: those are
-// more than all the rest.
+// heapOf returns the heap of a coordinator with its broker after so many users have logged in, with or
+// without a chat for each two of them, and have lost their connections, whose memory would exceed
+// all the rest.
 func (b *bench) heapOf(chats bool) (bytes float64, err error) {
 	s, err := b.server("")
 	if err != nil {
@@ -133,7 +133,7 @@ func (b *bench) heapOf(chats bool) (bytes float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	// Longer than the broker keeps what it has read of its files, and shorter than the grace time.
+	// Longer than the broker caches its files, and shorter than the grace time.
 	time.Sleep(time.Duration(b.size.seconds) * time.Second)
 	var n uint64
 	if err := s.call.Call("Server.Allocated", None{}, &n); err != nil {

@@ -45,8 +45,8 @@ func (b *bench) open() error {
 	return nil
 }
 
-// schedule is when messages are due: those of each pair at the same distance, and one pair
-// after the other.
+// schedule says when messages are due: those of each pair at equal intervals, with the pairs spread
+// over an interval.
 type schedule struct {
 	begin       time.Time
 	pairs, each int
@@ -70,7 +70,7 @@ func (t schedule) late(pair, i int) float64 {
 	return float64(time.Since(t.due(pair, i)).Nanoseconds()) / 1000
 }
 
-// speak says each message of a pair when it is due.
+// speak sends each message of a pair when it is due.
 func (t schedule) speak(pair int, say func() error) error {
 	for i := range t.each {
 		time.Sleep(time.Until(t.due(pair, i)))

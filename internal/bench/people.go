@@ -43,7 +43,7 @@ func inParallel(n int, do func(i int) error) error {
 	return failed
 }
 
-// enter makes somebody who is there and visible.
+// enter makes a visible user.
 func (b *bench) enter(cfg client.Config, name string) (*client.Client, error) {
 	c, err := client.Dial(b.ctx, cfg)
 	if err != nil {
@@ -95,7 +95,7 @@ func await[E client.Event](ctx context.Context, c *client.Client) (E, error) {
 	}
 }
 
-// chatting begins a chat; everybody has heard of it when it returns.
+// chatting begins a chat; all members know of it when it returns.
 func (b *bench) chatting(host *client.Client, guests ...*client.Client) error {
 	var names []string
 	for _, g := range guests {
@@ -121,7 +121,7 @@ func (b *bench) chatting(host *client.Client, guests ...*client.Client) error {
 	return nil
 }
 
-// warmUp has a first message reach everybody from everybody: all have joined.
+// warmUp sends a first message from everybody to everybody, so that all have joined.
 func (b *bench) warmUp(all ...*client.Client) error {
 	for _, c := range all {
 		if err := say(c, "first"); err != nil {
@@ -170,7 +170,7 @@ func (b *bench) couples(s *server, n int) ([]*client.Client, error) {
 	})
 }
 
-// ticket is what a plain connection presents.
+// ticket makes the ticket of a plain connection.
 type ticket struct {
 	chat.Ticket
 	key nkeys.KeyPair
@@ -203,14 +203,14 @@ func (s *server) plainMember(u chat.User, channel string) (*nats.Conn, error) {
 	return s.dial(t, chat.MemberInbox(u, channel), nats.NoEcho())
 }
 
-// said is the subject of what a plain member says, and of what it hears.
+// said returns the subjects on which a plain member publishes and receives.
 func said(u chat.User, channel string) string {
 	return chat.Said.Subject(chat.Address{User: u, Session: channel})
 }
 
 func heard(channel string) string { return "chat.session." + channel + ".msg.*" }
 
-// hearing reads what a client hears, message by message.
+// hearing reads the messages that a client receives.
 type hearing struct {
 	c    *client.Client
 	from chat.Name

@@ -36,8 +36,8 @@ type options struct {
 	Limits  rpc.Limits
 }
 
-// serve is a coordinator with its broker until standard input ends. On its standard
-// input and output it is asked what only the server's process knows.
+// serve runs a coordinator with its broker until standard input ends. Requests for data that only this
+// process has come on standard input and are answered on standard output.
 func serve(text string) error {
 	var o options
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
@@ -79,7 +79,7 @@ func serve(text string) error {
 	return nil
 }
 
-// control is what the server's process is asked.
+// control are the requests to the server's process.
 type control struct {
 	srv     *embedded.Server
 	profile *os.File
@@ -100,7 +100,7 @@ func (c *control) Mint(q MintRequest, t *chat.Ticket) (err error) {
 	return err
 }
 
-// Collect gives back all memory that is not in use.
+// Collect releases unused memory.
 func (c *control) Collect(None, *None) error {
 	for range 3 {
 		runtime.GC()
@@ -156,8 +156,8 @@ type server struct {
 	mintWith func(key string, g chat.Grant) (chat.Ticket, error)
 }
 
-// server starts one with a data directory of its own. Nobody is limited: one address and
-// a few users act as thousands.
+// server starts a server with a data directory of its own and without limits: one address and a few
+// users act as thousands.
 func (b *bench) server(consoleFile string) (*server, error) {
 	return b.limitedServer(consoleFile, rpc.Limits{})
 }
@@ -231,14 +231,14 @@ func (s *server) mint(key string, g chat.Grant) (t chat.Ticket, err error) {
 	return t, s.call.Call("Server.Mint", MintRequest{key, g}, &t)
 }
 
-// cpu is the processor time that a process has used.
+// cpu returns the processor time that a process has used.
 func cpu(pid int) (time.Duration, error) {
 	const tick = 10 * time.Millisecond // USER_HZ is 100 wherever Go runs
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
-	_, after, _ := strings.Cut(string(text), ") ") // behind the name
+	_, after, _ := strings.Cut(string(text), ") ") // after the name
 	f := strings.Fields(after)
 	const user, system = 11, 12
 	if len(f) <= system {
@@ -252,8 +252,7 @@ func cpu(pid int) (time.Duration, error) {
 	return time.Duration(u+k) * tick, err
 }
 
-// memory is what the server has of the machine's memory, without what it could give
-// back.
+// memory returns the resident memory of the server, without unused memory.
 func (s *server) memory() (bytes float64, err error) {
 	if err := s.call.Call("Server.Collect", None{}, &None{}); err != nil {
 		return 0, err
@@ -261,7 +260,7 @@ func (s *server) memory() (bytes float64, err error) {
 	return resident(s.cmd.Process.Pid)
 }
 
-// resident is what a process has of the machine's memory, in bytes.
+// resident returns the resident memory of a process, in bytes.
 func resident(pid int) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -288,9 +287,8 @@ func (b *bench) heap(s *server, name string) error {
 	return s.call.Call("Server.Heap", filepath.Join(dir, name+"-server-heap.pprof"), &None{})
 }
 
-// profiled writes processor profiles of both sides while something runs, if they are
-// wanted; the next ones take their place. That of chatcoord ends later than what runs if
-// that is short.
+// profiled writes processor profiles of both sides while a function runs, if they are wanted; later
+// ones replace them. The profile of chatcoord ends later than a short function.
 func (b *bench) profiled(s *server, name string, f func() (float64, error)) func() (float64, error) {
 	if b.profile == "" {
 		return f

@@ -13,11 +13,11 @@ import (
 	"natter/client"
 )
 
-// stallRate is how many messages a second each of the group says.
+// stallRate is how many messages a second each member sends.
 const stallRate = 20
 
-// stall measures what a group notices of a member whose computer stands still: its
-// connections are up, but nobody reads. With and without take turns.
+// stall measures what a group notices of a member whose computer is suspended: its connections are up,
+// but not read. It measures with and without it in turns.
 func (b *bench) stall() error {
 	s, err := b.server("")
 	if err != nil {
@@ -59,7 +59,7 @@ func (b *bench) stall() error {
 	return nil
 }
 
-// groupWith begins a group with a member on a line that may freeze.
+// groupWith begins a group with a member on a connection that can be suspended.
 func (b *bench) groupWith(s *server, line *frozen) (people []*client.Client, statue *client.Client, err error) {
 	if people, err = b.people(s, members-1); err != nil {
 		return people, nil, err
@@ -77,8 +77,8 @@ func (b *bench) groupWith(s *server, line *frozen) (people []*client.Client, sta
 	return people, statue, b.warmUp(all...)
 }
 
-// roundTable has everybody speak at fixed times, and returns how long it took until each
-// of the others had heard it, in milliseconds, and the most memory that the server had.
+// roundTable has everybody send at fixed times, and returns how long each delivery took, in
+// milliseconds, and the greatest memory of the server.
 func (b *bench) roundTable(s *server, people []*client.Client) (delays []float64, most float64, err error) {
 	begin, n := time.Now(), b.size.stall*stallRate
 	due := func(who, i int) time.Time {
@@ -153,14 +153,13 @@ func (b *bench) allFlush(people []*client.Client) error {
 	return nil
 }
 
-// frozen dials connections that can be made to stand still: nothing is read, and a new
-// one comes about only afterwards.
+// frozen dials connections that can be suspended: then nothing is read, and dialing waits.
 type frozen struct {
 	mu    sync.Mutex
 	moved chan struct{} // closed when it moves again; nil while it does
 }
 
-// set makes it stand still, or move again.
+// set suspends the connections, or resumes them.
 func (f *frozen) set(still bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -194,7 +193,7 @@ type frozenConn struct {
 	line *frozen
 }
 
-// Read implements net.Conn. What had been read when the line froze is dealt with before.
+// Read implements net.Conn. Data that was read before the suspension is returned first.
 func (c frozenConn) Read(p []byte) (int, error) {
 	c.line.wait()
 	return c.Conn.Read(p)

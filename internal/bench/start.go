@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// start measures the programs themselves: until the server is ready, and until the
-// client asks for a name.
+// start measures how long the server takes until it is ready, and the client until it asks for a name.
 func (b *bench) start() error {
 	if err := b.builtPrograms(); err != nil {
 		return err
@@ -45,14 +44,13 @@ func (b *bench) start() error {
 	return nil
 }
 
-// untilSaid runs a program until it says something, and returns how long that took in
-// milliseconds.
+// untilSaid runs a program until it prints a text, and returns how long that took in milliseconds.
 func (b *bench) untilSaid(words, program string, args ...string) (float64, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, program), args...)
 	withParent(cmd)
-	in, err := cmd.StdinPipe() // nobody types
+	in, err := cmd.StdinPipe() // stays open and empty
 	if err != nil {
 		return 0, err
 	}

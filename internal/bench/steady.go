@@ -16,8 +16,7 @@ const (
 	quarters   = 4                        // of the time; the first and the last are compared
 )
 
-// steady measures whether many pairs who write as fast as people do are served at once, or
-// ever later.
+// steady measures whether the delays of many pairs who write as fast as people do stay low.
 func (b *bench) steady() error {
 	s, err := b.server("")
 	if err != nil {
@@ -52,8 +51,8 @@ func (b *bench) steady() error {
 	return nil
 }
 
-// metronome is couples in which a message is due at fixed times, whether or not the one
-// before has arrived.
+// metronome are couples in which a message is due at fixed times, whether or not the one before has
+// arrived.
 type metronome struct {
 	each   int
 	begin  time.Time
@@ -61,7 +60,7 @@ type metronome struct {
 	behind int
 }
 
-// metronome has the two of each couple speak in turn.
+// metronome has the two of each couple send in turn.
 func (b *bench) metronome(people []*client.Client) (*metronome, error) {
 	m := &metronome{each: b.size.seconds * steadyRate, begin: time.Now().Add(100 * time.Millisecond), delays: make([][]float64, len(people))}
 	var all sync.WaitGroup
@@ -90,7 +89,7 @@ func (m *metronome) due(first time.Time, n int) time.Time {
 	return first.Add(between * time.Duration(n))
 }
 
-// speak says what is due, the even ones by the first of the two.
+// speak sends the messages that are due, the even ones by the first of the two.
 func (m *metronome) speak(two []*client.Client, first time.Time) error {
 	for n := range m.each {
 		time.Sleep(time.Until(m.due(first, n)))
@@ -101,7 +100,7 @@ func (m *metronome) speak(two []*client.Client, first time.Time) error {
 	return nil
 }
 
-// listen hears what the other one says, in order.
+// listen receives the messages of the other one, in order.
 func (m *metronome) listen(b *bench, c *client.Client, first time.Time) (delays []float64, err error) {
 	heard := hearing{c: c}
 	for len(delays) < m.each/2 {
@@ -118,7 +117,7 @@ func (m *metronome) listen(b *bench, c *client.Client, first time.Time) (delays 
 	return delays, nil
 }
 
-// took is how long the messages took that were due in a quarter of the time.
+// took returns the delays of the messages that were due in a quarter of the time.
 func (m *metronome) took(quarter int) (all []float64) {
 	for _, d := range m.delays {
 		all = append(all, d[len(d)*quarter/quarters:len(d)*(quarter+1)/quarters]...)

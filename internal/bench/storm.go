@@ -9,8 +9,8 @@ import (
 	"natter/internal/coord"
 )
 
-// storm measures how long it takes after kill -9 and a restart until everybody has said
-// hello again, and how long as many plain connections take.
+// storm measures how long it takes after kill -9 and a restart until everybody has said hello again,
+// and how long the same number of plain connections takes.
 func (b *bench) storm() error {
 	took, err := b.stormOfUsers()
 	if err != nil {
@@ -27,7 +27,7 @@ func (b *bench) storm() error {
 }
 
 func (b *bench) stormOfUsers() ([]float64, error) {
-	limits := coord.Defaults().Limits // that nobody who comes back is to feel
+	limits := coord.Defaults().Limits // must not affect users who come back
 	limits.Lobby = 0                  // all come from one address
 	s, err := b.limitedServer("", limits)
 	if err != nil {

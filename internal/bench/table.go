@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// table is what has been measured so far.
+// table are the results so far.
 type table []row
 
 // row is one figure.
@@ -24,7 +24,7 @@ type row struct {
 	goal         goal
 }
 
-// goal is what a figure should be.
+// goal is the goal for a figure.
 type goal struct {
 	least bool // at least, else at most
 	bound float64
@@ -81,7 +81,7 @@ func (t *table) absolute(figure string, values []float64, unit string, g goal) {
 // String is the table as markdown.
 func (t table) String() string { return t.under("natter", "nats.go") }
 
-// under is the table with the names of its two sides; an empty one is nothing.
+// under returns the table with the names of its two sides; an empty one is empty.
 func (t table) under(ours, theirs string) string {
 	if len(t) == 0 {
 		return ""

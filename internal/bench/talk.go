@@ -16,7 +16,7 @@ import (
 	"natter/client"
 )
 
-// text is what everybody says.
+// text is the text of all messages.
 var (
 	text    = strings.Repeat("x", 256)
 	payload = []byte(text)
@@ -26,7 +26,7 @@ var (
 type plain struct {
 	conns   []*nats.Conn
 	subject []string
-	arrived chan time.Time // when a message is there; nil: only counted
+	arrived chan time.Time // when a message has arrived; nil: only counted
 	left    atomic.Int64   // until all is there
 	all     chan struct{}
 	told    atomic.Pointer[told] // called with each message, or nil
@@ -72,8 +72,8 @@ func (p *plain) close() {
 	}
 }
 
-// stages are a coordinator for natter, whose console shows what is given, and one for
-// plain connections, whose console shows nothing: plain messages are no work for it.
+// stages are a coordinator for natter, with a given console, and one for plain connections, whose
+// console shows nothing, so that plain messages cause no work there.
 func (b *bench) stages(show string) (ours, theirs *coordinator, end func(), err error) {
 	if ours, err = b.coordinator(show); err != nil {
 		return nil, nil, nil, err
@@ -88,7 +88,7 @@ func (b *bench) stages(show string) (ours, theirs *coordinator, end func(), err 
 	return ours, theirs, func() { ours.kill(); theirs.kill() }, nil
 }
 
-// lone measures one message at a time.
+// lone measures single messages.
 func (b *bench) lone() error {
 	if err := b.loneWith("none", atMost(1.05), atMost(1.1)); err != nil {
 		return err
@@ -132,7 +132,7 @@ func (b *bench) loneWith(show string, p50, p99 goal) error {
 			if err := p.conns[0].Publish(p.subject[0], payload); err != nil {
 				return time.Time{}, err
 			}
-			return <-p.arrived, nil // when the callback had it, not when it is known here
+			return <-p.arrived, nil // the time of the callback, not of this line
 		})
 	}
 	a, c, err := b.duel(b.profiled(s.server, "lone-"+show, ours), theirs)
@@ -143,8 +143,8 @@ func (b *bench) loneWith(show string, p50, p99 goal) error {
 	return err
 }
 
-// oneByOne returns the median time in microseconds until something is there, and adds the
-// 99th percentile to slow.
+// oneByOne returns the median time in microseconds until something has arrived, and adds the 99th
+// percentile to slow.
 func (b *bench) oneByOne(slow *[]float64, do func() (there time.Time, err error)) (float64, error) {
 	took := make([]float64, b.size.lone)
 	for i := range took {
@@ -259,7 +259,7 @@ func (b *bench) timed(s *server, n float64, f func() error) (perSecond, server, 
 	return n / took.Seconds(), used[0].Seconds() / million, (used[0] + used[1]).Seconds() / million, nil
 }
 
-// everybodySays has the first of each couple say n things, until all have arrived.
+// everybodySays has the first of each couple send n messages, and waits until all have arrived.
 func (b *bench) everybodySays(people []*client.Client, n int) error {
 	var all sync.WaitGroup
 	failed := make([]error, len(people))
@@ -286,7 +286,7 @@ func (b *bench) say(c *client.Client, n int) error {
 	return nil
 }
 
-// hears counts n messages.
+// hears receives n messages.
 func (b *bench) hears(c *client.Client, n int) error { return b.hearing(c, n, func(int) {}) }
 
 // hearing calls there each time some of n messages have arrived, with how many.

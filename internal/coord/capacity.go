@@ -6,14 +6,14 @@ import (
 	"natter/broker"
 )
 
-// refused is what a stream that is at its limit refuses, and what makes room in it.
+// refused says what a stream at its limit refuses, and what makes room.
 var refused = map[string]string{
 	broker.AccountsStream:  "new usernames are refused. Free names that nobody needs (chatcoord free NAME), or raise the limit",
 	broker.LiveStream:      "new users and chats are refused until others have ended, or the limit is raised",
 	broker.MailboxesStream: "no more messages are stored for members until others have been fetched, or the limit is raised",
 }
 
-// atLimit says on the console that a stream is at its limit, or has room again.
+// atLimit reports on the console that a stream is at its limit, or has room again.
 func (c *Coordinator) atLimit(stream string, u broker.Usage) {
 	taken := fmt.Sprintf("%d%s records, %d%s bytes", u.Messages, of(u.MostMessages), u.Bytes, of(u.MostBytes))
 	if u.Full {
@@ -34,7 +34,7 @@ func of(most uint64) string {
 	return fmt.Sprintf(" of %d", most)
 }
 
-// AtLimit has a sentence for each stream that is at its limit.
+// AtLimit returns a sentence for each stream at its limit.
 func (c *Coordinator) AtLimit() []string {
 	var all []string
 	for _, stream := range c.capacity.Full() {

@@ -1,10 +1,9 @@
-// Package coord is the coordinator assembled: the log, what it knows of users and
-// sessions, and the service that answers for them.
+// Package coord assembles the coordinator: the log, the tables of users and sessions, and the services.
 //
 //	links ──▶ streams ──▶ log ──▶ tables ──▶ presence, session ──▶ endpoints
 //
-// A coordinator keeps nothing that is not in the streams. Any number of them may serve
-// the same ones, and one may end at any moment.
+// A coordinator has no state outside of the streams. Any number of them may serve the same streams, and
+// one may end at any moment.
 package coord
 
 import (
@@ -42,7 +41,7 @@ type Links struct {
 
 	Revoker  presence.Revoker                        // nil: tickets are good until they expire
 	Storing  context.Context                         // done when nothing can be stored, its cause a broker.Outage; nil: nobody would know
-	Dropping func(subject string, upTo uint64) error // see broker.Mailboxes; nil: nobody needs to know
+	Dropping func(subject string, upTo uint64) error // see broker.Mailboxes; may be nil
 	Room     int                                     // users whom the server can serve; 0: not known
 	Conns    func() (have, most int)                 // see presence.Config.Connections
 }
@@ -62,7 +61,7 @@ type Config struct {
 	Replicas   int           // of each stream, where the servers are a cluster; 0 is 1
 	Log        *slog.Logger
 
-	// For those who keep figures; nil: nobody does.
+	// For metrics; may be nil.
 	Answered  func(endpoint, outcome string, took time.Duration) // see broker.Service
 	Committed func(took time.Duration)                           // see store.Log
 }
@@ -82,7 +81,7 @@ func Defaults() Config {
 	}
 }
 
-// askFor is how long a cluster may take to have leaders, once the streams are there.
+// askFor is how long a cluster may take to elect leaders, once the streams exist.
 const askFor = 30 * time.Second
 
 // Coordinator is one replica.
@@ -107,7 +106,7 @@ type Coordinator struct {
 	met     atomic.Int64 // users who registered here
 	opened  atomic.Int64 // sessions that opened here
 	minted  atomic.Uint64
-	halted  atomic.Bool // it serves no more
+	halted  atomic.Bool // it has stopped serving
 }
 
 // Start brings a coordinator up. When it returns, requests are answered.
@@ -155,8 +154,8 @@ func Start(ctx context.Context, cfg Config, links Links) (*Coordinator, error) {
 	return c, nil
 }
 
-// share does what a replica beside others does: it keeps asking who is connected, and
-// whether the servers have room, and tells what one that has died could not.
+// share does the work of a replica beside others: it keeps surveying the connections and the servers'
+// room, and sends the notices that a replica which has died could not send.
 func (c *Coordinator) share(life context.Context) {
 	c.run.Go(func() { c.presence.KeepSurveying(life) })
 	c.run.Go(func() { c.space.Watch(life) })
@@ -167,8 +166,8 @@ func (c *Coordinator) share(life context.Context) {
 	})
 }
 
-// namesWithin is how long a start waits until the names of all accounts are known. They
-// keep look-alikes away, and may come later.
+// namesWithin is how long a start waits for the names of all accounts. They are only needed to refuse
+// look-alikes, and may be loaded later.
 const namesWithin = 5 * time.Second
 
 func (c *Coordinator) followAccounts(life context.Context) {
@@ -189,7 +188,7 @@ func (c *Coordinator) storing() broker.StoreWatch {
 	return c.space
 }
 
-// noSpace says that servers of others take nothing more, or, with nil, that they do again.
+// noSpace reports that an existing NATS has no room or, with nil, that it has room again.
 func (c *Coordinator) noSpace(out *broker.Outage) {
 	if out == nil {
 		c.Say("server.room", "the NATS servers take data again")
@@ -198,7 +197,7 @@ func (c *Coordinator) noSpace(out *broker.Outage) {
 	c.Warn("error", fmt.Sprintf("store: %v New registrations are refused.", out))
 }
 
-// fail reports the first error that the coordinator cannot go on after.
+// fail reports the first fatal error.
 func (c *Coordinator) fail(err error) {
 	select {
 	case c.failed <- err:
@@ -234,7 +233,7 @@ func (c *Coordinator) openStreams(ctx context.Context) error {
 	return err
 }
 
-// assemble makes the tables and the services that read each other's.
+// assemble makes the tables and the services.
 func (c *Coordinator) assemble(ctx context.Context) error {
 	log, err := store.NewLog(c.links.Store, broker.LiveStream, c.cfg.Log)
 	if err != nil {
@@ -276,7 +275,7 @@ func (c *Coordinator) assemble(ctx context.Context) error {
 	return err
 }
 
-// most is how many users may be here; 0 is without a limit.
+// most returns how many users may be present; 0 is no limit.
 func (c *Coordinator) most() int {
 	if c.cfg.MaxUsers == 0 || c.links.Room == 0 {
 		return max(c.cfg.MaxUsers, c.links.Room)
@@ -316,10 +315,10 @@ func (c *Coordinator) serve() error {
 	if err := presence.NewDirects(c.cfg.Rules.DirectRate, c.tooManyDirects).Listen(c.links.Direct); err != nil {
 		return err
 	}
-	return rpc.Settle(c.links.Answer) // a subscription that is not permitted says so only here
+	return rpc.Settle(c.links.Answer) // reports subscriptions that are not permitted
 }
 
-// Failed gives the error that the coordinator cannot go on after.
+// Failed returns a channel for the fatal error.
 func (c *Coordinator) Failed() <-chan error { return c.failed }
 
 // readLog reads the audit log for the operator.
@@ -339,23 +338,23 @@ func (c *Coordinator) Ready(where string) {
 		"chatcoord %s ready: %s, %s, chats %s", chat.Release, where, users(c.users.Len(store.Committed)), c.cfg.Class)})
 }
 
-// Say writes something about the server to the audit log.
+// Say writes an event of the server to the audit log.
 func (c *Coordinator) Say(event, text string) {
 	c.audit.Write(chat.AuditServer, chat.Audit{Event: event, Text: text})
 }
 
-// Warn writes something that is wrong to the audit log.
+// Warn writes an error to the audit log.
 func (c *Coordinator) Warn(event, text string) {
 	c.audit.Write(chat.AuditError, chat.Audit{Event: event, Text: text})
 }
 
 // Farewell sends every user the notice that the server stops, and writes why to the audit log. The
-// record claims neither that they have got it nor that their chats go on: nothing is kept by a
-// server that keeps its state in memory.
+// record does not say that they have received it or that their chats go on: a server with its state in
+// memory loses them.
 func (c *Coordinator) Farewell(why string) {
 	online := c.users.Snapshot()
 	for _, row := range online {
-		_ = rpc.Tell(c.links.Store, chat.UserServer, chat.Address{User: row.Record.User()}, chat.ServerNotice{Stopping: true}) // who misses it notices by itself
+		_ = rpc.Tell(c.links.Store, chat.UserServer, chat.Address{User: row.Record.User()}, chat.ServerNotice{Stopping: true}) // a client that misses it notices the lost connection
 	}
 	open := 0
 	for _, row := range c.sessions.Snapshot() {
@@ -367,8 +366,8 @@ func (c *Coordinator) Farewell(why string) {
 		"stopping: %s, %s online, %s open", why, users(len(online)), sessions(open))})
 }
 
-// Stop finishes what is under way and stops answering. What is stored stays: another
-// coordinator, or this one after a restart, goes on from there.
+// Stop finishes the requests under way and stops serving. Another coordinator, or this one after a
+// restart, goes on from the stored state.
 func (c *Coordinator) Stop() {
 	c.halt()
 	c.audit.Last(chat.AuditServer, chat.Audit{Event: "server.stopped", Text: fmt.Sprintf(
@@ -400,7 +399,7 @@ func sessions(n int) string {
 	return fmt.Sprintf("%d sessions", n)
 }
 
-// lasted writes a duration as people say it.
+// lasted writes a duration for people.
 func lasted(d time.Duration) string {
 	if d < time.Minute {
 		return fmt.Sprintf("%.1f s", d.Seconds())

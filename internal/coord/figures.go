@@ -14,10 +14,10 @@ import (
 	"natter/presence"
 )
 
-// probeFor is how long the store may take to answer before it counts as away.
+// probeFor is how long the store may take to answer before it counts as unreachable.
 const probeFor = 2 * time.Second
 
-// Health is why the coordinator cannot serve now; nil if it can. It asks the store,
+// Health returns why the coordinator cannot serve now; nil if it can. It asks the store,
 // and waits until this replica has caught up with it.
 func (c *Coordinator) Health() error {
 	if c.halted.Load() {
@@ -28,7 +28,7 @@ func (c *Coordinator) Health() error {
 			return chat.Errorf(chat.NotConnected, "The broker is away: the connection %q is down.", link.name)
 		}
 	}
-	c.space.Look() // for the next time: whoever asks keeps asking
+	c.space.Look() // for the next call
 	if s := c.storing().Storing(); s.Err() != nil {
 		return chat.Errorf(chat.Full, "%v", context.Cause(s))
 	}
@@ -51,7 +51,7 @@ func (c *Coordinator) Online() (online, lost int) {
 	return len(rows), lost
 }
 
-// Talking counts the open sessions, and the invitations that wait.
+// Talking counts the open sessions and the open invitations.
 func (c *Coordinator) Talking() (open, invitations int) {
 	for _, row := range c.sessions.Snapshot() {
 		switch row.Record.State {
@@ -64,7 +64,7 @@ func (c *Coordinator) Talking() (open, invitations int) {
 	return open, invitations
 }
 
-// Steps is how it went with the log.
+// Steps returns the counters of the log.
 func (c *Coordinator) Steps() store.LogMetrics { return c.log.Metrics() }
 
 // Minted counts the tickets that this replica has made.
@@ -73,7 +73,7 @@ func (c *Coordinator) Minted() uint64 { return c.minted.Load() }
 // Told counts the notices that this replica has sent to users.
 func (c *Coordinator) Told() uint64 { return c.presence.Told.Load() + c.session.Told.Load() }
 
-// Streams is what the streams take; empty while the broker is away.
+// Streams returns the sizes of the streams; empty while the broker cannot be reached.
 func (c *Coordinator) Streams() map[string]broker.Usage {
 	js, err := jetstream.New(c.links.Store)
 	if err != nil || !c.links.Store.IsConnected() {
@@ -84,7 +84,7 @@ func (c *Coordinator) Streams() map[string]broker.Usage {
 	return broker.Streams(ctx, js)
 }
 
-// link is a connection with the name that it has in figures.
+// link is a connection with its name in metrics.
 type link struct {
 	name string
 	nc   *nats.Conn
@@ -94,7 +94,7 @@ func (l *Links) named() []link {
 	return []link{{"answer", l.Answer}, {"store", l.Store}, {"system", l.System}}
 }
 
-// Connected tells which connections to the broker are up, by name.
+// Connected returns which connections to the broker are up, by name.
 func (c *Connections) Connected() map[string]bool {
 	up := map[string]bool{}
 	for _, l := range append(c.named(), link{"tap", c.Tap}, link{"direct", c.Direct}) {

@@ -13,7 +13,7 @@ func (c *Coordinator) Refused() map[string]uint64 { return c.service.Refused() }
 // reason.
 func (c *Coordinator) Lobby() (now int, closed map[string]uint64) { return c.presence.Lobby() }
 
-// limited writes to the audit log who asks too much.
+// limited writes to the audit log that a limit of requests was exceeded.
 func (c *Coordinator) limited(all []rpc.Excess) {
 	for _, e := range all {
 		a := chat.Audit{Event: "limit", Code: chat.Rate, Address: e.Address}
@@ -30,14 +30,14 @@ func (c *Coordinator) limited(all []rpc.Excess) {
 	}
 }
 
-// abuse signs out whose requests are none, again and again.
+// abuse signs out a user who sends many invalid requests.
 func (c *Coordinator) abuse(u chat.User) {
 	name := c.nameOf(u)
 	c.audit.Refused(chat.Audit{Event: "limit", Code: chat.Arguments, User: name, Text: string(name) + ": more than 100 requests in 10 s that are none; signed out"})
 	c.presence.Kick(u, "more than 100 requests in 10 s that are none")
 }
 
-// tooManyDirects signs out who sends direct messages faster than any client of ours would.
+// tooManyDirects signs out a user who sends direct messages much faster than allowed.
 func (c *Coordinator) tooManyDirects(u chat.User) {
 	const why = "too many direct messages"
 	name := c.nameOf(u)
@@ -45,7 +45,7 @@ func (c *Coordinator) tooManyDirects(u chat.User) {
 	c.presence.Kick(u, why)
 }
 
-// nameOf is how a user writes their name, if they are here.
+// nameOf returns a user's name as they write it, if they are present.
 func (c *Coordinator) nameOf(u chat.User) chat.Name {
 	if row, ok := c.users.Get(store.Committed, string(u)); ok {
 		return row.Record.Name

@@ -48,8 +48,8 @@ func Embed(s *embedded.Server) (*Connections, error) {
 	return c, nil
 }
 
-// Dial makes the connections to a NATS server that is not ours, with the keys of a
-// directory that chatcoord init has written. Its error is an *chat.Error: NotConnected,
+// Dial makes the connections to an existing NATS server, with the keys of a directory that chatcoord
+// init has written. Its error is an *chat.Error: NotConnected,
 // Denied, or, if the directory cannot be used, one that is private.ErrFile too.
 func Dial(urls, keysDir string, log *slog.Logger, opts ...nats.Option) (*Connections, error) {
 	keys, err := setup.Open(keysDir)
@@ -82,7 +82,7 @@ func Dial(urls, keysDir string, log *slog.Logger, opts ...nats.Option) (*Connect
 	return c, nil
 }
 
-// logged says in the log what happens to a connection.
+// logged logs the events of a connection.
 func logged(log *slog.Logger, connection string) []nats.Option {
 	log = log.With("connection", connection)
 	return []nats.Option{

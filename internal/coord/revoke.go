@@ -12,15 +12,15 @@ import (
 	"natter/broker/ticket"
 )
 
-// revoker tells NATS servers that are not ours which tickets are void: it signs the
-// account of the users anew, in the operator's place.
+// revoker revokes tickets at an existing NATS: it signs the account of the users again, in place of
+// the operator.
 type revoker struct {
 	nc      *nats.Conn // in the system account
 	account string
 	deputy  nkeys.KeyPair
 }
 
-// Revoke implements presence.Revoker. What others have revoked stays.
+// Revoke implements presence.Revoker. Revocations by others stay.
 func (r *revoker) Revoke(ctx context.Context, void map[string]time.Time, over []string) error {
 	if len(void) == 0 && len(over) == 0 {
 		return nil
