@@ -9,9 +9,9 @@ import (
 	"natter/chat"
 )
 
-// blocks are whom the user wants to hear nothing of.
+// blocks are the users whom the user blocks.
 type blocks struct {
-	changed chan struct{} // perhaps, since it was last received from
+	changed chan struct{} // signalled when the blocks may have changed
 
 	mu   sync.Mutex
 	list []chat.Block
@@ -19,7 +19,7 @@ type blocks struct {
 
 func newBlocks() *blocks { return &blocks{changed: make(chan struct{}, 1)} }
 
-// set takes what the coordinator says.
+// set replaces the blocks by those of the coordinator.
 func (b *blocks) set(list []chat.Block) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -30,14 +30,14 @@ func (b *blocks) set(list []chat.Block) {
 	}
 }
 
-// holding are those that hold at a time.
+// holding returns the blocks that have not ended at a time.
 func (b *blocks) holding(now time.Time) []chat.Block {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(b.list), func(k chat.Block) bool { return !k.Holds(now) })
 }
 
-// has reports whether the user blocks somebody.
+// has reports whether the user blocks another one.
 func (b *blocks) has(u chat.User) bool {
 	now := time.Now()
 	b.mu.Lock()
@@ -45,9 +45,9 @@ func (b *blocks) has(u chat.User) bool {
 	return slices.ContainsFunc(b.list, func(k chat.Block) bool { return k.Name.User() == u && k.Holds(now) })
 }
 
-// deaf reports whether a ticket keeps from the user just the direct messages of those
-// whom they block, and when a block ends next; zero: none does.
-func (b *blocks) deaf(ticket chat.Ticket, now time.Time) (same bool, next time.Time) {
+// inTicket reports whether a ticket blocks the direct messages of exactly the users whom the user
+// blocks, and when the next block ends; zero: none does.
+func (b *blocks) inTicket(ticket chat.Ticket, now time.Time) (same bool, next time.Time) {
 	blocked := map[chat.User]bool{}
 	for _, k := range b.holding(now) {
 		blocked[k.Name.User()] = true
@@ -72,12 +72,12 @@ func (c *Client) Block(ctx context.Context, name string, d time.Duration) error 
 	return changeBlocks(ctx, c, chat.BlockUser, chat.BlockRequest{Name: name, For: d})
 }
 
-// Unblock takes a block back.
+// Unblock ends a block.
 func (c *Client) Unblock(ctx context.Context, name string) error {
 	return changeBlocks(ctx, c, chat.UnblockUser, chat.UnblockRequest{Name: name})
 }
 
-// changeBlocks asks for a change of whom the user blocks, and takes what they are then.
+// changeBlocks asks for a change of the blocks, and takes the new ones from the answer.
 func changeBlocks[Q any](ctx context.Context, c *Client, r chat.Request[Q, chat.BlocksReply], q Q) error {
 	reply, err := call(ctx, c.link, r, q)
 	if err != nil {

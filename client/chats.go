@@ -36,7 +36,7 @@ func (c *Client) Withdraw(ctx context.Context, id string) error {
 	return step(ctx, c.chats, chat.Withdraw, chat.SessionRequest{Session: id})
 }
 
-// step asks for a step of a session and waits until what it means is told.
+// step asks for a step of a session and waits until its events are added.
 func step[Q any](ctx context.Context, c *chats, r chat.Request[Q, chat.SessionReply], q Q) error {
 	reply, err := call(ctx, c.link, r, q)
 	if err == nil {
@@ -45,7 +45,7 @@ func step[Q any](ctx context.Context, c *chats, r chat.Request[Q, chat.SessionRe
 	return err
 }
 
-// Invitations lists the invitations that wait for the user's answer, oldest first.
+// Invitations lists the invitations that the user has not answered, oldest first.
 func (c *Client) Invitations() []chat.Session { return c.chats.invitations() }
 
 // Open is the session that the user is in; false if there is none.
@@ -63,40 +63,40 @@ func (c *Client) Session(id string) (*Session, error) {
 	return s, nil
 }
 
-// chats are the sessions that the user knows of, as far as they know them.
+// chats are the sessions that the client knows.
 type chats struct {
 	*owner
 	link  *link
 	login *login
-	ends  sync.WaitGroup // of sessions that everybody has said bye to
+	ends  sync.WaitGroup // of sessions in which everybody has said bye
 
 	mu     sync.Mutex
 	known  map[string]known
 	open   *Session               // nil: none
-	unsaid map[string]chat.Reason // sessions ended without a connection
+	unsaid map[string]chat.Reason // sessions that were ended without a connection
 }
 
-// known is a session as the user last heard of it.
+// known is a session as it was last received.
 type known struct {
 	session  chat.Session
 	revision uint64
 }
 
-// current is the open session; nil: there is none.
+// current returns the open session; nil if there is none.
 func (c *chats) current() *Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.open
 }
 
-// record is what is known of a session.
+// record returns what is known of a session.
 func (c *chats) record(id string) chat.Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.known[id].session
 }
 
-// going are the sessions that are not over.
+// going returns the sessions that are not over.
 func (c *chats) going() (ids []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -108,7 +108,7 @@ func (c *chats) going() (ids []string) {
 	return ids
 }
 
-// beginAnew takes back what is known of revisions: they are of another installation.
+// beginAnew forgets all revisions: they are of another installation.
 func (c *chats) beginAnew() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,7 +122,7 @@ func (c *chats) beginAnew() {
 	}
 }
 
-// close leaves the open session as it is.
+// close stops the open session without ending it.
 func (c *chats) close() {
 	c.mu.Lock()
 	open := c.open
@@ -134,7 +134,7 @@ func (c *chats) close() {
 	c.ends.Wait()
 }
 
-// proposals are the user's own invitations that wait.
+// proposals returns the user's own open invitations.
 func (c *chats) proposals() []chat.Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -160,9 +160,9 @@ func (c *chats) invitations() []chat.Session {
 	return waiting
 }
 
-// endHere ends a session on this side, and for the others when the coordinator can be told:
-// with the next hello, or with one now if the connection is up. Until it has been told, the
-// user is busy for everybody and begins no other chat.
+// endHere ends a session on this side, and for the others when the coordinator can be told: after the
+// next hello, or after one now if the connection is up. Until then the user is busy for everybody
+// and begins no other chat.
 func (c *chats) endHere(id string, reason chat.Reason) {
 	c.mu.Lock()
 	c.unsaid[id] = reason
@@ -185,8 +185,8 @@ func (c *chats) tellEnd(ctx context.Context, id string, reason chat.Reason) erro
 	return step(ctx, c, chat.End, chat.EndRequest{Session: id, Reason: reason})
 }
 
-// sayUnsaid ends what was ended without a connection; what cannot be said now is left for
-// the next time. It runs on the worker.
+// sayUnsaid tells the coordinator to end sessions that were ended without a connection; what fails
+// now is tried the next time. It runs on the worker.
 func (c *chats) sayUnsaid() {
 	c.mu.Lock()
 	unsaid := maps.Clone(c.unsaid)
@@ -210,20 +210,19 @@ func (c *chats) sayUnsaid() {
 	}
 }
 
-// unheard reports whether a request has perhaps not been heard.
+// unheard reports whether a request may not have arrived.
 func unheard(err error) bool {
 	return errors.Is(err, &chat.Error{Code: chat.NotConnected}) || errors.Is(err, &chat.Error{Code: chat.Timeout})
 }
 
-// owes reports whether something was ended while nobody could hear it.
+// owes reports whether a session was ended without a connection and the coordinator must be told.
 func (c *chats) owes() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.unsaid) > 0
 }
 
-// endedUnsaid reports whether the user has ended a session of which the coordinator could not
-// be told.
+// endedUnsaid reports whether the user has ended a session and the coordinator could not be told.
 func (c *chats) endedUnsaid(id string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -231,8 +230,8 @@ func (c *chats) endedUnsaid(id string) bool {
 	return unsaid
 }
 
-// noticed takes what a coordinator tells of a session. One of another installation is asked
-// how things stand.
+// noticed handles a notice of a session. If it is of another installation, the client asks for
+// everything.
 func (c *chats) noticed(n chat.SessionNotice) {
 	if n.Installation != c.login.home() {
 		c.login.again()
@@ -241,14 +240,13 @@ func (c *chats) noticed(n chat.SessionNotice) {
 	c.apply(n.Session, n.Revision)
 }
 
-// heard applies the answer to a request and returns when its events are told.
+// heard applies the answer to a request and returns when its events are added.
 func (c *chats) heard(s chat.Session, revision uint64) {
 	c.inOrder(func() { c.apply(s, revision) })
 }
 
-// applyAll takes everything that the coordinator knows of the user's sessions. One that
-// it no longer knows is over. What is over comes first: nobody is in two chats at
-// once.
+// applyAll applies everything that the coordinator knows of the user's sessions. A session that it
+// no longer knows is over. Ended sessions come first, so that the user is never in two chats.
 func (c *chats) applyAll(hello chat.HelloReply) {
 	c.mu.Lock()
 	var all []chat.Session
@@ -271,7 +269,7 @@ func (c *chats) applyAll(hello chat.HelloReply) {
 	}
 }
 
-// sessionIn finds what has become of a session.
+// sessionIn finds a session in an answer.
 func (c *chats) sessionIn(hello chat.HelloReply, id string) chat.Session {
 	for _, s := range hello.Sessions {
 		if s.ID == id {
@@ -281,15 +279,15 @@ func (c *chats) sessionIn(hello chat.HelloReply, id string) chat.Session {
 	return ended(c.record(id))
 }
 
-// ended is a session that is over for a reason that nobody remembers.
+// ended returns a session as one that is over for an unknown reason.
 func ended(s chat.Session) chat.Session {
 	s.State, s.Reason, s.By = chat.Closed, chat.ByUnknown, nil
 	return s
 }
 
-// apply takes a session as it is at a revision, and tells what that means. Nobody is in two
-// chats at once: when news of another open one comes before that of the end of ours, or after
-// its own, the coordinator is asked how things stand. It runs on the worker only.
+// apply applies a session at a revision and adds its events. The user is never in two chats: if a
+// notice of another open one comes before the end of ours, or after its own end, the client asks for
+// everything. It runs on the worker only.
 func (c *chats) apply(s chat.Session, revision uint64) {
 	ours, other := c.another(s, revision)
 	if !other {
@@ -308,8 +306,7 @@ func (c *chats) apply(s chat.Session, revision uint64) {
 	}
 }
 
-// another reports whether a session is news of an open one while the user is in another one,
-// and returns that.
+// another reports whether a session is open while the user is in another one, and returns that.
 func (c *chats) another(s chat.Session, revision uint64) (known, bool) {
 	here := c.login.here()
 	c.mu.Lock()
@@ -322,7 +319,7 @@ func (c *chats) another(s chat.Session, revision uint64) (known, bool) {
 	return c.known[c.open.id], true
 }
 
-// take is apply for what is certain.
+// take is apply without that check.
 func (c *chats) take(s chat.Session, revision uint64) {
 	if !plausible(s) {
 		c.log.Warn("a session cannot be one", "members", len(s.Members))
@@ -348,8 +345,8 @@ func (c *chats) take(s chat.Session, revision uint64) {
 	story := session.Diff(c.me.User(), before.session, s)
 	switch {
 	case s.State == chat.Open && in && !mine:
-		// Nobody speaks before the beginning is told. Whoever never saw the invitation
-		// has been in the session in an earlier run.
+		// No message is shown before the beginning of the chat. A client that has not seen the
+		// invitation has been in the session in an earlier run.
 		defer c.begin(s, before.session.State == "").talk.Start()
 	case mine && (s.State == chat.Closed || !in):
 		if s.State == chat.Closed {
@@ -369,7 +366,7 @@ func (c *chats) take(s chat.Session, revision uint64) {
 	}
 }
 
-// forgetOld keeps only the last sessions that have ended, to recognise late notices.
+// forgetOld keeps only the last ended sessions, to recognise late notices.
 func (c *chats) forgetOld() {
 	const most = 64
 	var closed []string
@@ -387,7 +384,7 @@ func (c *chats) forgetOld() {
 	}
 }
 
-// begin takes part in a session.
+// begin begins a session.
 func (c *chats) begin(s chat.Session, rejoin bool) *Session {
 	open := newSession(c, s, rejoin)
 	c.mu.Lock()
@@ -396,8 +393,8 @@ func (c *chats) begin(s chat.Session, rejoin bool) *Session {
 	return open
 }
 
-// finish stops listening and tells what was not acknowledged; if the session goes on without
-// the user, what is stored will.
+// finish ends the delivery and adds events for messages that were not acknowledged; if the session
+// goes on without the user, stored ones will still arrive.
 func (c *chats) finish(goesOn bool) {
 	c.mu.Lock()
 	open := c.open

@@ -118,8 +118,8 @@ func (c *Client) List(ctx context.Context) ([]chat.Entry, error) { return c.logi
 // Watch is List, and from then on PresenceChanged events come, also after a lost connection.
 func (c *Client) Watch(ctx context.Context) ([]chat.Entry, error) { return c.login.list(ctx, true) }
 
-// Unlock tries a passphrase for the key of a name that Enter has refused with code Auth.
-// The same code says that it is not the one.
+// Unlock tries a passphrase for the key of a name that Enter has refused with code Auth. It returns
+// the same code for a wrong passphrase.
 func (c *Client) Unlock(name, passphrase string) error {
 	n, err := chat.ParseName(name)
 	if err != nil {
@@ -177,7 +177,7 @@ func (c *Client) Exit(ctx context.Context) error {
 	return err
 }
 
-// receive takes what comes in on the user's connection.
+// receive handles messages on the user's connection.
 func (c *Client) receive(m *nats.Msg) {
 	r, a, ok := chat.Parse(m.Subject)
 	if !ok {

@@ -11,9 +11,9 @@
 // example of this package is one that repeats what it is told. Every method may be called by
 // several goroutines at once, but those that enter a name and Rotate.
 //
-// A client has one connection for the user and one for the session that is open. Either
-// may be lost at any time: it is tried again for ever, and afterwards the client asks
-// for everything it should know and tells only what has changed. Before a ticket expires
+// A client has one connection for the user and one for the open session. Either may be lost at any
+// time: it is tried again for ever, and afterwards the client asks for everything and adds events
+// for what has changed. Before a ticket expires
 // a second connection with a new one takes the place of the first.
 //
 // # Errors
@@ -34,13 +34,13 @@
 //
 // Client is what a program sees. Its parts have one job each, and a lock of their own:
 //
-//   - owner: whose client it is, and the key that proves it; set before a name is taken, without a lock
+//   - owner: the user's name and key; set before a name is taken, without a lock
 //   - lobby: the connection on which a ticket is asked for
-//   - link: the user's connection and its ticket, how both are renewed, and what is asked on it
-//   - login: what the user and the coordinator know of each other: hello, presence, revisions
+//   - link: the user's connection and its ticket, how both are renewed, and requests on it
+//   - login: hello, presence and revisions
 //   - chats: the sessions that are known; Session is the user's part in one of them
 //   - directs: direct messages
-//   - blocks: whom the user blocks
+//   - blocks: the users whom the user blocks
 //
 // All of them share the configuration, the queue of events and the worker, a goroutine that
 // applies what changes sessions in order.

@@ -50,7 +50,7 @@ func (c *Client) Enter(ctx context.Context, name string) (Welcome, error) {
 
 // EnterOver is Enter, and signs out another terminal of the same user.
 func (c *Client) EnterOver(ctx context.Context, name string) (Welcome, error) {
-	c.over, c.terminal = true, rand.Text() // that of an earlier try may be one that was signed out
+	c.over, c.terminal = true, rand.Text() // the one of an earlier try may have been signed out
 	defer func() { c.over = c.cfg.Takeover }()
 	return c.Enter(ctx, name)
 }
@@ -87,9 +87,9 @@ func (c *Client) enterByLobby(ctx context.Context, n chat.Name) (hello chat.Hell
 	return hello, nil
 }
 
-// enterKept takes the name on the connection that a kept ticket has made. It is false if
-// the lobby is to be asked: there is no such connection, or the coordinator does not want
-// it, because somebody else has the name by now.
+// enterKept takes the name on the connection that was made with a kept ticket. It is false if the
+// client must ask the lobby: there is no such connection, or the coordinator refuses it, because
+// somebody else has the name by now.
 func (c *Client) enterKept(ctx context.Context, n chat.Name) (chat.HelloReply, bool, error) {
 	nc := c.link.takeEarly()
 	if nc == nil || nc.IsClosed() {
@@ -125,7 +125,7 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 	return hello, nil
 }
 
-// settle begins the life of a user who has been let in.
+// settle starts the work of a client whose user is present.
 func (c *Client) settle(nc *nats.Conn, hello chat.HelloReply) {
 	c.directs.limit(hello.Rules.DirectRate)
 	c.login.settle(nc, hello)
@@ -137,8 +137,8 @@ func (c *Client) settle(nc *nats.Conn, hello chat.HelloReply) {
 	c.wg.Go(c.link.renewals)
 }
 
-// missed are the chats that an earlier run of the program did not see the end of, as far as
-// the coordinator remembers them. Who is back was not away for too long.
+// missed returns the chats whose end an earlier run of the program did not see, as far as the
+// coordinator remembers them. There are none if the user was still present.
 func (o *owner) missed(hello chat.HelloReply) []chat.Session {
 	return slices.DeleteFunc(slices.Clone(hello.Sessions), func(s chat.Session) bool {
 		return s.State != chat.Closed || s.AwayTooLong(o.me.User()) == hello.Back

@@ -46,14 +46,14 @@ type DirectText struct {
 	Text string    `json:"text"`
 }
 
-// DirectTooFast is somebody whose client sends direct messages faster than the
-// coordinator wants: some were not taken. It is told once a minute.
+// DirectTooFast means that a user's client sends direct messages faster than the coordinator allows:
+// some were not accepted. It is told once a minute.
 type DirectTooFast struct {
 	From chat.Name `json:"from"`
 }
 
-// InvitationsHeld are invitations that the coordinator has kept from the user, because too
-// many came at once.
+// InvitationsHeld means that the coordinator has held invitations back, because too many came at
+// once.
 type InvitationsHeld struct {
 	N int `json:"n"` // since the last one of these
 }
@@ -61,20 +61,19 @@ type InvitationsHeld struct {
 // PresenceChanged comes after Watch.
 type PresenceChanged struct{ chat.PresenceNotice }
 
-// Lost is the connection to the server going away; it is tried again for ever.
+// Lost means that the connection to the server was lost; it is tried again for ever.
 type Lost struct {
 	Server string `json:"server"` // as Client.Server has it
 	Err    error  `json:"-"`      // for a log; nil if nobody has said why
 }
 
-// Unsafe is why a lost connection does not come back, if it would not be safe: once for each
-// loss. It is tried again all the same.
+// Unsafe means that a lost connection does not come back because it would not be safe. It is sent
+// once for each loss; the connection is still tried again.
 type Unsafe struct {
 	Err error `json:"error"` // a *chat.Error
 }
 
-// Connected is the connection coming back. The session events that were missed
-// meanwhile come after it.
+// Connected means that the connection is back. Missed session events come after it.
 type Connected struct {
 	Server string        `json:"server"` // as Client.Server has it
 	After  time.Duration `json:"after"`  // that it was away, as far as is known
@@ -87,24 +86,25 @@ type Connected struct {
 	Chat *chat.Session `json:"chat,omitempty"`
 }
 
-// CoordinatorAway and CoordinatorBack tell that requests wait while the broker answers.
+// CoordinatorAway and CoordinatorBack mean that the coordinator does not answer although the broker
+// does, and that it answers again.
 type (
 	CoordinatorAway struct{}
 	CoordinatorBack struct{}
 )
 
-// Stopping is the server saying that it restarts.
+// Stopping means that the server is about to restart.
 type Stopping struct{}
 
-// SignedOut is the end: the server does not want this user any more, or not on this
+// SignedOut is the end: the server no longer wants this user, or not on this
 // terminal.
 type SignedOut struct {
 	Reason    string `json:"reason,omitempty"`    // a sentence
 	Elsewhere bool   `json:"elsewhere,omitempty"` // the user has signed in on another terminal
-	Operator  bool   `json:"operator,omitempty"`  // it was the operator's doing; otherwise Reason is what the server has said
+	Operator  bool   `json:"operator,omitempty"`  // by the operator; otherwise Reason is what the server has said
 }
 
-// TranscriptFailed is told once per file that cannot be written.
+// TranscriptFailed is sent once for each file that cannot be written.
 type TranscriptFailed struct {
 	Err error `json:"-"` // for a log
 }

@@ -51,11 +51,11 @@ func (s *Session) ID() string { return s.id }
 // Record is the session as the user last heard of it.
 func (s *Session) Record() chat.Session { return s.chats.record(s.id) }
 
-// over reports whether the user is not in the session any more.
+// over reports whether the user is no longer in the session.
 func (s *Session) over() bool { return s.chats.current() != s }
 
-// Say sends a message to the other members. It returns at once, unless too many are on
-// their way. Without an error the message is kept until it has arrived, over lost connections,
+// Say sends a message to the other members. It returns at once, unless too many are in
+// flight. Without an error the message is kept until it has arrived, over lost connections,
 // too; NotDelivered tells if it does not. Code TooLong beyond Rules.MaxText bytes; NotConnected
 // when 100 messages wait for a connection already.
 func (s *Session) Say(text string) error {
@@ -72,8 +72,8 @@ func (s *Session) Say(text string) error {
 	return err
 }
 
-// takeWaited counts the messages that were said while there was no connection. From now on
-// they are not.
+// takeWaited returns how many messages were said while there was no connection, and resets the
+// count.
 func (s *Session) takeWaited() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,7 +82,7 @@ func (s *Session) takeWaited() int {
 	return waited
 }
 
-// Bye asks the others to end the session politely. Saying anything takes it back.
+// Bye tells the others that the user would like to end the session. A message takes it back.
 func (s *Session) Bye() error {
 	if s.over() {
 		return errNotInChat
@@ -126,23 +126,23 @@ func (s *Session) end(ctx context.Context, reason chat.Reason) error {
 		return nil
 	}
 	if errors.Is(err, &chat.Error{Code: chat.NotInChat}) {
-		c.later(c.login.again) // that it was over has not been heard, and is told now
+		c.later(c.login.again) // the client did not know that it was over, and learns it now
 	}
 	return err
 }
 
-// flush gives what was said a moment to arrive before the end.
+// flush gives messages a moment to arrive before the end.
 func flush(ctx context.Context, t *delivery.Conn) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	_ = t.Flush(ctx) // what is missing then is told
+	_ = t.Flush(ctx) // events tell what is missing
 }
 
-// part has stored what somebody who is away has yet to get from a member who leaves.
+// part stores messages of a leaving member for members who are away.
 func part(ctx context.Context, t *delivery.Conn) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_ = t.Part(ctx) // what is not stored is told
+	_ = t.Part(ctx) // events tell what is not stored
 }
 
 // collect fetches the mailbox of a session that is over, unless the user has ended it and the
@@ -153,7 +153,7 @@ func (s *Session) collect(record chat.Session) {
 	}
 }
 
-// tell tells what the talk says. It knows only its own connection.
+// tell passes on the events of the delivery, which knows only its own connection.
 func (s *Session) tell(e session.Event) {
 	if w, ok := e.(MessageWaits); ok {
 		w.Offline = !s.chats.link.online()

@@ -8,9 +8,9 @@ import (
 	"natter/chat"
 )
 
-// EnterBeside comes in beside the user's terminals: direct messages can be sent and users
-// listed, and nobody sees that the user is there. Nothing that comes is answered; texts are
-// heard only if listen is true. Codes as of Enter, but SignedIn; NotRegistered if the name is not
+// EnterBeside signs in beside the user's terminals: the client can send direct messages and list
+// users, and does not make the user present. It answers no message; it receives texts only if listen
+// is true. Codes as of Enter, but SignedIn; NotRegistered if the name is not
 // the user's yet, Full if too many programs of theirs are there already.
 func (c *Client) EnterBeside(ctx context.Context, name string, listen bool) (Welcome, error) {
 	n, err := chat.ParseName(name)

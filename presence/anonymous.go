@@ -14,8 +14,8 @@ import (
 	"natter/chat"
 )
 
-// guest is a connection without a user: one in the lobby, or one that has presented nothing yet.
-type guest struct {
+// anonymous is a connection without a user: one in the lobby, or one that has not authenticated yet.
+type anonymous struct {
 	id      connID
 	network string // as in broker.Network
 	age     time.Duration
@@ -23,34 +23,34 @@ type guest struct {
 	used    time.Time // last: a message, or else the connection itself
 }
 
-// oldest sorts guests: those that were not used for longest first.
-func oldest(a, b guest) int {
+// oldest sorts anonymous connections: the least recently used first.
+func oldest(a, b anonymous) int {
 	return cmp.Or(a.used.Compare(b.used), cmp.Compare(a.id.id, b.id.id))
 }
 
-// crowded returns the guests beyond most from one network: those that were not used for longest.
-// 0 is no limit.
-func crowded(all []guest, most int) []guest {
+// crowded returns the anonymous connections beyond most from one network, the least recently used ones. 0 is
+// no limit.
+func crowded(all []anonymous, most int) []anonymous {
 	if most <= 0 {
 		return nil
 	}
-	var over []guest
+	var over []anonymous
 	for _, same := range byNetwork(all) {
 		over = append(over, same[:max(len(same)-most, 0)]...)
 	}
 	return over
 }
 
-// idle returns the guests that were not used for a time. 0 is no limit.
-func idle(all []guest, most time.Duration, now time.Time) []guest {
-	return slices.DeleteFunc(slices.Clone(all), func(g guest) bool { return most <= 0 || now.Sub(g.used) < most })
+// idle returns the anonymous connections that were not used for a time. 0 is no limit.
+func idle(all []anonymous, most time.Duration, now time.Time) []anonymous {
+	return slices.DeleteFunc(slices.Clone(all), func(g anonymous) bool { return most <= 0 || now.Sub(g.used) < most })
 }
 
-// fewest returns n guests to close so that others come in. Each is of the network that has most
-// when it goes, and the one there that was not used for longest.
-func fewest(all []guest, n int) []guest {
+// fewest returns n anonymous connections to close so that others can connect. Each is the least recently used
+// one of the network that has most at that point.
+func fewest(all []anonymous, n int) []anonymous {
 	type ranked struct {
-		guest
+		anonymous
 		left int // of its network, when it goes
 	}
 	var order []ranked
@@ -59,16 +59,16 @@ func fewest(all []guest, n int) []guest {
 			order = append(order, ranked{g, len(same) - i})
 		}
 	}
-	slices.SortFunc(order, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.left, a.left), oldest(a.guest, b.guest)) })
-	var out []guest
+	slices.SortFunc(order, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.left, a.left), oldest(a.anonymous, b.anonymous)) })
+	var out []anonymous
 	for _, r := range order[:min(max(n, 0), len(order))] {
-		out = append(out, r.guest)
+		out = append(out, r.anonymous)
 	}
 	return out
 }
 
-func byNetwork(all []guest) map[string][]guest {
-	networks := map[string][]guest{}
+func byNetwork(all []anonymous) map[string][]anonymous {
+	networks := map[string][]anonymous{}
 	for _, g := range all {
 		networks[g.network] = append(networks[g.network], g)
 	}
@@ -78,26 +78,26 @@ func byNetwork(all []guest) map[string][]guest {
 	return networks
 }
 
-// mostReserve bounds how many connections a server keeps free for those who come.
+// mostReserve bounds how many connections a server keeps free for newcomers.
 const mostReserve = 256
 
-// short returns how many guests must go so that a server with have of at most most connections
-// has some free; most is 0 if it is not known. The newest stay, however many users are connected: among them are those who
-// are about to come in.
-func short(have, most, guests int) int {
+// short returns how many anonymous connections must be closed so that a server with have of at most most
+// connections has some free; most is 0 if it is not known. The newest anonymous connections stay, however many
+// users are connected, because some of them are about to sign in.
+func short(have, most, anonymous int) int {
 	if most <= 0 {
 		return 0
 	}
 	reserve := min(max(most/8, 2), mostReserve)
-	return max(min(have-(most-reserve), guests-reserve/2), 0)
+	return max(min(have-(most-reserve), anonymous-reserve/2), 0)
 }
 
-// uses remembers when guests were used.
-type uses map[connID]guest
+// uses remembers when anonymous connections were used.
+type uses map[connID]anonymous
 
-// note sets the last use of guests that were found on servers that answered, and forgets all
+// note sets the last use of anonymous connections that were found on servers that answered, and forgets all
 // others there.
-func (u uses) note(found []guest, answered map[string]bool, now time.Time) []guest {
+func (u uses) note(found []anonymous, answered map[string]bool, now time.Time) []anonymous {
 	next := uses{}
 	for i, g := range found {
 		before, known := u[g.id]
@@ -111,7 +111,7 @@ func (u uses) note(found []guest, answered map[string]bool, now time.Time) []gue
 		}
 		next[g.id] = found[i]
 	}
-	maps.DeleteFunc(u, func(id connID, _ guest) bool { return answered[id.server] })
+	maps.DeleteFunc(u, func(id connID, _ anonymous) bool { return answered[id.server] })
 	maps.Copy(u, next)
 	return found
 }
@@ -123,8 +123,8 @@ const (
 	ForRoom    = "room"    // the server was about to have no connection left
 )
 
-// lobbyists counts the guests, and those that were closed.
-type lobbyists struct {
+// anonymousCounts counts the anonymous connections, and the ones that were closed.
+type anonymousCounts struct {
 	account string // public key of the lobby; "" until a request says it
 
 	mu     sync.Mutex
@@ -134,14 +134,14 @@ type lobbyists struct {
 	uses   uses
 }
 
-// lobbyIs sets the account of the lobby, if nothing else has said it.
-func (l *lobbyists) lobbyIs(account string) {
+// lobbyIs sets the account of the lobby, if it is not known yet.
+func (l *anonymousCounts) lobbyIs(account string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.account = cmp.Or(l.account, account)
 }
 
-func (l *lobbyists) lobby() string {
+func (l *anonymousCounts) lobby() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.account
@@ -150,24 +150,24 @@ func (l *lobbyists) lobby() string {
 // Lobby counts the connections in the lobby, and those without a user that this replica has
 // closed, by reason.
 func (s *Service) Lobby() (now int, closed map[string]uint64) {
-	s.guests.mu.Lock()
-	defer s.guests.mu.Unlock()
-	return s.guests.now, maps.Clone(s.guests.closed)
+	s.anonymous.mu.Lock()
+	defer s.anonymous.mu.Unlock()
+	return s.anonymous.now, maps.Clone(s.anonymous.closed)
 }
 
 const (
-	lookEvery  = 500 * time.Millisecond // who is in the lobby
-	countEvery = 50 * time.Millisecond  // how many connections our own server has, when it may soon have hardly one left
-	countLess  = 250 * time.Millisecond // and otherwise
-	lookPause  = 4                      // times as long as the last look took, if that is longer
-	mostGuests = 16_384                 // that are looked at, of one server and account
-	nobodyYet  = "$G"                   // the account of connections that have presented nothing
+	lookEvery     = 500 * time.Millisecond // who is in the lobby
+	countEvery    = 50 * time.Millisecond  // how many connections our own server has, when it may soon have hardly one left
+	countLess     = 250 * time.Millisecond // and otherwise
+	lookPause     = 4                      // times as long as the last look took, if that is longer
+	mostAnonymous = 16_384                 // that are looked at, of one server and account
+	nobodyYet     = "$G"                   // the account of connections that have not authenticated
 )
 
-// KeepDoor closes connections without a user until ctx is done: those that are not used, too
-// many from one address, and, where a server has hardly a connection left, of the address that
-// has most.
-func (s *Service) KeepDoor(ctx context.Context) {
+// WatchLobby closes connections without a user until ctx is done: unused ones, those beyond the
+// limit of one address and, where a server has hardly a connection left, those of the address
+// that has most.
+func (s *Service) WatchLobby(ctx context.Context) {
 	next := time.Now()
 	for wait := countEvery; ; {
 		select {
@@ -177,7 +177,7 @@ func (s *Service) KeepDoor(ctx context.Context) {
 		}
 		begin, took := time.Now(), time.Duration(0)
 		if !begin.Before(next) || s.ownIsShort() {
-			s.lookAtGuests(ctx)
+			s.checkAnonymous(ctx)
 			took = time.Since(begin)
 			next = time.Now().Add(max(lookEvery, lookPause*took))
 		}
@@ -206,47 +206,47 @@ func (s *Service) ownIsShort() bool {
 	return short(have, most, have) > 0
 }
 
-func (s *Service) lookAtGuests(ctx context.Context) {
-	lobby := s.guests.lobby()
-	var found []guest
+func (s *Service) checkAnonymous(ctx context.Context) {
+	lobby := s.anonymous.lobby()
+	var found []anonymous
 	answered := map[string]bool{}
-	for _, server := range s.live.guestServers(s.Shared) {
+	for _, server := range s.live.anonymousServers(s.Shared) {
 		if lobby == "" {
 			break
 		}
-		some, err := s.live.guestsOf(ctx, server, lobby)
+		some, err := s.live.anonymousOf(ctx, server, lobby)
 		if err != nil {
-			continue // it has gone, or says it later
+			continue // the server has stopped, or answers the next time
 		}
 		found, answered[server] = append(found, some...), true
 	}
 	now := time.Now()
-	s.guests.mu.Lock()
-	found = s.guests.uses.note(found, answered, now)
-	s.guests.now = len(found)
-	s.guests.mu.Unlock()
+	s.anonymous.mu.Lock()
+	found = s.anonymous.uses.note(found, answered, now)
+	s.anonymous.now = len(found)
+	s.anonymous.mu.Unlock()
 	out := map[connID]bool{}
-	s.close(ForIdle, idle(found, s.Door.LobbyIdle, now), out)
-	s.close(ForAddress, crowded(found, s.Door.Lobby), out)
-	for _, server := range s.live.guestServers(s.Shared) {
-		s.makeRoom(ctx, server, slices.DeleteFunc(slices.Clone(found), func(g guest) bool { return g.id.server != server }), out)
+	s.close(ForIdle, idle(found, s.ConnLimits.LobbyIdle, now), out)
+	s.close(ForAddress, crowded(found, s.ConnLimits.Lobby), out)
+	for _, server := range s.live.anonymousServers(s.Shared) {
+		s.makeRoom(ctx, server, slices.DeleteFunc(slices.Clone(found), func(g anonymous) bool { return g.id.server != server }), out)
 	}
 }
 
-// makeRoom closes guests of a server that has hardly a connection left. Those that have
-// presented nothing are looked at only then: the server itself ends them soon.
-func (s *Service) makeRoom(ctx context.Context, server string, all []guest, out map[connID]bool) {
+// makeRoom closes anonymous connections of a server that has hardly a connection left. Only then does it look
+// at anonymous connections that have not authenticated: the server itself closes them soon.
+func (s *Service) makeRoom(ctx context.Context, server string, all []anonymous, out map[connID]bool) {
 	have, most, err := s.connectionsOf(ctx, server)
 	if err != nil || short(have, most, have) == 0 {
 		return
 	}
-	silent, err := s.live.guestsOf(ctx, server, nobodyYet)
+	silent, err := s.live.anonymousOf(ctx, server, nobodyYet)
 	if err != nil {
 		return
 	}
 	all = append(all, uses{}.note(silent, nil, time.Now())...)
 	gone := 0
-	all = slices.DeleteFunc(all, func(g guest) bool {
+	all = slices.DeleteFunc(all, func(g anonymous) bool {
 		if out[g.id] {
 			gone++
 		}
@@ -263,12 +263,12 @@ func (s *Service) connectionsOf(ctx context.Context, server string) (have, most 
 	return s.live.connectionsOf(ctx, server)
 }
 
-// tellEvery is how often a reason is told, of which there may be thousands a minute.
+// tellEvery is how often a reason is written to the audit log: there may be thousands a minute.
 const tellEvery = time.Minute
 
-// close closes guests that are not in out yet, and notes them there.
-func (s *Service) close(reason string, some []guest, out map[connID]bool) {
-	some = slices.DeleteFunc(some, func(g guest) bool { return out[g.id] })
+// close closes anonymous connections that are not in out yet, and notes them there.
+func (s *Service) close(reason string, some []anonymous, out map[connID]bool) {
+	some = slices.DeleteFunc(some, func(g anonymous) bool { return out[g.id] })
 	if len(some) == 0 {
 		return
 	}
@@ -277,7 +277,7 @@ func (s *Service) close(reason string, some []guest, out map[connID]bool) {
 		out[g.id] = true
 		links = append(links, Link{Server: g.id.server, ID: g.id.id})
 	}
-	if err := s.live.Cut(links); err != nil {
+	if err := s.live.Disconnect(links); err != nil {
 		s.Log.Warn("close connections without a user", "reason", reason, "err", err)
 		return
 	}
@@ -285,8 +285,8 @@ func (s *Service) close(reason string, some []guest, out map[connID]bool) {
 }
 
 // tellClosed counts connections that were closed, and writes to the audit log which address had most.
-func (s *Service) tellClosed(reason string, some []guest) {
-	g := &s.guests
+func (s *Service) tellClosed(reason string, some []anonymous) {
+	g := &s.anonymous
 	g.mu.Lock()
 	g.closed[reason] += uint64(len(some))
 	tell := reason != ForIdle && time.Since(g.told[reason]) >= tellEvery
@@ -303,15 +303,15 @@ func (s *Service) tellClosed(reason string, some []guest) {
 			from, most = network, len(same)
 		}
 	}
-	text := fmt.Sprintf("%s: more than %d connections in the lobby; the oldest unused ones are closed", from, s.Door.Lobby)
+	text := fmt.Sprintf("%s: more than %d connections in the lobby; the oldest unused ones are closed", from, s.ConnLimits.Lobby)
 	if reason == ForRoom {
 		text = fmt.Sprintf("the server has hardly a connection left: %d without a user are closed, most of them from %s", len(some), from)
 	}
 	s.Audit.Refused(chat.Audit{Event: "limit", Code: chat.Rate, Address: from, Text: text})
 }
 
-// guestServers are the servers whose guests this replica looks at.
-func (l *Liveness) guestServers(shared bool) []string {
+// anonymousServers returns the servers whose anonymous connections this replica watches.
+func (l *Liveness) anonymousServers(shared bool) []string {
 	own := l.nc.ConnectedServerId()
 	if !shared {
 		return []string{own}
@@ -326,9 +326,9 @@ func (l *Liveness) guestServers(shared bool) []string {
 	return all
 }
 
-// guestsOf lists a server's connections of an account without users.
-func (l *Liveness) guestsOf(ctx context.Context, server, account string) ([]guest, error) {
-	m, err := l.ask(ctx, server, fmt.Appendf(nil, `{"acc":%q,"limit":%d}`, account, mostGuests))
+// anonymousOf lists a server's connections of an account without users.
+func (l *Liveness) anonymousOf(ctx context.Context, server, account string) ([]anonymous, error) {
+	m, err := l.ask(ctx, server, fmt.Appendf(nil, `{"acc":%q,"limit":%d}`, account, mostAnonymous))
 	if err != nil {
 		return nil, err
 	}
@@ -346,9 +346,9 @@ func (l *Liveness) guestsOf(ctx context.Context, server, account string) ([]gues
 	if err := json.Unmarshal(m.Data, &reply); err != nil {
 		return nil, err
 	}
-	var found []guest
+	var found []anonymous
 	for _, c := range reply.Data.Connections {
-		found = append(found, guest{
+		found = append(found, anonymous{
 			id: connID{server, c.ID}, network: rpc.Network(c.IP), sent: c.Sent, age: max(reply.Data.Now.Sub(c.Start), 0),
 		})
 	}

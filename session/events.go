@@ -95,11 +95,11 @@ type NotDelivered struct {
 	Unknown bool   `json:"unknown,omitempty"` // it may have arrived: only the acknowledgement is missing
 }
 
-// MessageWaits is told when somebody who is here has had nothing of what the listener said
-// for a moment, nor the server: once, until everything has arrived.
+// MessageWaits means that messages of the user have been neither received by a connected member nor
+// stored for a moment. It is sent once, until everything has arrived.
 type MessageWaits struct {
 	Session string      `json:"session"`
-	For     []chat.Name `json:"for"`               // who has not got it
+	For     []chat.Name `json:"for"`               // who has not received it
 	Offline bool        `json:"offline,omitempty"` // because the listener's connection is down: that of the talk or, from a client, the user's
 }
 
@@ -110,20 +110,19 @@ type MessageStored struct {
 	For     []chat.Name `json:"for"`
 }
 
-// Slowed is the user writing faster than the coordinator wants; it is told once.
+// Slowed means that the user writes faster than the coordinator allows. It is sent once.
 type Slowed struct {
 	Session string `json:"session"`
 	Rate    int    `json:"rate"` // messages a second
 }
 
-// TooFast is a member whose client does not keep to that: some of what they said is taken
-// only later.
+// TooFast is a member whose client exceeds the rate: some of their messages are accepted only later.
 type TooFast struct {
 	Session string    `json:"session"`
 	From    chat.Name `json:"from"`
 }
 
-// Sent tells what has become of a message of the listener's own.
+// Sent reports the state of a message of the user.
 type Sent struct {
 	Session string    `json:"session"`
 	N       uint64    `json:"n"`
@@ -131,10 +130,10 @@ type Sent struct {
 	Text    string    `json:"text"`
 }
 
-// SentState is how far a message has come.
+// SentState is the state of a message.
 type SentState string
 
-// The states. A message that is stored arrives when its receivers come back.
+// The states. A stored message arrives when its receivers come back.
 const (
 	Sending   SentState = "sending"
 	Stored    SentState = "stored"
@@ -161,10 +160,10 @@ func (MemberLost) isEvent()      {}
 func (MemberBack) isEvent()      {}
 func (Ended) isEvent()           {}
 
-// Diff tells what has happened to a session since me knew it as before, until
-// after. Any two states will do: what was missed in between is told as far as the
-// later one shows it. Before is the zero Session if me knew nothing; then one that
-// is over already is not worth telling. A state that is not newer tells nothing.
+// Diff returns the events between two states of a session, for the user me. The states need not
+// follow each other: events in between are returned as far as the later one shows them. Before is
+// the zero Session if me did not know it; then a session that is over has no events. A state that is
+// not newer has no events.
 func Diff(me chat.User, before, after chat.Session) []Event {
 	unknown := before.State == ""
 	switch {
@@ -209,11 +208,11 @@ func asked(me chat.User, before, after chat.Session) []Event {
 	return nil
 }
 
-// accepts tells of every other guest who has accepted. In which order they did is
-// not recorded; the last count is right in any case.
+// accepts returns an event for every other guest who has accepted. Their order is not recorded; the
+// last count is right in any case.
 func accepts(me chat.User, before, after chat.Session) []Event {
 	if before.State != chat.Proposed && after.State != chat.Proposed {
-		return nil // who comes back to a chat need not hear how it began
+		return nil // a user who comes back to a chat is not told how it began
 	}
 	var events []Event
 	count := 0
@@ -251,7 +250,7 @@ func opening(before, after chat.Session) []Event {
 	return nil
 }
 
-// leavers tells who has left, or only that me has.
+// leavers returns who has left, or only that me has.
 func leavers(me chat.User, before, after chat.Session) []Event {
 	if before.State == "" {
 		return nil // Opened shows who is in it
@@ -276,8 +275,7 @@ func leavers(me chat.User, before, after chat.Session) []Event {
 	return events
 }
 
-// connections tells whose connection was lost or has come back. Only an open
-// session waits for anybody.
+// connections returns whose connection was lost or has come back, in an open session.
 func connections(me chat.User, before, after chat.Session) []Event {
 	if after.State != chat.Open || hasLeft(after, me) {
 		return nil

@@ -17,7 +17,7 @@ type page struct {
 // mark is where a line ends in a page. A message of several lines counts as one.
 type mark struct {
 	end  int
-	told int // lines that are missing and that this one tells of; they were counted before
+	told int // missing lines that this one reports; they were counted before
 }
 
 func (p *page) end() { p.lines = append(p.lines, mark{end: len(p.text)}) }
@@ -34,9 +34,8 @@ const (
 	fullPage   = 128 << 10 // bytes of a page that is written without waiting for more
 )
 
-// backlog is what waits for the writer. When it is full, lines are counted
-// instead of kept, and their number is shown where they would have been: behind
-// what was kept and before what comes next.
+// backlog buffers lines for the writer. When it is full, lines are counted instead, and their number
+// is shown in their place.
 type backlog struct {
 	style style
 
@@ -48,16 +47,16 @@ type backlog struct {
 	bytes   int    // of the full ones, and how many lines they have
 	lines   int
 	room    int    // lines
-	lost    losses // younger than what waits
+	lost    losses // newer than the buffered lines
 	ready   bool   // the writer is to take what waits
 	closed  bool
-	total   uint64 // of all that were ever lost
+	total   uint64 // of all lost lines
 }
 
-// losses are what is not shown.
+// losses count what is not shown.
 type losses struct {
-	lines  int // that there was no room for
-	unread int // messages of the broker, each of which may have been a line or none
+	lines  int // for which there was no room
+	unread int // messages of the broker that were not read; each may have made a line or none
 }
 
 func newBacklog(room int, s style) *backlog {
@@ -66,7 +65,7 @@ func newBacklog(room int, s style) *backlog {
 	return b
 }
 
-// put never waits. The writer takes it after flush.
+// put adds lines and never waits. The writer takes them after flush.
 func (b *backlog) put(e entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -102,13 +101,13 @@ func (b *backlog) turn() {
 	}
 }
 
-// tell adds what is to be said about lines that are missing.
+// tell adds a line about missing lines.
 func (b *backlog) tell(at time.Time) {
 	b.lost.add(&b.waiting, b.style, at)
 	b.lost = losses{}
 }
 
-// flush has the writer take what waits.
+// flush wakes the writer.
 func (b *backlog) flush() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -138,7 +137,7 @@ func (b *backlog) missed(n int) {
 	b.total += uint64(n)
 }
 
-// close lets take come to an end when everything has been taken.
+// close ends the backlog: take returns false when everything has been taken.
 func (b *backlog) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -169,16 +168,16 @@ func (b *backlog) take(empty page, now func() time.Time) (p page, ok bool) {
 	}
 }
 
-// writer writes lines and keeps count of those that Out did not take.
+// writer writes lines and counts those that Out did not accept.
 type writer struct {
 	out    io.Writer
 	style  style
 	failed int  // lines since Out has failed
-	torn   bool // Out took a part of a line last
+	torn   bool // the last write ended within a line
 }
 
 // write writes a page, and before it how many lines were lost while Out failed. It returns
-// how many lines Out has not taken.
+// how many lines Out did not accept.
 func (w *writer) write(p page, now time.Time) (missed int, err error) {
 	if w.torn || w.failed > 0 {
 		p = w.after(p, now)
@@ -202,7 +201,7 @@ func (w *writer) write(p page, now time.Time) (missed int, err error) {
 	return missed, err
 }
 
-// after is a page behind what is to be said about those before it.
+// after returns a page after a line about the lost lines before it.
 func (w *writer) after(p page, now time.Time) page {
 	var q page
 	if w.torn {
@@ -217,9 +216,9 @@ func (w *writer) after(p page, now time.Time) page {
 	return q
 }
 
-// writeTo writes until the backlog is closed and empty. An Out that fails is
-// logged once and tried again with the next lines; those that it did not take
-// count as lost.
+// writeTo writes until the backlog is closed and empty. A failure of
+// Out is logged once, and Out is tried again with the next lines; those that it did not accept are
+// lost.
 func (b *backlog) writeTo(out io.Writer, now func() time.Time, log *slog.Logger) {
 	w := &writer{out: out, style: b.style}
 	failing := false
@@ -239,7 +238,7 @@ func (b *backlog) writeTo(out io.Writer, now func() time.Time, log *slog.Logger)
 	}
 }
 
-// add adds the lines that say that something is missing.
+// add adds the lines about missing lines.
 func (l losses) add(p *page, s style, at time.Time) {
 	if l.lines > 0 {
 		text := fmt.Sprintf("console is behind: %s not shown", count(l.lines, "line"))

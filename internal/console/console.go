@@ -8,27 +8,26 @@
 //	chat.mailbox.*.*         │        (8,192 deep)           feed                (16 MB)
 //	chat.dm.*.*           ┘
 //
-// Everything comes on one connection into one channel, so what is shown has the
-// order in which the broker passed it on. The book (book.go) keeps the little
-// that lines need from earlier ones; the coalescer (coalesce.go) makes one line of many
-// that a client can cause; the backlog (backlog.go) has lines as they are written, and stands
-// between them and a writer that may be slow. What has arrived is written at once. With several
-// replicas, each console gets everything and shows its share of it (share.go).
+// Everything arrives on one connection in one channel, so lines are shown in the order in which the
+// broker passed them on. The book (book.go) remembers what lines need from earlier ones; the
+// coalescer (coalesce.go) makes one line of many that a client can cause; the backlog (backlog.go)
+// buffers formatted lines for a writer that may be slow. What has arrived is written at once. With
+// several replicas, each console gets everything and shows its share of it (share.go).
 //
 // # What is promised
 //
-//   - Nobody waits for a console. What it cannot keep up with is dropped, and it
-//     says how many lines, or messages of the broker, that were.
+//   - Nothing waits for a console. What it cannot keep up with is dropped, and it says how many lines,
+//     or messages of the broker, were dropped.
 //   - Each message that a member can hear is shown once, whichever way it goes to its
 //     receivers, in its sender's order. A console that shares the lines and has missed something
 //     cannot know what others have shown: it may show what is sent again. What nobody can hear, because its sender is not a
 //     member or its channel not the present one, is not shown: it is marked, and not counted.
-//   - Figures are what the console knows. Numbers of a sender that have not come by are told
-//     after a while, as that; messages are counted for a session whose beginning was seen, as
-//     long as nothing was missed.
-//   - Nothing that users wrote controls the terminal or looks like another line:
-//     text lines pass chat.Clean or chat.CleanLine, JSON is escaped.
-//   - Who sent a message is read from its subject, which the broker vouches for.
+//   - Figures are what the console knows. Numbers of a sender that are missing are reported after a
+//     while; messages are counted for a session whose beginning was seen, as long as nothing was
+//     missed.
+//   - No text of a user controls the terminal or looks like another line: text lines pass chat.Clean
+//     or chat.CleanLine, JSON is escaped.
+//   - The sender of a message is read from its subject, which the broker vouches for.
 package console
 
 import (
@@ -62,7 +61,7 @@ const (
 	minDepth  = 8192                 // messages from the broker that may wait, each of up to 64 messages of people
 	maxDepth  = 65536                // the same where there is memory for them
 	maxLines  = 1 << 18              // that may wait for Out
-	pause     = 2 * time.Millisecond // in which messages may come together: being woken for each takes turns from the broker
+	pause     = 2 * time.Millisecond // in which messages are collected: waking for each one costs the broker time
 	drainTime = time.Second          // for what is on its way when the console is stopped
 	writeTime = 2 * time.Second      // for a writer that is slow when the console is stopped
 )
@@ -89,7 +88,7 @@ type Config struct {
 	Now      func() time.Time // nil is time.Now
 }
 
-// Console shows what happens. Make one with New.
+// Console shows requests, actions and messages. Make one with New.
 type Console struct {
 	cfg     Config
 	arrived chan *nats.Msg
@@ -107,7 +106,7 @@ type Console struct {
 	lines      *backlog
 }
 
-// New makes a console that is not fed yet.
+// New makes a console that is not subscribed yet.
 func New(cfg Config) *Console {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -137,8 +136,8 @@ func New(cfg Config) *Console {
 	return c
 }
 
-// Ask has the console ask who is in a session of which it has not seen the beginning; false
-// means that this is not known now. It must not take long.
+// Ask sets the function that the console asks who is in a session whose beginning it has not seen;
+// false means that this is not known now. The function must not take long.
 func (c *Console) Ask(who func(id string) (chat.WatchReply, bool)) { c.asker.Store(&who) }
 
 // Run is Subscribe and Serve.
@@ -173,7 +172,7 @@ func (c *Console) Subscribe(nc *nats.Conn, queue string) error {
 	return nil
 }
 
-// subjects are what is listened to.
+// subjects returns the subjects to subscribe to.
 func (c *Console) subjects() []string {
 	all := chat.TappingGrant().Subscribe
 	if c.cfg.Show == ShowAll {
@@ -199,9 +198,8 @@ func (c *Console) listen(subject, queue string) error {
 	return nil
 }
 
-// Serve shows what arrives until ctx is done; then it shows what is still on its
-// way, within a few seconds, and returns nil. It returns an error only when the
-// connection was closed under it.
+// Serve shows what arrives until ctx is done; then it shows what is still in flight, within a few
+// seconds, and returns nil. It returns an error only if the connection was closed.
 func (c *Console) Serve(ctx context.Context) error {
 	written := make(chan struct{})
 	go func() {
@@ -242,8 +240,8 @@ func (c *Console) collect(ctx context.Context) error {
 	}
 }
 
-// drain shows what the broker had passed on before now: the answer to a flush
-// comes behind it on the same connection.
+// drain shows what the broker has passed on before now: the answer to a flush comes after it on the
+// same connection.
 func (c *Console) drain() {
 	if err := c.conn.FlushTimeout(drainTime); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		c.cfg.Log.Warn("console: some lines may be missing at the end", "err", err)
@@ -264,8 +262,8 @@ func (c *Console) showWaiting() {
 	}
 }
 
-// show takes a message of the broker. What concerns the servers is for every console, so
-// that each replica's own says that the replica is ready.
+// show handles a message of the broker. Events of the servers are for every console, so that each
+// replica's own console says that the replica is ready.
 func (c *Console) show(m *nats.Msg) {
 	now, second := c.cfg.Now(), c.share != nil && m.Sub.Queue != ""
 	switch {
@@ -279,7 +277,7 @@ func (c *Console) show(m *nats.Msg) {
 	}
 }
 
-// print shows entries, those that are alike as one.
+// print shows entries, similar ones as one.
 func (c *Console) print(entries []entry, now time.Time) {
 	for _, e := range entries {
 		if e.direct != nil {
@@ -299,7 +297,7 @@ func (c *Console) printAll(entries []entry) {
 	}
 }
 
-// due are the lines that time has brought, or the end.
+// due returns the lines that are due now, or at the end.
 func (c *Console) due(now time.Time, end bool) []entry {
 	var entries []entry
 	for _, e := range c.book.due(now) {
@@ -316,8 +314,8 @@ func (c *Console) Dropped() uint64 {
 	return c.lines.total
 }
 
-// countDropped adds what the client library had no room for. Of a console that gets
-// messages twice only the second ones count, because those are the ones it is to show.
+// countDropped counts messages that the client library had no room for. A console that gets messages
+// twice counts only the second ones, because these are the ones that it shows.
 func (c *Console) countDropped() {
 	missed, sum := 0, 0
 	for _, s := range c.subs {

@@ -9,15 +9,15 @@ import (
 	"natter/session"
 )
 
-// goodbye is how long leaving may take when the program is told to stop, and parting
-// how long when the user asked to.
+// goodbye is how long signing out may take when the program is told to stop, and parting how long
+// when the user asked for it.
 const (
 	goodbye = time.Second
 	parting = 20 * time.Second
 )
 
-// leave ends the program as choice 3 does: what was said arrives first, the others
-// see a normal end, the name is given free.
+// leave ends the program as choice 3 does: messages are delivered first, the others see a normal
+// end, and the user is signed out.
 func (f *front) leave(code int) {
 	f.eof, f.timers.linger = true, nil
 	f.code = code
@@ -28,8 +28,8 @@ func (f *front) leave(code int) {
 	f.leaveNow()
 }
 
-// meantForTheChat asks before a 3 ends the program that the user may have typed while
-// others ended the chat. A script knows what it writes.
+// meantForTheChat asks before a 3 ends the program that the user may have typed as a message while
+// others ended the chat. A script is not asked.
 func (f *front) meantForTheChat(s string) bool {
 	cutShort := f.cutShort
 	f.cutShort = false
@@ -40,7 +40,7 @@ func (f *front) meantForTheChat(s string) bool {
 	return true
 }
 
-// leaveLine handles the answer: only yes leaves.
+// leaveLine handles the answer: only yes ends the program.
 func (f *front) leaveLine(c Command) {
 	switch {
 	case c.Verb == Reply && isYes(c.Text):
@@ -55,7 +55,7 @@ func (f *front) leaveLine(c Command) {
 	}
 }
 
-// leaveNow begins as soon as nothing else is under way.
+// leaveNow leaves as soon as no question is under way.
 func (f *front) leaveNow() {
 	if !f.leaving || f.done || f.asking != "" || len(f.directs) > 0 {
 		return
@@ -71,7 +71,7 @@ func (f *front) leaveNow() {
 		flushing, done := context.WithTimeout(ctx, parting)
 		defer done()
 		if in {
-			_ = open.Flush(flushing) // what did not arrive is told by an event
+			_ = open.Flush(flushing) // events tell what did not arrive
 		}
 		_ = f.c.Exit(last) // whether the server hears of it or not, this is the end
 		f.exited.Store(true)
@@ -79,16 +79,16 @@ func (f *front) leaveNow() {
 	})
 }
 
-// graced outlives ctx by a goodbye: who is told to stop while they leave, as by the end
-// of input and the signal of a terminal that is closed, does not stop halfway.
+// graced returns a context that ends later than ctx by goodbye: a program that is told to stop while
+// it leaves, as when a terminal is closed, leaves properly.
 func graced(ctx context.Context) (context.Context, context.CancelFunc) {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), parting)
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(goodbye, cancel) })
 	return last, func() { stop(); cancel() }
 }
 
-// part says goodbye in a second, if that was not done in peace. What is still under way
-// has been told to stop, and gets as long for it.
+// part signs out within a second, if that was not done before. Questions that are still under way
+// were canceled, and get as long to end.
 func (f *front) part(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, goodbye)
 	defer cancel()
@@ -103,7 +103,7 @@ func (f *front) part(ctx context.Context) {
 	f.out.finish()
 }
 
-// lastWords tells what had arrived before the client was closed: the end of the chat, too.
+// lastWords shows the events from before the client was closed, also the end of the chat.
 func (f *front) lastWords() {
 	f.leaving = true
 	events := f.deferred

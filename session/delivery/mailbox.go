@@ -35,7 +35,7 @@ type mailbox struct {
 	asked     bool   // the mailbox was fetched since the start
 	fetchAt   Time   // when to fetch it
 	fetchedAt Time   // when it was fetched last; 0: never
-	retryAt   Time   // nothing is stored before that
+	retryAt   Time   // nothing is stored before that that
 	lookAt    Time   // late messages are not looked for before that
 	toldWaits bool   // that something waits, and not everything has arrived since
 	told      uint64 // the last message that was told as stored
