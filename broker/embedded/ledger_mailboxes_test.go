@@ -86,7 +86,7 @@ func spoil(t *testing.T, draw *rand.Rand, dir, stream string, n int) string {
 func TestStoredMessagesAreVouchedFor(t *testing.T) {
 	dir := withStored(t, (*embedded.Server).Shutdown)
 	draw := rand.New(rand.NewPCG(3, 4))
-	for n := range 26 {
+	for n := range often(26) {
 		at := copied(t, dir)
 		what := spoil(t, draw, at, broker.MailboxesStream, n)
 		if err := embedded.Verify(at, nil); !errors.Is(err, embedded.ErrDataDir) || !strings.Contains(err.Error(), "MAILBOXES holds") {
@@ -123,7 +123,7 @@ func TestStoredMessagesAreVouchedFor(t *testing.T) {
 func TestAuditLogIsVouchedFor(t *testing.T) {
 	dir := withStored(t, (*embedded.Server).Shutdown)
 	draw := rand.New(rand.NewPCG(5, 6))
-	for n := range 26 {
+	for n := range often(26) {
 		at := copied(t, dir)
 		what := spoil(t, draw, at, broker.AuditStream, n)
 		if err := embedded.Verify(at, nil); !errors.Is(err, embedded.ErrDataDir) || !strings.Contains(err.Error(), "audit log") {

@@ -287,8 +287,8 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 				in.Start()
 			}
 			seed := rand.Uint64()
-			t.Logf("seed %d, %d histories", seed, 4**rounds)
-			for n := range 4 * *rounds {
+			t.Logf("seed %d, %d histories", seed, races(4))
+			for n := range races(4) {
 				history(t, in, n, seed+uint64(n))
 				if t.Failed() {
 					t.Fatalf("in history %d of seed %d", n, seed)

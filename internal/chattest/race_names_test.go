@@ -44,7 +44,7 @@ func TestManyClaimOneName(t *testing.T) {
 				in.Start()
 			}
 			var waiting []*claim
-			for n := range 7 * *rounds {
+			for n := range races(7) {
 				for len(waiting) < 50 {
 					waiting = append(waiting, &claim{User: in.Guest()})
 				}
@@ -84,7 +84,7 @@ func TestEveryReplicaKnowsAtOnce(t *testing.T) {
 	in := chattest.Run(t, quiet, beside)
 	in.Start()
 	in.Start()
-	for n := range 20 * *rounds {
+	for n := range races(20) {
 		ann, ben := intrude(t, in, fmt.Sprint("ann", n)), intrude(t, in, fmt.Sprint("ben", n))
 		asked := must(ask(ann, chat.Invite, chat.InviteRequest{Guests: []string{string(ben.user)}}))(t)
 		must(ask(ben, chat.Answer, chat.AnswerRequest{Session: asked.Session.ID, Accept: true}))(t)
@@ -102,7 +102,7 @@ func TestEveryReplicaKnowsAtOnce(t *testing.T) {
 func TestMessagesRaceTheEnd(t *testing.T) {
 	in := chattest.Run(t, quiet, beside)
 	ann, ben := in.User("ann"), in.User("ben")
-	for n := range 20 * *rounds {
+	for n := range races(20) {
 		chattest.Chat(ann, ben)
 		text := fmt.Sprint("message ", n)
 		var said, ended error

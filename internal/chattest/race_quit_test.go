@@ -169,7 +169,7 @@ func TestQuitRacesMessages(t *testing.T) {
 				in.Start()
 			}
 			seed := rand.Uint64()
-			t.Logf("seed %d, %d races", seed, 8*5**rounds)
+			t.Logf("seed %d, %d races", seed, 8*races(5))
 			var wg sync.WaitGroup
 			for n := range 8 {
 				wg.Go(func() { quitRaces(t, in, n, seed) })
@@ -186,7 +186,7 @@ func quitRaces(t *testing.T, in *chattest.Installation, n int, seed uint64) {
 	for _, name := range []string{"ann", "ben", "cid"} {
 		all = append(all, newSpeaker(t, in, log, fmt.Sprint(name, n)))
 	}
-	for i := range 5 * *rounds {
+	for i := range races(5) {
 		r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 		quitRace(t, r, all[:2+i%2])
 		if t.Failed() {

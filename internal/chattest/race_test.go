@@ -23,6 +23,15 @@ import (
 
 var rounds = flag.Int("natter.rounds", 1, "how many times the usual number of races are run")
 
+// races is how many of usually n races are run: fewer with -short, which is for the race
+// detector, because it makes each take several times as long.
+func races(n int) int {
+	if testing.Short() {
+		n = max(1, n/3)
+	}
+	return n * *rounds
+}
+
 // player is a user whose calls race with others', and what came of the sessions as
 // this user was told.
 type player struct {
@@ -458,7 +467,7 @@ func TestRacesOfSessions(t *testing.T) {
 			maps.Copy(all, groupDraws)
 			kinds := slices.Sorted(maps.Keys(all))
 			reached := map[string]int{}
-			for n := range 25 * *rounds * len(kinds) {
+			for n := range races(25 * len(kinds)) {
 				if n%castFor == 0 {
 					players = newCast(t, in, players, n/castFor)
 				}
@@ -472,7 +481,7 @@ func TestRacesOfSessions(t *testing.T) {
 					t.Fatalf("in race %d of seed %d, %s", n, seed, kind)
 				}
 			}
-			t.Logf("%d races", 25**rounds*len(kinds))
+			t.Logf("%d races", races(25*len(kinds)))
 			for _, outcome := range slices.Sorted(maps.Keys(reached)) {
 				t.Logf("%5d %s", reached[outcome], outcome)
 			}
