@@ -396,6 +396,17 @@ func TestWordsThatEndAChatAtTheMenu(t *testing.T) {
 		"! Quit ends a chat, and you are in none. 3 leaves chatcli, /help shows more.", "! Enter 1, 2, 3 or 4, or /help.")
 }
 
+func TestChoicesByTheirWords(t *testing.T) {
+	for s, want := range map[string]int{
+		"1": 1, " list users ": 1, "List": 1, "2": 2, "chat": 2, "3": 3, "Exit": 3, "4": 4, "group chat": 4,
+		"": 0, "5": 0, "1.": 0, "exit now": 0, "list|list users": 0,
+	} {
+		if got := choice(s); got != want {
+			t.Errorf("%q is choice %d, want %d", s, got, want)
+		}
+	}
+}
+
 func TestListInTheFormOfTheThirdSeed(t *testing.T) {
 	for want, users := range map[string][]chat.Entry{
 		"CLIENT_LIST<>":           nil,

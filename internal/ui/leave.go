@@ -28,12 +28,12 @@ func (f *front) leave(code int) {
 	f.leaveNow()
 }
 
-// meantForTheChat asks before a 3 ends the program that the user may have typed as a message while
+// meantForTheChat asks before a 3, or exit, ends the program that the user may have typed as a message while
 // others ended the chat. A script is not asked.
 func (f *front) meantForTheChat(s string) bool {
 	cutShort := f.cutShort
 	f.cutShort = false
-	if !cutShort || !f.o.Terminal || f.state != atMenu || strings.TrimSpace(s) != "3" {
+	if !cutShort || !f.o.Terminal || f.state != atMenu || choice(s) != 3 {
 		return false
 	}
 	f.enter(atLeave)

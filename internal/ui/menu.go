@@ -22,18 +22,28 @@ func (f *front) menuLine(s string) {
 			return
 		}
 	}
-	switch strings.TrimSpace(s) {
-	case "1":
+	switch choice(s) {
+	case 1:
 		f.list(f.users)
-	case "2":
+	case 2:
 		f.pickUser()
-	case "3":
+	case 3:
 		f.leave(f.code)
-	case "4":
+	case 4:
 		f.pickGroup()
 	default:
 		f.wrongChoice(s)
 	}
+}
+
+// choice is what a line chooses at the menu, by its number or its words; 0 is nothing.
+func choice(s string) int {
+	for n, words := range []string{"1|list users|list", "2|chat", "3|exit", "4|group chat|group"} {
+		if isAny(s, strings.Split(words, "|")...) {
+			return n + 1
+		}
+	}
+	return 0
 }
 
 func (f *front) wrongChoice(s string) {
