@@ -91,7 +91,7 @@ func TestExitCodes(t *testing.T) {
 		"--data-dir " + data + " --listen 127.0.0.1:0": flags.ExitFile, "--ephemeral --listen " + h.listen: flags.ExitInUse, "--ephemeral --http " + h.listen: flags.ExitInUse,
 		"--server nats://127.0.0.1:1 --keys " + empty: flags.ExitFile, "verify none": flags.ExitFile, "restore none": flags.ExitFile, "backup " + key: flags.ExitFile,
 		"verify --data-dir " + empty: flags.ExitFile, "doctor --data-dir " + empty: flags.ExitFile, "health http://127.0.0.1:1/": flags.ExitUnreachable, "health x": flags.ExitUsage,
-		"kick nobody --data-dir " + data + " --server nats://" + h.listen: flags.ExitFailure, "users --data-dir " + data + " --server nats://" + h.listen: flags.ExitOK,
+		"kick nora --data-dir " + data + " --server nats://" + h.listen: flags.ExitFailure, "users --data-dir " + data + " --server nats://" + h.listen: flags.ExitOK,
 	} {
 		check(want, "chatcoord", line)
 	}
