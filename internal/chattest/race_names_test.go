@@ -177,3 +177,12 @@ func TestARepeatedHelloTakesTheName(t *testing.T) {
 		t.Errorf("ann is welcome, and the name is %+v, %v", acc, err)
 	}
 }
+
+// races is how many of usually n races are run: fewer with -short, which is for the race
+// detector, because it makes each take several times as long.
+func races(n int) int {
+	if testing.Short() {
+		n = max(1, n/3)
+	}
+	return n * *rounds
+}

@@ -23,15 +23,6 @@ import (
 
 var rounds = flag.Int("natter.rounds", 1, "how many times the usual number of races are run")
 
-// races is how many of usually n races are run: fewer with -short, which is for the race
-// detector, because it makes each take several times as long.
-func races(n int) int {
-	if testing.Short() {
-		n = max(1, n/3)
-	}
-	return n * *rounds
-}
-
 // player is a user whose calls race with others', and what came of the sessions as
 // this user was told.
 type player struct {

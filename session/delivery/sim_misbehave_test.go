@@ -13,10 +13,10 @@ func (s *sim) misbehave() {
 	if s.closing {
 		return
 	}
-	s.after(s.between(0, 2*s.plan.faultEvery), s.misbehave)
-	m := s.members[s.rnd.IntN(len(s.members))]
+	s.After(s.Between(0, 2*s.plan.faultEvery), s.misbehave)
+	m := s.members[s.Rand.IntN(len(s.members))]
 	l := m.live
-	switch s.rnd.IntN(12) {
+	switch s.Rand.IntN(12) {
 	case 0, 1:
 		s.kill(m)
 	case 2, 3:
@@ -25,16 +25,16 @@ func (s *sim) misbehave() {
 		s.sleep(l)
 	case 5:
 		s.down = true
-		s.log("coordinator down")
-		s.after(s.between(0, 3*time.Second), func() { s.down = false })
+		s.Log("coordinator down")
+		s.After(s.Between(0, 3*time.Second), func() { s.down = false })
 	case 6:
 		s.full = true
-		s.after(s.between(0, 8*time.Second), func() { s.full = false })
+		s.After(s.Between(0, 8*time.Second), func() { s.full = false })
 	case 7:
-		m.wall += s.between(-time.Hour, time.Hour)
+		m.wall += s.Between(-time.Hour, time.Hour)
 	case 8:
-		if s.one(4) && len(s.state.Present()) > 2 && l != nil && !l.dead && !l.asleep && !m.gone {
-			s.log("%s wants to leave", m.name)
+		if s.One(4) && len(s.state.Present()) > 2 && l != nil && !l.dead && !l.asleep && !m.gone {
+			s.Log("%s wants to leave", m.name)
 			s.step(l, Input{Kind: Drain})
 		}
 	case 9:
@@ -42,11 +42,11 @@ func (s *sim) misbehave() {
 	case 10:
 		if l != nil && !l.dead && l.line != 0 {
 			l.line, l.cut = 0, false
-			s.log("%s: ticket has expired", m.name)
+			s.Log("%s: ticket has expired", m.name)
 			s.step(l, Input{Kind: LinkClosed})
 		}
 	case 11:
-		if s.one(12) {
+		if s.One(12) {
 			s.finish(l)
 		}
 	}
@@ -59,11 +59,11 @@ func (s *sim) kill(m *simMember) {
 		return
 	}
 	l.dead = true
-	s.log("%s is killed", m.name)
+	s.Log("%s is killed", m.name)
 	s.judge.died(l)
 	s.lose(m)
-	if !s.one(10) {
-		s.after(s.between(0, s.plan.grace*3/4), func() { s.restart(m) })
+	if !s.One(10) {
+		s.After(s.Between(0, s.plan.grace*3/4), func() { s.restart(m) })
 	}
 }
 
@@ -72,7 +72,7 @@ func (s *sim) restart(m *simMember) {
 		return
 	}
 	if s.down {
-		s.after(200*ms, func() { s.restart(m) })
+		s.After(200*ms, func() { s.restart(m) })
 		return
 	}
 	s.back(m)
@@ -86,22 +86,22 @@ func (s *sim) interrupt(l *simLife) {
 	}
 	line := l.line
 	l.cut = true
-	s.log("%s is cut off", l.m.name)
-	s.after(s.between(0, 100*ms), func() {
+	s.Log("%s is cut off", l.m.name)
+	s.After(s.Between(0, 100*ms), func() {
 		if l.line == line {
 			s.step(l, Input{Kind: LinkDown})
 		}
 	})
-	silent := s.one(2) // the coordinator does not notice
+	silent := s.One(2) // the coordinator does not notice
 	if !silent {
 		s.lose(l.m)
 	}
-	s.after(s.between(100*ms, s.plan.grace*3/4), func() {
+	s.After(s.Between(100*ms, s.plan.grace*3/4), func() {
 		if l.line != line || l.dead {
 			return
 		}
 		l.cut = false
-		s.log("%s is connected again", l.m.name)
+		s.Log("%s is connected again", l.m.name)
 		s.back(l.m)
 		s.step(l, Input{Kind: LinkUp})
 	})
@@ -115,18 +115,18 @@ func (s *sim) sleep(l *simLife) {
 	l.asleep = true
 	l.naps++
 	nap := l.naps
-	s.log("%s falls asleep", l.m.name)
-	lost := s.one(2)
+	s.Log("%s falls asleep", l.m.name)
+	lost := s.One(2)
 	if lost {
-		s.after(s.between(0, time.Second), func() {
+		s.After(s.Between(0, time.Second), func() {
 			if l.asleep && !l.dead && l.naps == nap {
 				l.cut = true // the broker has given it up
 				s.lose(l.m)
 			}
 		})
 	}
-	s.after(s.between(100*ms, s.plan.grace*3/2), func() {
-		s.log("%s wakes up", l.m.name)
+	s.After(s.Between(100*ms, s.plan.grace*3/2), func() {
+		s.Log("%s wakes up", l.m.name)
 		l.asleep = false
 		inbox := l.inbox
 		l.inbox = nil
@@ -136,7 +136,7 @@ func (s *sim) sleep(l *simLife) {
 		if lost && !l.dead {
 			l.cut = true
 			s.step(l, Input{Kind: LinkDown})
-			s.after(s.between(ms, 100*ms), func() {
+			s.After(s.Between(ms, 100*ms), func() {
 				if l.dead {
 					return
 				}
@@ -157,26 +157,26 @@ func (s *sim) takeover(m *simMember) {
 	if l == nil || l.dead || m.gone || s.down || s.state.State != chat.Open {
 		return
 	}
-	s.log("%s takes over", m.name)
+	s.Log("%s takes over", m.name)
 	s.judge.died(l)
 	s.state.Epoch++
-	s.after(s.between(0, 50*ms), func() { l.dead = true })
+	s.After(s.Between(0, 50*ms), func() { l.dead = true })
 	s.begin(m, true)
 	s.tellAll()
 }
 
 // lose has the coordinator notice that a member is away.
 func (s *sim) lose(m *simMember) {
-	s.after(s.between(0, 100*ms), func() {
+	s.After(s.Between(0, 100*ms), func() {
 		u := m.name.User()
 		i := slices.IndexFunc(s.state.Members, func(x chat.Member) bool { return x.User() == u && x.Left == "" })
 		if i < 0 || s.state.Members[i].Lost || s.reachable(m) {
 			return
 		}
 		s.set(i, func(x *chat.Member) { x.Lost = true })
-		s.log("%s is lost", m.name)
+		s.Log("%s is lost", m.name)
 		s.tellAll()
-		s.after(s.plan.grace, func() {
+		s.After(s.plan.grace, func() {
 			if _, in := s.state.Member(u); in && s.state.State == chat.Open && s.state.Members[i].Lost && !s.reachable(m) {
 				s.part(m, chat.ByLoss)
 			}
@@ -208,11 +208,11 @@ func (s *sim) back(m *simMember) {
 // tellAll tells the members of the record, some later than others, and some not yet.
 func (s *sim) tellAll() {
 	for _, m := range s.members {
-		if s.one(10) && !s.closing && s.state.State == chat.Open {
-			s.after(s.between(100*ms, time.Second), func() { s.hear(m) })
+		if s.One(10) && !s.closing && s.state.State == chat.Open {
+			s.After(s.Between(100*ms, time.Second), func() { s.hear(m) })
 			continue
 		}
-		s.after(s.between(0, 30*ms), func() { s.hear(m) })
+		s.After(s.Between(0, 30*ms), func() { s.hear(m) })
 	}
 }
 
@@ -227,7 +227,7 @@ func (s *sim) hear(m *simMember) {
 		return
 	}
 	if l.cut {
-		s.after(200*ms, func() { s.hear(m) })
+		s.After(200*ms, func() { s.hear(m) })
 		return
 	}
 	_, in := s.state.Member(m.name.User())
@@ -273,7 +273,7 @@ func (s *sim) leave(l *simLife) {
 	if l.dead || l.m.gone || s.down || s.state.State != chat.Open || len(s.state.Present()) < 3 {
 		return
 	}
-	s.log("%s leaves", l.m.name)
+	s.Log("%s leaves", l.m.name)
 	s.step(l, Input{Kind: Close})
 	lost, _ := l.core.Undelivered(true)
 	s.judge.left(l, s.undelivered(lost))
@@ -291,7 +291,7 @@ func (s *sim) part(m *simMember, why chat.Reason) {
 	}
 	m.gone = true
 	s.judge.parted(u)
-	s.log("%s is out: %s", m.name, why)
+	s.Log("%s is out: %s", m.name, why)
 	s.store = slices.DeleteFunc(s.store, func(r simStored) bool { return r.to == u })
 	s.state.Epoch++
 	if len(s.state.Present()) < 2 {
@@ -307,7 +307,7 @@ func (s *sim) closeState() {
 		_, stayed := s.state.Member(r.from)
 		return stayed
 	})
-	s.log("the session is over")
+	s.Log("the session is over")
 	s.tellAll()
 }
 
@@ -316,9 +316,9 @@ func (s *sim) finish(l *simLife) {
 	if l == nil || l.dead || l.asleep || l.cut || l.m.gone || s.down {
 		return
 	}
-	s.log("%s quits", l.m.name)
+	s.Log("%s quits", l.m.name)
 	s.step(l, Input{Kind: Flush})
-	s.after(s.between(50*ms, 2*time.Second), func() {
+	s.After(s.Between(50*ms, 2*time.Second), func() {
 		if l.dead || s.state.State != chat.Open || l.m.gone {
 			return
 		}
@@ -329,9 +329,9 @@ func (s *sim) finish(l *simLife) {
 // heal ends all faults.
 func (s *sim) heal() {
 	s.closing, s.down, s.full = true, false, false
-	s.log("everything heals")
+	s.Log("everything heals")
 	for _, m := range s.members {
-		s.after(s.between(0, 200*ms), func() { s.hear(m) })
+		s.After(s.Between(0, 200*ms), func() { s.hear(m) })
 	}
 }
 
@@ -340,7 +340,7 @@ func (s *sim) settledAtTheEnd(l *simLife) {
 	if n := l.core.Unacknowledged(); n > 0 {
 		s.judge.wrong("rest", "a minute after everything has healed: %s", l.core)
 	}
-	if next := l.core.Next(); next != never && next < s.now+5*time.Second && !l.asleep && l.line != 0 {
-		s.judge.wrong("rest", "%s looks for something at %v although nothing is left to do at %v: %s", l.m.name, next, s.now, l.core)
+	if next := l.core.Next(); next != never && next < s.Now+5*time.Second && !l.asleep && l.line != 0 {
+		s.judge.wrong("rest", "%s looks for something at %v although nothing is left to do at %v: %s", l.m.name, next, s.Now, l.core)
 	}
 }

@@ -1,38 +1,34 @@
 package delivery
 
 import (
-	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"natter/chat"
+	"natter/session/simtest"
 )
 
 // A sim is a session in virtual time: members that run cores, a network that loses, delays
 // and repeats, a coordinator with its store. Everything is drawn from one seed, so a seed
 // replays exactly. What each member is shown is recorded and judged (see simJudge).
 type sim struct {
-	rnd    *rand.Rand
-	now    Time
-	events simQueue
-	count  uint64
-	steps  int
-	plan   simPlan
-	fault  plantedFault
+	simtest.World
+	steps int
+	plan  simPlan
+	fault plantedFault
 
 	members []*simMember
 	state   chat.Session // as the coordinator has it
 	store   []simStored
 	stored  uint64
+	lines   int  // that have been made
 	down    bool // the coordinator does not answer
 	full    bool // it stores nothing
 	closing bool // the plan is over: everything heals
 
 	judge *simJudge
-	trace *strings.Builder // nil: not wanted
 }
 
 // simPlan is how wild a schedule is.
@@ -83,27 +79,6 @@ type simLife struct {
 	last   map[chat.User]Time // when the last delivery from each sender arrives: order is kept
 }
 
-type simEvent struct {
-	at Time
-	n  uint64
-	do func()
-}
-
-type simQueue []simEvent
-
-func (q simQueue) Len() int { return len(q) }
-func (q simQueue) Less(i, j int) bool {
-	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].n < q[j].n
-}
-func (q simQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *simQueue) Push(x any)   { *q = append(*q, x.(simEvent)) }
-func (q *simQueue) Pop() any {
-	e := (*q)[len(*q)-1]
-	(*q)[len(*q)-1] = simEvent{}
-	*q = (*q)[:len(*q)-1]
-	return e
-}
-
 const ms = time.Millisecond
 
 var simNames = []chat.Name{"ann", "ben", "cid", "dan", "eve", "fay", "gus", "hal"}
@@ -119,9 +94,9 @@ func drawPlan(rnd *rand.Rand) simPlan {
 
 // newSim prepares a schedule.
 func newSim(seed uint64, plan func(*rand.Rand) simPlan, fault plantedFault) *sim {
-	rnd := rand.New(rand.NewPCG(seed, 1))
-	s := &sim{rnd: rnd, plan: plan(rnd), fault: fault, judge: newSimJudge()}
-	s.now = time.Second
+	world := simtest.NewWorld(seed, 1)
+	rnd := world.Rand
+	s := &sim{World: world, plan: plan(rnd), fault: fault, judge: newSimJudge()}
 	s.state = chat.Session{ID: "0123456789abcdef0123456789abcdef", State: chat.Open}
 	for _, n := range simNames[:s.plan.members] {
 		s.state.Members = append(s.state.Members, chat.Member{Name: n, Accepted: true})
@@ -134,12 +109,12 @@ func newSim(seed uint64, plan func(*rand.Rand) simPlan, fault plantedFault) *sim
 func (s *sim) run() []string {
 	for _, m := range s.members {
 		s.begin(m, false)
-		s.after(s.between(0, s.plan.sayEvery), func() { s.talk(m) })
+		s.After(s.Between(0, s.plan.sayEvery), func() { s.talk(m) })
 	}
-	s.after(s.plan.faultEvery, s.misbehave)
-	s.until(s.now + s.plan.length)
+	s.After(s.plan.faultEvery, s.misbehave)
+	s.Until(s.Now+s.plan.length, s.stop)
 	s.heal()
-	s.until(s.now + 60*time.Second)
+	s.Until(s.Now+60*time.Second, s.stop)
 	for _, m := range s.members {
 		if l := m.live; len(s.judge.found) == 0 && l != nil && !l.dead && !l.over && s.state.State == chat.Open && !m.gone {
 			s.settledAtTheEnd(l)
@@ -149,35 +124,17 @@ func (s *sim) run() []string {
 	return s.judge.found
 }
 
-func (s *sim) until(end Time) {
-	for len(s.events) > 0 && s.events[0].at <= end && len(s.judge.found) == 0 {
-		e := heap.Pop(&s.events).(simEvent)
-		s.now = e.at
-		e.do()
-	}
-	s.now = end
-}
+func (s *sim) stop() bool { return len(s.judge.found) > 0 }
 
-func (s *sim) after(d Time, do func()) {
-	s.count++
-	heap.Push(&s.events, simEvent{s.now + max(d, 0), s.count, do})
-}
-
-func (s *sim) between(a, b Time) Time {
-	if b <= a {
-		return a
-	}
-	return a + Time(s.rnd.Int64N(int64(b-a)))
-}
-
-func (s *sim) one(in int) bool { return s.rnd.IntN(in) == 0 }
-
-// record has everything that happens written down.
-func (s *sim) record() { s.trace = &strings.Builder{} }
-
-func (s *sim) log(format string, args ...any) {
-	if s.trace != nil {
-		fmt.Fprintf(s.trace, "%8.3f %s\n", s.now.Seconds(), fmt.Sprintf(format, args...))
+// played returns how schedules of a plan are played.
+func played(plan func(*rand.Rand) simPlan, fault plantedFault) simtest.Play {
+	return func(seed uint64, trace bool) simtest.Played {
+		s := newSim(seed, plan, fault)
+		if trace {
+			s.Record()
+		}
+		found := s.run()
+		return simtest.Played{Found: found, Steps: s.steps, Trace: s.Traced()}
 	}
 }
 
@@ -188,7 +145,7 @@ func (s *sim) begin(m *simMember, rejoin bool) {
 	l.core = NewCore(Config{Me: m.name.User(), Rejoin: rejoin, Report: true, Rules: chat.Rules{MaxText: chat.MaxText}, Session: s.state})
 	l.core.now = 0
 	m.live = l
-	s.log("%s begins life %d", m.name, l.n)
+	s.Log("%s begins life %d", m.name, l.n)
 	s.judge.begun(m.name.User(), l.n)
 	s.step(l, Input{Kind: Record, Session: s.copyState()})
 }
@@ -212,15 +169,15 @@ func (s *sim) step(l *simLife, in Input) {
 	if s.fault.input != nil {
 		s.fault.input(l, &in)
 	}
-	fx := l.core.Step(in, s.now, nil)
-	if s.trace != nil && in.Kind != Tick {
-		s.log("%s <- %s", l.m.name, describe(in))
+	fx := l.core.Step(in, s.Now, nil)
+	if s.Trace != nil && in.Kind != Tick {
+		s.Log("%s <- %s", l.m.name, describe(in))
 	}
 	if s.fault.after != nil {
 		s.fault.after(l)
 	}
 	if err := l.core.check(); err != nil {
-		s.judge.wrong("invariant", "%v at %v: %v", l.m.name, s.now, err)
+		s.judge.wrong("invariant", "%v at %v: %v", l.m.name, s.Now, err)
 	}
 	for _, e := range fx {
 		if s.fault.effect == nil || s.fault.effect(s, l, &e) {
@@ -229,7 +186,7 @@ func (s *sim) step(l *simLife, in Input) {
 	}
 	if at := l.core.Next(); at != never && at < l.wakeAt {
 		l.wakeAt = at
-		s.after(max(at-s.now, ms), func() { s.tick(l, at) })
+		s.After(max(at-s.Now, ms), func() { s.tick(l, at) })
 	}
 }
 
@@ -241,21 +198,21 @@ func (s *sim) tick(l *simLife, at Time) {
 	s.step(l, Input{Kind: Tick})
 	if at := l.core.Next(); at != never && at < l.wakeAt && !l.dead {
 		l.wakeAt = at
-		s.after(max(at-s.now, ms), func() { s.tick(l, at) })
+		s.After(max(at-s.Now, ms), func() { s.tick(l, at) })
 	}
 }
 
 // do carries an effect out.
 func (s *sim) do(l *simLife, e Effect) {
 	me := l.m.name.User()
-	if s.trace != nil && e.Kind != Moved {
-		s.log("   %s -> %s", me, describeEffect(e))
+	if s.Trace != nil && e.Kind != Moved {
+		s.Log("   %s -> %s", me, describeEffect(e))
 	}
 	switch e.Kind {
 	case Publish:
 		f := l.core.frame0(e)
 		s.broadcast(l, Input{Kind: FrameIn, From: me, Frame: f})
-		s.after(s.between(0, 2*ms), func() { s.step(l, Input{Kind: Published}) })
+		s.After(s.Between(0, 2*ms), func() { s.step(l, Input{Kind: Published}) })
 	case SendReceipt:
 		s.send(l, e.To, Input{Kind: Receipt, From: me, N: e.N})
 	case AskReceipts:
@@ -271,7 +228,7 @@ func (s *sim) do(l *simLife, e Effect) {
 	case Fetch:
 		s.fetch(l)
 	case Drained:
-		s.after(0, func() { s.leave(l) })
+		s.After(0, func() { s.leave(l) })
 	case Tell:
 		s.judge.told(l, e.Event)
 	}
@@ -313,17 +270,17 @@ func (s *sim) send(l *simLife, to chat.User, in Input) {
 	}
 	times := 1
 	if !s.closing {
-		if s.rnd.IntN(1000) < s.plan.loss {
+		if s.Rand.IntN(1000) < s.plan.loss {
 			return
 		}
-		if s.rnd.IntN(1000) < s.plan.dup {
+		if s.Rand.IntN(1000) < s.plan.dup {
 			times = 2
 		}
 	}
 	for range times {
-		at := max(s.now+s.between(ms/10, s.plan.delay), l.last[to])
+		at := max(s.Now+s.Between(ms/10, s.plan.delay), l.last[to])
 		l.last[to] = at
-		s.after(at-s.now, func() { s.arrive(m, epoch, in) })
+		s.After(at-s.Now, func() { s.arrive(m, epoch, in) })
 	}
 }
 
@@ -349,7 +306,7 @@ func (s *sim) member(u chat.User) *simMember {
 
 // join makes a connection to the session's channel.
 func (s *sim) join(l *simLife, again bool) {
-	s.after(s.between(ms, 30*ms), func() {
+	s.After(s.Between(ms, 30*ms), func() {
 		_, in := s.state.Member(l.m.name.User())
 		if s.down || !in || s.state.State != chat.Open || l.m.live != l {
 			s.step(l, Input{Kind: JoinFailed})
@@ -359,16 +316,16 @@ func (s *sim) join(l *simLife, again bool) {
 			l.m.incarnations++
 		}
 		incarnation, epoch := l.m.incarnations, s.state.Epoch
-		if again && s.one(10) && !s.closing { // the answer is lost
+		if again && s.One(10) && !s.closing { // the answer is lost
 			s.step(l, Input{Kind: JoinFailed})
 			return
 		}
-		s.after(s.between(ms, 10*ms), func() {
+		s.After(s.Between(ms, 10*ms), func() {
 			if l.dead {
 				return
 			}
-			s.count++
-			l.line, l.cut, l.epoch = int(s.count), false, epoch
+			s.lines++
+			l.line, l.cut, l.epoch = s.lines, false, epoch
 			s.back(l.m)
 			s.step(l, Input{Kind: Joined, Epoch: epoch, Incarnation: incarnation})
 		})
@@ -379,7 +336,7 @@ func (s *sim) join(l *simLife, again bool) {
 func (s *sim) stores(l *simLife, e Effect) {
 	me := l.m.name.User()
 	messages := l.core.Messages(e.First, e.Last)
-	s.after(s.between(ms, 20*ms), func() {
+	s.After(s.Between(ms, 20*ms), func() {
 		_, in := s.state.Member(me)
 		if s.down || s.full || !in || s.state.State != chat.Open {
 			s.step(l, Input{Kind: StoreFailed, First: e.First, Last: e.Last})
@@ -394,11 +351,11 @@ func (s *sim) stores(l *simLife, e Effect) {
 			kept[u] = s.stored
 			s.store = append(s.store, simStored{s.stored, u, me, messages})
 		}
-		if s.one(20) && !s.closing {
-			s.after(s.between(ms, 50*ms), func() { s.step(l, Input{Kind: StoreFailed, First: e.First, Last: e.Last}) })
+		if s.One(20) && !s.closing {
+			s.After(s.Between(ms, 50*ms), func() { s.step(l, Input{Kind: StoreFailed, First: e.First, Last: e.Last}) })
 			return
 		}
-		s.after(s.between(ms, 20*ms), func() {
+		s.After(s.Between(ms, 20*ms), func() {
 			s.step(l, Input{Kind: Stored, Stored: kept, First: e.First, Last: e.Last, Received: e.Received})
 		})
 	})
@@ -407,7 +364,7 @@ func (s *sim) stores(l *simLife, e Effect) {
 // fetch hands out what is stored for a member. It is let go of when they have it.
 func (s *sim) fetch(l *simLife) {
 	me := l.m.name.User()
-	s.after(s.between(ms, 20*ms), func() {
+	s.After(s.Between(ms, 20*ms), func() {
 		if s.down || l.line == 0 || l.cut {
 			s.step(l, Input{Kind: FetchFailed})
 			return
@@ -419,7 +376,7 @@ func (s *sim) fetch(l *simLife) {
 			}
 		}
 		s.step(l, Input{Kind: FetchDone})
-		s.after(s.between(ms, 20*ms), func() {
+		s.After(s.Between(ms, 20*ms), func() {
 			if !l.dead && !l.asleep {
 				s.store = slices.DeleteFunc(s.store, func(r simStored) bool { return r.to == me && r.seq <= upTo })
 			}
@@ -432,9 +389,9 @@ func (s *sim) talk(m *simMember) {
 	if s.closing || s.state.State != chat.Open {
 		return
 	}
-	s.after(s.between(0, 2*s.plan.sayEvery), func() { s.talk(m) })
+	s.After(s.Between(0, 2*s.plan.sayEvery), func() { s.talk(m) })
 	n := 1
-	if s.one(100) {
+	if s.One(100) {
 		n = 100 // a paste
 	}
 	for range n {
@@ -448,7 +405,7 @@ func (s *sim) talk(m *simMember) {
 		m.said++
 		text := fmt.Sprint(m.name, " ", m.said)
 		s.judge.says(l, text)
-		s.step(l, Input{Kind: Say, Text: text, At: int64((s.now + m.wall) / ms)})
+		s.step(l, Input{Kind: Say, Text: text, At: int64((s.Now + m.wall) / ms)})
 	}
 }
 

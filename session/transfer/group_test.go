@@ -22,7 +22,7 @@ func sharedSim(rates [4]float64) (shared, alone int, took [4]Time, found []strin
 	var s *sim
 	count.effect = func(_ *sim, r *simReceiver, e *Effect) bool {
 		if e.Kind == Place {
-			took[s.receiver(r.name)] = s.now
+			took[s.receiver(r.name)] = s.Now
 		}
 		return true
 	}

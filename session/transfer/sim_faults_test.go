@@ -12,9 +12,9 @@ func (s *sim) misbehave() {
 	if s.closing {
 		return
 	}
-	s.after(s.between(0, 2*s.plan.faultEvery), s.misbehave)
-	r := s.receivers[s.rnd.IntN(len(s.receivers))]
-	switch s.rnd.IntN(6) {
+	s.After(s.Between(0, 2*s.plan.faultEvery), s.misbehave)
+	r := s.receivers[s.Rand.IntN(len(s.receivers))]
+	switch s.Rand.IntN(6) {
 	case 0:
 		s.killSender()
 	case 1, 2:
@@ -23,7 +23,7 @@ func (s *sim) misbehave() {
 		s.interrupt(r)
 	case 5:
 		r.disk.full = true
-		s.after(s.between(0, 8*time.Second), func() { r.disk.full = false })
+		s.After(s.Between(0, 8*time.Second), func() { r.disk.full = false })
 	}
 }
 
@@ -35,14 +35,14 @@ func (s *sim) connect(r *simReceiver) {
 	}
 	l.up = true
 	l.epoch++
-	l.free, l.last = [2]Time{s.now, s.now}, [2]Time{}
+	l.free, l.last = [2]Time{s.Now, s.Now}, [2]Time{}
 	epoch := l.epoch
-	s.after(s.between(0, 50*ms), func() {
+	s.After(s.Between(0, 50*ms), func() {
 		if l.epoch == epoch {
 			s.stepSender(Input{Kind: LinkUp, From: r.name, Yes: s.plan.shared})
 		}
 	})
-	s.after(s.between(0, 50*ms), func() {
+	s.After(s.Between(0, 50*ms), func() {
 		if l.epoch == epoch {
 			s.step(r, Input{Kind: LinkUp})
 		}
@@ -54,7 +54,7 @@ func (s *sim) cut(r *simReceiver) {
 	l.up = false
 	l.epoch++
 	r.breaks++
-	s.log("the line to %s is cut", r.name)
+	s.Log("the line to %s is cut", r.name)
 	s.stepSender(Input{Kind: LinkDown, From: r.name})
 	s.step(r, Input{Kind: LinkDown})
 }
@@ -65,7 +65,7 @@ func (s *sim) interrupt(r *simReceiver) {
 	}
 	s.cut(r)
 	epoch := r.line.epoch
-	s.after(s.between(0, 3*time.Second), func() {
+	s.After(s.Between(0, 3*time.Second), func() {
 		if r.line.epoch == epoch && !r.dead && !s.sender.dead {
 			s.connect(r)
 		}
@@ -82,11 +82,11 @@ func (s *sim) kill(r *simReceiver) {
 	}
 	r.breaks++
 	r.dead = true
-	s.log("%s is killed", r.name)
-	if s.one(2) {
+	s.Log("%s is killed", r.name)
+	if s.One(2) {
 		r.disk.crash(s)
 	}
-	s.after(s.between(0, 4*time.Second), func() { s.restart(r) })
+	s.After(s.Between(0, 4*time.Second), func() { s.restart(r) })
 }
 
 func (s *sim) restart(r *simReceiver) {
@@ -116,14 +116,14 @@ func (s *sim) killSender() {
 	p := s.sender
 	p.dead = true
 	p.life++
-	s.log("the sender is killed")
-	switch s.rnd.IntN(4) {
+	s.Log("the sender is killed")
+	switch s.Rand.IntN(4) {
 	case 0:
 		p.cache = nil
 	case 1:
-		p.cache = p.cache[:s.rnd.IntN(len(p.cache)+1)]
+		p.cache = p.cache[:s.Rand.IntN(len(p.cache)+1)]
 	}
-	s.after(s.between(0, 4*time.Second), s.restartSender)
+	s.After(s.Between(0, 4*time.Second), s.restartSender)
 }
 
 func (s *sim) restartSender() {
@@ -141,7 +141,7 @@ func (s *sim) restartSender() {
 // heal ends all faults.
 func (s *sim) heal() {
 	s.closing = true
-	s.log("everything heals")
+	s.Log("everything heals")
 	s.restartSender()
 	for _, r := range s.receivers {
 		r.disk.full = false
@@ -167,7 +167,7 @@ func edit(change func(s *sim, m *Message)) func(*sim, Message) []Message {
 // pieceLie changes one piece of some.
 func pieceLie(name string, change func(s *sim, m *Message)) lie {
 	return lie{name, edit(func(s *sim, m *Message) {
-		if m.Kind == Piece && s.one(5) {
+		if m.Kind == Piece && s.One(5) {
 			change(s, m)
 		}
 	})}
@@ -181,7 +181,7 @@ var lies = []lie{
 	pieceLie("a byte too few", func(s *sim, m *Message) { m.Data = m.Data[1:] }),
 	pieceLie("a piece behind the end", func(s *sim, m *Message) { m.Index += 1000 }),
 	{"pieces left out", func(s *sim, m Message) []Message {
-		if m.Kind == Piece && s.one(5) {
+		if m.Kind == Piece && s.One(5) {
 			return nil
 		}
 		return []Message{m}
@@ -189,7 +189,7 @@ var lies = []lie{
 	{"everything twice", func(s *sim, m Message) []Message { return []Message{m, m} }},
 	{"hashes of something else", edit(func(s *sim, m *Message) {
 		if m.Kind == Hashes && len(m.Hashes) > 0 {
-			m.Hashes[s.rnd.IntN(len(m.Hashes))][0] ^= 1
+			m.Hashes[s.Rand.IntN(len(m.Hashes))][0] ^= 1
 		}
 	})},
 	{"hashes and pieces that agree", func(s *sim, m Message) []Message {
@@ -216,7 +216,7 @@ var lies = []lie{
 		}
 	})},
 	{"another offer", edit(func(s *sim, m *Message) {
-		if m.Kind == Offer && s.one(3) {
+		if m.Kind == Offer && s.One(3) {
 			m.Summary.Size++
 		}
 	})},
@@ -226,7 +226,7 @@ var lies = []lie{
 		}
 	})},
 	{"states too early", func(s *sim, m Message) []Message {
-		early := Message{Kind: State, ID: m.ID, Incarnation: m.Incarnation, Seq: uint64(s.rnd.IntN(20)), Index: tree.MaxPieces}
+		early := Message{Kind: State, ID: m.ID, Incarnation: m.Incarnation, Seq: uint64(s.Rand.IntN(20)), Index: tree.MaxPieces}
 		return []Message{early, m}
 	}},
 }

@@ -126,14 +126,14 @@ func (j *simJudge) finish(s *sim) {
 			j.wrong("rest", "%s has not ended: %v; %s", r.name, r.core, s.sender.core)
 		}
 		if r.core != nil && !r.dead && r.core.Next() != never && !s.sender.gone {
-			j.wrong("rest", "%s waits for %v at %v: %s", r.name, r.core.Next(), s.now, r.core)
+			j.wrong("rest", "%s waits for %v at %v: %s", r.name, r.core.Next(), s.Now, r.core)
 		}
 		if s.plan.liar == 0 && r.resent > batch*(r.breaks+1) {
 			j.wrong("resent", "%s: %d pieces in spite of %d interruptions", r.name, r.resent, r.breaks)
 		}
 	}
 	if !s.sender.dead && s.sender.core.Next() != never {
-		j.wrong("rest", "the sender waits for %v at %v: %s", s.sender.core.Next(), s.now, s.sender.core)
+		j.wrong("rest", "the sender waits for %v at %v: %s", s.sender.core.Next(), s.Now, s.sender.core)
 	}
 }
 

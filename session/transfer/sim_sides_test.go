@@ -88,13 +88,13 @@ func (f *simFile) Sync() error {
 // crash loses what is not synced, but for some of it.
 func (d *simDisk) crash(s *sim) {
 	for _, i := range sortedKeys(d.volatile) {
-		if s.one(2) {
+		if s.One(2) {
 			d.durable[i] = d.volatile[i]
 		}
 	}
 	d.volatile = map[uint64][]byte{}
 	if n := len(d.journal.b) - d.journal.synced; n > 0 {
-		d.journal.b = d.journal.b[:d.journal.synced+s.rnd.IntN(n+1)]
+		d.journal.b = d.journal.b[:d.journal.synced+s.Rand.IntN(n+1)]
 	}
 	d.journal.synced = len(d.journal.b)
 }
@@ -120,7 +120,7 @@ func (s *sim) beginSender() {
 		cfg.Receivers = append(cfg.Receivers, r.name)
 	}
 	p.core = NewSender(cfg)
-	s.log("sender begins life %d with %d hashes", p.life, len(p.cache))
+	s.Log("sender begins life %d with %d hashes", p.life, len(p.cache))
 }
 
 func (s *sim) stepSender(in Input) {
@@ -129,9 +129,9 @@ func (s *sim) stepSender(in Input) {
 		return
 	}
 	s.steps++
-	fx := p.core.Step(in, s.now, nil)
-	if s.trace != nil && in.Kind != Tick {
-		s.log("sender <- %s: %s", describe(in), p.core)
+	fx := p.core.Step(in, s.Now, nil)
+	if s.Trace != nil && in.Kind != Tick {
+		s.Log("sender <- %s: %s", describe(in), p.core)
 	}
 	s.judge.checkSender(s)
 	for _, e := range fx {
@@ -147,7 +147,7 @@ func (s *sim) wakeSender() {
 	life := p.life
 	if at := p.core.Next(); at < p.wake {
 		p.wake = at
-		s.after(max(at-s.now, ms), func() {
+		s.After(max(at-s.Now, ms), func() {
 			if p.life == life && p.wake == at {
 				p.wake = never
 				s.stepSender(Input{Kind: Tick})
@@ -159,15 +159,15 @@ func (s *sim) wakeSender() {
 
 func (s *sim) doSender(e Effect) {
 	p := s.sender
-	if s.trace != nil {
-		s.log("  sender -> %s", describeEffect(e))
+	if s.Trace != nil {
+		s.Log("  sender -> %s", describeEffect(e))
 	}
 	life := p.life
 	switch e.Kind {
 	case Send:
 		s.sendTo(e)
 	case ReadPieces:
-		s.after(s.between(0, 3*ms), func() {
+		s.After(s.Between(0, 3*ms), func() {
 			if p.life == life && !p.dead {
 				s.read(e)
 			}
@@ -203,7 +203,7 @@ func (s *sim) sendTo(e Effect) {
 	}
 	list := lies[s.plan.liar].tell(s, m)
 	if done := s.sent(e.To, &m); len(list) == 0 && done != nil {
-		s.after(s.between(0, ms), done)
+		s.After(s.Between(0, ms), done)
 	}
 	for _, m := range list {
 		s.wire(&m)
@@ -213,7 +213,7 @@ func (s *sim) sendTo(e Effect) {
 			continue
 		}
 		if done := s.sent(e.To, &m); done != nil {
-			s.after(s.between(0, ms), done)
+			s.After(s.Between(0, ms), done)
 		}
 		for _, r := range s.receivers {
 			if r.listens {
@@ -271,7 +271,7 @@ func (s *sim) arrive(r *simReceiver, m Message, copy bool) {
 // beginReceiver starts a receiver's program: with its journal, if it has accepted before.
 func (s *sim) beginReceiver(r *simReceiver) {
 	r.life++
-	r.dead, r.wake, r.listens, r.busy = false, never, false, s.now
+	r.dead, r.wake, r.listens, r.busy = false, never, false, s.Now
 	core, err := NewReceiver(ReceiverConfig{ID: ID{1}, Incarnation: uint64(100 + r.life), Summary: s.summary, Accepted: r.accepted, Memory: s.plan.memory, piece: simPiece})
 	if err != nil {
 		s.judge.wrong("offer", "%v", err)
@@ -281,7 +281,7 @@ func (s *sim) beginReceiver(r *simReceiver) {
 	if r.accepted {
 		r.disk.open(s, r)
 	}
-	s.log("%s begins life %d: %s", r.name, r.life, core)
+	s.Log("%s begins life %d: %s", r.name, r.life, core)
 }
 
 // open replays the journal, and makes one if there is none.
@@ -314,9 +314,9 @@ func (s *sim) step(r *simReceiver, in Input) {
 	if s.fault.input != nil {
 		s.fault.input(r, &in)
 	}
-	fx := r.core.Step(in, s.now, nil)
-	if s.trace != nil && in.Kind != Tick {
-		s.log("%s <- %s: %s", r.name, describe(in), r.core)
+	fx := r.core.Step(in, s.Now, nil)
+	if s.Trace != nil && in.Kind != Tick {
+		s.Log("%s <- %s: %s", r.name, describe(in), r.core)
 	}
 	if s.fault.after != nil {
 		s.fault.after(r)
@@ -334,7 +334,7 @@ func (s *sim) wakeUp(r *simReceiver) {
 	life := r.life
 	if at := r.core.Next(); at < r.wake {
 		r.wake = at
-		s.after(max(at-s.now, ms), func() {
+		s.After(max(at-s.Now, ms), func() {
 			if r.life == life && r.wake == at && !r.dead {
 				r.wake = never
 				s.step(r, Input{Kind: Tick})
@@ -345,8 +345,8 @@ func (s *sim) wakeUp(r *simReceiver) {
 }
 
 func (s *sim) do(r *simReceiver, e Effect) {
-	if s.trace != nil {
-		s.log("  %s -> %s", r.name, describeEffect(e))
+	if s.Trace != nil {
+		s.Log("  %s -> %s", r.name, describeEffect(e))
 	}
 	switch e.Kind {
 	case Send:
@@ -371,11 +371,11 @@ func (s *sim) told(r *simReceiver, e Event) {
 	switch e.Kind {
 	case Offered:
 		life := r.life
-		wait := s.between(0, time.Second)
+		wait := s.Between(0, time.Second)
 		if s.plan.prompt {
 			wait = 0
 		}
-		s.after(wait, func() {
+		s.After(wait, func() {
 			if r.life != life || r.dead {
 				return
 			}
@@ -396,13 +396,13 @@ func (s *sim) told(r *simReceiver, e Event) {
 
 // diskDo has the disk do one thing after the other.
 func (s *sim) diskDo(r *simReceiver, e Effect) {
-	took := s.between(0, ms/4)
+	took := s.Between(0, ms/4)
 	if e.Kind == SyncData || e.Kind == AppendRecords {
-		took = s.between(0, 40*ms)
+		took = s.Between(0, 40*ms)
 	}
-	r.busy = max(r.busy, s.now) + took
+	r.busy = max(r.busy, s.Now) + took
 	life := r.life
-	s.after(r.busy-s.now, func() {
+	s.After(r.busy-s.Now, func() {
 		if r.life == life && !r.dead {
 			s.step(r, r.disk.do(s, r, e))
 		}

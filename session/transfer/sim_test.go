@@ -1,14 +1,13 @@
 package transfer
 
 import (
-	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"natter/chat"
+	"natter/session/simtest"
 	"natter/session/transfer/manifest"
 	"natter/session/transfer/tree"
 )
@@ -17,13 +16,10 @@ import (
 // delay, repeat and corrupt, disks that lose what was not synced. Everything is drawn from one
 // seed, so a seed replays exactly. What happens is judged (see simJudge).
 type sim struct {
-	rnd    *rand.Rand
-	now    Time
-	events simQueue
-	count  uint64
-	steps  int
-	plan   simPlan
-	fault  plantedFault
+	simtest.World
+	steps int
+	plan  simPlan
+	fault plantedFault
 
 	content []byte
 	root    tree.Hash
@@ -36,7 +32,6 @@ type sim struct {
 	closing   bool // the plan is over: everything heals
 
 	judge *simJudge
-	trace *strings.Builder // nil: not wanted
 }
 
 // simPiece is the size of a piece here.
@@ -56,27 +51,6 @@ type simPlan struct {
 	memory            int64
 	deny              int // receivers that do not want it
 	liar              int // which lie the sender tells; 0: none
-}
-
-type simEvent struct {
-	at Time
-	n  uint64
-	do func()
-}
-
-type simQueue []simEvent
-
-func (q simQueue) Len() int { return len(q) }
-func (q simQueue) Less(i, j int) bool {
-	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].n < q[j].n
-}
-func (q simQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *simQueue) Push(x any)   { *q = append(*q, x.(simEvent)) }
-func (q *simQueue) Pop() any {
-	e := (*q)[len(*q)-1]
-	(*q)[len(*q)-1] = simEvent{}
-	*q = (*q)[:len(*q)-1]
-	return e
 }
 
 const ms = time.Millisecond
@@ -107,8 +81,9 @@ func drawPlan(rnd *rand.Rand) simPlan {
 
 // newSim prepares a schedule.
 func newSim(seed uint64, plan func(*rand.Rand) simPlan, fault plantedFault) *sim {
-	rnd := rand.New(rand.NewPCG(seed, 2))
-	s := &sim{rnd: rnd, plan: plan(rnd), fault: fault, judge: &simJudge{}, now: time.Second}
+	world := simtest.NewWorld(seed, 2)
+	rnd := world.Rand
+	s := &sim{World: world, plan: plan(rnd), fault: fault, judge: &simJudge{}}
 	n := s.plan.pieces * simPiece
 	if n > 0 {
 		n -= rnd.IntN(simPiece)
@@ -123,7 +98,7 @@ func newSim(seed uint64, plan func(*rand.Rand) simPlan, fault plantedFault) *sim
 		e.Kind, e.Size = manifest.Stream, manifest.Unknown
 	}
 	s.add(e)
-	if !s.plan.stream && s.one(8) {
+	if !s.plan.stream && s.One(8) {
 		for i := range 5000 {
 			s.add(manifest.Entry{Parent: manifest.Top, Kind: manifest.File, Name: fmt.Sprint("empty ", i)})
 		}
@@ -161,50 +136,40 @@ func (s *sim) run() []string {
 		s.connect(r)
 	}
 	if s.plan.faultEvery > 0 {
-		s.after(s.plan.faultEvery, s.misbehave)
+		s.After(s.plan.faultEvery, s.misbehave)
 	}
-	s.until(s.now + s.plan.length)
+	s.Until(s.Now+s.plan.length, s.stop)
 	s.heal()
-	s.until(s.now + time.Hour)
+	s.Until(s.Now+time.Hour, s.stop)
 	s.judge.finish(s)
 	return s.judge.found
 }
 
-func (s *sim) until(end Time) {
-	for len(s.events) > 0 && s.events[0].at <= end && len(s.judge.found) == 0 {
-		e := heap.Pop(&s.events).(simEvent)
-		s.now = e.at
-		e.do()
-		if s.steps > 300_000 {
-			s.judge.wrong("rest", "no end of steps: %s", s.sender.core)
+func (s *sim) stop() bool {
+	if s.steps > 300_000 {
+		s.judge.wrong("rest", "no end of steps: %s", s.sender.core)
+	}
+	return len(s.judge.found) > 0
+}
+
+// played returns how schedules are played.
+func played(fault plantedFault) simtest.Play {
+	return func(seed uint64, trace bool) simtest.Played {
+		s := newSim(seed, drawPlan, fault)
+		if trace {
+			s.Record()
 		}
+		found := s.run()
+		for i := range found {
+			found[i] += fmt.Sprintf(" (%+v)", s.plan)
+		}
+		return simtest.Played{Found: found, Steps: s.steps, Trace: s.Traced()}
 	}
-	s.now = end
 }
 
-func (s *sim) after(d Time, do func()) {
-	s.count++
-	heap.Push(&s.events, simEvent{s.now + max(d, 0), s.count, do})
-}
-
-func (s *sim) between(a, b Time) Time {
-	if b <= a {
-		return a
-	}
-	return a + Time(s.rnd.Int64N(int64(b-a)))
-}
-
-func (s *sim) one(in int) bool         { return s.rnd.IntN(in) == 0 }
-func (s *sim) chance(of10000 int) bool { return !s.closing && s.rnd.IntN(10_000) < of10000 }
-func (s *sim) record()                 { s.trace = &strings.Builder{} }
+func (s *sim) chance(of10000 int) bool { return !s.closing && s.Rand.IntN(10_000) < of10000 }
 func (s *sim) receiver(u chat.User) int {
 	return slices.IndexFunc(s.receivers, func(r *simReceiver) bool { return r.name == u })
-}
-
-func (s *sim) log(format string, args ...any) {
-	if s.trace != nil {
-		fmt.Fprintf(s.trace, "%8.3f %s\n", s.now.Seconds(), fmt.Sprintf(format, args...))
-	}
 }
 
 // line carries messages between the sender and one receiver. What goes one way keeps its
@@ -232,10 +197,10 @@ func (s *sim) carry(l *line, way int, rate float64, m *Message, arrive func(m Me
 		return
 	}
 	m2 := *m
-	l.free[way] = max(l.free[way], s.now) + Time(float64(weight(m))/rate*1e9)
+	l.free[way] = max(l.free[way], s.Now) + Time(float64(weight(m))/rate*1e9)
 	epoch := l.epoch
 	if departed != nil {
-		s.after(l.free[way]-s.now, func() {
+		s.After(l.free[way]-s.Now, func() {
 			if l.epoch == epoch {
 				departed()
 			}
@@ -249,7 +214,7 @@ func (s *sim) carry(l *line, way int, rate float64, m *Message, arrive func(m Me
 		times = 2
 	}
 	for i := range times {
-		at := l.free[way] + s.between(0, s.plan.delay)
+		at := l.free[way] + s.Between(0, s.plan.delay)
 		if !s.plan.reorder {
 			at = max(at, l.last[way])
 			l.last[way] = at
@@ -257,9 +222,9 @@ func (s *sim) carry(l *line, way int, rate float64, m *Message, arrive func(m Me
 		m := m2
 		if m.Kind == Piece && s.chance(s.plan.flip) {
 			m.Data = slices.Clone(m.Data)
-			m.Data[s.rnd.IntN(len(m.Data))] ^= 1
+			m.Data[s.Rand.IntN(len(m.Data))] ^= 1
 		}
-		s.after(at-s.now, func() {
+		s.After(at-s.Now, func() {
 			if l.up && l.epoch == epoch {
 				arrive(m, i > 0)
 			}

@@ -2,14 +2,10 @@ package transfer
 
 import (
 	"flag"
-	"fmt"
 	"slices"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
+	"natter/session/simtest"
 	"natter/session/transfer/tree"
 )
 
@@ -21,54 +17,11 @@ var (
 
 // TestSimulate plays schedules from seeds, and judges each.
 func TestSimulate(t *testing.T) {
-	begin := time.Now()
-	var next, steps atomic.Uint64
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	n, bad := *simulations, 0
-	for range 2 {
-		wg.Go(func() {
-			for {
-				i := next.Add(1) - 1
-				if i >= uint64(n) || bad > 3 {
-					return
-				}
-				s := newSim(*simSeed+i, drawPlan, plantedFault{})
-				found := s.run()
-				steps.Add(uint64(s.steps))
-				if len(found) == 0 {
-					continue
-				}
-				mu.Lock()
-				bad++
-				t.Errorf("seed %d, %+v: %s", *simSeed+i, s.plan, strings.Join(found[:min(len(found), 5)], "\n\t"))
-				if *simTrace && bad == 1 {
-					again := newSim(*simSeed+i, drawPlan, plantedFault{})
-					again.record()
-					again.run()
-					fmt.Println(again.trace)
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	t.Logf("%d schedules, %d steps each on average, in %v", n, steps.Load()/uint64(max(n, 1)), time.Since(begin).Round(time.Millisecond))
+	simtest.Seeds(t, *simulations, *simSeed, *simTrace, played(plantedFault{}))
 }
 
 // TestReplay: a seed replays exactly.
-func TestReplay(t *testing.T) {
-	for seed := range uint64(2) {
-		a, b := newSim(seed, drawPlan, plantedFault{}), newSim(seed, drawPlan, plantedFault{})
-		a.record()
-		b.record()
-		a.run()
-		b.run()
-		if a.trace.String() != b.trace.String() {
-			t.Fatalf("seed %d plays in two ways", seed)
-		}
-	}
-}
+func TestReplay(t *testing.T) { simtest.Replays(t, 2, played(plantedFault{})) }
 
 // plantedFault is a plausible mistake, so that it can be seen that the simulation finds it.
 // The zero value is none.
@@ -84,7 +37,7 @@ var plantedFaults = []plantedFault{
 	{name: "recorded and not synced", effect: func(s *sim, r *simReceiver, e *Effect) bool {
 		if e.Kind == SyncData {
 			life := r.life
-			s.after(ms, func() {
+			s.After(ms, func() {
 				if r.life == life {
 					s.step(r, Input{Kind: Synced})
 				}
@@ -121,7 +74,7 @@ var plantedFaults = []plantedFault{
 	}},
 	{name: "told before it is placed", effect: func(s *sim, r *simReceiver, e *Effect) bool {
 		if e.Kind == Place {
-			s.after(0, func() { s.step(r, Input{Kind: Placed}) })
+			s.After(0, func() { s.step(r, Input{Kind: Placed}) })
 		}
 		return e.Kind != Place
 	}},
@@ -137,14 +90,7 @@ func TestPlantedFaults(t *testing.T) {
 	for _, fault := range plantedFaults {
 		t.Run(fault.name, func(t *testing.T) {
 			t.Parallel()
-			const within = 500
-			for seed := range uint64(within) {
-				if found := newSim(seed, drawPlan, fault).run(); len(found) > 0 {
-					t.Logf("found in schedule %d: %.200s", seed, found[0])
-					return
-				}
-			}
-			t.Errorf("not found in %d schedules", within)
+			simtest.Finds(t, 500, played(fault))
 		})
 	}
 }
