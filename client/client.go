@@ -59,8 +59,9 @@ type Client struct {
 	directs *directs
 	blocks  *blocks
 
-	once  sync.Once   // Close
-	spent atomic.Bool // the pass: see PassSpent
+	once    sync.Once   // Close
+	entered atomic.Bool // a name
+	spent   atomic.Bool // the pass: see PassSpent
 }
 
 // Dial reaches the server; it takes no name. Code NotConnected if there is none, Denied if it

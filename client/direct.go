@@ -141,7 +141,8 @@ func (d *directs) tooFast(from chat.User, now time.Time) (over, tell bool) {
 // Direct sends a direct message to a user by name and waits until it has arrived, at most a few
 // seconds. Code Unavailable if the receiver does not answer: then the text was not sent. Code
 // Unknown if they have answered, but nobody knows whether they got the text: the same one, sent
-// again within ten minutes, is shown once. Code TooLong beyond Rules.MaxText bytes, Self, Rate.
+// again within ten minutes, is shown once. Codes Arguments if it is empty, TooLong beyond
+// Rules.MaxText bytes, Self, Rate.
 func (c *Client) Direct(ctx context.Context, name, text string) error {
 	return c.directs.send(ctx, name, text)
 }
@@ -151,8 +152,12 @@ func (d *directs) send(ctx context.Context, name, text string) error {
 	switch {
 	case err != nil:
 		return unreachable(chat.CleanLine(name))
+	case d.link.conn() == nil:
+		return errNotRegistered
 	case to.User() == d.me.User():
 		return chat.Errorf(chat.Self, "That is you.")
+	case chat.Blank(text):
+		return chat.Errorf(chat.Arguments, "The message is empty; nothing was sent.")
 	}
 	if most := d.link.held().MaxText(d.login.limits().MaxText); len(text) > most {
 		return session.TooLong(len(text), most)

@@ -29,9 +29,10 @@ type Welcome struct {
 // the same one can: Auth, after Unlock; SignedIn, because the user is signed in on another
 // terminal, with EnterOver, which signs that one out. Others are Invalid, Reserved, Taken (with
 // suggestions), ForeignKey, Banned, Version, Denied and, with Config.Known, NotRegistered.
-// The key file of a name is made when the coordinator gives its ticket.
+// The key file of a name is made when the coordinator gives its ticket. A client enters once: code
+// Arguments after that.
 func (c *Client) Enter(ctx context.Context, name string) (Welcome, error) {
-	n, err := chat.ParseName(name)
+	n, err := c.candidate(name)
 	if err != nil {
 		return Welcome{}, err
 	}
@@ -46,6 +47,14 @@ func (c *Client) Enter(ctx context.Context, name string) (Welcome, error) {
 		Name: n, Returning: hello.Returning, LastSeen: hello.LastSeen, Now: hello.Now,
 		KeyFile: c.key.file, Unkept: c.key.unkept, Presence: hello.Presence, Rules: hello.Rules, Missed: c.missed(hello),
 	}, nil
+}
+
+// candidate parses the name that is to be entered: one, once.
+func (c *Client) candidate(name string) (chat.Name, error) {
+	if c.entered.Load() {
+		return "", chat.Errorf(chat.Arguments, "This client has entered as %s; another name needs another client.", c.me)
+	}
+	return chat.ParseName(name)
 }
 
 // EnterOver is Enter, and signs out another terminal of the same user.
@@ -127,6 +136,7 @@ func (c *Client) arrive(ctx context.Context, nc *nats.Conn, k *chat.Kept) (chat.
 
 // settle starts the work of a client whose user is present.
 func (c *Client) settle(nc *nats.Conn, hello chat.HelloReply) {
+	c.entered.Store(true)
 	c.directs.limit(hello.Rules.DirectRate)
 	c.login.settle(nc, hello)
 	c.link.use(nc)

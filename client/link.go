@@ -87,12 +87,14 @@ func (l *link) close() {
 	}
 }
 
+var errNotRegistered = chat.Errorf(chat.NotRegistered, "You are not registered.")
+
 // call asks the coordinator on the user's connection.
 func call[Q, R any](ctx context.Context, l *link, r chat.Request[Q, R], q Q) (R, error) {
 	var none R
 	nc := l.conn()
 	if nc == nil {
-		return none, chat.Errorf(chat.NotRegistered, "You are not registered.")
+		return none, errNotRegistered
 	}
 	asker := ctx
 	ctx, cancel := context.WithTimeout(ctx, callFor)

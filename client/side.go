@@ -4,16 +4,14 @@ import (
 	"context"
 
 	"github.com/nats-io/nkeys"
-
-	"natter/chat"
 )
 
 // EnterBeside signs in beside the user's terminals: the client can send direct messages and list
 // users, and does not make the user present. It answers no message; it receives texts only if listen
-// is true. Codes as of Enter, but SignedIn; NotRegistered if the name is not
-// the user's yet, Full if too many programs of theirs are there already.
+// is true. Codes as of Enter, but SignedIn; NotRegistered if the name is not the user's yet: Enter
+// can follow. Full if too many programs of theirs are there already.
 func (c *Client) EnterBeside(ctx context.Context, name string, listen bool) (Welcome, error) {
-	n, err := chat.ParseName(name)
+	n, err := c.candidate(name)
 	if err != nil {
 		return Welcome{}, err
 	}
@@ -28,14 +26,16 @@ func (c *Client) EnterBeside(ctx context.Context, name string, listen bool) (Wel
 		return Welcome{}, err
 	}
 	nc, hello, err := c.link.dialFresh(ctx)
+	if err == nil && hello == nil {
+		nc.Close()
+		err = errUnreadable
+	}
 	if err != nil {
+		c.side = nil // Enter may be next
 		return Welcome{}, err
 	}
+	c.entered.Store(true)
 	c.lobby.leave()
-	if hello == nil {
-		nc.Close()
-		return Welcome{}, errUnreadable
-	}
 	c.directs.listen(listen)
 	c.directs.limit(hello.Rules.DirectRate)
 	c.login.settleBeside(hello.Rules)
