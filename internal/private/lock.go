@@ -19,9 +19,6 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("%s is held by process %s", e.Path, e.PID)
 }
 
-// errLocked is what tryLock says of a file that another process has locked.
-var errLocked = errors.New("locked")
-
 // Lock takes a lock that the system gives back when the process ends, however it
 // ends, and leaves the PID in the file for whoever finds it locked. Its error is a
 // *LockedError, or what the system says.
@@ -36,7 +33,7 @@ func Lock(path string) (unlock func(), err error) {
 		}
 		if err := tryLock(f); err != nil {
 			defer f.Close()
-			if errors.Is(err, errLocked) {
+			if errors.Is(err, ErrLocked) {
 				err = &LockedError{path, holder(f)}
 			}
 			return nil, err
@@ -52,6 +49,13 @@ func Lock(path string) (unlock func(), err error) {
 		return func() { f.Close() }, nil
 	}
 }
+
+// ErrLocked is the error of LockFile for a file that is locked already.
+var ErrLocked = errors.New("locked")
+
+// LockFile locks an open file until it is closed, however the process ends. Its content can
+// still be read.
+func LockFile(f *os.File) error { return tryLock(f) }
 
 // stillThere reports whether path is the file that was opened.
 func stillThere(f *os.File, path string) bool {

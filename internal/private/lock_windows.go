@@ -23,7 +23,7 @@ func tryLock(f *os.File) error {
 		return nil
 	}
 	if err == lockViolation || err == lockPending {
-		return errLocked
+		return ErrLocked
 	}
 	return err
 }

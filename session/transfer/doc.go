@@ -2,8 +2,9 @@
 // several: offered, accepted, sent in pieces that are verified one by one, and resumed after
 // the loss of either side.
 //
-// So far it is the protocol only. Nothing opens a file or a connection yet, and no program
-// offers a file: see "What is not here".
+// This package is the protocol only. Package download is the disk of a receiver, package source
+// that of a sender; nothing opens a connection yet, and no program offers a file: see "What is
+// not here".
 //
 //	messages ▶ ┌──────────┐ ── Send ─────────────────────▶ the other side
 //	time     ▶ │ Sender   │ ── ReadPieces, CacheHashes ──▶ the source
@@ -52,8 +53,7 @@
 //
 // # What is not here
 //
-// The input and output: reading sources and noticing that they change, writing below the
-// download directory, free space, connections (directly, or through the broker), the order of
-// many transfers, limits on offers and rates, sealing. A piece is one message here, whatever the
+// Connections (directly, or through the broker), the order of many transfers, limits on offers
+// and rates, sealing. A piece is one message here, whatever the
 // size of messages on the way. A transfer that is kept while its sender is away.
 package transfer

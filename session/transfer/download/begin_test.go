@@ -1,0 +1,75 @@
+package download
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"natter/chat"
+)
+
+func TestBegin(t *testing.T) {
+	root := openDir(t, t.TempDir())
+	s := newSample(t, item{"a", "A"})
+	if _, err := Open(root, s.offer.ID); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("open what is not there: %v", err)
+	}
+	d, err := Begin(root, s.offer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Accept(); err == nil {
+		t.Error("accepted without a list")
+	}
+	if _, err := Begin(root, s.offer); !errors.Is(err, ErrBusy) {
+		t.Errorf("begun by two: %v", err)
+	}
+	if err := d.KeepPage(0, bytes.Repeat([]byte{1}, 50)); err == nil {
+		t.Error("a page that is none")
+	}
+	d, _ = reopen(t, root, d)
+	for range 2 {
+		if err := d.KeepPage(0, s.pages[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d, _ = reopen(t, root, d); d.Accepted() || d.Offer() != s.offer {
+		t.Errorf("%+v, accepted %v", d.Offer(), d.Accepted())
+	}
+	if _, err := Begin(root, s.offer); err == nil {
+		t.Error("begun twice")
+	}
+	if err := d.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	if d, _ = reopen(t, root, d); !d.Accepted() {
+		t.Error("not accepted any more")
+	}
+	d.Close()
+	if _, err := Begin(root, s.offer); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("begun again: %v", err)
+	}
+	// What a crash in Begin has left is replaced.
+	if err := os.Truncate(filepath.Join(root.Name(), workName(s.offer.ID), offerFile), 9); err != nil {
+		t.Fatal(err)
+	}
+	if d, err = Begin(root, s.offer); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.End(); err != nil {
+		t.Fatal(err)
+	}
+	same(t, readTree(t, root.Name()), map[string]string{})
+}
+
+// sentence checks that an error can be shown to a person.
+func sentence(t testing.TB, err, kind error) {
+	t.Helper()
+	var c *chat.Error
+	if !errors.Is(err, kind) || !errors.As(err, &c) {
+		t.Errorf("%v is not %v, or no sentence", err, kind)
+	}
+}

@@ -1,0 +1,7 @@
+//go:build !windows
+
+package download
+
+import "syscall"
+
+const noSpaceError = syscall.ENOSPC
