@@ -73,3 +73,22 @@ func sentence(t testing.TB, err, kind error) {
 		t.Errorf("%v is not %v, or no sentence", err, kind)
 	}
 }
+
+// TestOneNameOnly: where a file has one name only, it takes the place of nothing but an empty
+// file made for it.
+func TestOneNameOnly(t *testing.T) {
+	dir := t.TempDir()
+	root := openDir(t, dir)
+	p := &placer{root: root}
+	err := errors.Join(root.WriteFile("from", []byte("new"), 0o600), root.WriteFile("taken", []byte("mine"), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.replace("from", "taken"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over another file: %v", err)
+	}
+	if err := p.replace("from", "free"); err != nil {
+		t.Fatal(err)
+	}
+	same(t, readTree(t, dir), map[string]string{"taken": "mine", "free": "new"})
+}

@@ -222,8 +222,7 @@ func (p *placer) moveDir(from, to string) error {
 }
 
 // moveFile gives a file a second name. The first one is removed later, when the second is
-// durable. Where files have one name only it takes the place of an empty file that is made
-// for it.
+// durable, except where files have one name only.
 func (p *placer) moveFile(from, to string) error {
 	if info, err := p.root.Lstat(from); err != nil || !info.Mode().IsRegular() {
 		return errors.Join(planted(p.root, from), err)
@@ -232,6 +231,11 @@ func (p *placer) moveFile(from, to string) error {
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	return p.replace(from, to)
+}
+
+// replace renames a file over an empty one that it makes, so that it takes no other's place.
+func (p *placer) replace(from, to string) error {
 	f, err := p.root.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

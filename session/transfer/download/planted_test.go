@@ -103,6 +103,30 @@ func (s *sample) through(d *Transfer) error {
 	return nil
 }
 
+// TestPlantedWithin: a link from one file of a transfer to another is refused as well.
+func TestPlantedWithin(t *testing.T) {
+	for _, name := range []string{filesDir + "/a", namesFile, pagesFile, offerFile} {
+		root := openDir(t, t.TempDir())
+		s := newSample(t, item{"a", random(tree.PieceSize, 1)}, item{"b", "B"})
+		s.accepted(t, root).Close()
+		path := filepath.Join(root.Name(), workName(s.offer.ID), filepath.FromSlash(name))
+		os.Remove(path)
+		target := journalFile
+		if name == filesDir+"/a" {
+			target = "../" + target
+		}
+		if err := os.Symlink(target, path); err != nil {
+			t.Skip(err)
+		}
+		d, err := Open(root, s.offer.ID)
+		if err == nil {
+			err = s.through(d)
+			d.Close()
+		}
+		sentence(t, err, ErrPlanted)
+	}
+}
+
 // TestForeign: a directory that somebody else has made is not used.
 func TestForeign(t *testing.T) {
 	if os.Getuid() != 0 {
