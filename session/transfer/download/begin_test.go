@@ -3,12 +3,14 @@ package download
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"natter/chat"
+	"natter/session/transfer"
 )
 
 func TestBegin(t *testing.T) {
@@ -91,4 +93,26 @@ func TestOneNameOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, readTree(t, dir), map[string]string{"taken": "mine", "free": "new"})
+}
+
+// TestManyFiles: many small files in one piece, more than are synced one by one.
+func TestManyFiles(t *testing.T) {
+	items := []item{{"d/", ""}}
+	want := map[string]string{"d": "/"}
+	for i := range 5 * manyDirty {
+		it := item{fmt.Sprint("d/", i), random(i, uint64(i))}
+		items, want[it.path] = append(items, it), it.content
+	}
+	s := newSample(t, items...)
+	dir := t.TempDir()
+	d := s.accepted(t, openDir(t, dir))
+	s.receive(t, d, s.all()...)
+	if len(d.files.dirty)+len(d.files.dirs) > 0 || len(d.files.open) > maxOpen {
+		t.Errorf("%d files are not synced, %d are open", len(d.files.dirty), len(d.files.open))
+	}
+	do(t, d, transfer.Effect{Kind: transfer.Place}, transfer.Placed)
+	if err := d.End(); err != nil {
+		t.Fatal(err)
+	}
+	same(t, readTree(t, dir), want)
 }

@@ -16,6 +16,10 @@ import (
 // maxOpen is how many files of a transfer are open at once.
 const maxOpen = 16
 
+// manyDirty is from how many files and directories on they are synced together, where the
+// system can do that.
+const manyDirty = 64
+
 // filesDir is the directory, in the working directory, of what is received.
 const filesDir = "files"
 
@@ -132,6 +136,21 @@ func (f *files) sync() error {
 		f.lost = nil
 		return err
 	}
+	done, err := false, error(nil)
+	if len(f.dirty)+len(f.dirs) > manyDirty {
+		done, err = syncAll(f.work)
+	}
+	if !done {
+		err = f.syncEach()
+	}
+	if err == nil {
+		clear(f.dirty)
+		clear(f.dirs)
+	}
+	return err
+}
+
+func (f *files) syncEach() error {
 	for _, i := range slices.Sorted(maps.Keys(f.dirty)) {
 		file, err := f.file(i)
 		if err == nil {
@@ -146,8 +165,6 @@ func (f *files) sync() error {
 			return err
 		}
 	}
-	clear(f.dirty)
-	clear(f.dirs)
 	return nil
 }
 
