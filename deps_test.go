@@ -23,7 +23,7 @@ var floors = map[string]int{
 	"internal/chattest/crash": 9, "internal/chattest/faults": 8, "internal/chattest/external": 9,
 	"internal/ui": 8, "internal/chattest": 8,
 	"client": 7, "internal/coord": 7, "internal/backup": 7, "internal/doctor": 7,
-	"internal/console": 6, "session/transfer/download": 6, "session/transfer/source": 6,
+	"internal/console": 6, "session/transfer/direct": 6, "session/transfer/download": 6, "session/transfer/source": 6,
 	"internal/ops": 5, "internal/flags": 5, "internal/keyfile": 5, "internal/setup": 5, "session/transfer": 5, "session/transcript": 5,
 	"session/delivery": 5, "session/server": 5,
 	"presence": 4, "presence/account": 3, "broker/brokertest": 3,
@@ -54,7 +54,7 @@ var pure = []string{
 	"presence/presence.go", "presence/roster.go", "presence/revoked.go", "presence/account/account.go", "presence/account/ban.go", "presence/account/pass.go", "presence/account/clock.go",
 	"session/delivery/core.go", "session/delivery/peer.go", "session/delivery/send.go", "session/delivery/receive.go", "session/delivery/mailbox.go", "session/delivery/notice.go", "session/delivery/queue.go", "session/delivery/codec.go",
 	"session/transfer/codec.go", "session/transfer/content.go", "session/transfer/disk.go", "session/transfer/flow.go", "session/transfer/group.go", "session/transfer/input.go", "session/transfer/meter.go", "session/transfer/parts.go", "session/transfer/receiver.go",
-	"session/transfer/sender.go", "session/transfer/supply.go", "session/transfer/journal/journal.go", "session/transfer/journal/source.go", "session/transfer/manifest/list.go", "session/transfer/manifest/name.go", "session/transfer/manifest/pages.go", "session/transfer/tree/tree.go", "session/transfer/ranges/ranges.go",
+	"session/transfer/sender.go", "session/transfer/supply.go", "session/transfer/journal/journal.go", "session/transfer/journal/source.go", "session/transfer/manifest/list.go", "session/transfer/manifest/name.go", "session/transfer/manifest/pages.go", "session/transfer/tree/tree.go", "session/transfer/ranges/ranges.go", "session/transfer/direct/hello.go", "session/transfer/direct/address.go",
 	"session/session.go", "session/guests.go", "session/audience.go", "session/events.go", "session/text.go",
 }
 

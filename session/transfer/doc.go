@@ -3,8 +3,8 @@
 // the loss of either side.
 //
 // This package is the protocol only. Package download is the disk of a receiver, package source
-// that of a sender; nothing opens a connection yet, and no program offers a file: see "What is
-// not here".
+// that of a sender, and package direct connects them; nothing goes through the broker yet, and no
+// program offers a file: see "What is not here".
 //
 //	messages ▶ ┌──────────┐ ── Send ─────────────────────▶ the other side
 //	time     ▶ │ Sender   │ ── ReadPieces, CacheHashes ──▶ the source
@@ -53,7 +53,7 @@
 //
 // # What is not here
 //
-// Connections (directly, or through the broker), the order of many transfers, limits on offers
+// The way through the broker, the order of many transfers, limits on offers
 // and rates, sealing. A piece is one message here, whatever the
 // size of messages on the way. A transfer that is kept while its sender is away.
 package transfer
