@@ -20,7 +20,7 @@ func TestOperatorIsAsked(t *testing.T) {
 		asks, answer string
 		says         string
 	}{
-		{[]string{"free", "bob"}, "Take the username bob from its owner, for anybody to have? (yes/no) ", "no", "chatcoord: nothing was done"},
+		{[]string{"free", "bob"}, "Take the username bob from its owner, so that anybody can take it? (yes/no) ", "no", "chatcoord: nothing was done"},
 		{[]string{"delete", "bob"}, "Delete the account bob, and let nobody have the name? (yes/no) ", "", "chatcoord: nothing was done"},
 		{[]string{"ban", "192.0.2.0/24"}, "Keep away everybody who comes from 192.0.2.0/24? (yes/no) ", "maybe", "chatcoord: nothing was done"},
 		{[]string{"free", "bob"}, "(yes/no) ", "yes", "credentials"},

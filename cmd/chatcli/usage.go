@@ -4,26 +4,26 @@ package main
 const usage = `Usage: chatcli [flags] [NAME]          chat           (HOST:PORT and HOST PORT work too)
        chatcli send [flags] NAME TEXT|-    one direct message, or stdin line by line
        chatcli list [flags]                print the list of users
-       chatcli listen [flags]              print what arrives
-       chatcli join LINK|- [NAME]          know the server of a link, and go there from now on
+       chatcli listen [flags]              print direct messages and events
+       chatcli join LINK|- [NAME]          store the server of a link, and use it from now on
        chatcli context ls|use NAME|rm NAME     the servers that were joined
        chatcli key VERB                    list, show, export, import, passphrase: see chatcli key --help
        chatcli rotate [flags] [NAME]       change the login key of your name
        chatcli transcript list|show|search|export    read what --transcript has kept
-       chatcli help [VERB]                 print this, or what a verb has to say
+       chatcli help [VERB]                 print this, or the help of a verb
        chatcli version                     print the version
        chatcli completion bash|zsh|fish|powershell    print a completion script
 Who       -n, --name NAME            user name (also the first argument)
               --key FILE             your keys (default: per name, in the data directory)
               --passphrase-file FILE its first line opens a protected key
               --takeover             sign out another terminal of the same user
-              --new                  (send, list, listen) take the name if nobody has it; else it must be yours already
+              --new                  (send, list, listen) take the name if nobody has it; otherwise it must be yours
 Server    -s, --server URL           HOST, HOST:PORT, nats://, tls:// or ws:// (default nats://127.0.0.1:4222)
-              --context NAME         a server that was joined (default the current one); of join, what to call it
+              --context NAME         a server that was joined (default the current one); for join, its name
               --tls-ca FILE|sha256:…   its CA, if the system does not know it
-              --tls-cert FILE  --tls-key FILE   what to show of oneself
-              --insecure             allow plain text off loopback
-              --creds FILE           where the server lets nobody in without: sentinel.jwt of its operator
+              --tls-cert FILE  --tls-key FILE   a client certificate
+              --insecure             allow plain text to other machines
+              --creds FILE           credentials for the lobby: sentinel.jwt of the operator
               --wait-server DURATION keep trying at start (default 0)
 Answers       --presence ask|visible|hidden    (default ask)
               --accept ask|all|none|NAMES      invitations (default ask)
@@ -44,9 +44,9 @@ Other         --completion bash|zsh|fish|powershell   --print-config   -h, --hel
 const keyUsage = `Usage: chatcli key list                   the keys on this computer
        chatcli key show [NAME]            the public parts of one
        chatcli key export NAME FILE|-     a copy for another computer, protected as the key is
-       chatcli key import FILE|- [NAME]   takes such a copy; never in the place of another key
-       chatcli key passphrase [NAME]      protects a key by a passphrase, or by another one, or by none
-Flags  --key FILE             this file instead of the one of the name
-       --passphrase-file FILE its first line is the passphrase that the key has
-       --new-passphrase-file FILE   (key passphrase) the one that it gets; an empty file: none
+       chatcli key import FILE|- [NAME]   imports a copy; never replaces another key
+       chatcli key passphrase [NAME]      sets, changes or removes the passphrase of a key
+Flags  --key FILE             this file instead of that of the name
+       --passphrase-file FILE its first line is the present passphrase
+       --new-passphrase-file FILE   (key passphrase) the new one; an empty file: none
 `

@@ -30,7 +30,7 @@ func (p *program) logVerb() *cobra.Command {
 	return p.command(verb{
 		use: "log", short: "print the audit log: requests, actions, refusals",
 		long: "Print the audit log: requests, actions and refusals, as the console shows\n" +
-			"them, without what people say. If no coordinator runs, that of the data\n" +
+			"them, without messages. If no coordinator runs, that of the data\n" +
 			"directory. A time is 2026-01-31, \"2026-01-31 15:04\", 15:04 today, or how\nlong ago: 2h.",
 		flags: asking(),
 		own: func(fs *pflag.FlagSet) {

@@ -33,7 +33,7 @@ type secretFlags struct {
 func (p *program) backupVerb() *cobra.Command {
 	var f secretFlags
 	return p.fileVerb(verb{
-		use: "backup FILE", short: "write what lasts into a file, while everything runs", least: 1,
+		use: "backup FILE", short: "write a backup into a file, while everything runs", least: 1,
 		flags: []func(*config, *pflag.FlagSet){(*config).keyFlags},
 		own: func(fs *pflag.FlagSet) {
 			fs.BoolVar(&f.encrypt, "encrypt", false, "with a passphrase that is asked for")
@@ -46,12 +46,12 @@ func (p *program) backupVerb() *cobra.Command {
 func (p *program) restoreVerb() *cobra.Command {
 	var f secretFlags
 	return p.fileVerb(verb{
-		use: "restore FILE", short: "bring a backup back where nothing is", least: 1,
+		use: "restore FILE", short: "restore a backup where there is no state", least: 1,
 		flags: []func(*config, *pflag.FlagSet){(*config).keyFlags},
 		own: func(fs *pflag.FlagSet) {
 			f.forReading(fs)
 			fs.BoolVar(&f.dryRun, "dry-run", false, "only check, and say what would be done")
-			fs.BoolVar(&f.again, "again", false, "also where a restore was cut short: remove what it has left")
+			fs.BoolVar(&f.again, "again", false, "also after an interrupted restore: remove what it has left")
 		},
 	}, func(ctx context.Context, file string) error {
 		if err := f.checkReading(); err != nil {

@@ -80,9 +80,9 @@ func (p *program) verbs() []*cobra.Command {
 		return func(ctx context.Context, _ []string) error { return do(ctx) }
 	}
 	return []*cobra.Command{
-		p.command(verb{use: "users", short: "print who is here", flags: asking(), run: plain(p.users)}),
+		p.command(verb{use: "users", short: "print the present users", flags: asking(), run: plain(p.users)}),
 		p.command(verb{use: "sessions", short: "print invitations and sessions", flags: asking(), run: plain(p.sessions)}),
-		p.command(verb{use: "watch", short: "print the console of one that runs, from anywhere",
+		p.command(verb{use: "watch", short: "print the console of a running coordinator, from anywhere",
 			flags: []func(*config, *pflag.FlagSet){(*config).viewFlags, (*config).reachFlags}, run: plain(p.watch)}),
 		p.command(verb{use: "doctor", short: "examine a NATS server: ok, or what is wrong and what to do",
 			flags: []func(*config, *pflag.FlagSet){(*config).jsonFlag, (*config).keyFlags}, run: plain(p.doctor)}),

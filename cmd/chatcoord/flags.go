@@ -93,9 +93,9 @@ func (c *config) brokerFlags(fs *pflag.FlagSet) {
 	fs.StringVarP(&c.listen, "listen", "l", embedded.DefaultListen, "`address` of the embedded NATS server")
 	fs.Var(&c.tls, "tls", "encrypt, with a CA of its own that links name")
 	c.dirFlag(fs)
-	fs.BoolVar(&c.ephemeral, "ephemeral", false, "keep nothing")
-	fs.BoolVar(&c.acceptLoss, "accept-loss", false, "start also when the state holds less than it did")
-	fs.BoolVar(&c.clockOK, "clock-ok", false, "the clock is right, though the data say otherwise")
+	fs.BoolVar(&c.ephemeral, "ephemeral", false, "store nothing on the disk")
+	fs.BoolVar(&c.acceptLoss, "accept-loss", false, "start although a part of the state is missing")
+	fs.BoolVar(&c.clockOK, "clock-ok", false, "the clock is right, although the data says otherwise")
 	fs.StringVar(&c.server, "server", chat.DefaultURL, "use the NATS at these `URLs` instead of embedding one")
 	fs.StringVar(&c.keys, "keys", "", "credentials for --server: the `directory` that chatcoord init has written")
 	fs.Var(&c.waitServer, "wait-server", "how long to keep trying to reach --server at the start")
@@ -108,10 +108,10 @@ func (c *config) dirFlag(fs *pflag.FlagSet) {
 }
 
 func (c *config) tlsFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&c.tlsCert, "tls-cert", "", "certificate in this `file`: the server's own, or shown to --server")
+	fs.StringVar(&c.tlsCert, "tls-cert", "", "certificate in this `file`: the server's, or the client's for --server")
 	fs.StringVar(&c.tlsKey, "tls-key", "", "its key, in this `file`")
 	fs.StringVar(&c.tlsCA, "tls-ca", "", "CA of --server, if the system does not know it: a `file`, or sha256: and its fingerprint")
-	fs.BoolVar(&c.insecure, "insecure", false, "allow plain text off loopback")
+	fs.BoolVar(&c.insecure, "insecure", false, "allow plain text to other machines")
 }
 
 func (c *config) ruleFlags(fs *pflag.FlagSet) {
@@ -124,10 +124,10 @@ func (c *config) ruleFlags(fs *pflag.FlagSet) {
 	c.nameTTL = flags.Duration{D: chat.NameTTL, Least: 24 * time.Hour, Zero: true}
 	c.maxMessage = flags.Size{N: int64(rules.MaxText), Least: 256, Most: 256 << 10}
 	fs.Var(&c.join, "join", "who may take a new name (default open on loopback, else invited)")
-	fs.Var(&c.maxUsers, "max-users", "most users at once; 0 is no limit")
-	fs.Var(&c.maxGroup, "max-group", "most members of a group")
-	fs.Var(&c.inviteTimeout, "invite-timeout", "how long an invitation waits")
-	fs.Var(&c.grace, "grace", "how long a lost connection is waited for")
+	fs.Var(&c.maxUsers, "max-users", "greatest number of users; 0 is no limit")
+	fs.Var(&c.maxGroup, "max-group", "greatest number of members of a group")
+	fs.Var(&c.inviteTimeout, "invite-timeout", "how long an invitation stays open")
+	fs.Var(&c.grace, "grace", "how long a user with a lost connection stays present")
 	fs.Var(&c.maxMessage, "max-message", "longest message")
 	fs.Var(&c.nameTTL, "name-ttl", "how long a name is kept after its last login; 0 is for ever")
 }
@@ -186,14 +186,14 @@ func (c *config) helpFlags(fs *pflag.FlagSet) {
 func (c *config) keyFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.server, "server", chat.DefaultURL, "`URLs` of the NATS server (default that of the data directory, or "+chat.DefaultURL+")")
 	fs.Lookup("server").DefValue = ""
-	fs.StringVar(&c.keys, "keys", "", "take the credentials from the `directory` that chatcoord init has written")
+	fs.StringVar(&c.keys, "keys", "", "use the credentials of the `directory` that chatcoord init has written")
 	c.dirFlag(fs)
 	c.tlsFlags(fs)
 }
 
 // reachFlags are the flags of verbs that reach a running coordinator.
 func (c *config) reachFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&c.creds, "creds", "", "credentials in this `file` (default operator.creds, or of watch observer.creds, in the data directory)")
+	fs.StringVar(&c.creds, "creds", "", "credentials in this `file` (default operator.creds, for watch observer.creds, in the data directory)")
 	c.keyFlags(fs)
 }
 
@@ -202,7 +202,7 @@ func (c *config) jsonFlag(fs *pflag.FlagSet) {
 }
 
 func (c *config) reasonFlag(fs *pflag.FlagSet) {
-	fs.StringVar(&c.reason, "reason", "", "why, a `text` that the person reads")
+	fs.StringVar(&c.reason, "reason", "", "reason, a `text` for the user")
 }
 
 func (c *config) yesFlag(fs *pflag.FlagSet) {
@@ -211,7 +211,7 @@ func (c *config) yesFlag(fs *pflag.FlagSet) {
 
 func (c *config) forFlag(fs *pflag.FlagSet) {
 	c.banFor = flags.Duration{Least: time.Second, Zero: true}
-	fs.Var(&c.banFor, "for", "how long, such as 24h (default until it is taken back)")
+	fs.Var(&c.banFor, "for", "how long, such as 24h (default until unban)")
 }
 
 // check finds contradictions, before any port is opened.

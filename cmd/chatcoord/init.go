@@ -27,10 +27,10 @@ func (p *program) initVerb() *cobra.Command {
 		use: "init", short: "write the keys and configuration that an existing NATS needs",
 		own: func(fs *pflag.FlagSet) {
 			fs.BoolVar(&f.external, "external", false, "for a NATS server that is not embedded")
-			fs.BoolVar(&f.again, "again", false, "also where an init was cut short: remove what it has left")
+			fs.BoolVar(&f.again, "again", false, "also after an interrupted init: remove what it has left")
 			fs.StringVar(&f.out, "out", "", "`directory` to be made")
 			fs.Var(&f.nodes, "nodes", "number of NATS servers")
-			fs.StringVar(&f.hosts, "hosts", "", "where they are reached: `HOST[:PORT]`, with commas (default on this computer)")
+			fs.StringVar(&f.hosts, "hosts", "", "their addresses: `HOST[:PORT]`, separated by commas (default this computer)")
 			fs.StringVar(&f.store, "store", "", "`directory` where they keep their state (default data in --out)")
 		},
 		run: func(context.Context, []string) error { return p.init(f) },

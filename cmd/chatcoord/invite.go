@@ -37,7 +37,7 @@ func (p *program) inviteVerb() *cobra.Command {
 		ttl:  flags.Duration{D: chat.PassTTL, Least: time.Second},
 	}
 	return p.command(verb{
-		use: "invite", short: "print a link with which somebody new comes in",
+		use: "invite", short: "print a link for new users",
 		flags: asking(),
 		own: func(fs *pflag.FlagSet) {
 			fs.Var(&f.uses, "uses", "how many new users may use it")

@@ -16,7 +16,7 @@ func help(cmd *cobra.Command) string {
 	var b strings.Builder
 	if !cmd.HasParent() {
 		fmt.Fprintln(&b, "Usage: chatcoord [flags]         serve")
-		fmt.Fprintln(&b, "       chatcoord VERB [flags]    one of these; chatcoord VERB --help says more")
+		fmt.Fprintln(&b, "       chatcoord VERB [flags]    a verb; chatcoord VERB --help says more")
 		fmt.Fprintln(&b, "\nVerbs:")
 		for _, verb := range cmd.Commands() {
 			if verb.Short != "" {
@@ -38,6 +38,6 @@ func help(cmd *cobra.Command) string {
 		}
 		fmt.Fprintf(&b, "Flags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(width))
 	}
-	fmt.Fprintln(&b, "\nThe environment can say the same: CHATCOORD_DATA_DIR is --data-dir.")
+	fmt.Fprintln(&b, "\nEnvironment variables set flags, too: CHATCOORD_DATA_DIR is --data-dir.")
 	return b.String()
 }

@@ -48,7 +48,7 @@ func (p *program) confirm(question string) error {
 }
 
 func (p *program) kickVerb() *cobra.Command {
-	v := verb{use: "kick NAME|KEY|NETWORK", short: "sign out who is here; they may come again", flags: asking((*config).reasonFlag)}
+	v := verb{use: "kick NAME|KEY|NETWORK", short: "sign users out; they may sign in again", flags: asking((*config).reasonFlag)}
 	return p.about(v, anybody, func(ctx context.Context, word string) error {
 		t, err := account.ReadTarget(word)
 		if err != nil {
@@ -61,8 +61,8 @@ func (p *program) kickVerb() *cobra.Command {
 
 func (p *program) banVerb() *cobra.Command {
 	v := verb{
-		use: "ban NAME|KEY|NETWORK", short: "sign out, and keep away until unban, or for a time",
-		long:  "Sign out, and keep away until unban, or for a time. A ban of a network, which\nmay concern many, is asked about on a terminal; elsewhere it needs --yes.",
+		use: "ban NAME|KEY|NETWORK", short: "sign out and ban, until unban or for a time",
+		long:  "Sign out and ban, until unban or for a time. For a ban of a network, which may\naffect many users, a terminal asks; elsewhere it needs --yes.",
 		flags: asking((*config).forFlag, (*config).reasonFlag, (*config).yesFlag),
 	}
 	return p.about(v, anybody, func(ctx context.Context, word string) error {
@@ -96,7 +96,7 @@ func unrevoked(until time.Time) string {
 }
 
 func (p *program) unbanVerb() *cobra.Command {
-	v := verb{use: "unban NAME|KEY|NETWORK", short: "take a ban back", flags: asking()}
+	v := verb{use: "unban NAME|KEY|NETWORK", short: "end a ban", flags: asking()}
 	return p.about(v, anybody, func(ctx context.Context, word string) error {
 		t, err := account.ReadTarget(word)
 		if err != nil {
@@ -109,12 +109,12 @@ func (p *program) unbanVerb() *cobra.Command {
 
 func (p *program) freeVerb() *cobra.Command {
 	v := verb{
-		use: "free NAME", short: "take a name from its owner, for anybody to have",
-		long:  "Take a name from its owner, for anybody to have. This is asked about on a\nterminal; elsewhere it needs --yes.",
+		use: "free NAME", short: "take a name from its owner; anybody can take it",
+		long:  "Take a name from its owner; anybody can take it afterwards. A terminal asks;\nelsewhere it needs --yes.",
 		flags: asking((*config).reasonFlag, (*config).yesFlag),
 	}
 	return p.about(v, "a username", func(ctx context.Context, word string) error {
-		if err := p.confirm(fmt.Sprintf("Take the username %s from its owner, for anybody to have?", chat.CleanLine(word))); err != nil {
+		if err := p.confirm(fmt.Sprintf("Take the username %s from its owner, so that anybody can take it?", chat.CleanLine(word))); err != nil {
 			return err
 		}
 		reply, err := order(ctx, p, chat.AdminFree, chat.FreeRequest{Name: word, Reason: p.reason}, rpc.CallOnce)
@@ -128,8 +128,8 @@ func (p *program) freeVerb() *cobra.Command {
 
 func (p *program) deleteVerb() *cobra.Command {
 	v := verb{
-		use: "delete NAME", short: "delete an account; nobody can have its name until it is freed",
-		long:  "Delete an account. Nobody can have its name until it is freed. This is asked\nabout on a terminal; elsewhere it needs --yes.",
+		use: "delete NAME", short: "delete an account; nobody can take its name until it is freed",
+		long:  "Delete an account. Nobody can take its name until it is freed. A terminal asks;\nelsewhere it needs --yes.",
 		flags: asking((*config).reasonFlag, (*config).yesFlag),
 	}
 	return p.about(v, "a username", func(ctx context.Context, word string) error {
