@@ -18,7 +18,7 @@ const (
 type Job func(context.Context) error
 
 // Scheduler runs what a service does without being asked: now or at a time, and again until it
-// is done, because a deadline that passes while the broker is away is still a deadline.
+// is done, because a deadline that passes while the broker cannot be reached is still a deadline.
 type Scheduler struct {
 	log *slog.Logger
 	wg  sync.WaitGroup

@@ -100,7 +100,7 @@ func ParseLink(s string) (Link, error) {
 }
 
 // ErrNowhere is the error of ParseLink for an address at which no server can be reached.
-var ErrNowhere = Errorf(Arguments, "This link leads nowhere: a server listens on such an address, and nobody reaches it there. Ask for a link with its name or its own address: chatcoord invite --address HOST")
+var ErrNowhere = Errorf(Arguments, "The address in this link is one on which a server listens, and at which it cannot be reached. Ask for a link with the name or the address of the server: chatcoord invite --address HOST")
 
 func noLink(why string) error {
 	return Errorf(Arguments, "This is not a link to a server: %s. Copy it whole, from natter:// to its end.", why)

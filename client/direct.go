@@ -26,14 +26,14 @@ type directs struct {
 	blocks      *blocks
 	incarnation string
 
-	mu      sync.Mutex
-	n       uint64
-	waiting map[directID]*waitingDirect
-	unsure  []unsureDirect            // also when they cannot be kept in a file
-	asked   *broker.Recent[directKey] // who was told that they may send, and what
-	heard   *broker.Recent[directKey] // what was shown
-	wrote   map[chat.User]bool        // whom the user wrote to: they may answer even a hidden user
-	listens bool                      // beside the user's terminals, to what they hear
+	mu          sync.Mutex
+	n           uint64
+	waiting     map[directID]*waitingDirect
+	unconfirmed []unconfirmedDirect       // also when they cannot be kept in a file
+	asked       *broker.Recent[directKey] // who was told that they may send, and what
+	heard       *broker.Recent[directKey] // what was shown
+	wrote       map[chat.User]bool        // whom the user wrote to: they may answer even a hidden user
+	listens     bool                      // beside the user's terminals, to what they hear
 
 	limiter *rate.Limiter // of sent messages; nil: no limit
 	others  *rpc.Buckets  // of what is taken from each sender
@@ -166,9 +166,9 @@ func (d *directs) send(ctx context.Context, name, text string) error {
 		return err
 	}
 	sum := textSum(text)
-	u, again := d.findUnsure(to.User(), sum)
+	u, again := d.findUnconfirmed(to.User(), sum)
 	if !again {
-		u = unsureDirect{Server: d.server(), To: to.User(), Text: sum, Incarnation: d.incarnation, N: d.next()}
+		u = unconfirmedDirect{Server: d.server(), To: to.User(), Text: sum, Incarnation: d.incarnation, N: d.next()}
 	}
 	if d.side != nil && !d.wroteTo(u.To) { // else the user's terminals, while the user hides, let no answer through
 		_ = d.tell(d.me.User(), chat.DirectMessage{Incarnation: d.incarnation, Wrote: u.To}) // deliver tells when there is no connection
@@ -178,9 +178,9 @@ func (d *directs) send(ctx context.Context, name, text string) error {
 	sent, err := d.deliver(ctx, to, text, u, w)
 	if err != nil && (sent || again) {
 		u.At = time.Now()
-		err = notKnown(to, d.keepUnsure(u))
+		err = notKnown(to, d.keepUnconfirmed(u))
 	} else if err == nil && again {
-		d.dropUnsure(u)
+		d.dropUnconfirmed(u)
 	}
 	d.keep(to, text, err)
 	return err
@@ -231,7 +231,7 @@ func (d *directs) await(id directID) (w *waitingDirect, done func()) {
 
 // deliver sends a message to a receiver who answers. Without an error it has arrived; with one, sent
 // says whether the text was sent.
-func (d *directs) deliver(ctx context.Context, to chat.Name, text string, u unsureDirect, w *waitingDirect) (sent bool, err error) {
+func (d *directs) deliver(ctx context.Context, to chat.Name, text string, u unconfirmedDirect, w *waitingDirect) (sent bool, err error) {
 	if err := d.tell(u.To, chat.DirectMessage{Incarnation: u.Incarnation, Ask: u.N}); err != nil {
 		return false, errNotConnected
 	}

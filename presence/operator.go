@@ -59,7 +59,7 @@ func (s *Service) kick(ctx context.Context, _ rpc.Caller, q chat.KickRequest) (c
 	}
 	users := s.meant(account.Ban{Ban: chat.Ban{Target: t}})
 	if len(users) == 0 {
-		err = chat.Errorf(chat.NothingToDo, "%s is not here.", account.Word(t))
+		err = chat.Errorf(chat.NothingToDo, "%s is not present.", account.Word(t))
 	}
 	s.operator(err, q.Reason, "kicks %s", account.Word(t))
 	if err != nil {

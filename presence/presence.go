@@ -189,7 +189,7 @@ func Stale(asked, revision uint64) error {
 	if asked == 0 || asked >= revision {
 		return nil
 	}
-	return chat.Errorf(chat.Outdated, "The request comes too late; what came after it counts.")
+	return chat.Errorf(chat.Outdated, "The request is out of date: a later one was carried out.")
 }
 
 // Choose sets whether others see the user.

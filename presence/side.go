@@ -26,7 +26,7 @@ func (s *Service) beside(ctx context.Context, name chat.Name, q chat.EnterReques
 	case err != nil:
 		return reply, err
 	case len(s.live.Links(func(c Link) bool { return c.Holder == name.User() && c.Side })) >= chat.MaxSides:
-		return reply, chat.Errorf(chat.Full, "%s has %d programs here beside the terminal; no more can come.", name, chat.MaxSides)
+		return reply, chat.Errorf(chat.Full, "%s has %d programs beside the terminal, and cannot have more.", name, chat.MaxSides)
 	}
 	now := time.Now()
 	reply.Ticket, err = s.Minter.Mint(q.Side, chat.SideGrant(name.User()).WithText(s.Rules.MaxText), acc.TicketTTL(now, s.settled(), s.NameTTL), now)

@@ -21,7 +21,7 @@ const closeWithin = 300 * time.Millisecond
 // name belongs to by now, the asker is not its owner: the subject says which user the ticket is
 // for, but not which key it was made for.
 func (s *Service) arrival(ctx context.Context, q chat.HelloRequest, key string) (Arrival, error) {
-	unheard := chat.Errorf(chat.Timeout, "The coordinator has not heard of your connection yet; try again.")
+	unheard := chat.Errorf(chat.Timeout, "The coordinator does not know your connection yet; try again.")
 	find := func() (Connection, bool) { return s.live.Find(ctx, key) }
 	if q.Place != nil { // only there: a late hello may be of a connection that is closed
 		find = func() (Connection, bool) { return s.live.at(ctx, key, connID{q.Place.Server, q.Place.Connection}) }

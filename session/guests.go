@@ -10,7 +10,7 @@ import (
 // parseGuests checks what can be checked without knowing who is present.
 func parseGuests(host chat.User, guests []string, maxGroup int) ([]chat.Name, error) {
 	if len(guests) == 0 {
-		return nil, chat.Errorf(chat.Arguments, "Nobody is named to be invited.")
+		return nil, chat.Errorf(chat.Arguments, "Name somebody to invite.")
 	}
 	var typed []chat.Name
 	seen := map[chat.User]bool{}

@@ -145,7 +145,7 @@ func TestManyTakeOverAtOnce(t *testing.T) {
 }
 
 // TestAStubbornTerminal: one that does not care that it was signed out is cut, is not let in
-// again, and what it still holds of the chat leads nowhere.
+// again, and its tickets of the chat are of no use.
 func TestAStubbornTerminal(t *testing.T) {
 	in := chattest.Run(t)
 	bob, key := in.User("bob"), newLogin(t)

@@ -13,7 +13,7 @@ import (
 type seen struct {
 	high    uint64      // the greatest so far
 	missing []span      // below high, in ascending order
-	unsure  bool        // something was missed: of what lies before the next number nothing is said
+	missed  bool        // messages were missed: numbers before the next one are not reported
 	others  []chat.Name // whom the sender speaks to; nil if that is not known yet
 	texts   []said      // the last ones shown, by number modulo their length, a power of two
 }
@@ -45,8 +45,8 @@ func (s *seen) mark(n uint64, late bool, now time.Time) (fresh bool) {
 	if n <= s.high {
 		return s.fill(n)
 	}
-	told := s.unsure || late && s.high == 0
-	s.unsure = false
+	told := s.missed || late && s.high == 0
+	s.missed = false
 	from := s.high + 1
 	if incarnation := chat.IncarnationOf(n); incarnation <= chat.MaxIncarnation && s.high < chat.FirstOf(incarnation) { // of a member who has begun anew
 		s.lack(span{from, chat.FirstOf(incarnation), now, true}) // how many messages they had sent is not known
@@ -132,7 +132,7 @@ func (s *seen) overdue(now time.Time, all bool) []span {
 
 // doubt stops reports about numbers that are missing, now and before the next number.
 func (s *seen) doubt() {
-	s.unsure = true
+	s.missed = true
 	for i := range s.missing {
 		s.missing[i].told = true
 	}

@@ -25,7 +25,7 @@ func (c *Coordinator) Health() error {
 	}
 	for _, link := range c.links.named() {
 		if !link.nc.IsConnected() {
-			return chat.Errorf(chat.NotConnected, "The broker is away: the connection %q is down.", link.name)
+			return chat.Errorf(chat.NotConnected, "The broker cannot be reached: the connection %q is down.", link.name)
 		}
 	}
 	c.space.Look() // for the next call
@@ -35,7 +35,7 @@ func (c *Coordinator) Health() error {
 	ctx, cancel := context.WithTimeout(context.Background(), probeFor)
 	defer cancel()
 	if err := c.log.Sync(ctx); err != nil {
-		return chat.Errorf(chat.Timeout, "The coordinator is behind what is stored, or the store does not answer.")
+		return chat.Errorf(chat.Timeout, "The coordinator has not read everything that is stored yet, or the store does not answer.")
 	}
 	return nil
 }

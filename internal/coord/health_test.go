@@ -149,7 +149,7 @@ func TestReadinessFollowsTheBroker(t *testing.T) {
 		t.Fatalf("ready: %d %s", code, body)
 	}
 	await(t, l, way.cut, nats.RECONNECTING)
-	if code, body := get("/readyz"); code != 503 || body != `The broker is away: the connection "answer" is down.` {
+	if code, body := get("/readyz"); code != 503 || body != `The broker cannot be reached: the connection "answer" is down.` {
 		t.Errorf("without the broker: %d %s", code, body)
 	}
 	if code, _ := get("/healthz"); code != 200 {

@@ -51,10 +51,10 @@ var (
 	told        = figure("natter_notices_sent_total", "Notices that this replica has sent to users.")
 	dropped     = figure("natter_console_lines_dropped_total", "Lines that the console did not show because it was behind.")
 	connected   = figure("natter_broker_connected", "Whether a connection to the broker is up: 1 or 0.", "link")
-	messages    = figure("natter_stream_messages", "Messages in a stream. Absent while the broker is away.", "stream")
+	messages    = figure("natter_stream_messages", "Messages in a stream. Absent while the broker cannot be reached.", "stream")
 	expires     = figure("natter_certificate_expiry_timestamp_seconds", "When the certificate must have been replaced, in seconds since 1970; of --tls auto, its CA. Absent without one.")
-	full        = figure("natter_stream_full", "Whether a stream is at its limit and refuses what is new: 1 or 0. Absent while the broker is away.", "stream")
-	bytes       = figure("natter_stream_bytes", "Bytes that a stream takes. Absent while the broker is away.", "stream")
+	full        = figure("natter_stream_full", "Whether a stream is at its limit and refuses what is new: 1 or 0. Absent while the broker cannot be reached.", "stream")
+	bytes       = figure("natter_stream_bytes", "Bytes of a stream. Absent while the broker cannot be reached.", "stream")
 )
 
 func figure(name, help string, labels ...string) *prometheus.Desc {

@@ -10,7 +10,7 @@
 //
 // Nobody's name, address or words are among the figures: their labels are routes,
 // outcomes, connections and streams, which are few and known. Asking changes nothing,
-// and is answered while the broker is away, if only to say so.
+// and is answered while the broker cannot be reached, if only to say so.
 //
 // There are no passwords here: who reaches the address reads the figures. What pprof
 // shows is more than that, the memory of the process, so it is for loopback only;

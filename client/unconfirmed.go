@@ -15,10 +15,10 @@ import (
 	"natter/internal/private"
 )
 
-// unsureDirect is a direct message of which it is not known whether it has arrived. The
+// unconfirmedDirect is a direct message of which it is not known whether it has arrived. The
 // same text to the same user, sent again in time, is the same message, which its receiver shows
-// once. It is stored in a file beside the key, NAME.unsure, for other runs of the user.
-type unsureDirect struct {
+// once. It is stored in a file beside the key, NAME.unconfirmed, for other runs of the user.
+type unconfirmedDirect struct {
 	Server      string    `json:"server"`
 	To          chat.User `json:"to"`
 	Text        string    `json:"text"` // its SHA-256 in hex: to be recognised, not to be read
@@ -27,8 +27,8 @@ type unsureDirect struct {
 	At          time.Time `json:"at"` // when that was told
 }
 
-// maxUnsure bounds how many are kept: the newest ones.
-const maxUnsure = 64
+// maxUnconfirmed bounds how many are kept: the newest ones.
+const maxUnconfirmed = 64
 
 // textSum returns the hash by which a text is recognised.
 func textSum(text string) string {
@@ -37,28 +37,28 @@ func textSum(text string) string {
 }
 
 // repeats reports whether a message to a user at a server is the one of u.
-func (u unsureDirect) repeats(server string, to chat.User, sum string) bool {
+func (u unconfirmedDirect) repeats(server string, to chat.User, sum string) bool {
 	return u.Server == server && u.To == to && u.Text == sum
 }
 
 // current returns those of a list that can still be repeated, the oldest first.
-func current(all []unsureDirect, now time.Time) []unsureDirect {
-	all = slices.DeleteFunc(all, func(u unsureDirect) bool {
+func current(all []unconfirmedDirect, now time.Time) []unconfirmedDirect {
+	all = slices.DeleteFunc(all, func(u unconfirmedDirect) bool {
 		return now.Sub(u.At).Abs() > chat.DirectRepeat || u.Incarnation == "" || len(u.Incarnation) > chat.MaxTerminal || u.N == 0
 	})
-	return all[max(0, len(all)-maxUnsure):]
+	return all[max(0, len(all)-maxUnconfirmed):]
 }
 
-// unsureFile returns the file where they are stored; "" if there is none.
-func (k *key) unsureFile() string {
+// unconfirmedFile returns the file where they are stored; "" if there is none.
+func (k *key) unconfirmedFile() string {
 	if k.file == "" {
 		return ""
 	}
-	return strings.TrimSuffix(k.file, ".key") + ".unsure"
+	return strings.TrimSuffix(k.file, ".key") + ".unconfirmed"
 }
 
-// readUnsure reads the file; what cannot be read is as good as none.
-func readUnsure(file string) (all []unsureDirect) {
+// readUnconfirmed reads the file; what cannot be read is as good as none.
+func readUnconfirmed(file string) (all []unconfirmedDirect) {
 	data, err := private.Read("list of messages", file, private.Small)
 	if err != nil || json.Unmarshal(data, &all) != nil {
 		return nil
@@ -66,55 +66,55 @@ func readUnsure(file string) (all []unsureDirect) {
 	return all
 }
 
-// findUnsure finds the message that a new one repeats.
-func (d *directs) findUnsure(to chat.User, sum string) (unsureDirect, bool) {
-	var all []unsureDirect
-	if file := d.key.unsureFile(); file != "" {
-		all = readUnsure(file)
+// findUnconfirmed finds the message that a new one repeats.
+func (d *directs) findUnconfirmed(to chat.User, sum string) (unconfirmedDirect, bool) {
+	var all []unconfirmedDirect
+	if file := d.key.unconfirmedFile(); file != "" {
+		all = readUnconfirmed(file)
 	}
 	d.mu.Lock()
-	all = append(all, d.unsure...)
+	all = append(all, d.unconfirmed...)
 	d.mu.Unlock()
 	for _, u := range slices.Backward(current(all, time.Now())) {
 		if u.repeats(d.server(), to, sum) {
 			return u, true
 		}
 	}
-	return unsureDirect{}, false
+	return unconfirmedDirect{}, false
 }
 
-// keepUnsure notes that it is not known whether a message has arrived. It reports whether
+// keepUnconfirmed notes that it is not known whether a message has arrived. It reports whether
 // other runs of the user will know, too.
-func (d *directs) keepUnsure(u unsureDirect) bool {
-	return d.changeUnsure(func(all []unsureDirect) []unsureDirect {
-		return append(withoutUnsure(all, u), u)
+func (d *directs) keepUnconfirmed(u unconfirmedDirect) bool {
+	return d.changeUnconfirmed(func(all []unconfirmedDirect) []unconfirmedDirect {
+		return append(withoutUnconfirmed(all, u), u)
 	})
 }
 
-// dropUnsure forgets a message that is known to have arrived: the same text is another
+// dropUnconfirmed forgets a message that is known to have arrived: the same text is another
 // message from now on.
-func (d *directs) dropUnsure(u unsureDirect) {
-	d.changeUnsure(func(all []unsureDirect) []unsureDirect { return withoutUnsure(all, u) })
+func (d *directs) dropUnconfirmed(u unconfirmedDirect) {
+	d.changeUnconfirmed(func(all []unconfirmedDirect) []unconfirmedDirect { return withoutUnconfirmed(all, u) })
 }
 
-func withoutUnsure(all []unsureDirect, u unsureDirect) []unsureDirect {
-	return slices.DeleteFunc(all, func(x unsureDirect) bool { return x.Incarnation == u.Incarnation && x.N == u.N && x.To == u.To })
+func withoutUnconfirmed(all []unconfirmedDirect, u unconfirmedDirect) []unconfirmedDirect {
+	return slices.DeleteFunc(all, func(x unconfirmedDirect) bool { return x.Incarnation == u.Incarnation && x.N == u.N && x.To == u.To })
 }
 
-// changeUnsure changes what is kept in memory and in the file.
-func (d *directs) changeUnsure(change func([]unsureDirect) []unsureDirect) bool {
+// changeUnconfirmed changes what is kept in memory and in the file.
+func (d *directs) changeUnconfirmed(change func([]unconfirmedDirect) []unconfirmedDirect) bool {
 	now := time.Now()
 	d.mu.Lock()
-	d.unsure = current(change(d.unsure), now)
+	d.unconfirmed = current(change(d.unconfirmed), now)
 	d.mu.Unlock()
-	file := d.key.unsureFile()
+	file := d.key.unconfirmedFile()
 	if file == "" {
 		return false
 	}
 	unlock, err := lockSoon(file + ".lock")
 	if err == nil {
 		defer unlock()
-		err = writeUnsure(file, current(change(readUnsure(file)), now))
+		err = writeUnconfirmed(file, current(change(readUnconfirmed(file)), now))
 	}
 	if err != nil {
 		d.log.Warn("keep which messages have perhaps arrived", "user", d.me, "err", err)
@@ -122,7 +122,7 @@ func (d *directs) changeUnsure(change func([]unsureDirect) []unsureDirect) bool 
 	return err == nil
 }
 
-func writeUnsure(file string, all []unsureDirect) error {
+func writeUnconfirmed(file string, all []unconfirmedDirect) error {
 	if len(all) == 0 {
 		if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) {
 			return err
