@@ -62,7 +62,6 @@ func (s *sample) seal(t testing.TB, list *manifest.List) {
 	}
 }
 
-// pieces is the effects that bring the whole content, each piece recorded.
 func (s *sample) piece(i uint64) []byte {
 	from := int(i) * tree.PieceSize
 	return s.content[from:min(len(s.content), from+tree.PieceSize)]
@@ -121,9 +120,11 @@ func (s *sample) receive(t testing.TB, d *Transfer, pieces ...uint64) {
 		do(t, d, transfer.Effect{Kind: transfer.WritePiece, Index: i, Data: s.piece(i)}, transfer.Written)
 	}
 	do(t, d, transfer.Effect{Kind: transfer.SyncData}, transfer.Synced)
+	var records []journal.Record
 	for _, i := range pieces {
-		do(t, d, transfer.Effect{Kind: transfer.AppendRecords, Records: []journal.Record{{Kind: journal.Pieces, First: i, Hashes: []tree.Hash{s.hash(i)}}}}, transfer.Recorded)
+		records = append(records, journal.Record{Kind: journal.Pieces, First: i, Hashes: []tree.Hash{s.hash(i)}})
 	}
+	do(t, d, transfer.Effect{Kind: transfer.AppendRecords, Records: records}, transfer.Recorded)
 }
 
 func (s *sample) all() (list []uint64) {

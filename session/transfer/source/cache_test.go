@@ -10,6 +10,7 @@ import (
 
 	"natter/internal/private"
 	"natter/session/transfer"
+	"natter/session/transfer/journal"
 	"natter/session/transfer/tree"
 )
 
@@ -114,5 +115,30 @@ func TestCacheIsBounded(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != want {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestCacheWithGap: hashes that are not those of the first pieces are of no use.
+func TestCacheWithGap(t *testing.T) {
+	path := write(t, filepath.Join(t.TempDir(), "a"), random(cacheFrom, 1))
+	dir := filepath.Join(t.TempDir(), "hashes")
+	for _, r := range []journal.Record{
+		{Kind: journal.Pieces, First: 1, Hashes: make([]tree.Hash, 1)},
+		{Kind: journal.Pieces, First: 0, Hashes: make([]tree.Hash, 100)},
+		{Kind: journal.Finished, First: 0, Hashes: make([]tree.Hash, 1)},
+	} {
+		s := newSource(t, path)
+		if _, err := s.UseCache(dir, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.cache.j.Append(r); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		s = newSource(t, path)
+		if built, err := s.UseCache(dir, time.Now()); err != nil || built.Len() != 0 {
+			t.Errorf("%d hashes: %v", built.Len(), err)
+		}
+		s.Close()
 	}
 }
