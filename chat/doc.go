@@ -30,11 +30,11 @@
 //   - route: a kind of subject, with who sends it, who receives it and what it carries
 //   - grant: what a connection may publish and subscribe, computed from the routes
 //   - ticket: the credentials of one connection, signed by the coordinator, valid for hours
-//   - lobby: where a connection is that has no name yet
-//   - account: a name and its key, kept when the user has gone
-//   - login: the presence of a user from their hello until their exit or the end of the grace time
+//   - lobby: the account of connections that have no name yet
+//   - account: a name and its key, stored also while the user is absent
+//   - login: a user's presence, from hello to exit or the end of the grace time
 //   - takeover: a login of the same user at another terminal, which signs the first one out
-//   - roster: who is here and visible, as one user sees it
+//   - roster: the present users whom one user may see
 //   - session: an invitation and the chat that it becomes; one record
 //   - member: a user in a session; guest: one who was invited and has not accepted
 //   - epoch: a session's channel and who may hear it; a new one when a member leaves
@@ -45,12 +45,12 @@
 //   - record: one value under one subject of a stream, replaced as a whole
 //   - step: a rule run on a record, and the record that it returns, stored or refused
 //   - revision: the sequence of a record in its stream; of a reply, how much its sender knew
-//   - tombstone: a record that says that its key is gone, purged after a while
+//   - tombstone: a record which says that its key is deleted; purged after a while
 //   - replica: one of several coordinators on the same streams
-//   - dispatch: handing each change to one replica, which tells users of it
-//   - job: what the coordinator does unasked, repeated until it is done
-//   - outage: the time in which nothing can be stored
-//   - strike: a request that is none, counted against its sender
+//   - dispatch: passing each change to one replica, which notifies users
+//   - job: work of the coordinator without a request, repeated until it is done
+//   - outage: a time in which nothing can be stored
+//   - strike: an invalid request, counted against its sender
 //   - audit log: the records of requests, actions and refusals, read by observers
-//   - transcript: the file in which a client keeps its user's own chats
+//   - transcript: the file in which a client records its user's own chats
 package chat

@@ -61,7 +61,7 @@ type Session struct {
 	Timeout time.Duration `json:"timeout,omitempty"` // of the proposal
 	At      time.Time     `json:"at"`                // when it was proposed, then when it was opened: for people only
 	Reason  Reason        `json:"reason,omitempty"`  // Closed: why
-	By      []User        `json:"by,omitempty"`      // Closed: whose doing it was; expired: who did not answer
+	By      []User        `json:"by,omitempty"`      // Closed: who caused it; expired: who did not answer
 }
 
 // AwayTooLong reports whether a session has ended because a user did not come back in time.

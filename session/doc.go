@@ -44,7 +44,7 @@
 //
 // What members say goes from one to the others by way of the broker alone: see package
 // delivery. What somebody does not get now is stored by the coordinator (package server), and
-// outlives its sender. The end of a session lets go of what is stored, and its members tell
+// outlives its sender. The end of a session deletes what is stored, and its members tell
 // their users what has not arrived. Those who had left before cannot be told: what they said
 // stays for members who are about to hear of the end, who fetch it first.
 //

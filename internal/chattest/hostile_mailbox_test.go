@@ -59,7 +59,7 @@ func TestStrangersKeepNothing(t *testing.T) {
 		_, err = ask(mallory, chat.Store, chat.StoreRequest{Session: s.ID, For: []chat.User{u}, Messages: words(1, "forged")})
 		code(t, "for "+string(u), err, chat.Arguments)
 	}
-	// What mallory lets go of is only what mallory has, or has left there.
+	// Mallory can delete only what mallory has, or has stored.
 	reply := must(ask(mallory, chat.Fetch, chat.FetchRequest{Session: s.ID, Inbox: "_IN.mallory.x", Have: 1 << 62}))(t)
 	if reply.Left != 0 {
 		t.Errorf("%d records are kept for mallory", reply.Left)

@@ -320,7 +320,7 @@ func TestWhatBecomesOfAMessage(t *testing.T) {
 	state(2, session.Stored, "meanwhile")
 	alice = a.comes()
 	state(2, session.Delivered, "meanwhile")
-	mailboxesAreEmpty(t, a.in) // it was let go of
+	mailboxesAreEmpty(t, a.in) // it was deleted
 	alice.Close()
 	chattest.Wait[session.MemberLost](bob)
 	says(t, bob, "too late")

@@ -361,7 +361,7 @@ func (s *sim) stores(l *simLife, e Effect) {
 	})
 }
 
-// fetch hands out what is stored for a member. It is let go of when they have it.
+// fetch returns what is stored for a member, which is deleted when they have it.
 func (s *sim) fetch(l *simLife) {
 	me := l.m.name.User()
 	s.After(s.Between(ms, 20*ms), func() {
