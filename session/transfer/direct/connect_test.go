@@ -215,15 +215,29 @@ func TestImpostor(t *testing.T) {
 	}
 }
 
-// stranger dials a listener with a TLS configuration of its own.
-func stranger(t *testing.T, l *Listener, cfg *tls.Config) error {
+// stranger dials a listener with a TLS configuration of its own, until it is closed. It
+// returns how many bytes the listener has said, and how it ended.
+func stranger(t *testing.T, l *Listener, cfg *tls.Config) (int, error) {
 	t.Helper()
-	c := tls.Client(raw(t, l), cfg)
-	if err := c.HandshakeContext(t.Context()); err != nil {
-		return err
+	heard := &counted{Conn: raw(t, l)}
+	c := tls.Client(heard, cfg)
+	err := c.HandshakeContext(t.Context())
+	if err == nil {
+		_, err = c.Read(make([]byte, 1))
 	}
-	_, err := c.Read(make([]byte, 1))
-	return err
+	return heard.n, err
+}
+
+// counted counts what is read.
+type counted struct {
+	net.Conn
+	n int
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.n += n
+	return n, err
 }
 
 func raw(t *testing.T, l *Listener) net.Conn {
@@ -246,20 +260,23 @@ func TestStrangers(t *testing.T) {
 		cfg.ServerName = a.pin.serverName()
 		return cfg
 	}
-	for name, change := range map[string]func(*tls.Config){
-		"version 1.2":      func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 },
-		"another name":     func(c *tls.Config) { c.ServerName = "example.com" },
-		"no name":          func(c *tls.Config) { c.ServerName = "" },
-		"another protocol": func(c *tls.Config) { c.NextProtos = []string{"h2"} },
-		"no protocol":      func(c *tls.Config) { c.NextProtos = nil },
-		"no certificate":   func(c *tls.Config) { c.Certificates = nil },
-		"another key":      func(c *tls.Config) { c.Certificates = identity(t).config(nil).Certificates },
+	for name, c := range map[string]struct {
+		change func(*tls.Config)
+		heard  bool // the listener's certificate, for the name was right
+	}{
+		"version 1.2":      {func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 }, false},
+		"another name":     {func(c *tls.Config) { c.ServerName = "example.com" }, false},
+		"no name":          {func(c *tls.Config) { c.ServerName = "" }, false},
+		"another protocol": {func(c *tls.Config) { c.NextProtos = []string{"h2"} }, false},
+		"no protocol":      {func(c *tls.Config) { c.NextProtos = nil }, false},
+		"no certificate":   {func(c *tls.Config) { c.Certificates = nil }, true},
+		"another key":      {func(c *tls.Config) { c.Certificates = identity(t).config(nil).Certificates }, true},
 	} {
 		cfg := good()
-		change(cfg)
-		var alert tls.AlertError
-		if err := stranger(t, l, cfg); err == nil || errors.As(err, &alert) {
-			t.Errorf("%s: %v", name, err)
+		c.change(cfg)
+		n, err := stranger(t, l, cfg)
+		if c.heard != (n > 0) || alerted(err) || err == nil {
+			t.Errorf("%s: %d bytes, %v", name, n, err)
 		}
 	}
 	c := raw(t, l)
@@ -270,16 +287,24 @@ func TestStrangers(t *testing.T) {
 		t.Errorf("garbage is answered by %q", b)
 	}
 	l.forget(b.pin)
-	if err := stranger(t, l, good()); err == nil {
-		t.Error("somebody got through whom nobody waits for")
+	if _, err := stranger(t, l, good()); err == nil || alerted(err) {
+		t.Errorf("whom nobody waits for: %v", err)
 	}
+}
+
+// alerted reports whether an error is an alert of the other side.
+func alerted(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
 }
 
 // A server that speaks TLS 1.2 only is not spoken to.
 func TestOldServer(t *testing.T) {
 	a, b := impatient(t), impatient(t)
 	cfg := a.config(b.pin.equal)
+	cfg.ClientAuth = tls.RequireAnyClientCert
 	cfg.MinVersion, cfg.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
+	cfg.VerifyConnection = nil
 	tcp, err := tls.Listen("tcp", "127.0.0.1:0", cfg)
 	if err != nil {
 		t.Fatal(err)
