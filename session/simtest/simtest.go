@@ -145,7 +145,8 @@ func Seeds(t *testing.T, n int, first uint64, trace bool, play Play) {
 func Replays(t *testing.T, seeds int, play Play) {
 	t.Helper()
 	for seed := range uint64(seeds) {
-		if play(seed, true).Trace != play(seed, true).Trace {
+		first, second := play(seed, true), play(seed, true)
+		if first.Trace != second.Trace {
 			t.Fatalf("seed %d plays in two ways", seed)
 		}
 	}
