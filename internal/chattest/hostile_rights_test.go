@@ -83,12 +83,16 @@ func covered(list []string, subject string) bool {
 func pry(t *testing.T, who string, c *brokertest.Conn, g chat.Grant, subjects []string) {
 	t.Helper()
 	foreign := 0
-	for _, s := range subjects {
+	for i, s := range subjects {
 		if covered(g.Subscribe, s) {
 			continue
 		}
 		foreign++
-		for _, queue := range []string{"", "q", "chatcoord"} {
+		queues := []string{"", "q", "chatcoord"}
+		if testing.Short() {
+			queues = queues[i%3 : i%3+1]
+		}
+		for _, queue := range queues {
 			if c.MaySubscribe(t, s, queue) {
 				t.Errorf("%s may subscribe to %s %s", who, s, queue)
 			}
