@@ -20,7 +20,7 @@ const (
 )
 
 // Space reports whether NATS servers that are not ours have space left. One that has reached its
-// max_file_store, whoever has filled it, takes nothing more and leads no stream. If it is most
+// max_file_store, also with streams of others, takes nothing more and leads no stream. If it is most
 // of them, the streams have no leader that could say why it does not answer.
 type Space struct {
 	system *nats.Conn

@@ -64,8 +64,8 @@ func (g Grant) WithText(most int) Grant {
 }
 
 // Inboxes. The broker never checks a reply subject, so a request is served only
-// if its reply begins with the inbox of the user in its subject, and whoever
-// answers may publish to inboxes only. The reserved names keep the coordinator's
+// if its reply begins with the inbox of the user in its subject, and those who
+// answer may publish to inboxes only. The reserved names keep the coordinator's
 // and the operator's inboxes out of every user's reach.
 const (
 	InboxRoot  = "_IN"

@@ -18,7 +18,7 @@ const LinkScheme = "natter"
 //	natter://HOST:PORT/NAME?ca=…&pass=…
 //
 // It says where the server is, how it is recognized, and holds the pass that lets a new
-// user in. Whoever reads it first can use it.
+// user in. The first person who reads it can use it.
 type Link struct {
 	Server string // HOST:PORT
 	Name   string // what the guest's program calls the server: see ContextName

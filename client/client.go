@@ -65,7 +65,8 @@ type Client struct {
 }
 
 // Dial reaches the server; it takes no name. Code NotConnected if there is none, Denied if it
-// wants other credentials, Arguments if those are none. Whoever dials must call Close or Exit.
+// wants other credentials, Arguments if the credentials in cfg are not valid. The caller must
+// call Close or Exit.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	c := newClient(cfg)
 	if c.link.early = c.link.dialKept(ctx); c.link.early != nil {

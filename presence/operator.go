@@ -165,8 +165,8 @@ func (s *Service) delete(ctx context.Context, _ rpc.Caller, q chat.DeleteRequest
 }
 
 // take takes a name from its owner and signs them out. It returns when their last ticket
-// is void. The account goes first, as long as tickets can be good: whoever takes over
-// after a crash finds a name that is reserved for long enough.
+// is void. The account is changed first and reserves the name until then, so that it
+// is reserved also after a crash in between.
 func (s *Service) take(ctx context.Context, verb, typed, reason string, rule func(r account.Record, name chat.Name, void, now time.Time) (account.Record, error)) (time.Time, error) {
 	name, err := chat.ParseName(typed)
 	if err != nil {

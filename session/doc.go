@@ -35,8 +35,8 @@
 // the last guest opens the chat for all or, when one of them has meanwhile gone
 // elsewhere, for nobody.
 //
-// A step can make another record pointless: whoever enters a chat is no longer
-// available to those who have invited them, and whoever is gone for good is still
+// A step can make another record pointless: a user who enters a chat is no longer
+// available to those who have invited them, and a user who is gone for good is still
 // named in a record. Repair is the step that follows from that. It may come late,
 // or never if its replica dies: no other rule relies on it.
 //

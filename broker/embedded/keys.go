@@ -85,8 +85,8 @@ func makeKey(path string, prefix nkeys.PrefixByte) (nkeys.KeyPair, error) {
 	return key, private.Write(path, append(seed, '\n'))
 }
 
-// trust makes the server trust our operator, know our accounts, and let in
-// whoever brings nothing with the lobby's grant.
+// trust makes the server trust our operator, know our accounts, and give
+// connections without credentials the lobby's grant.
 func trust(ids *ticket.Installation, opts *server.Options) error {
 	jwts, err := ids.JWTs(ticket.Limits{Memory: maxMemory, Store: opts.JetStreamMaxStore})
 	if err != nil {

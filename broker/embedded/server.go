@@ -309,8 +309,8 @@ func options(cfg Config, ids *ticket.Installation) (*server.Options, error) {
 	return opts, nil
 }
 
-// connectionsByFiles is how many connections there may be: whoever comes in beyond them is
-// told so, where a server that can no longer open its own files would stop storing.
+// connectionsByFiles is how many connections there may be. One more is refused with
+// a reason; a server without files left could not store anything.
 func connectionsByFiles(files int, limited bool) int {
 	if !limited {
 		return server.DEFAULT_MAX_CONNECTIONS

@@ -90,8 +90,8 @@ type keyed[V any] struct {
 	turned        time.Time
 }
 
-// mostKeys is how many values a generation has at most. Whoever comes from more addresses
-// than that while a bucket fills is not to be stopped by counting, and memory is to be bounded.
+// mostKeys is how many values a generation has at most. Counting does not stop
+// somebody who uses more addresses than that while a bucket fills; this bounds the memory.
 const mostKeys = 1 << 16
 
 func newKeyed[V any](life time.Duration, make func(time.Time) *V) keyed[V] {

@@ -67,8 +67,8 @@ func values(data []byte) int {
 	return n
 }
 
-// Call sends a request and waits for its answer until ctx is done. Whoever asks too fast
-// is slowed down: it asks again when the coordinator says, if there is time. Its error is
+// Call sends a request and waits for its answer until ctx is done. A caller that asks too fast
+// is throttled: Call asks again when the coordinator says, if there is time. Its error is
 // a *chat.Error: the coordinator's own, NotConnected while the connection is down, or
 // Timeout when no coordinator answers.
 func Call[Q, R any](ctx context.Context, nc *nats.Conn, r chat.Request[Q, R], a chat.Address, q Q) (R, error) {

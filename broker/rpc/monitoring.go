@@ -49,8 +49,8 @@ func (s *Service) announce() error {
 	return nil
 }
 
-// tell answers an observer. Whoever could have the answer sent somewhere else would
-// be talking with the coordinator's voice.
+// tell answers an observer. It goes to an inbox only: an observer that chose another
+// subject would have the coordinator publish there.
 func (s *Service) tell(req *nats.Msg, v any) {
 	if !strings.HasPrefix(req.Reply, chat.ObserverInboxes+".") {
 		s.ignored.Add(1)

@@ -46,7 +46,7 @@ type limiter struct {
 
 	mu     sync.Mutex
 	askers keyed[asker]
-	over   []*asker // whoever was refused something since the last report
+	over   []*asker // askers that were refused something since the last report
 	more   int      // others, who are only counted
 }
 
@@ -79,7 +79,7 @@ func newLimiter(class, what string, ofHosts bool, limit int) *limiter {
 }
 
 const (
-	reportEvery = time.Second // whoever is over a limit is told of so often
+	reportEvery = time.Second // how often askers over a limit are reported
 	mostReports = 16          // so many of them
 )
 

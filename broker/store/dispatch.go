@@ -11,8 +11,8 @@ import (
 )
 
 // Dispatch hands each further change of the log's stream to one of the replicas that share
-// it under a name, and again to another one until it has been dealt with: whoever made a
-// change may die before anybody has been told of it. The replica has seen the revision
+// it under a name, and again to another one until it has been dealt with: the replica that made
+// a change may die before it has told anybody. The replica has seen the revision
 // when handle is called. Several changes of one record may come as the last of them.
 //
 // Dispatch returns when the log's life ends and handle has returned for the last time.

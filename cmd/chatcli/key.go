@@ -290,7 +290,7 @@ func (p *program) importedName(ctx context.Context, from string, text []byte, se
 			return "", err
 		}
 		in = k.Name
-	case len(args) == 0 && from != "-": // else whoever could be asked for the passphrase has sent the key
+	case len(args) == 0 && from != "-": // standard input has the key, so nobody can be asked for the passphrase there
 		f, err := p.unlock(ctx, chat.CleanLine(from), from)
 		if err != nil {
 			return "", err

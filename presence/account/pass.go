@@ -11,7 +11,7 @@ import (
 // Pass lets new users in where they must be invited. It is stored under its
 // chat.PassID, so that who reads the store has no pass.
 //
-// A key spends one of its uses, once: whoever is told that a name is taken may try
+// A key spends one of its uses, once: users who are told that a name is taken may try
 // others, until one is theirs. Each is kept once, or the record of chat.MaxUses of them
 // would not fit into its stream. A pass that is used up or over stays a while, so that people are told which.
 type Pass struct {
