@@ -273,17 +273,24 @@ func TestRotateIsSigned(t *testing.T) {
 	}
 }
 
-func accountOf(t *testing.T, in *chattest.Installation, u chat.User) account.Record {
+// accounts opens the store of accounts, until the test ends.
+func accounts(t *testing.T, in *chattest.Installation) *account.Store {
 	t.Helper()
 	nc, err := in.Server.Dial("store", chat.StoringGrant(), chat.StoreInbox)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer nc.Close()
+	t.Cleanup(nc.Close)
 	store, err := account.OpenStore(t.Context(), nc)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return store
+}
+
+func accountOf(t *testing.T, in *chattest.Installation, u chat.User) account.Record {
+	t.Helper()
+	store := accounts(t, in)
 	r, _, err := store.Get(t.Context(), u)
 	if err != nil {
 		t.Fatal(err)

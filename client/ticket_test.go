@@ -161,16 +161,8 @@ func TestAKeptTicketForANameThatIsTaken(t *testing.T) {
 // lapse has a name not been used for long.
 func lapse(t *testing.T, in *chattest.Installation, u chat.User) {
 	t.Helper()
-	nc, err := in.Server.Dial("store", chat.StoringGrant(), chat.StoreInbox)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	store, err := account.OpenStore(t.Context(), nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = store.Update(t.Context(), u, func(r account.Record) (account.Record, error) {
+	store := accounts(t, in)
+	_, err := store.Update(t.Context(), u, func(r account.Record) (account.Record, error) {
 		r.LastLogin = r.LastLogin.Add(-2 * chat.NameTTL)
 		return r, nil
 	})

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -210,25 +212,23 @@ func link(key string, id connID, c conn) Link {
 func (l *Liveness) Links(pick func(Link) bool) []Link {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var found []Link
-	for key := range l.conns {
-		found = l.pick(found, key, pick)
-	}
-	return found
+	return l.links(maps.Keys(l.conns), pick)
 }
 
 // LinksOf is Links for the owner of one key.
 func (l *Liveness) LinksOf(key string, pick func(Link) bool) []Link {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.pick(nil, key, pick)
+	return l.links(slices.Values([]string{key}), pick)
 }
 
-// pick adds those of a key. l.mu is held.
-func (l *Liveness) pick(found []Link, key string, pick func(Link) bool) []Link {
-	for id, c := range l.conns[key] {
-		if one := link(key, id, c); c.holder != "" && pick(one) {
-			found = append(found, one)
+// links is Links for the owners of some keys. l.mu is held.
+func (l *Liveness) links(keys iter.Seq[string], pick func(Link) bool) (found []Link) {
+	for key := range keys {
+		for id, c := range l.conns[key] {
+			if one := link(key, id, c); c.holder != "" && pick(one) {
+				found = append(found, one)
+			}
 		}
 	}
 	return found
@@ -322,14 +322,7 @@ func (l *Liveness) Find(ctx context.Context, key string) (newest Connection, fou
 // does.
 func (l *Liveness) Beside(ctx context.Context, u chat.User) bool {
 	return l.await(ctx, besideKey(u), func() bool {
-		for _, conns := range l.conns {
-			for _, c := range conns {
-				if c.holder == u && c.side {
-					return true
-				}
-			}
-		}
-		return false
+		return len(l.links(maps.Keys(l.conns), func(c Link) bool { return c.Holder == u && c.Side })) > 0
 	})
 }
 

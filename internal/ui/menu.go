@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,14 +37,12 @@ func (f *front) menuLine(s string) {
 	}
 }
 
-// choice is what a line chooses at the menu, by its number or its words; 0 is nothing.
+// choices are the numbers and words by which the items of the menu are chosen, in its order.
+var choices = [][]string{{"1", "list users", "list"}, {"2", "chat"}, {"3", "exit"}, {"4", "group chat", "group"}}
+
+// choice returns which item of the menu a line chooses; 0 is none.
 func choice(s string) int {
-	for n, words := range []string{"1|list users|list", "2|chat", "3|exit", "4|group chat|group"} {
-		if isAny(s, strings.Split(words, "|")...) {
-			return n + 1
-		}
-	}
-	return 0
+	return 1 + slices.IndexFunc(choices, func(words []string) bool { return isAny(s, words...) })
 }
 
 func (f *front) wrongChoice(s string) {

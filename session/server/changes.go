@@ -36,15 +36,16 @@ func (s *Service) Changed(c store.Change[chat.Session]) {
 		s.jobs.Cancel(after.ID)
 	}
 	if c.Own {
+		accepted := after.ID + " accepted"
 		if c.Before.State == chat.Proposed && after.State == chat.Proposed {
-			s.jobs.Within(after.ID+" accepted", tellAcceptedAfter, "tell who has accepted", func(context.Context) error {
+			s.jobs.Within(accepted, tellAcceptedAfter, "tell who has accepted", func(context.Context) error {
 				if row, ok := s.Sessions.Get(store.Committed, after.ID); ok && row.Record.State == chat.Proposed { // else that is told
 					s.tell(session.Audience(row.Record, row.Record), row.Record, row.Revision)
 				}
 				return nil
 			})
 		} else {
-			s.jobs.Cancel(after.ID + " accepted")
+			s.jobs.Cancel(accepted)
 			s.tell(session.Audience(c.Before, after), after, c.Revision)
 		}
 		for _, a := range auditOf(c.Before, after, s.here, time.Now()) {
